@@ -1,0 +1,190 @@
+"""Artifact and Manifest: what was produced, read back from the files themselves."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgecls.errors import ArtifactError
+from edgecls.image_spec import ImageSpec
+
+Target = Literal["tflite", "coreml", "onnx"]
+Scheme = Literal["float32", "float16", "dynamic", "int8", "weight8"]
+OutputKind = Literal["softmax", "sigmoid", "logits"]
+Verdict = Literal["passed", "failed", "structure", "skipped"]
+
+TARGETS: tuple[Target, ...] = get_args(Target)
+SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "coreml": ".mlpackage", "onnx": ".onnx"}
+MANIFEST_NAME = "manifest.json"
+REFERENCE_NAME = "reference.npz"
+SCHEMA_VERSION = 1
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class FloatRemainder(_Model):
+    """An operation of a quantized artifact that still computes in float, and why."""
+
+    operation: str
+    name: str
+    reason: str
+
+
+class Actual(_Model):
+    """What a produced file really holds, read back from it.
+
+    Attributes:
+        weight_dtypes: dtype -> number of weight elements stored in it.
+        activation_dtypes: dtype -> number of tensors between operations of it.
+        operations: operation -> how often.
+        stayed_float: operations that compute in float although a quantized scheme was asked.
+        sparsity: share of weight elements that are exactly zero (for integers: equal to their zero point), 0..1.
+        input_dtype, output_dtype: dtypes at the border.
+        minimum_deployment_target: Core ML alone, as `iOS15`.
+    """
+
+    weight_dtypes: dict[str, int]
+    activation_dtypes: dict[str, int]
+    operations: dict[str, int]
+    stayed_float: list[FloatRemainder] = Field(default_factory=list)
+    sparsity: float = 0.0
+    input_dtype: str
+    output_dtype: str
+    minimum_deployment_target: str | None = None
+
+
+class Parity(_Model):
+    """How an artifact's scores compare with the source model's on the same inputs.
+
+    Attributes:
+        samples: number of inputs compared.
+        max_abs_diff: largest absolute difference of any score; None where nothing could be executed.
+        max_abs_score: largest absolute score of the source: what `max_abs_diff` is relative to.
+        top1_agreement: share of inputs with the same winner, 0..1.
+        snr_db: signal-to-noise ratio of the scores in decibels.
+        inputs: `images` (the user's) or `synthetic`.
+        verdict: `structure` where the file could be examined but not executed on this platform.
+        reason: why the verdict is not `passed`.
+    """
+
+    samples: int
+    max_abs_diff: float | None = None
+    max_abs_score: float | None = None
+    top1_agreement: float | None = None
+    snr_db: float | None = None
+    inputs: Literal["images", "synthetic"]
+    verdict: Verdict
+    reason: str = ""
+
+
+class Requested(_Model):
+    """What was asked for."""
+
+    target: Target
+    scheme: Scheme
+    io: Literal["float32", "int8"] = "float32"
+    estimator: str | None = None
+    minimum_deployment_target: str | None = None
+
+
+class Artifact(_Model):
+    """One produced file or package.
+
+    Attributes:
+        name: `<variant>-<target>-<scheme>`, unique in a manifest.
+        path: relative to the manifest's folder.
+        status: `ok`; `rejected` (kept aside, parity failed); `failed` (no file).
+        size_bytes: bytes on disk, a package's files added up.
+        compressed_bytes: bytes after deflate, as an app store ships it.
+        sha256: of the file; of a package: of its sorted relative paths and contents.
+        seconds: time spent making it, verification apart.
+    """
+
+    name: str
+    path: str
+    variant: str = "base"
+    target: Target
+    scheme: Scheme
+    status: Literal["ok", "rejected", "failed"] = "ok"
+    reason: str = ""
+    requested: Requested
+    actual: Actual | None = None
+    size_bytes: int = 0
+    compressed_bytes: int = 0
+    sha256: str = ""
+    parity: Parity | None = None
+    seconds: float = 0.0
+
+
+class Repair(_Model):
+    """One small change that made an old file load."""
+
+    layer: str
+    field: str
+    action: str
+
+
+class Source(_Model):
+    """The model everything came from."""
+
+    name: str
+    sha256: str
+    format: str
+    keras_version: str | None = None
+
+
+class DataSource(_Model):
+    """A path to images and how it was used."""
+
+    path: str
+    role: Literal["calibration", "data"]
+    images: int
+
+
+class Manifest(_Model):
+    """`manifest.json` beside the artifacts."""
+
+    schema_version: int = SCHEMA_VERSION
+    created: datetime.datetime
+    edgecls_version: str
+    source: Source
+    image_spec: ImageSpec
+    labels: list[str]
+    labels_source: Literal["file", "default"]
+    output_kind: OutputKind
+    outputs: int
+    toolchain: dict[str, str]
+    repairs: list[Repair] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    data: list[DataSource] = Field(default_factory=list)
+    artifacts: list[Artifact]
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """Read the manifest of an artifacts folder.
+
+        Raises:
+            ArtifactError: none there, damaged, or of another schema version.
+        """
+        path = folder / MANIFEST_NAME
+        remedy = "run `edgecls convert MODEL` to make the folder anew"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(f"an artifacts folder with {MANIFEST_NAME}", f"{path}: {error}", remedy) from None
+        try:
+            manifest = cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise ArtifactError(f"a manifest of schema version {SCHEMA_VERSION}", f"{path}: {where}: {first['msg']}", remedy) from None
+        if manifest.schema_version != SCHEMA_VERSION:
+            raise ArtifactError(
+                f"a manifest of schema version {SCHEMA_VERSION}", f"{path}: version {manifest.schema_version}", remedy
+            )
+        return manifest

@@ -1,0 +1,95 @@
+"""The error tree.
+
+Every error says, in one line, what was expected, what was found and what to do. `exit_code` is what the command line exits with:
+2 for bad input (the user can fix it), 3 for a stage that failed on good input.
+
+    EdgeclsError
+    ├── InputError (2)            something the user gave
+    │   ├── ModelFileError        a file that is no readable model
+    │   ├── UnsafeModelError      a file that would run code
+    │   ├── UnsupportedModelError a readable model that no image classifier can be made of
+    │   ├── DataError             images, labels, npz archives
+    │   ├── SchemeError           a job the support table refuses
+    │   ├── ArtifactError         an artifact, manifest or results file that cannot be read
+    │   ├── OutputError           a place that cannot be written
+    │   └── MissingExtraError     an optional dependency that is not installed
+    └── StageError (3)            a stage that failed
+        ├── ConversionError
+        ├── ParityError
+        └── WorkerError           a worker process that crashed or ran out of time
+"""
+
+from __future__ import annotations
+
+
+class EdgeclsError(Exception):
+    """Base of all errors this package raises on purpose.
+
+    Args:
+        expected: what would have been right.
+        found: what was there instead.
+        remedy: what the user can do about it.
+    """
+
+    exit_code = 3
+
+    def __init__(self, expected: str, found: str, remedy: str) -> None:
+        self.expected, self.found, self.remedy = (" ".join(part.split()) for part in (expected, found, remedy))
+        super().__init__(f"expected {self.expected}, found {self.found}; {self.remedy}")
+
+    def __reduce__(self) -> tuple[type[EdgeclsError], tuple[str, str, str]]:
+        return type(self), (self.expected, self.found, self.remedy)  # crosses process borders unchanged
+
+
+class InputError(EdgeclsError):
+    """Something the user gave and can fix."""
+
+    exit_code = 2
+
+
+class ModelFileError(InputError):
+    """The file is no readable model: missing, truncated, of another type."""
+
+
+class UnsafeModelError(InputError):
+    """The file holds code (Lambda layers, pickled objects) and `allow_code` was not given."""
+
+
+class UnsupportedModelError(InputError):
+    """The model was read, but no image classifier can be made of it."""
+
+
+class DataError(InputError):
+    """Images, labels or archives that cannot be used."""
+
+
+class SchemeError(InputError):
+    """The support table has no way to make what was asked."""
+
+
+class ArtifactError(InputError):
+    """An artifact, manifest or results file cannot be read."""
+
+
+class OutputError(InputError):
+    """The place to write to cannot be written."""
+
+
+class MissingExtraError(InputError):
+    """A part of edgecls that is installed separately is missing."""
+
+
+class StageError(EdgeclsError):
+    """A stage failed on input that was good."""
+
+
+class ConversionError(StageError):
+    """A converter failed."""
+
+
+class ParityError(StageError):
+    """An artifact does not compute what its source computes."""
+
+
+class WorkerError(StageError):
+    """A worker process crashed or ran out of time."""
