@@ -1,0 +1,33 @@
+"""ArtifactMetadata: what every artifact carries inside itself, under the key `edgecls` of its format.
+
+TFLite: the Metadata buffer named `edgecls`; ONNX: `metadata_props["edgecls"]`; Core ML: `user_defined_metadata["edgecls"]`. Each holds
+this record as JSON, beside the labels and normalization in the form the format's own ecosystem reads.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from edgecls.artifact import OutputKind
+from edgecls.image_spec import ImageSpec
+
+METADATA_KEY = "edgecls"
+
+
+class ArtifactMetadata(BaseModel):
+    """The record inside an artifact.
+
+    Attributes:
+        labels: one per class. A classifier with one sigmoid output has two: [0] where the score is low, [1] where it is high.
+        outputs: length of the score vector.
+    """
+
+    model_config = ConfigDict(extra="ignore")  # a newer edgecls may have written more
+
+    name: str
+    image_spec: ImageSpec
+    labels: list[str]
+    outputs: int
+    output_kind: OutputKind
+    source_sha256: str
+    edgecls_version: str
