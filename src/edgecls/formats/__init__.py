@@ -1,0 +1,39 @@
+"""What is in a produced file, read without any conversion framework."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecls.formats.description import FileDescription, Layer, TensorInfo
+from edgecls.formats.files import detect, file_sizes, sha256
+from edgecls.metadata import ArtifactMetadata
+
+__all__ = ["FileDescription", "Layer", "TensorInfo", "describe", "detect", "file_sizes", "read_record", "sha256"]
+
+
+def describe(path: Path) -> FileDescription:
+    """Everything about a .tflite, .onnx or .mlpackage.
+
+    Raises:
+        ArtifactError: missing, damaged or of another type.
+        MissingExtraError: an .mlpackage without the extra `convert`.
+    """
+    target = detect(path)
+    if target == "tflite":
+        from edgecls.formats.tflite import describe_tflite as describe_target
+    elif target == "onnx":
+        from edgecls.formats.onnx import describe_onnx as describe_target
+    else:
+        from edgecls.formats.mlpackage import describe_mlpackage as describe_target
+    return describe_target(path)
+
+
+def read_record(path: Path) -> ArtifactMetadata | None:
+    """The record edgecls wrote into an artifact, None in foreign files; in milliseconds, without reading the weights.
+
+    Raises:
+        ArtifactError: missing, damaged or of another type.
+    """
+    from edgecls.formats.record import read_record as read
+
+    return read(path)

@@ -1,0 +1,59 @@
+"""FileDescription: what is in an artifact or in anybody's file of one of its formats, read without a conversion framework."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from edgecls.artifact import Actual
+from edgecls.metadata import ArtifactMetadata
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TensorInfo(_Model):
+    """An input or output. An axis of unknown length is None."""
+
+    name: str
+    shape: list[int | None]
+    dtype: str
+
+
+class Layer(_Model):
+    """The constants of one operation: its weights, biases and tables.
+
+    Attributes:
+        elements: number of values in all of them.
+        size_bytes: bytes they take in the file; a constant that several operations share is counted at the first.
+        dtype: of the largest one.
+        sparsity: share of values that are exactly zero (for integers: equal to their zero point), 0..1; biases are not counted.
+    """
+
+    name: str
+    operation: str
+    elements: int
+    size_bytes: int
+    dtype: str
+    sparsity: float
+
+
+class FileDescription(_Model):
+    """One file or package.
+
+    Attributes:
+        format: `TFLite`, `ONNX` or `Core ML` with its version.
+        layers: the operations that carry constants, in order of execution.
+        metadata: what the format's own ecosystem finds in the file, as text; long values are cut.
+        record: what edgecls wrote into the file, None in foreign files.
+        size_bytes: bytes on disk, a package's files added up.
+    """
+
+    format: str
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+    actual: Actual
+    layers: list[Layer]
+    metadata: dict[str, str]
+    record: ArtifactMetadata | None
+    size_bytes: int

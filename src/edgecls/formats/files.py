@@ -1,0 +1,101 @@
+"""Bytes of a file or a package: where they are, how many, how many after deflate, and their hash."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgecls.artifact import SUFFIXES, Target
+from edgecls.errors import ArtifactError
+
+_CHUNK = 1 << 20
+_REMEDY = "give a .tflite, .onnx or .mlpackage that `edgecls convert` or another converter made"
+_LFS = b"version https://git-lfs"
+
+
+def members(path: Path) -> list[Path]:
+    """The file itself, or the files of a package sorted by their relative path.
+
+    Raises:
+        ArtifactError: nothing there, or an empty folder.
+    """
+    if path.is_dir():
+        found = sorted((item for item in path.rglob("*") if item.is_file()), key=lambda item: item.relative_to(path).as_posix())
+        if not found:
+            raise ArtifactError("a file or a package", f"the empty folder {path}", _REMEDY)
+        return found
+    if not path.is_file():
+        raise ArtifactError("a file or a package", f"{path}, which does not exist", "check the path")
+    return [path]
+
+
+def file_sizes(path: Path) -> tuple[int, int]:
+    """Bytes on disk and bytes after deflate (level 6, every file by itself, as a zip or an app archive holds them)."""
+    size = compressed = 0
+    for item in members(path):
+        deflate = zlib.compressobj(6, zlib.DEFLATED, -15)
+        for chunk in _chunks(item):
+            size += len(chunk)
+            compressed += len(deflate.compress(chunk))
+        compressed += len(deflate.flush())
+    return size, compressed
+
+
+def sha256(path: Path) -> str:
+    """Hash of a file's contents; of a package: of each file's relative path, length and contents, in sorted order."""
+    digest = hashlib.sha256()
+    for item in members(path):
+        if item != path:
+            digest.update(f"{item.relative_to(path).as_posix()}\0{item.stat().st_size}\0".encode())
+        for chunk in _chunks(item):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def detect(path: Path) -> Target:
+    """Which format a path holds: by its suffix, else by its first bytes.
+
+    Raises:
+        ArtifactError: missing, empty, a pointer of Git LFS, or none of the three formats.
+    """
+    if path.is_dir():
+        if (path / "Manifest.json").is_file():
+            return "coreml"
+        raise ArtifactError("a .tflite, .onnx or .mlpackage", f"the folder {path}, which has no Manifest.json", _REMEDY)
+    head = _head(path)
+    by_suffix = {suffix: target for target, suffix in SUFFIXES.items()}.get(path.suffix.lower())
+    if by_suffix == "coreml":
+        raise ArtifactError("an .mlpackage, which is a folder", f"{path}, which is a file", _REMEDY)
+    if by_suffix is not None:
+        return by_suffix
+    if head[4:8] == b"TFL3":
+        return "tflite"
+    # ONNX has no magic number: a ModelProto begins with its field 1 (ir_version), a small varint
+    if len(head) > 2 and head[0] == 0x08 and head[1] < 0x20 and head[2] in (0x12, 0x1A, 0x22, 0x3A, 0x42):
+        return "onnx"
+    raise ArtifactError("a .tflite, .onnx or .mlpackage", f"{path}, which is none of them", _REMEDY)
+
+
+def _head(path: Path) -> bytes:
+    members(path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(64)
+    except OSError as error:
+        raise ArtifactError("a readable file", f"{path}: {error.strerror}", "check its permissions") from None
+    if not head:
+        raise ArtifactError("a .tflite, .onnx or .mlpackage", f"{path}, which is empty", _REMEDY)
+    if head.startswith(_LFS):
+        raise ArtifactError("a model file", f"{path}, which is a pointer of Git LFS", "fetch the file itself with `git lfs pull`")
+    return head
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                yield chunk
+    except OSError as error:
+        raise ArtifactError("a readable file", f"{path}: {error.strerror}", "check its permissions") from None
