@@ -1,0 +1,55 @@
+"""Reads the outermost fields of a protocol buffer without its schema and without reading what is in them.
+
+Enough to find a record of a few hundred bytes in an ONNX or Core ML model in well under a millisecond, whatever the weights weigh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edgecls.formats.reading import Damaged
+
+_FIXED = {1: 8, 5: 4}
+
+
+def fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """(field number, contents) of each length-delimited field, in the file's order; numbers are passed over."""
+    position = 0
+    while position < len(data):
+        key, position = _varint(data, position)
+        number, wire_type = key >> 3, key & 7
+        if number == 0:
+            raise Damaged(f"no field begins at byte {position}")
+        if wire_type == 0:
+            _, position = _varint(data, position)
+            continue
+        if wire_type == 2:
+            length, position = _varint(data, position)
+        elif wire_type in _FIXED:
+            length = _FIXED[wire_type]
+        else:
+            raise Damaged(f"field {number} has the unknown wire type {wire_type}")
+        if position + length > len(data):
+            raise Damaged(f"field {number} reaches behind the end")
+        if wire_type == 2:
+            yield number, data[position : position + length]
+        position += length
+
+
+def pair(entry: memoryview) -> tuple[str, str]:
+    """Key and value of a map entry: fields 1 and 2, both text."""
+    texts = {number: bytes(content).decode("utf-8", "replace") for number, content in fields(entry)}
+    return texts.get(1, ""), texts.get(2, "")
+
+
+def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(data):
+            raise Damaged("it ends within a number")
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise Damaged(f"a number of more than ten bytes at byte {position}")

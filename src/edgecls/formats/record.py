@@ -1,0 +1,75 @@
+"""Finds the record edgecls wrote into an artifact without reading the weights and without any framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from edgecls.artifact import Target
+from edgecls.errors import ArtifactError
+from edgecls.formats import protobuf, tflite_schema
+from edgecls.formats.files import detect
+from edgecls.formats.reading import Damaged, damaged, mapped
+from edgecls.metadata import METADATA_KEY, ArtifactMetadata
+
+_ONNX_METADATA_PROPS = 14
+_COREML_DESCRIPTION, _COREML_METADATA, _COREML_USER_DEFINED = 2, 100, 100
+_COREML_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
+
+
+def read_record(path: Path) -> ArtifactMetadata | None:
+    """The record inside a .tflite, .onnx or .mlpackage, None where there is none.
+
+    Raises:
+        ArtifactError: missing, damaged or of another type, or the record itself is damaged.
+    """
+    target = detect(path)
+    try:
+        text = _READERS[target](mapped(path / _COREML_MODEL if target == "coreml" else path))
+    except Damaged as error:
+        raise damaged(path, target, error) from None
+    return None if text is None else parse_record(text, path)
+
+
+def parse_record(text: str | bytes, path: Path) -> ArtifactMetadata:
+    """The record from its JSON."""
+    try:
+        return ArtifactMetadata.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the whole"
+        raise ArtifactError(
+            f"a record named {METADATA_KEY!r} as `edgecls convert` writes it",
+            f"{path}: {where}: {first['msg']}",
+            "convert the model anew, or remove the record",
+        ) from None
+
+
+def _from_tflite(data: memoryview) -> bytes | None:
+    return tflite_schema.metadata(data, tflite_schema.open_model(data)).get(METADATA_KEY)
+
+
+def _from_onnx(data: memoryview) -> str | None:
+    props = (protobuf.pair(content) for number, content in protobuf.fields(data) if number == _ONNX_METADATA_PROPS)
+    return dict(props).get(METADATA_KEY)
+
+
+def _from_coreml(data: memoryview) -> str | None:
+    pairs = map(protobuf.pair, _nested(data, (_COREML_DESCRIPTION, _COREML_METADATA, _COREML_USER_DEFINED)))
+    return dict(pairs).get(METADATA_KEY)
+
+
+def _nested(data: memoryview, numbers: tuple[int, ...]) -> Iterator[memoryview]:
+    first, *rest = numbers
+    for number, content in protobuf.fields(data):
+        if number == first:
+            yield from _nested(content, tuple(rest)) if rest else [content]
+
+
+_READERS: dict[Target, Callable[[memoryview], str | bytes | None]] = {
+    "tflite": _from_tflite,
+    "onnx": _from_onnx,
+    "coreml": _from_coreml,
+}
