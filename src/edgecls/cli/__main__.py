@@ -1,0 +1,5 @@
+"""`python -m edgecls.cli`."""
+
+from edgecls.cli import main
+
+main()

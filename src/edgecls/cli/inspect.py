@@ -1,0 +1,83 @@
+"""`edgecls inspect`: what is in a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from edgecls.artifact import Manifest
+    from edgecls.formats import FileDescription
+
+_MODEL_SUFFIXES = {".h5", ".hdf5", ".keras", ".json", ".pb"}
+_MODEL_HEADS = (b"\x89HDF", b"PK\x03\x04")  # HDF5; zip, which a .keras file is
+
+
+def inspect(
+    file: Annotated[
+        Path, typer.Argument(help="An artifact, a folder of artifacts, or a model: .tflite .onnx .mlpackage .keras .h5 …")
+    ],
+    weights: Annotated[Path | None, typer.Option(help="Weights of a model whose architecture is FILE, a .json.")] = None,
+    output: Annotated[str | None, typer.Option(help="Of a model with several outputs, the one that classifies.")] = None,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Show inputs, outputs, operations, dtypes, sparsity, size by layer and metadata of FILE."""
+    from edgecls.cli.output import console, show, show_json
+    from edgecls.reporting import conversion_table, description_tables
+
+    if _is_artifacts_folder(file):
+        from edgecls.artifact import Manifest
+
+        manifest = Manifest.read(file)
+        if json:
+            show_json(manifest)
+        else:
+            show(_heading(manifest), conversion_table(manifest, console().width))
+        return
+    description = _describe_model(file, weights, output, allow_code) if _is_model(file) else _describe_artifact(file)
+    if json:
+        show_json(description)
+    else:
+        show(*description_tables(description, console().width))
+
+
+def _is_artifacts_folder(path: Path) -> bool:
+    from edgecls.artifact import MANIFEST_NAME
+
+    # by listing: on a file system that ignores case an .mlpackage, which has a Manifest.json, would match too
+    return path.is_dir() and any(item.name == MANIFEST_NAME for item in path.iterdir())
+
+
+def _is_model(path: Path) -> bool:
+    if path.is_dir():
+        return (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file()
+    if path.suffix.lower() in _MODEL_SUFFIXES:
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(4) in _MODEL_HEADS
+
+
+def _describe_artifact(path: Path) -> FileDescription:
+    from edgecls.formats import describe
+
+    return describe(path)
+
+
+def _describe_model(path: Path, weights: Path | None, output: str | None, allow_code: bool) -> FileDescription:
+    from edgecls.models import describe_model, load_model
+
+    return describe_model(load_model(path, weights=weights, allow_code=allow_code, output=output))
+
+
+def _heading(manifest: Manifest) -> str:
+    source, count = manifest.source, len(manifest.labels)
+    return (
+        f"{source.name} ({source.format}), {manifest.outputs} outputs, {count} labels, made by edgecls {manifest.edgecls_version}"
+    )

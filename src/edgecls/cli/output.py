@@ -1,0 +1,40 @@
+"""Where the package prints: tables and results on stdout, remarks on stderr."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from rich.console import Console, RenderableType
+
+_WIDTH_WITHOUT_TERMINAL = 140  # a log or a pipe holds long lines; rich would assume 80
+
+
+def console() -> Console:
+    """The console on stdout."""
+    from rich.console import Console
+
+    plain = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    return Console(width=_WIDTH_WITHOUT_TERMINAL if plain else None, highlight=False)
+
+
+def show(*renderables: RenderableType) -> None:
+    """Print tables and texts on stdout."""
+    target = console()
+    for renderable in renderables:
+        target.print(renderable)
+
+
+def show_json(model: BaseModel) -> None:
+    """Print a value for machines: JSON alone on stdout."""
+    typer.echo(model.model_dump_json(indent=2))
+
+
+def note(text: str) -> None:
+    """Print a remark on stderr, where it does not disturb a pipe."""
+    typer.echo(text, err=True)

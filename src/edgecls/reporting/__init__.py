@@ -1,0 +1,27 @@
+"""Turns results into tables for a terminal and for Markdown. Computes and renders; never prints."""
+
+from __future__ import annotations
+
+from edgecls.reporting.conversion import conversion_grid
+from edgecls.reporting.description import description_tables
+from edgecls.reporting.markdown import conversion_markdown, report_markdown, to_markdown
+from edgecls.reporting.measurements import report_grid
+from edgecls.reporting.predictions import Prediction, prediction_table, top_predictions
+from edgecls.reporting.table import conversion_table, report_table, to_table
+from edgecls.reporting.units import format_bytes
+
+__all__ = [
+    "Prediction",
+    "conversion_grid",
+    "conversion_markdown",
+    "conversion_table",
+    "description_tables",
+    "format_bytes",
+    "prediction_table",
+    "report_grid",
+    "report_markdown",
+    "report_table",
+    "to_markdown",
+    "to_table",
+    "top_predictions",
+]

@@ -1,0 +1,83 @@
+"""The table of a conversion: what was asked, what the files really hold, and whether they compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edgecls.artifact import Actual, Artifact, Manifest, Parity
+from edgecls.reporting.grid import Column, Grid, make_grid
+from edgecls.reporting.units import format_bytes, format_parts, format_share
+
+_INPUTS = {"images": "images", "synthetic": "synthetic inputs"}
+
+
+def conversion_grid(manifest: Manifest) -> Grid:
+    """All artifacts of a manifest; below them why some were rejected or failed, and what stayed float."""
+    columns = [
+        Column[Artifact]("artifact", lambda row: row.name),
+        Column[Artifact]("size", lambda row: format_bytes(row.size_bytes), numeric=True, rank=1),
+        Column[Artifact]("download", lambda row: format_bytes(row.compressed_bytes), numeric=True, rank=5),
+        Column[Artifact]("requested", _requested, rank=8),
+        Column[Artifact]("weights", _actual(lambda found: format_parts(found.weight_dtypes)), rank=3),
+        Column[Artifact]("activations", _actual(lambda found: format_parts(found.activation_dtypes)), rank=4),
+        Column[Artifact]("stayed float", _actual(lambda found: str(len(found.stayed_float) or "")), numeric=True, rank=6),
+        Column[Artifact]("verified", _parity(lambda found: found.verdict)),
+        Column[Artifact]("difference", _parity(_difference), numeric=True, rank=2),
+        Column[Artifact]("same top-1", _parity(lambda found: format_share(found.top1_agreement)), numeric=True, rank=2),
+        Column[Artifact](
+            "SNR", _parity(lambda found: "" if found.snr_db is None else f"{found.snr_db:.1f} dB"), numeric=True, rank=7
+        ),
+        Column[Artifact]("status", lambda row: row.status if row.status != "ok" else ""),
+    ]
+    return make_grid(columns, manifest.artifacts, lambda row: row.status == "ok", _notes(manifest))
+
+
+def _actual(text: Callable[[Actual], str]) -> Callable[[Artifact], str]:
+    return lambda row: text(row.actual) if row.actual else ""
+
+
+def _parity(text: Callable[[Parity], str]) -> Callable[[Artifact], str]:
+    return lambda row: text(row.parity) if row.parity else ""
+
+
+def _requested(row: Artifact) -> str:
+    asked = row.requested
+    details = [
+        "int8 in and out" if asked.io == "int8" else "",
+        asked.estimator or "",
+        asked.minimum_deployment_target or "",
+    ]
+    return ", ".join([asked.scheme, *filter(None, details)])
+
+
+def _difference(parity: Parity) -> str:
+    return "" if parity.max_abs_diff is None else f"{parity.max_abs_diff:.1e}"
+
+
+def _notes(manifest: Manifest) -> list[str]:
+    notes = [f"{row.name} {row.status}: {_reason(row)}" for row in manifest.artifacts if row.status != "ok"]
+    notes += [f"{row.name} stayed float: {text}" for row in manifest.artifacts if (text := _stayed_float(row))]
+    compared = {
+        (row.parity.samples, row.parity.inputs)
+        for row in manifest.artifacts
+        if row.parity and row.parity.max_abs_diff is not None
+    }
+    notes += [f"compared with the source model on {samples} {_INPUTS[inputs]}" for samples, inputs in sorted(compared)]
+    return notes + list(manifest.notes)
+
+
+def _reason(row: Artifact) -> str:
+    return row.reason or (row.parity.reason if row.parity else "") or "no reason is known"
+
+
+def _stayed_float(row: Artifact) -> str:
+    if row.actual is None:
+        return ""
+    reasons: dict[str, list[str]] = {}
+    for entry in row.actual.stayed_float:
+        reasons.setdefault(entry.reason, []).append(entry.operation)
+    return "; ".join(f"{_counted(operations)} ({reason})" for reason, operations in reasons.items())
+
+
+def _counted(operations: list[str]) -> str:
+    return ", ".join(f"{operations.count(name)} {name}" for name in dict.fromkeys(operations))

@@ -1,0 +1,58 @@
+"""Grid: a table before it is rendered, the same for a terminal and for Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+ABSENT = "–"
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """How one column reads its cell from a row's value.
+
+    Attributes:
+        cell: text of the cell, "" where the row has nothing to say; a column without any text is left out.
+        numeric: right-aligned.
+        rank: columns of high rank go first when the place is narrow; 0 always stays.
+    """
+
+    title: str
+    cell: Callable[[T], str]
+    numeric: bool = False
+    rank: int = 0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Titles, rows of text, and remarks to stand below.
+
+    Attributes:
+        columns: the columns left in, in order.
+        rows: one text per column.
+        good: for each row, whether it is as it should be.
+        notes: sentences below the table.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    good: Sequence[bool]
+    notes: Sequence[str] = ()
+
+    def without(self, titles: set[str]) -> Grid:
+        """The same with these columns left out."""
+        kept = [index for index, column in enumerate(self.columns) if column.title not in titles]
+        return Grid(
+            [self.columns[index] for index in kept], [[row[index] for index in kept] for row in self.rows], self.good, self.notes
+        )
+
+
+def make_grid(columns: Sequence[Column[T]], values: Sequence[T], good: Callable[[T], bool], notes: Sequence[str] = ()) -> Grid:
+    """Read every cell; columns in which no row has anything are left out, single missing cells become a dash."""
+    cells = [[column.cell(value) for column in columns] for value in values]
+    kept = [index for index, column in enumerate(columns) if any(row[index] for row in cells)]
+    rows = [[row[index] or ABSENT for index in kept] for row in cells]
+    return Grid([columns[index] for index in kept], rows, [good(value) for value in values], notes)

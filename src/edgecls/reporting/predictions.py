@@ -1,0 +1,77 @@
+"""What a classifier says about one image: the best classes with bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+from rich.bar import Bar
+from rich.table import Table
+from rich.text import Text
+
+from edgecls.artifact import OutputKind
+from edgecls.errors import DataError
+
+_BAR_WIDTH = 30
+
+
+class Prediction(BaseModel):
+    """One class of an answer.
+
+    Attributes:
+        index: place of the class, from 0.
+        label: its name.
+        score: what the model put out for it; of a classifier with one output, that output or its complement.
+        probability: 0..1; logits are turned into probabilities, scores that are probabilities stay.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    index: int
+    label: str
+    score: float
+    probability: float
+
+
+def top_predictions(scores: np.ndarray, kind: OutputKind, labels: Sequence[str], top: int) -> list[Prediction]:
+    """The best classes, best first; of equal ones the lower index first.
+
+    Args:
+        scores: [outputs] of one image. One output means two classes: the second where it is high.
+        kind: what the scores are.
+        labels: one per class.
+
+    Raises:
+        DataError: labels do not fit the number of classes.
+    """
+    values = np.asarray(scores, np.float64)
+    probabilities = _probabilities(values, kind)
+    if len(values) == 1:
+        values = np.array([-values[0] if kind == "logits" else 1 - values[0], values[0]])
+    if len(labels) != len(values):
+        raise DataError(f"{len(values)} labels, one per class", f"{len(labels)}", "give a labels file with one line per class")
+    order = [int(index) for index in np.argsort(-probabilities, kind="stable")[:top]]
+    return [Prediction(index=i, label=labels[i], score=float(values[i]), probability=float(probabilities[i])) for i in order]
+
+
+def prediction_table(title: str, predictions: Sequence[Prediction]) -> Table:
+    """The answer for one image."""
+    table = Table(box=None, title=Text(title), title_justify="left", show_header=False, pad_edge=False)
+    table.add_column(no_wrap=True, overflow="ellipsis", max_width=40)
+    table.add_column(width=_BAR_WIDTH)
+    table.add_column(justify="right", no_wrap=True)
+    for prediction in predictions:
+        bar = Bar(size=1, begin=0, end=min(1.0, max(0.0, prediction.probability)), width=_BAR_WIDTH)
+        table.add_row(Text(prediction.label), bar, f"{prediction.probability:.1%}")
+    return table
+
+
+def _probabilities(values: np.ndarray, kind: OutputKind) -> np.ndarray:
+    if len(values) == 1:
+        high = 1 / (1 + np.exp(-values[0])) if kind == "logits" else values[0]
+        return np.array([1 - high, high])
+    if kind != "logits":
+        return values
+    shifted = np.exp(values - values.max())
+    return shifted / shifted.sum()

@@ -1,0 +1,60 @@
+"""A Grid as a rich table."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.cells import cell_len
+from rich.table import Table
+from rich.text import Text
+
+from edgecls.artifact import Manifest
+from edgecls.measurement import Report
+from edgecls.reporting.conversion import conversion_grid
+from edgecls.reporting.grid import Grid
+from edgecls.reporting.measurements import report_grid
+
+_GAP = 3  # blanks between two columns
+
+
+def report_table(report: Report, width: int | None = None) -> Table:
+    """The measurements of a run, in `width` columns of text (None: as wide as it needs)."""
+    return to_table(report_grid(report), width)
+
+
+def conversion_table(manifest: Manifest, width: int | None = None) -> Table:
+    """The artifacts of a manifest, in `width` columns of text (None: as wide as it needs)."""
+    return to_table(conversion_grid(manifest), width)
+
+
+def to_table(grid: Grid, width: int | None = None) -> Table:
+    """Render a grid. Where `width` is too narrow, the least important columns are left out, and the caption names them."""
+    left_out = _too_many(grid, width)
+    shown = grid.without(left_out)
+    notes = list(grid.notes)
+    if left_out:
+        notes.append(f"no room here for: {', '.join(sorted(left_out))} (widen the window, or read the JSON)")
+    table = Table(
+        box=box.SIMPLE_HEAD, caption=Text("\n".join(notes)) if notes else None, caption_style="", caption_justify="left"
+    )
+    for column in shown.columns:
+        table.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True, overflow="ellipsis")
+    for row, good in zip(shown.rows, shown.good, strict=True):
+        table.add_row(*(Text(cell) for cell in row), style=None if good else "red")
+    return table
+
+
+def _too_many(grid: Grid, width: int | None) -> set[str]:
+    """Titles of the columns to leave out so that the rest fits."""
+    if width is None:
+        return set()
+    needs = {
+        column.title: _GAP + max([cell_len(column.title), *(cell_len(row[index]) for row in grid.rows)])
+        for index, column in enumerate(grid.columns)
+    }
+    left_out: set[str] = set()
+    for column in sorted(grid.columns, key=lambda column: -column.rank):
+        if sum(needs.values()) <= width or not column.rank:
+            break
+        del needs[column.title]
+        left_out.add(column.title)
+    return left_out
