@@ -1,0 +1,88 @@
+"""Optional frameworks: imported late, quietly, and with one clear error when they are not installed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from types import ModuleType
+
+from edgecls.errors import MissingExtraError
+
+_NAMES = {
+    "tensorflow_model_optimization": "tensorflow-model-optimization",
+    "tf_keras": "tf-keras",
+    "litert_quantizer": "litert-quantizer",
+}
+_TENSORFLOW_FAMILY = {
+    "tensorflow",
+    "keras",
+    "tf_keras",
+    "tf2onnx",
+    "coremltools",
+    "tensorflow_model_optimization",
+    "litert_quantizer",
+}
+_LOGGERS = ("absl", "tensorflow", "tf_keras", "tf2onnx", "coremltools")
+# What TensorFlow's C++ side writes to stderr at import whatever TF_CPP_MIN_LOG_LEVEL says.
+_CHATTER = re.compile(rb"[IWE]\d{4} |WARNING: All log messages before absl|To enable the following instructions|\s*$")
+
+
+def require(module: str) -> ModuleType:
+    """Import a module of the extra `convert`, without the messages its frameworks write for developers.
+
+    Raises:
+        MissingExtraError: it, or something it needs, is not installed.
+    """
+    loaded = sys.modules.get(module)
+    if loaded is not None:
+        return loaded
+    quiet = _quiet_import() if module.partition(".")[0] in _TENSORFLOW_FAMILY else contextlib.nullcontext()
+    try:
+        with quiet:
+            return importlib.import_module(module)
+    except ImportError as error:
+        package = _NAMES.get(module.partition(".")[0], module.partition(".")[0])
+        raise MissingExtraError(f"the package {package}", str(error), "run: pip install 'edgecls[convert]'") from None
+
+
+@contextlib.contextmanager
+def _quiet_import() -> Iterator[None]:
+    """Keep TensorFlow's start-up messages from the user; anything else written meanwhile is passed on."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    with _keras_on_tensorflow(), tempfile.TemporaryFile() as captured:
+        try:
+            kept = os.dup(2)
+        except OSError:  # no stderr at all: nothing to keep quiet
+            yield
+            return
+        os.dup2(captured.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            captured.seek(0)
+            os.write(2, b"".join(line for line in captured if not _CHATTER.match(line)))
+            os.close(kept)
+            for name in _LOGGERS:  # absl sets its own level while it is imported
+                logging.getLogger(name).setLevel(logging.ERROR)
+
+
+@contextlib.contextmanager
+def _keras_on_tensorflow() -> Iterator[None]:
+    """Keras 3 reads its backend from KERAS_BACKEND while it is imported; the variable is put back as it was."""
+    before = os.environ.get("KERAS_BACKEND")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["KERAS_BACKEND"]
+        else:
+            os.environ["KERAS_BACKEND"] = before
