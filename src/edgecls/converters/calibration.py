@@ -1,0 +1,97 @@
+"""Calibration: one streamed pass of the float graph over the user's images, keeping a histogram of every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecls.converters.onnx import BATCH, INPUT
+from edgecls.converters.ranges import Histogram
+
+if TYPE_CHECKING:
+    import onnx
+
+SAMPLES = 2048  # values kept of each tensor and image for the histogram; the extremes are over all values
+
+
+def collect_histograms(
+    model: onnx.ModelProto, tensors: Sequence[str], batches: Iterable[np.ndarray], threads: int
+) -> dict[str, Histogram]:
+    """Run the float ONNX model over all batches and gather the values of its tensors.
+
+    Memory is one batch and one histogram per tensor, whatever the number of images.
+
+    Args:
+        model: from `float_onnx`.
+        tensors: names of values in it; those the graph does not have are left out of the result.
+        batches: model inputs [n, *input_shape], float32.
+        threads: cores to use.
+    """
+    import onnxruntime
+
+    present = [name for name in tensors if name in _values(model)]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    probed = _probe(model, [name for name in present if name != INPUT])
+    session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    histograms = {name: Histogram() for name in present}
+    probes = [output.name for output in session.get_outputs()][1:]
+    for batch in _rebatch(batches, whole=_has_free_batch(model)):
+        values = iter(session.run(probes, {INPUT: batch}))
+        for name, histogram in histograms.items():
+            if name == INPUT:
+                histogram.add(float(batch.min()), float(batch.max()), batch.ravel()[:: _stride(batch[0].size)])
+            else:
+                histogram.add(float(next(values)), float(next(values)), next(values))
+    return histograms
+
+
+def _values(model: onnx.ModelProto) -> set[str]:
+    return {INPUT, *(name for node in model.graph.node for name in node.output)}
+
+
+def _has_free_batch(model: onnx.ModelProto) -> bool:
+    return model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == BATCH
+
+
+def _rebatch(batches: Iterable[np.ndarray], whole: bool) -> Iterable[np.ndarray]:
+    for batch in batches:
+        yield from (batch,) if whole else (batch[index : index + 1] for index in range(len(batch)))
+
+
+def _stride(elements: int) -> int:
+    """Step between samples; odd, so that it does not walk along one channel of an even number."""
+    return max(1, elements // SAMPLES) | 1
+
+
+def _probe(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
+    """The model with three more outputs per tensor: minimum, maximum and a flat sample. Only these few values leave the session."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper, shape_inference
+
+    probed = onnx.ModelProto()
+    probed.CopyFrom(model)
+    graph = probed.graph
+    elements = {
+        value.name: int(np.prod([max(1, dimension.dim_value) for dimension in value.type.tensor_type.shape.dim]))
+        for value in shape_inference.infer_shapes(model).graph.value_info
+    }
+    for name, value in (("flat", [-1]), ("from", [0]), ("to", [2**62]), ("axis", [0])):
+        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), f"probe/{name}"))
+    for name in tensors:
+        step = f"{name}/probe/step"
+        graph.initializer.append(numpy_helper.from_array(np.array([_stride(elements.get(name, 1))], np.int64), step))
+        low, high, flat, sample = (f"{name}/probe/{kind}" for kind in ("low", "high", "flat", "sample"))
+        graph.node.extend(
+            [
+                helper.make_node("ReduceMin", [name], [low], keepdims=0),
+                helper.make_node("ReduceMax", [name], [high], keepdims=0),
+                helper.make_node("Reshape", [name, "probe/flat"], [flat]),
+                helper.make_node("Slice", [flat, "probe/from", "probe/to", "probe/axis", step], [sample]),
+            ]
+        )
+        graph.output.extend(helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in (low, high, sample))
+    return probed

@@ -1,0 +1,265 @@
+"""ONNX: derived from the float32 TFLite model, so that both have the same folded graph and the same tensor names."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edgecls.errors import ConversionError
+from edgecls.extras import require
+from edgecls.metadata import METADATA_KEY, ArtifactMetadata
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17  # the newest that every onnxruntime mobile package of the last years runs
+INPUT, OUTPUT, BATCH = "image", "scores", "batch"
+_MOVED = re.compile(r"_token_\d+$")
+_GELU_TANH = (0.7978845608028654, 0.044715)  # sqrt(2/pi) and the cubic coefficient of the tanh approximation
+
+
+def float_onnx(model: bytes) -> onnx.ModelProto:
+    """Convert a float32 TFLite model to float32 ONNX with a free batch axis, where the graph allows one.
+
+    Every value keeps the name of its TFLite tensor. Opset OPSET, only operations of the standard domain.
+
+    Raises:
+        ConversionError: an operation has no ONNX counterpart.
+    """
+    import onnx
+
+    converted = _tf2onnx(_explicit_activations(model))
+    _rename(converted.graph, converted.graph.input[0].name, INPUT)
+    _rename(converted.graph, converted.graph.output[0].name, OUTPUT)
+    fixed = _simplify(converted)
+    free = _free_batch(fixed)
+    best = free if free is not None else fixed
+    onnx.checker.check_model(best)
+    return best
+
+
+def float16_onnx(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with float16 weights and arithmetic, float32 at the border."""
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    with _quiet():
+        return convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=False)
+
+
+def stamp(model: onnx.ModelProto, record: ArtifactMetadata) -> bytes:
+    """Serialize with the record, labels and preprocessing in `metadata_props`."""
+    spec = record.image_spec
+    entries = {
+        METADATA_KEY: record.model_dump_json(),
+        "labels": "\n".join(record.labels),
+        "preprocessing": f"(pixel - mean) / std, mean={list(spec.mean)}, std={list(spec.std)}, order={spec.color_order}",
+        "source_sha256": record.source_sha256,
+    }
+    del model.metadata_props[:]
+    for key, value in entries.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = key, value
+    model.producer_name, model.producer_version = "edgecls", record.edgecls_version
+    model.graph.name, model.doc_string = record.name, ""
+    return model.SerializeToString(deterministic=True)
+
+
+def _tf2onnx(model: bytes) -> onnx.ModelProto:
+    convert = require("tf2onnx.convert")
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path = Path(folder) / "model.tflite"
+        path.write_bytes(model)
+        handlers = {"TFL_GELU": (_gelu, [])}
+        try:
+            converted, _ = convert.from_tflite(str(path), opset=OPSET, custom_op_handlers=handlers)
+        except Exception as error:  # tf2onnx raises bare ValueErrors and KeyErrors from everywhere
+            raise _unsupported(f"{type(error).__name__}: {error}") from error
+    foreign = sorted({node.op_type for node in converted.graph.node if node.op_type.startswith("TFL_") or node.domain})
+    if foreign:
+        raise _unsupported(", ".join(foreign))
+    return converted
+
+
+def _unsupported(found: str) -> ConversionError:
+    return ConversionError("operations that exist in ONNX", found[:300], "replace that layer, or leave out the target onnx")
+
+
+def _gelu(ctx: Any, node: Any, name: str, args: Any, **_: Any) -> None:
+    """TFL_GELU as standard operations; tf2onnx has no handler for it."""
+    value, shape, dtype = node.input[0], ctx.get_shape(node.output[0]), ctx.get_dtype(node.output[0])
+
+    def scalar(number: float) -> str:
+        return ctx.make_const(f"{name}_{number:.6f}", np.float32(number)).output[0]
+
+    def make(operation: str, *inputs: str, **kwargs: Any) -> str:
+        return ctx.make_node(operation, list(inputs), dtypes=[dtype], shapes=[shape], **kwargs).output[0]
+
+    if node.get_attr_value("approximate"):
+        cubic = make("Mul", make("Mul", value, value), make("Mul", value, scalar(_GELU_TANH[1])))
+        inner = make("Tanh", make("Mul", make("Add", value, cubic), scalar(_GELU_TANH[0])))
+    else:
+        inner = make("Erf", make("Mul", value, scalar(0.5**0.5)))
+    half = make("Mul", value, scalar(0.5))
+    output = node.output[0]
+    ctx.remove_node(node.name)
+    ctx.make_node(
+        "Mul", [half, make("Add", inner, scalar(1.0))], outputs=[output], name=f"{name}_gelu", dtypes=[dtype], shapes=[shape]
+    )
+
+
+def _explicit_activations(model: bytes) -> bytes:
+    """Split each fused activation into an operation of its own.
+
+    tf2onnx gives a fused operation's tensor name to the value before the activation; split, each name means the same tensor in both.
+    """
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    kinds = {
+        schema.ActivationFunctionType.RELU: schema.BuiltinOperator.RELU,
+        schema.ActivationFunctionType.RELU6: schema.BuiltinOperator.RELU6,
+        schema.ActivationFunctionType.RELU_N1_TO_1: schema.BuiltinOperator.RELU_N1_TO_1,
+        schema.ActivationFunctionType.TANH: schema.BuiltinOperator.TANH,
+    }
+    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+    graph = unpacked.subgraphs[0]
+    codes: dict[int, int] = {}
+    operators = []
+    for operator in graph.operators:
+        operators.append(operator)
+        kind = kinds.get(getattr(operator.builtinOptions, "fusedActivationFunction", 0))
+        if kind is None:
+            continue
+        if kind not in codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = code.deprecatedBuiltinCode = kind
+            codes[kind] = len(unpacked.operatorCodes)
+            unpacked.operatorCodes.append(code)
+        before = _copy_tensor(schema, graph.tensors[operator.outputs[0]], suffix=b"/before_activation")
+        activation = schema.OperatorT()
+        activation.opcodeIndex = codes[kind]
+        activation.inputs, activation.outputs = [len(graph.tensors)], [operator.outputs[0]]
+        graph.tensors.append(before)
+        operator.outputs = [activation.inputs[0]]
+        operator.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
+        operators.append(activation)
+    graph.operators = operators
+    builder = flatbuffers.Builder(len(model) + 2**16)
+    builder.Finish(unpacked.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _copy_tensor(schema: Any, tensor: Any, suffix: bytes) -> Any:
+    copy = schema.TensorT()
+    copy.shape, copy.shapeSignature, copy.type, copy.buffer = tensor.shape, tensor.shapeSignature, tensor.type, 0
+    copy.name = tensor.name + suffix
+    return copy
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new
+    for value in (*graph.input, *graph.output):
+        if value.name == old:
+            value.name = new
+
+
+def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Fold constants and drop transposes that cancel: onnxruntime's basic level, which keeps to the standard operations."""
+    import onnx
+    import onnxruntime
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        options = onnxruntime.SessionOptions()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+        options.optimized_model_filepath = str(path)
+        options.log_severity_level = 3
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        simplified = onnx.load(path)
+    used = {node.domain for node in simplified.graph.node}
+    for entry in [entry for entry in simplified.opset_import if entry.domain not in used]:
+        simplified.opset_import.remove(entry)
+    _restore_names(simplified.graph)
+    return simplified
+
+
+def _restore_names(graph: onnx.GraphProto) -> None:
+    """Undo the suffix that onnxruntime gives a value when it moves a transpose across it: the name must stay TFLite's."""
+    taken = {name for node in graph.node for name in node.output}
+    for name in sorted(taken):
+        original = _MOVED.sub("", name)
+        if original not in taken:
+            _rename(graph, name, original)
+            taken.add(original)
+
+
+def _free_batch(model: onnx.ModelProto) -> onnx.ModelProto | None:
+    """The model with a free batch axis, proven on two different inputs at once; None where the graph depends on batch 1."""
+    import onnx
+    import onnxruntime
+
+    free = onnx.ModelProto()
+    free.CopyFrom(model)
+    del free.graph.value_info[:]
+    for value in (*free.graph.input, *free.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+    _free_reshapes(free)
+    shape = tuple(dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim)
+    inputs = np.random.default_rng(0).standard_normal((2, *shape[1:])).astype(np.float32)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        session = onnxruntime.InferenceSession(free.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        together = session.run(None, {INPUT: inputs})[0]
+    except Exception:  # noqa: BLE001 - onnxruntime's exceptions have no common base; whatever it is, batch 1 stays
+        return None
+    apart = np.concatenate([session.run(None, {INPUT: inputs[index : index + 1]})[0] for index in range(2)])
+    return free if together.shape == apart.shape and np.allclose(together, apart, rtol=1e-3, atol=1e-6) else None
+
+
+def _free_reshapes(model: onnx.ModelProto) -> None:
+    """Let each Reshape to [1, …] take any batch: -1 in front, or 0 (copy the axis) where -1 is taken."""
+    from onnx import numpy_helper
+
+    constants = {item.name: item for item in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type != "Reshape" or node.input[1] not in constants:
+            continue
+        shape = numpy_helper.to_array(constants[node.input[1]]).copy()
+        if not shape.size or shape[0] != 1:
+            continue
+        shape[0] = 0 if -1 in shape[1:] else -1
+        name = f"{node.output[0]}/shape"
+        if name not in constants:
+            constants[name] = numpy_helper.from_array(shape, name)
+            model.graph.initializer.append(constants[name])
+        node.input[1] = name
+    _drop_unused_constants(model)
+
+
+def _drop_unused_constants(model: onnx.ModelProto) -> None:
+    used = {name for node in model.graph.node for name in node.input}
+    for constant in [constant for constant in model.graph.initializer if constant.name not in used]:
+        model.graph.initializer.remove(constant)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the converters' log lines off the user's terminal."""
+    previous = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(previous)

@@ -1,0 +1,226 @@
+"""QDQ: the float ONNX graph with the TFLite model's int8 parameters, in the form onnxruntime fuses into integer kernels.
+
+Around an operation stand DequantizeLinear on every operand and QuantizeLinear on the result; weights are int8 per channel, biases int32
+with scale input*weight. A ReLU or Clip whose bounds the following quantization has anyway is dropped, because it would stand between
+the convolution and its QuantizeLinear and prevent the fusion.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecls.converters.onnx import INPUT, OUTPUT
+from edgecls.converters.parameters import Affine, OperationParameters, Parameters
+
+if TYPE_CHECKING:
+    import onnx
+
+SAME_VALUES = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "MaxPool"}
+WEIGHT_CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}  # Gemm with transB: 0
+LOWEST, HIGHEST = -128, 127
+
+
+def emit_qdq(model: onnx.ModelProto, parameters: Parameters) -> onnx.ModelProto:
+    """Rewrite a float ONNX model from `float_onnx` as a QDQ model.
+
+    Args:
+        model: float32; its values are named after the TFLite tensors.
+        parameters: of the TFLite int8 model made from the same float TFLite model.
+    """
+    return _Emitter(model, parameters).run()
+
+
+class _Emitter:
+    def __init__(self, model: onnx.ModelProto, parameters: Parameters) -> None:
+        import onnx
+        from onnx import numpy_helper
+
+        self.model = onnx.ModelProto()
+        self.model.CopyFrom(model)
+        self.graph = self.model.graph
+        border = {parameters.input: INPUT, parameters.output: OUTPUT}
+        self.operations = {border.get(name, name): value for name, value in parameters.operations.items()}
+        activations = {border.get(name, name): value for name, value in parameters.activations.items()}
+        self.constants = {item.name: numpy_helper.to_array(item) for item in self.graph.initializer}
+        _gemm_from_matmul(self.graph, self.constants)
+        self.activations = _spread(self.graph, activations)
+        self.new_constants: dict[str, np.ndarray] = {}
+        self.nodes: list[onnx.NodeProto] = []
+        self.dequantized: dict[str, str] = {}
+
+    def run(self) -> onnx.ModelProto:
+        from onnx import numpy_helper
+
+        consumers = _consumers(self.graph)
+        skipped = self._redundant_activations(consumers)
+        if INPUT in self.activations:
+            self._quantize(INPUT)
+        for node in self.graph.node:
+            if node.output[0] in skipped:
+                continue
+            self._constant_operands(node)
+            for index, name in enumerate(node.input):
+                node.input[index] = self.dequantized.get(name, name)
+            replaced = skipped_output(node, skipped)
+            if replaced:
+                node.output[0] = replaced
+            self.nodes.append(node)
+            for name in node.output:
+                if name in self.activations:
+                    self._quantize(name)
+        del self.graph.node[:], self.graph.value_info[:]
+        self.graph.node.extend(self.nodes)
+        used = {name for node in self.nodes for name in node.input}
+        kept = [item for item in self.graph.initializer if item.name in used]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(kept)
+        self.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in self.new_constants.items())
+        return self.model
+
+    def _quantize(self, name: str) -> None:
+        """Put QuantizeLinear and DequantizeLinear behind a value; a graph output stays the last DequantizeLinear's."""
+        from onnx import helper
+
+        affine = self.activations[name]
+        scale, zero = self._affine_constants(name, affine)
+        source = name
+        if name == OUTPUT:
+            source = f"{name}/float"
+            for output_index, output in enumerate(self.nodes[-1].output):
+                if output == name:
+                    self.nodes[-1].output[output_index] = source
+        result = name if name == OUTPUT else f"{name}/dequantized"
+        self.nodes.append(helper.make_node("QuantizeLinear", [source, scale, zero], [f"{name}/quantized"], f"{name}/Q"))
+        self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}/quantized", scale, zero], [result], f"{name}/DQ"))
+        self.dequantized[name] = result
+
+    def _constant_operands(self, node: onnx.NodeProto) -> None:
+        operation = self.operations.get(_tflite_name(node.output[0]))
+        if operation is None or not operation.constants:
+            return
+        if node.op_type in WEIGHT_CHANNEL_AXIS and node.input[1] in self.constants:
+            self._weights(node, operation)
+            return
+        for index, name in enumerate(node.input):
+            affine = next((item for item in operation.constants.values() if len(item.scale) == 1), None)
+            if affine is not None and node.op_type in ("Add", "Mul", "Sub", "Div") and self._is_float_constant(name):
+                node.input[index] = self._constant(f"{node.output[0]}/operand{index}", self.constants[name], affine, axis=None)
+
+    def _weights(self, node: onnx.NodeProto, operation: OperationParameters) -> None:
+        axis = WEIGHT_CHANNEL_AXIS[node.op_type]
+        if node.op_type == "Gemm" and any(item.name == "transB" and item.i for item in node.attribute):
+            axis = 0
+        weights, affine = self.constants[node.input[1]], operation.constants.get(1)
+        data = node.input[0]
+        if affine is None or data not in self.activations or len(affine.scale) not in (1, weights.shape[axis]):
+            return
+        bias_scale = self.activations[data].scale * affine.scale
+        if len(node.input) > 2 and operation.bias is not None and operation.bias.shape == self.constants[node.input[2]].shape:
+            per_channel = np.broadcast_to(bias_scale, operation.bias.shape).astype(np.float32)
+            node.input[2] = self._bias(f"{node.output[0]}/bias", operation.bias, per_channel)
+        node.input[1] = self._constant(f"{node.output[0]}/weights", weights, affine, axis)
+
+    def _constant(self, name: str, values: np.ndarray, affine: Affine, axis: int | None) -> str:
+        from onnx import helper
+
+        per_channel = len(affine.scale) > 1
+        shape = [-1 if index == axis else 1 for index in range(values.ndim)] if per_channel else []
+        scale, zero_point = affine.scale.reshape(shape), affine.zero_point.astype(np.float32).reshape(shape)
+        lowest = -HIGHEST if not affine.zero_point.any() else LOWEST  # symmetric weights leave -128 unused, as TFLite does
+        codes = np.clip(np.rint(values / scale) + zero_point, lowest, HIGHEST).astype(np.int8)
+        self.new_constants[f"{name}/codes"] = codes
+        inputs = [f"{name}/codes", *self._affine_constants(name, affine)]
+        attributes = {"axis": axis} if per_channel else {}
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}/dequantized"], f"{name}/DQ", **attributes))
+        return f"{name}/dequantized"
+
+    def _bias(self, name: str, codes: np.ndarray, scale: np.ndarray) -> str:
+        from onnx import helper
+
+        self.new_constants |= {f"{name}/codes": codes, f"{name}/scale": scale, f"{name}/zero_point": np.zeros_like(codes)}
+        inputs = [f"{name}/{part}" for part in ("codes", "scale", "zero_point")]
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}/dequantized"], f"{name}/DQ", axis=0))
+        return f"{name}/dequantized"
+
+    def _affine_constants(self, name: str, affine: Affine) -> tuple[str, str]:
+        scalar = len(affine.scale) == 1
+        names = f"{name}/scale", f"{name}/zero_point"
+        for key, value in zip(names, (affine.scale, affine.zero_point), strict=True):
+            self.new_constants[key] = value[0] if scalar else value
+        return names
+
+    def _is_float_constant(self, name: str) -> bool:
+        return name in self.constants and self.constants[name].dtype == np.float32
+
+    def _redundant_activations(self, consumers: dict[str, list[onnx.NodeProto]]) -> dict[str, str]:
+        """Outputs of ReLU and Clip nodes to drop, mapped to the value before them, which takes over their name."""
+        dropped = {}
+        for node in self.graph.node:
+            name, before = node.output[0], node.input[0] if node.input else ""
+            if name not in self.activations or before in self.activations or len(consumers[before]) != 1 or name == OUTPUT:
+                continue
+            bounds = self._bounds(node)
+            affine = self.activations[name]
+            lowest = float(affine.scale[0]) * (LOWEST - int(affine.zero_point[0]))
+            highest = float(affine.scale[0]) * (HIGHEST - int(affine.zero_point[0]))
+            slack = float(affine.scale[0]) / 2  # a bound within half a step of the last code rounds to that code
+            if bounds and bounds[0] <= lowest + slack and highest - slack <= bounds[1] and before not in self.constants:
+                dropped[name] = before
+        return dropped
+
+    def _bounds(self, node: onnx.NodeProto) -> tuple[float, float] | None:
+        if node.op_type == "Relu":
+            return 0.0, np.inf
+        if node.op_type == "Clip" and len(node.input) == 3 and all(name in self.constants for name in node.input[1:]):
+            return float(self.constants[node.input[1]]), float(self.constants[node.input[2]])
+        return None
+
+
+def skipped_output(node: onnx.NodeProto, skipped: dict[str, str]) -> str | None:
+    """The name a node's output takes over from an activation that is dropped behind it."""
+    return next((name for name, before in skipped.items() if before == node.output[0]), None)
+
+
+def _tflite_name(name: str) -> str:
+    return name.removesuffix("/before_activation")
+
+
+def _consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
+    consumers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            consumers[name].append(node)
+    return consumers
+
+
+def _spread(graph: onnx.GraphProto, activations: dict[str, Affine]) -> dict[str, Affine]:
+    """Give values on both sides of an operation that only moves values the same parameters."""
+    spread = dict(activations)
+    known = {INPUT, *(name for node in graph.node for name in node.output)}
+    for nodes in (graph.node, reversed(graph.node)):
+        for node in nodes:
+            if node.op_type not in SAME_VALUES:
+                continue
+            before, after = node.input[0], node.output[0]
+            if before in spread and after not in spread:
+                spread[after] = spread[before]
+            elif after in spread and before not in spread and before in known:
+                spread[before] = spread[after]
+    return {name: affine for name, affine in spread.items() if name in known}
+
+
+def _gemm_from_matmul(graph: onnx.GraphProto, constants: dict[str, np.ndarray]) -> None:
+    """Join MatMul with constant weights and the Add of its bias to Gemm, which has an integer kernel with bias."""
+    consumers = _consumers(graph)
+    for node in [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in constants]:
+        users = consumers[node.output[0]]
+        if constants[node.input[1]].ndim != 2 or len(users) != 1 or users[0].op_type != "Add":
+            continue
+        bias = next((name for name in users[0].input if name in constants and constants[name].ndim == 1), None)
+        if bias is not None:
+            node.op_type, node.output[0] = "Gemm", users[0].output[0]
+            node.input.append(bias)
+            graph.node.remove(users[0])

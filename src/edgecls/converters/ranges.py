@@ -1,0 +1,103 @@
+"""Ranges: what values each tensor takes on the calibration images, and which part of them int8 should cover."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+Estimator = Literal["minmax", "percentile", "mse"]
+ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
+
+BINS = 2048
+PERCENTILE = 99.99  # of the values are inside the range
+MSE_CANDIDATES = 64
+
+
+class Range(NamedTuple):
+    """Lowest and highest value that int8 codes cover."""
+
+    low: float
+    high: float
+
+
+class Histogram:
+    """Values of one tensor, seen in one pass with constant memory.
+
+    The extremes are exact and over all values. The counts are over a subsample, in BINS bins symmetric around zero; when a value lies
+    outside, the covered span doubles and neighbouring bins are merged.
+    """
+
+    def __init__(self) -> None:
+        self.low, self.high = np.inf, -np.inf
+        self.span = 0.0
+        self.counts = np.zeros(BINS, np.int64)
+
+    def add(self, low: float, high: float, sample: np.ndarray) -> None:
+        """Take in the extremes of all values of a batch and a flat subsample of them."""
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        reach = max(abs(self.low), abs(self.high))
+        if not self.span:
+            self.span = reach
+        while reach > self.span:
+            merged = self.counts.reshape(-1, 2).sum(axis=1)
+            self.counts = np.zeros(BINS, np.int64)
+            self.counts[BINS // 4 : -BINS // 4] = merged
+            self.span *= 2
+        if self.span:
+            self.counts += np.histogram(sample, BINS, (-self.span, self.span))[0]
+
+    @property
+    def edges(self) -> np.ndarray:
+        """Borders of the bins [BINS + 1]."""
+        return np.linspace(-self.span, self.span, BINS + 1)
+
+
+def minmax(histogram: Histogram) -> Range:
+    """All values."""
+    return Range(histogram.low, histogram.high)
+
+
+def percentile(histogram: Histogram) -> Range:
+    """The middle PERCENTILE percent of the values."""
+    total = histogram.counts.sum()
+    if not total:
+        return minmax(histogram)
+    share = np.cumsum(histogram.counts) / total
+    outside = (1 - PERCENTILE / 100) / 2
+    low = histogram.edges[np.searchsorted(share, outside)]
+    high = histogram.edges[min(np.searchsorted(share, 1 - outside) + 1, BINS)]
+    return Range(max(float(low), histogram.low), min(float(high), histogram.high))
+
+
+def mse(histogram: Histogram) -> Range:
+    """The range of least mean squared error of int8 rounding and clipping.
+
+    Ranges tried: the full one with each end pulled towards zero, both by the same share, and each alone. The error of a value inside is
+    step²/12 (rounding, uniform), of one outside the square of what is cut off.
+    """
+    low, high = histogram.low, histogram.high
+    if not histogram.counts.any() or low >= high:
+        return minmax(histogram)
+    centers = (histogram.edges[:-1] + histogram.edges[1:]) / 2
+    used = np.flatnonzero(histogram.counts)
+    centers, weights = centers[used], histogram.counts[used] / histogram.counts.sum()
+    shares = np.linspace(0.2, 1.0, MSE_CANDIDATES)
+    zero = np.zeros_like(shares)
+    lows = np.concatenate([low * shares, np.full_like(shares, low), low * shares])
+    highs = np.concatenate([high * shares, high * shares, np.full_like(shares, high)])
+    lows, highs = np.minimum(lows, np.tile(zero, 3)), np.maximum(highs, np.tile(zero, 3))  # int8 codes must contain zero
+    step = (highs - lows) / 255
+    cut = np.maximum(lows[:, None] - centers, 0) + np.maximum(centers - highs[:, None], 0)
+    error = np.where(cut > 0, cut**2, (step**2 / 12)[:, None]) @ weights
+    best = int(np.argmin(error))
+    return Range(float(lows[best]), float(highs[best]))
+
+
+_ESTIMATE: dict[Estimator, Callable[[Histogram], Range]] = {"minmax": minmax, "percentile": percentile, "mse": mse}
+
+
+def estimate_ranges(histograms: Mapping[str, Histogram], estimator: Estimator) -> dict[str, Range]:
+    """Turn the histogram of every tensor into its int8 range."""
+    return {name: _ESTIMATE[estimator](histogram) for name, histogram in histograms.items()}

@@ -1,0 +1,98 @@
+"""TFLite: the frozen graph as a float32 file, and the reduced schemes made from that file.
+
+The float32 file is the hub: float16, dynamic and int8 are rewritten from it, ONNX is derived from it, and the int8 ranges are measured
+on its tensors, so that a tensor has one name everywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from edgecls.artifact import Scheme
+from edgecls.errors import ConversionError
+from edgecls.extras import require
+from edgecls.frozen_graph import FrozenGraph
+
+if TYPE_CHECKING:
+    from edgecls.converters.ranges import Range
+
+# With float input and output the last softmax stays float: its int8 form has steps of 1/256, which makes ties between classes.
+FLOAT_BORDER_OPERATIONS = ("INPUT", "OUTPUT", "SOFTMAX")
+
+
+def float_tflite(graph: FrozenGraph) -> bytes:
+    """Convert the frozen graph to a float32 TFLite model without metadata.
+
+    Raises:
+        ConversionError: an operation has no TFLite counterpart.
+    """
+    tf = require("tensorflow")
+    definition = tf.compat.v1.GraphDef()
+    definition.ParseFromString(graph.path.read_bytes())
+    imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([imported.prune(graph.input, graph.output)], imported)
+    try:
+        return converter.convert()
+    except Exception as error:  # the converter raises whatever its MLIR passes leave behind
+        raise ConversionError(
+            "a graph of TFLite's own operations", _first_cause(error), "replace that layer, or leave out the target tflite"
+        ) from error
+
+
+def reduce_tflite(
+    model: bytes,
+    scheme: Scheme,
+    ranges: Mapping[str, Range] | None = None,
+    io: Literal["float32", "int8"] = "float32",
+    keep_float: tuple[str, ...] = (),
+) -> bytes:
+    """Rewrite a float32 TFLite model with a signature into another scheme.
+
+    Args:
+        model: the float32 file, with a SignatureDef.
+        scheme: `float16`, `dynamic` or `int8`.
+        ranges: for int8, the range of every activation by tensor name.
+        io: for int8, the dtype of the model's input and output.
+        keep_float: names of output tensors whose operations stay float.
+    """
+    quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, io, keep_float))
+    result = {name: _as_result(value) for name, value in (ranges or {}).items()}
+    with contextlib.redirect_stdout(_NullWriter()), contextlib.redirect_stderr(_NullWriter()):  # its progress bars
+        quantized = quantizer.quantize(result or None)
+    return bytes(quantized.quantized_model)
+
+
+def _recipe(scheme: Scheme, io: str, keep_float: tuple[str, ...]) -> Any:
+    recipes = require("litert_quantizer.recipe_manager")
+    algorithm = recipes.AlgorithmName
+    manager = recipes.RecipeManager()
+    if scheme == "dynamic":
+        manager.add_dynamic_config(regex=".*", operation_name="*", num_bits=8)
+    elif scheme == "float16":
+        manager.add_weight_only_config(regex=".*", operation_name="*", num_bits=16, algorithm_key=algorithm.FLOAT_CASTING)
+    else:
+        manager.add_static_config(regex=".*", operation_name="*", activation_num_bits=8, weight_num_bits=8)
+        for operation in FLOAT_BORDER_OPERATIONS if io == "float32" else ():
+            manager.add_quantization_config(".*", operation, algorithm_key=algorithm.NO_QUANTIZE)
+    for name in keep_float:
+        manager.add_quantization_config(f"^{name}$", "*", algorithm_key=algorithm.NO_QUANTIZE)
+    return manager.get_quantization_recipe()
+
+
+def _as_result(value: Range) -> dict[str, Any]:
+    return {"min": np.float32(value.low), "max": np.float32(value.high), "num_samples": 1}
+
+
+def _first_cause(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if "error:" in line or "is neither a custom op" in line]
+    return (lines[0] if lines else f"{type(error).__name__}: {error}")[:300]
+
+
+class _NullWriter(io.TextIOBase):
+    def write(self, text: str) -> int:
+        return len(text)
