@@ -1,0 +1,189 @@
+"""`.npz` archives, streamed member by member: nothing is unpickled, and no array of images is ever whole in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from edgecls.data.decode import convert_channels, resize_pixels
+from edgecls.data.labels import label_by_value
+from edgecls.data.source import Decoded, Labelling, Role, Skipped
+from edgecls.errors import DataError
+from edgecls.image_spec import ImageSpec
+
+_KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
+    "calibration": (("x_train", "y_train"), ("x", "y")),
+    "data": (("x_test", "y_test"), ("x_val", "y_val"), ("x", "y")),
+}
+_CHUNK_BYTES = 4 << 20
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError, SyntaxError)
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+
+
+@dataclass(frozen=True)
+class _Header:
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+class ArraySource:
+    """The images of one member of an archive."""
+
+    notes: list[str]
+
+    def __init__(self, path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | None) -> None:
+        self._path, self._spec = path, spec
+        self.skipped: list[Skipped] = []
+        with _archive(path) as archive:
+            self._key, label_key = _choose_keys(path, archive, role)
+            with _member(path, archive, self._key) as (_, header):
+                self._header = header
+            self.total = self._check_shape(header)
+            self._layout = _image_shape(header.shape, spec, f"{path}: {self._key}")
+            self.dtype = "float32" if header.dtype.kind == "f" else "uint8"
+            self.labelling = self._read_labels(archive, label_key, labels)
+        self.notes = [f"{self._key} of the archive used"]
+        self._check_conversion()
+
+    def read(self, chosen: np.ndarray) -> Iterator[Decoded | Skipped]:
+        """The chosen images; the archive is read once, in chunks."""
+        item_bytes = int(np.prod(self._header.shape[1:])) * self._header.dtype.itemsize
+        per_chunk = max(1, _CHUNK_BYTES // item_bytes)
+        with _archive(self._path) as archive, _member(self._path, archive, self._key) as (stream, header):
+            for start in range(0, int(chosen[-1]) + 1, per_chunk):
+                count = min(per_chunk, self.total - start)
+                block = _take(stream, count * item_bytes, self._path, self._key)
+                mine = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + count)] - start
+                if len(mine):
+                    values = np.frombuffer(block, header.dtype).reshape(count, *self._layout)[mine]
+                    for image in self._convert(values):
+                        yield Decoded(image)
+
+    def _check_shape(self, header: _Header) -> int:
+        if not header.shape or not header.shape[0] or not np.prod(header.shape):
+            raise DataError("an array of images", f"{self._key} of shape {header.shape}", "save at least one image")
+        return header.shape[0]
+
+    def _read_labels(self, archive: zipfile.ZipFile, key: str, labels: Sequence[str] | None) -> Labelling:
+        if f"{key}.npy" not in archive.namelist():
+            return Labelling(note=f"no {key} in the archive, no labels")
+        names: Sequence[str] = ()
+        if "class_names.npy" in archive.namelist():
+            array = _read_array(self._path, archive, "class_names")
+            names = array.astype(str).tolist() if array.dtype.kind in "US" and array.ndim == 1 else ()
+        return label_by_value(_read_array(self._path, archive, key), self.total, names, labels)
+
+    def _check_conversion(self) -> None:
+        found, wanted = self._layout[2], self._spec.channels
+        sample = convert_channels(np.zeros((1, 1, 1, found), np.uint8), wanted)
+        if sample is None or (self.dtype == "float32" and found != wanted):
+            raise DataError(f"{wanted} channel(s)", f"{found} in {self._key} ({self._header.dtype})", "convert the images first")
+        if self._layout[:2] != (self._spec.height, self._spec.width):
+            self.notes.append(f"resized from {self._layout[0]}x{self._layout[1]}")
+        if self.dtype == "float32":
+            self.notes.append("float values taken as model inputs, already preprocessed")
+
+    def _convert(self, values: np.ndarray) -> Iterator[np.ndarray]:
+        if self.dtype == "uint8":
+            pixels = convert_channels(_to_uint8(values, self._key), self._spec.channels)
+            assert pixels is not None  # checked when the archive was opened
+            yield from (resize_pixels(image, self._spec.height, self._spec.width) for image in pixels)
+            return
+        if not np.isfinite(values).all():
+            raise DataError("finite numbers", f"NaN or infinity in {self._key}", "clean the array")
+        for image in values.astype(np.float32):
+            yield self._spec.invert(resize_pixels(image, self._spec.height, self._spec.width)[None])[0]
+
+
+def _choose_keys(path: Path, archive: zipfile.ZipFile, role: Role) -> tuple[str, str]:
+    found = [name.removesuffix(".npy") for name in archive.namelist()]
+    for keys in _KEYS[role]:
+        if keys[0] in found:
+            return keys
+    expected = " or ".join("/".join(keys) for keys in _KEYS[role])
+    raise DataError(
+        f"arrays {expected} for {role}", f"{path} with {', '.join(found) or 'nothing'}", "save it as np.savez(path, x=..., y=...)"
+    )
+
+
+def _image_shape(shape: tuple[int, ...], spec: ImageSpec, where: str) -> tuple[int, int, int]:
+    """(H, W, C) of one image of an array [N, ...]."""
+    items = shape[1:]
+    if len(items) == 1:
+        for channels in (spec.channels, 1):
+            if items[0] == spec.height * spec.width * channels:
+                return spec.height, spec.width, channels
+    elif len(items) == 2:
+        return items[0], items[1], 1
+    elif len(items) == 3 and (items[2] <= 4 or items[2] == spec.channels):
+        return items[0], items[1], items[2]
+    elif len(items) == 3 and items[0] <= 4:
+        raise DataError("channels last, [N, H, W, C]", f"{where} of shape {shape}", "save x.transpose(0, 2, 3, 1)")
+    raise DataError(
+        f"images [N, {spec.height}, {spec.width}, {spec.channels}]", f"{where} of shape {shape}", "save x as [N, H, W, C]"
+    )
+
+
+def _to_uint8(values: np.ndarray, key: str) -> np.ndarray:
+    if values.dtype == np.uint8:
+        return values
+    if values.dtype.kind not in "iu" or values.min() < 0 or values.max() > 255:
+        found = f"{values.dtype} from {values.min()} to {values.max()}"
+        raise DataError("pixels from 0 to 255, or floats ready for the model", f"{key} of {found}", "scale the pixels to 0..255")
+    return values.astype(np.uint8)
+
+
+@contextlib.contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        archive = zipfile.ZipFile(path)
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
+    with archive:
+        yield archive
+
+
+@contextlib.contextmanager
+def _member(path: Path, archive: zipfile.ZipFile, key: str) -> Iterator[tuple[IO[bytes], _Header]]:
+    try:
+        stream = archive.open(f"{key}.npy")
+        shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
+    except (*_DAMAGE, KeyError) as error:
+        raise _damaged(path, error) from None
+    with stream:
+        if dtype.hasobject or dtype.names:
+            raise DataError(
+                "arrays of numbers", f"{path}: {key} holds Python objects", "they could run code; save plain arrays instead"
+            )
+        if fortran and len(shape) > 1:
+            raise DataError("arrays in C order", f"{path}: {key} in Fortran order", "save np.ascontiguousarray(x)")
+        yield stream, _Header(shape, dtype)
+
+
+def _take(stream: IO[bytes], size: int, path: Path, key: str) -> bytes:
+    try:
+        block = stream.read(size)
+    except _DAMAGE as error:
+        raise _damaged(path, error) from None
+    if len(block) < size:
+        raise _damaged(path, EOFError(f"{key} is cut short"))
+    return block
+
+
+def _read_array(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray:
+    with _member(path, archive, key) as (stream, header):
+        size = int(np.prod(header.shape)) * header.dtype.itemsize
+        return np.frombuffer(_take(stream, size, path, key), header.dtype).reshape(header.shape)
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        "a readable .npz archive", f"{path}: {error}", "it is damaged or of another type: save it again with np.savez"
+    )

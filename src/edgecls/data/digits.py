@@ -1,0 +1,56 @@
+"""scikit-learn's handwritten digits: 1,797 real images of 8x8 grey pixels that come with the installation."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgecls.data.decode import convert_channels, resize_pixels
+from edgecls.data.labels import label_by_value
+from edgecls.data.source import Decoded, Role, Skipped
+from edgecls.errors import MissingExtraError
+from edgecls.image_spec import ImageSpec
+
+DIGITS_NAME = "digits"
+_TEST_EVERY = 5
+
+
+def digits_split(role: Role) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels uint8 [N, 8, 8, 1] in 0..255 and labels int64 [N]: every fifth image is for `data`, the others for `calibration`."""
+    table = np.loadtxt(_digits_file(), delimiter=",").astype(np.int64)  # 64 pixels and the label in each row
+    test = np.arange(len(table)) % _TEST_EVERY == _TEST_EVERY - 1
+    mine = table[test if role == "data" else ~test]
+    pixels = np.rint(mine[:, :64] * (255 / 16)).astype(np.uint8)  # scikit-learn counts 0..16
+    return pixels.reshape(-1, 8, 8, 1), mine[:, 64]
+
+
+def _digits_file() -> Path:
+    """scikit-learn's own file: importing scikit-learn to have it read would take a second."""
+    package = importlib.util.find_spec("sklearn")
+    if package is None or not package.submodule_search_locations:
+        raise MissingExtraError("scikit-learn, which brings the digits", "none installed", "pip install scikit-learn")
+    return Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+
+
+class DigitsSource:
+    """The bundled digits as a source."""
+
+    dtype = "uint8"
+
+    def __init__(self, spec: ImageSpec, role: Role, labels: Sequence[str] | None) -> None:
+        self._spec = spec
+        self._pixels, values = digits_split(role)
+        self.total = len(self._pixels)
+        self.labelling = label_by_value(values, self.total, [str(digit) for digit in range(10)], labels)
+        self.notes = ["scikit-learn's digits, " + ("every fifth image" if role == "data" else "four of five images")]
+        self.skipped: list[Skipped] = []
+
+    def read(self, chosen: np.ndarray) -> Iterator[Decoded | Skipped]:
+        """The chosen digits."""
+        pixels = convert_channels(self._pixels[chosen], self._spec.channels)
+        assert pixels is not None  # the spec was checked by open_images
+        for image in pixels:
+            yield Decoded(resize_pixels(image, self._spec.height, self._spec.width))

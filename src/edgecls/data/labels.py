@@ -1,0 +1,127 @@
+"""From what a data set calls its classes to the indices of a model's outputs. What cannot be told stays unlabelled."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgecls.data.source import Labelling
+from edgecls.errors import DataError
+
+_LEADING_INDEX = re.compile(r"^\s*\d+[\s:,;.)_-]+(?=\S)")
+_NAMES_SHOWN = 4
+
+
+def label_by_name(kind: str, names: Sequence[str], groups: np.ndarray, labels: Sequence[str] | None) -> Labelling:
+    """Label images whose classes have names.
+
+    Args:
+        kind: what carries the names, for notes: `class folders` or `names in y`.
+        names: class names of the data, sorted as Keras' `image_dataset_from_directory` sorts them.
+        groups: index into `names` per image, int [N].
+        labels: the model's labels, None where they are not known.
+
+    In this order: every name is one of the model's labels (case, punctuation and a leading index apart); as many names as
+    outputs, so alphabetical order as in training with Keras, unless a name that is a label contradicts it; every name is a number
+    below the number of outputs. Otherwise the images have no labels.
+    """
+    order = np.arange(len(names))
+    if labels is None:
+        note = f"{len(names)} {kind} taken in alphabetical order: the model's labels are not known"
+        return Labelling(order[groups], groups, tuple(names), note)
+    matched = _match(names, labels)
+    if None not in matched:
+        return Labelling(np.asarray(matched, np.int64)[groups], groups, tuple(labels))
+    if len(names) == len(labels) and all(found in (None, index) for index, found in enumerate(matched)):
+        return Labelling(order[groups], groups, tuple(names), f"{kind} taken in alphabetical order: {_shown(names)}")
+    if all(name.isdecimal() and int(name) < len(labels) for name in names):
+        return Labelling(np.asarray([int(name) for name in names])[groups], groups, tuple(labels), f"{kind} are class indices")
+    strangers = [name for name, found in zip(names, matched, strict=True) if found is None]
+    note = f"not labelled: the {len(names)} {kind} ({_shown(names)}) are not the model's {len(labels)} classes"
+    if len(strangers) < len(names):
+        note += f"; no label is called {_shown(strangers)}"
+    return Labelling(None, groups, (), note)
+
+
+def label_by_value(values: np.ndarray, count: int, class_names: Sequence[str], labels: Sequence[str] | None) -> Labelling:
+    """Label images by an array: class indices [N] or [N, 1], one-hot [N, K], or names [N].
+
+    Raises:
+        DataError: wrong length, values that are neither, or indices that are no output of the model.
+    """
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    if len(values) != count or values.ndim not in (1, 2):
+        raise DataError(
+            f"one label for each of the {count} images", f"y of shape {values.shape}", "save x and y of the same length"
+        )
+    if values.dtype.kind in "US" and values.ndim == 1:
+        names, groups = np.unique(values.astype(str), return_inverse=True)
+        return label_by_name("names in y", names.tolist(), groups, labels)
+    indices = _from_one_hot(values, labels) if values.ndim == 2 else _integers(values)
+    top = len(labels) - 1 if labels is not None else None
+    if indices.min() < 0 or (top is not None and indices.max() > top):
+        wrong = indices[(indices < 0) | (indices > (indices.max() if top is None else top))][0]
+        raise DataError(
+            f"labels from 0 to {'the last class' if top is None else top}",
+            f"label {wrong} in y",
+            "labels start at 0, in the order of the model's outputs",
+        )
+    return _renamed(indices, class_names, labels)
+
+
+def are_default(labels: Sequence[str]) -> bool:
+    """Whether these are the names edgecls gives when it knows none: class_0, class_1, ..."""
+    return all(label == f"class_{index}" for index, label in enumerate(labels))
+
+
+def _match(names: Sequence[str], labels: Sequence[str]) -> list[int | None]:
+    if are_default(labels):
+        return [None] * len(names)
+    known: dict[str, int] = {}
+    for index, label in enumerate(labels):  # the whole label first, then its parts where nothing else claims them
+        known.setdefault(_plain(label), index)
+    for index, label in enumerate(labels):
+        for part in (_LEADING_INDEX.sub("", label), *label.split(",")):
+            known.setdefault(_plain(part), index)
+    found = [known.get(_plain(name), known.get(_plain(_LEADING_INDEX.sub("", name)))) for name in names]
+    return found if len(set(found) - {None}) == len([index for index in found if index is not None]) else [None] * len(names)
+
+
+def _plain(name: str) -> str:
+    return "".join(character for character in name.casefold() if character.isalnum())
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+
+
+def _integers(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind not in "iufb" or (values.dtype.kind == "f" and not np.array_equal(values, np.round(values))):
+        raise DataError("y of class indices, one-hot rows or names", f"y of {values.dtype}", "save y as integers from 0")
+    return values.astype(np.int64)
+
+
+def _from_one_hot(values: np.ndarray, labels: Sequence[str] | None) -> np.ndarray:
+    if labels is not None and values.shape[1] != len(labels):
+        raise DataError(
+            f"y with {len(labels)} columns, one per class of the model", f"{values.shape[1]} columns", "is it the right archive?"
+        )
+    if values.dtype.kind not in "iufb" or not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
+        raise DataError(
+            "one-hot rows in y (one 1, else 0)", f"y of shape {values.shape} that is not", "save y as integers from 0"
+        )
+    return values.argmax(axis=1).astype(np.int64)
+
+
+def _renamed(indices: np.ndarray, class_names: Sequence[str], labels: Sequence[str] | None) -> Labelling:
+    """Indices follow the archive's `class_names` to the model's labels where both know the same names in another order."""
+    if labels is None or len(class_names) != len(labels):
+        return Labelling(indices, indices, tuple(class_names if labels is None else labels))
+    matched = _match(class_names, labels)
+    if None in matched:
+        return Labelling(indices, indices, tuple(class_names if are_default(labels) else labels))
+    note = "" if matched == list(range(len(labels))) else "labels follow class_names, whose order is not the model's"
+    return Labelling(np.asarray(matched, np.int64)[indices], indices, tuple(labels), note)
