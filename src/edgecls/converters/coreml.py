@@ -1,0 +1,248 @@
+"""Core ML: a frozen graph becomes classifier packages with an image input that does the preprocessing itself."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgecls.artifact import SUFFIXES, Scheme
+from edgecls.converters import coreml_program
+from edgecls.errors import ConversionError, OutputError, SchemeError
+from edgecls.extras import require
+from edgecls.formats.coreml_labels import unique_labels
+from edgecls.formats.mlpackage_layout import WEIGHTS_NAME, write_package
+from edgecls.frozen_graph import FrozenGraph
+from edgecls.metadata import METADATA_KEY, ArtifactMetadata
+
+INPUT_NAME, SCORES_NAME, LABEL_NAME = "image", "scores", "classLabel"
+
+# The oldest system each scheme runs on: ML programs came with iOS 15, constexpr_affine_dequantize with iOS 16.
+MINIMUM_TARGETS: dict[Scheme, str] = {"float32": "iOS15", "float16": "iOS15", "weight8": "iOS16"}
+
+# coremltools raises all of these for graphs that it cannot convert.
+_CONVERTER_ERRORS = (ValueError, NotImplementedError, RuntimeError, TypeError, LookupError, AttributeError, AssertionError)
+
+
+def convert_coreml(
+    graph: FrozenGraph,
+    record: ArtifactMetadata,
+    schemes: Sequence[Scheme],
+    folder: Path,
+    *,
+    minimum_deployment_target: str | None = None,
+    on_done: Callable[[Scheme, Path], None] | None = None,
+) -> dict[Scheme, Path]:
+    """Write one classifier package per scheme.
+
+    The image enters as 8-bit pixels of `record.image_spec`'s size and colour order (a number of channels other than 1 or 3: as an
+    array of pixels [1, H, W, C]); mean and std are part of the program. The outputs are `classLabel` and the dictionary `scores`.
+    One sigmoid output p becomes two classes, 1 - p and p. Core ML wants unique labels: see `unique_labels`; the user-defined
+    metadata `renamed_labels` tells which were changed.
+
+    Args:
+        graph: the model.
+        record: what the artifact carries; its labels become the class labels.
+        schemes: `float32`, `float16` (weights and computation), `weight8` (int8 weights per channel, float16 computation).
+        folder: where `<record.name>-coreml-<scheme>.mlpackage` is written, each renamed into place when it is complete.
+        minimum_deployment_target: a name of coremltools such as `iOS16` or `macOS13`; None for the oldest that each scheme runs on.
+        on_done: called with each scheme and its package as soon as that is in place.
+
+    Returns:
+        The package of each scheme.
+
+    Raises:
+        SchemeError: a scheme or deployment target that does not exist, or a target older than the scheme needs.
+        ConversionError: coremltools cannot convert the graph.
+        OutputError: the folder cannot be written.
+        MissingExtraError: coremltools or TensorFlow is not installed.
+    """
+    targets = {scheme: _deployment_target(scheme, minimum_deployment_target) for scheme in dict.fromkeys(schemes)}
+    _check_labels(record)
+    done: dict[Scheme, Path] = {}
+    with _staging(folder) as staging:
+        for scheme, built in _build(graph, record, targets, staging):
+            name = f"{record.name}-coreml-{scheme}{SUFFIXES['coreml']}"
+            _describe(built.spec, record, scheme)
+            with _writing(folder):
+                write_package(staging / name, built.spec, built.weights)
+                done[scheme] = _put(staging / name, folder / name, staging)
+            if on_done is not None:
+                on_done(scheme, done[scheme])
+    return {scheme: done[scheme] for scheme in targets}
+
+
+@dataclass(frozen=True)
+class _Built:
+    """A Core ML `Model` message and the weight file its program refers to."""
+
+    spec: Any
+    weights: Path
+
+
+def _build(
+    graph: FrozenGraph, record: ArtifactMetadata, targets: dict[Scheme, Any], staging: Path
+) -> Iterator[tuple[Scheme, _Built]]:
+    """Convert as rarely as possible: weight8 is made from the float16 program."""
+    if "float16" in targets or "weight8" in targets:
+        target = targets.get("float16", targets.get("weight8"))
+        with _failures(record, "float16"):
+            half = _convert(graph, record, "float16", target, staging)
+        if "float16" in targets:
+            yield "float16", half
+        if "weight8" in targets:
+            with _failures(record, "weight8"):
+                quantized = _quantize(half, targets["weight8"], staging)
+            yield "weight8", quantized
+    if "float32" in targets:
+        with _failures(record, "float32"):
+            full = _convert(graph, record, "float32", targets["float32"], staging)
+        yield "float32", full
+
+
+def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, target: Any, staging: Path) -> _Built:
+    ct = require("coremltools")
+    with coreml_program.quiet():
+        program = coreml_program.load(graph, record, INPUT_NAME, int(target))
+        with coreml_program.unchecked_passes():
+            model = ct.convert(
+                program,
+                source="milinternal",
+                convert_to="mlprogram",
+                classifier_config=ct.ClassifierConfig(unique_labels(record.labels), predicted_feature_name=LABEL_NAME),
+                compute_precision=ct.precision.FLOAT32 if scheme == "float32" else ct.precision.FLOAT16,
+                minimum_deployment_target=target,
+                skip_model_load=True,
+                package_dir=str(staging / f"{scheme}-raw.mlpackage"),
+            )
+        coreml_program.validate(model)
+        spec = model._spec
+        ct.utils.rename_feature(spec, f"{LABEL_NAME}_probs", SCORES_NAME, rename_inputs=False)
+    return _Built(spec, Path(model.weights_dir) / WEIGHTS_NAME)
+
+
+def _quantize(half: _Built, target: Any, staging: Path) -> _Built:
+    """Store the weights as int8 (symmetric, one scale per output channel) and leave the rest of the program as it is."""
+    weights = staging / "weight8-raw" / WEIGHTS_NAME
+    weights.parent.mkdir()
+    with coreml_program.quiet():
+        spec = coreml_program.quantize_weights(half.spec, half.weights.parent, int(target), weights.parent)
+    return _Built(spec, weights)
+
+
+def _describe(spec: Any, record: ArtifactMetadata, scheme: Scheme) -> None:
+    """Write what Xcode and apps read: descriptions, the record, and its main points as plain text."""
+    image = record.image_spec
+    description = spec.description
+    labels = unique_labels(record.labels)
+    renamed = {index: label for index, label in enumerate(labels) if label != record.labels[index]}
+    input_kind = f"{image.color_order} image" if description.input[0].type.HasField("imageType") else "array of pixels"
+    description.input[
+        0
+    ].shortDescription = (
+        f"{input_kind}, {image.width} wide and {image.height} high, pixels 0..255; the model does the preprocessing itself"
+    )
+    texts = {LABEL_NAME: "the class with the highest score", SCORES_NAME: f"score of each class ({_kind(record)})"}
+    for output in description.output:
+        output.shortDescription = texts[output.name]
+    metadata = description.metadata
+    metadata.shortDescription = f"{record.name}: image classifier with {len(labels)} classes, {scheme}"
+    metadata.versionString = f"edgecls {record.edgecls_version}"
+    user = metadata.userDefined
+    for key in [key for key in user if key.endswith(".conversion_date")]:
+        del user[key]  # the same model gives the same bytes on any day
+    user["com.github.apple.coremltools.source"] = f"tensorflow=={require('tensorflow').__version__}"
+    user[METADATA_KEY] = record.model_dump_json()
+    user["source_sha256"] = record.source_sha256
+    user["preprocessing"] = (
+        f"inside the model: (pixel - mean) / std, channels {image.color_order}, "
+        f"mean {' '.join(map(repr, image.mean))}, std {' '.join(map(repr, image.std))}"
+    )
+    if renamed:
+        user["renamed_labels"] = json.dumps(renamed, ensure_ascii=False)
+
+
+def _kind(record: ArtifactMetadata) -> str:
+    if record.outputs == 1:
+        return "sigmoid: 1 - p and p"
+    return {"softmax": "probabilities", "sigmoid": "independent probabilities", "logits": "logits, not probabilities"}[
+        record.output_kind
+    ]
+
+
+def _check_labels(record: ArtifactMetadata) -> None:
+    expected = max(record.outputs, 2)
+    if len(record.labels) != expected:
+        raise ConversionError(
+            f"{expected} labels for a Core ML classifier with {record.outputs} output(s)",
+            f"{len(record.labels)}",
+            "give one label per class (two for a single sigmoid output)",
+        )
+
+
+def _deployment_target(scheme: Scheme, name: str | None) -> Any:
+    """The deployment target of a scheme as coremltools' enumeration."""
+    if scheme not in MINIMUM_TARGETS:
+        raise SchemeError(f"a Core ML scheme ({', '.join(MINIMUM_TARGETS)})", repr(scheme), "choose one of them")
+    known = require("coremltools").target.__members__
+    oldest = known[MINIMUM_TARGETS[scheme]]
+    choices = ", ".join(choice for choice, target in known.items() if target >= oldest)
+    target = oldest if name is None else known.get(name)
+    if target is None:
+        raise SchemeError("a deployment target that coremltools knows", repr(name), f"choose one of {choices}")
+    if target < oldest:
+        raise SchemeError(
+            f"a deployment target of {MINIMUM_TARGETS[scheme]} or newer for Core ML {scheme}",
+            repr(name),
+            f"choose one of {choices}",
+        )
+    return target
+
+
+@contextmanager
+def _failures(record: ArtifactMetadata, scheme: Scheme) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError("room for temporary files", str(error), "free space or set TMPDIR") from None
+    except _CONVERTER_ERRORS as error:
+        raise ConversionError(
+            f"a graph that coremltools converts to {scheme}",
+            f"{record.name}: {type(error).__name__}: {str(error)[:400]}",
+            "leave coreml out of --targets, or replace the operation that is named",
+        ) from error
+
+
+@contextmanager
+def _staging(folder: Path) -> Iterator[Path]:
+    """A hidden folder beside the packages: what is renamed from it into `folder` never crosses a file system."""
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        staging = tempfile.TemporaryDirectory(prefix=".coreml-", dir=folder, ignore_cleanup_errors=True)
+    with staging:
+        yield Path(staging.name)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        remedy = "choose another folder with -o, or free space"
+        raise OutputError("a folder that can be written", f"{folder}: {error.strerror or error}", remedy) from None
+
+
+def _put(package: Path, destination: Path, staging: Path) -> Path:
+    """Rename a complete package into place; one that was there before goes away only then."""
+    if destination.is_dir() and not destination.is_symlink():
+        destination.rename(staging / f"before-{destination.name}")
+    elif destination.exists() or destination.is_symlink():
+        destination.unlink()
+    package.rename(destination)
+    shutil.rmtree(staging / f"before-{destination.name}", ignore_errors=True)
+    return destination
