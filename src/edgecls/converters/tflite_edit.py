@@ -1,9 +1,9 @@
 """Adds named buffers and a signature to a .tflite without taking it apart.
 
-FlatBuffers refer forwards and relatively. So the edit is a new head, put in front of the old file: a new root table whose unchanged
-fields refer into the old bytes, which stay as they are. That is one copy of the file, keeps the alignment of the weights (the head's
-length is a multiple of 16) and keeps fields of schema versions we do not know. Only `Buffer.offset` of buffers that lie behind the
-FlatBuffer counts from the file's begin and is raised by the head's length.
+FlatBuffers refer forwards and relatively. So the edit is a new head, put in front of the old file: a new root table whose
+unchanged fields refer into the old bytes, which stay as they are. That is one copy of the file, keeps the alignment of the
+weights (the head's length is a multiple of 16) and keeps fields of schema versions we do not know. Only `Buffer.offset` of
+buffers that lie behind the FlatBuffer counts from the file's begin and is raised by the head's length.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def edit(model: bytes, *, metadata: Mapping[str, bytes], signature: SignatureNam
         tail: appended behind everything.
 
     Raises:
-        Damaged: `model` is no sound TFLite file.
+        DamagedError: `model` is no sound TFLite file.
     """
     root = open_model(model)
     head = _head(root, metadata, signature)

@@ -38,7 +38,7 @@ def add_signature(model: bytes, *, input_name: str = "image", output_name: str =
     """A copy of a .tflite with the signature `serving_default`, which a file made from a frozen graph lacks; with one it is kept.
 
     Raises:
-        Damaged: `model` is no sound TFLite file.
+        DamagedError: `model` is no sound TFLite file.
     """
     return edit(model, metadata={}, signature=SignatureNames(input_name, output_name))
 
@@ -52,7 +52,7 @@ def write_tflite(model: bytes, record: ArtifactMetadata, *, input_name: str = "i
         input_name, output_name: what the signature and the metadata call them; a signature that is there already is kept.
 
     Raises:
-        Damaged: `model` is no sound TFLite file.
+        DamagedError: `model` is no sound TFLite file.
     """
     metadata = {METADATA_BUFFER: _metadata(record, input_name, output_name), METADATA_KEY: record.model_dump_json().encode()}
     return edit(model, metadata=metadata, signature=SignatureNames(input_name, output_name), tail=_labels_zip(record))

@@ -1,7 +1,8 @@
 """Reads FlatBuffers tables without trusting them.
 
-The generated reader of TFLite's schema follows every offset it finds; in a damaged file such an offset leads anywhere, and a length may
-say four billion. This one checks each step against the file's end and raises `Damaged`. It reads in place: arrays are views.
+The generated reader of TFLite's schema follows every offset it finds; in a damaged file such an offset leads anywhere, and a
+length may say four billion. This one checks each step against the file's end and raises `DamagedError`. It reads in place:
+arrays are views.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from edgecls.formats.reading import Damaged
+from edgecls.formats.reading import DamagedError
 
 Bytes: TypeAlias = "bytes | bytearray | memoryview"
 _OFFSET = struct.Struct("<I")
@@ -33,7 +34,7 @@ class Table:
         start = position - _at(data, position, _SIGNED_OFFSET)
         length = _at(data, start, _SLOT)
         if length < 4 or length % 2 or start + length > len(data):
-            raise Damaged(f"a table at byte {position} has no valid index")
+            raise DamagedError(f"a table at byte {position} has no valid index")
         self._data = data
         self.position = position
         self._fields = struct.unpack_from(f"<{length // 2 - 2}H", data, start + 4)
@@ -91,11 +92,11 @@ class Table:
             return 0, 0
         count = _at(self._data, position, _OFFSET)
         if position + 4 + count * item_bytes > len(self._data):
-            raise Damaged(f"a vector at byte {position} reaches behind the end")
+            raise DamagedError(f"a vector at byte {position} reaches behind the end")
         return position + 4, count
 
 
 def _at(data: Bytes, position: int, kind: struct.Struct) -> int:
     if position < 0 or position + kind.size > len(data):
-        raise Damaged(f"byte {position} is not within the file's {len(data)} bytes")
+        raise DamagedError(f"byte {position} is not within the file's {len(data)} bytes")
     return kind.unpack_from(data, position)[0]

@@ -1,13 +1,13 @@
 """Reads the outermost fields of a protocol buffer without its schema and without reading what is in them.
 
-Enough to find a record of a few hundred bytes in an ONNX or Core ML model in well under a millisecond, whatever the weights weigh.
+Enough to find a record of a few hundred bytes in an ONNX or Core ML model in a millisecond, whatever the weights weigh.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edgecls.formats.reading import Damaged
+from edgecls.formats.reading import DamagedError
 
 _FIXED = {1: 8, 5: 4}
 
@@ -19,7 +19,7 @@ def fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         key, position = _varint(data, position)
         number, wire_type = key >> 3, key & 7
         if number == 0:
-            raise Damaged(f"no field begins at byte {position}")
+            raise DamagedError(f"no field begins at byte {position}")
         if wire_type == 0:
             _, position = _varint(data, position)
             continue
@@ -28,9 +28,9 @@ def fields(data: memoryview) -> Iterator[tuple[int, memoryview]]:
         elif wire_type in _FIXED:
             length = _FIXED[wire_type]
         else:
-            raise Damaged(f"field {number} has the unknown wire type {wire_type}")
+            raise DamagedError(f"field {number} has the unknown wire type {wire_type}")
         if position + length > len(data):
-            raise Damaged(f"field {number} reaches behind the end")
+            raise DamagedError(f"field {number} reaches behind the end")
         if wire_type == 2:
             yield number, data[position : position + length]
         position += length
@@ -46,10 +46,10 @@ def _varint(data: memoryview, position: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(data):
-            raise Damaged("it ends within a number")
+            raise DamagedError("it ends within a number")
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, position
-    raise Damaged(f"a number of more than ten bytes at byte {position}")
+    raise DamagedError(f"a number of more than ten bytes at byte {position}")

@@ -11,7 +11,7 @@ from edgecls.errors import ArtifactError
 _FORMATS: dict[Target, str] = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML"}
 
 
-class Damaged(ValueError):
+class DamagedError(ValueError):
     """The bytes are not sound; the message says where."""
 
 

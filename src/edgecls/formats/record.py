@@ -11,7 +11,7 @@ from edgecls.artifact import Target
 from edgecls.errors import ArtifactError
 from edgecls.formats import protobuf, tflite_schema
 from edgecls.formats.files import detect
-from edgecls.formats.reading import Damaged, damaged, mapped
+from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
 
 _ONNX_METADATA_PROPS = 14
@@ -28,7 +28,7 @@ def read_record(path: Path) -> ArtifactMetadata | None:
     target = detect(path)
     try:
         text = _READERS[target](mapped(path / _COREML_MODEL if target == "coreml" else path))
-    except Damaged as error:
+    except DamagedError as error:
         raise damaged(path, target, error) from None
     return None if text is None else parse_record(text, path)
 

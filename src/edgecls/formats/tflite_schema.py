@@ -7,7 +7,7 @@ from enum import IntEnum
 
 from edgecls.formats import flatbuffer
 from edgecls.formats.flatbuffer import Bytes, Table
-from edgecls.formats.reading import Damaged
+from edgecls.formats.reading import DamagedError
 
 IDENTIFIER = b"TFL3"
 METADATA_BUFFER = "TFLITE_METADATA"  # where TFLite Metadata is
@@ -138,10 +138,10 @@ def open_model(data: Bytes) -> Table:
     """The root table.
 
     Raises:
-        Damaged: no TFLite file.
+        DamagedError: no TFLite file.
     """
     if bytes(data[4:8]) != IDENTIFIER:
-        raise Damaged(f"bytes 4 to 8 are {bytes(data[4:8])!r}, not {IDENTIFIER!r}")
+        raise DamagedError(f"bytes 4 to 8 are {bytes(data[4:8])!r}, not {IDENTIFIER!r}")
     return flatbuffer.root(data)
 
 
@@ -154,7 +154,7 @@ def contents(data: Bytes, buffer: Table) -> memoryview:
     if offset <= 1:  # 0: none; 1 is the schema's placeholder
         return memoryview(b"")
     if offset + size > len(data):
-        raise Damaged(f"a buffer at byte {offset} reaches behind the end")
+        raise DamagedError(f"a buffer at byte {offset} reaches behind the end")
     return memoryview(data)[offset : offset + size]
 
 
@@ -168,5 +168,5 @@ def _named(model: Table) -> Iterator[tuple[str, Table]]:
     for entry in model.tables(Model.METADATA):
         index = entry.scalar(Metadata.BUFFER, "I")
         if index >= len(buffers):
-            raise Damaged(f"metadata in buffer {index} of {len(buffers)}")
+            raise DamagedError(f"metadata in buffer {index} of {len(buffers)}")
         yield entry.text(Metadata.NAME), buffers[index]

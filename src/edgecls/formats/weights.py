@@ -1,0 +1,74 @@
+"""Weight: one constant of a file, and what is counted of it; the same for all formats."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecls.formats.description import Layer
+
+_BLOCK = 1 << 22  # elements compared at once, so that no mask of a whole large layer is held
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A constant that an operation computes with.
+
+    Attributes:
+        size_bytes: in the file.
+        rank: number of axes; a kernel has two or more, a bias or a per-channel vector one.
+        values: as stored, of the constant's shape; None where NumPy has no such dtype.
+        zero_points: none (float), one, or one per index of `axis`.
+    """
+
+    dtype: str
+    elements: int
+    size_bytes: int
+    rank: int
+    values: np.ndarray | None
+    zero_points: np.ndarray
+    axis: int
+
+    @property
+    def zeros(self) -> int:
+        """Number of elements that stand for exactly zero."""
+        if self.values is None:
+            return 0
+        if not self.zero_points.any():
+            return self.elements - int(np.count_nonzero(self.values))
+        if self.zero_points.size == 1:
+            flat = self.values.reshape(-1)
+            blocks = range(0, flat.size, _BLOCK)
+            return sum(int(np.count_nonzero(flat[start : start + _BLOCK] == self.zero_points[0])) for start in blocks)
+        rows = np.moveaxis(self.values, self.axis, 0)
+        return sum(int(np.count_nonzero(row == zero)) for row, zero in zip(rows, self.zero_points.reshape(-1), strict=True))
+
+
+def elements_by_dtype(weights: Sequence[Weight]) -> dict[str, int]:
+    """dtype -> number of elements stored in it."""
+    counts: Counter[str] = Counter()
+    for weight in weights:
+        counts[weight.dtype] += weight.elements
+    return dict(counts)
+
+
+def sparsity_of(weights: Sequence[Weight]) -> float:
+    """Share of the kernels' elements that are exactly zero, 0..1. Biases and per-channel vectors are no kernels."""
+    kernels = [weight for weight in weights if weight.rank > 1 and weight.values is not None]
+    total = sum(kernel.elements for kernel in kernels)
+    return sum(kernel.zeros for kernel in kernels) / total if total else 0.0
+
+
+def layer_of(name: str, operation: str, weights: Sequence[Weight]) -> Layer:
+    """One operation's constants, added up."""
+    return Layer(
+        name=name,
+        operation=operation,
+        elements=sum(weight.elements for weight in weights),
+        size_bytes=sum(weight.size_bytes for weight in weights),
+        dtype=max(weights, key=lambda weight: weight.elements).dtype,
+        sparsity=sparsity_of(weights),
+    )
