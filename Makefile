@@ -1,0 +1,47 @@
+# Every target makes .venv by itself: from PYTHON (3.11, 3.12 or 3.13), with the versions of constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all bench lint format clean
+
+help: ## What can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "edgecls needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is $$($(PYTHON) --version 2>&1)." >&2; \
+	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[convert,dev]'
+	@touch $@
+
+demo: $(STAMP) ## Train a small model on real digits, convert it to everything, measure it
+	$(BIN)/edgecls demo
+
+test: $(STAMP) ## The fast tests
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(STAMP) ## Every test, also those that take minutes
+	$(BIN)/python -m pytest
+
+bench: $(STAMP) ## The benchmarks of benchmarks/README.md
+	@for script in $(sort $(wildcard benchmarks/*.py)); do \
+	  case $$script in */_*) continue;; esac; \
+	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	@echo "The tables above explained, and the figures of record: benchmarks/README.md"
+
+lint: $(STAMP) ## ruff, pyright and the import contracts
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(STAMP) ## Let ruff format and sort imports
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean: ## Remove .venv and what tools cached
+	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache
