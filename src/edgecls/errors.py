@@ -11,6 +11,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   ├── DataError             images, labels, npz archives
     │   ├── SchemeError           a job the support table refuses
     │   ├── ArtifactError         an artifact, manifest or results file that cannot be read
+    │   │   └── UnsupportedOperationError  a sound artifact that its engine cannot run
     │   ├── OutputError           a place that cannot be written
     │   └── MissingExtraError     an optional dependency that is not installed
     └── StageError (3)            a stage that failed
@@ -69,6 +70,10 @@ class SchemeError(InputError):
 
 class ArtifactError(InputError):
     """An artifact, manifest or results file cannot be read."""
+
+
+class UnsupportedOperationError(ArtifactError):
+    """An artifact is sound, but holds an operation its engine does not have here."""
 
 
 class OutputError(InputError):

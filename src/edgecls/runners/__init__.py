@@ -1,0 +1,38 @@
+"""Runners: one engine a file, behind the protocol `edgecls.runner.Runner`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecls.formats import detect, read_record
+from edgecls.image_spec import ImageSpec
+from edgecls.runner import Runner
+
+__all__ = ["Runner", "open_runner"]
+
+
+def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> Runner:
+    """Open an artifact with the engine of its format.
+
+    Args:
+        path: a .tflite, .onnx or .mlpackage.
+        spec: the images it takes; None: from the record inside the file, else from its input's shape (the note says so).
+        threads: threads of one inference.
+
+    Raises:
+        ArtifactError: missing, damaged, of another type, or no image classifier.
+        InputError: an engine that does not run on this platform.
+    """
+    target = detect(path)
+    record = read_record(path)
+    if target == "tflite":
+        from edgecls.runners.tflite import TFLiteRunner
+
+        return TFLiteRunner(path, spec, record, threads)
+    if target == "onnx":
+        from edgecls.runners.onnx import OnnxRunner
+
+        return OnnxRunner(path, spec, record, threads)
+    from edgecls.runners.coreml import CoreMLRunner
+
+    return CoreMLRunner(path, spec, record, threads)

@@ -1,0 +1,155 @@
+"""What every runner does at the border of its engine: which image the input tensor takes, and the scores that come out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.errors import ArtifactError
+from edgecls.image_spec import ColorOrder, ImageSpec
+from edgecls.metadata import ArtifactMetadata
+
+_MOST_CHANNELS = 4
+_OFFSET = {"uint8": 0, "int8": 128}  # integer input tensors hold pixel - offset
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """real = (stored - zero_point) * scale."""
+
+    scale: float
+    zero_point: int
+    dtype: np.dtype
+
+    def quantize(self, values: np.ndarray) -> np.ndarray:
+        """Real values to stored ones, rounded to nearest and clipped to the dtype."""
+        limits = np.iinfo(self.dtype)
+        return np.clip(np.rint(values / np.float32(self.scale)) + self.zero_point, limits.min, limits.max).astype(self.dtype)
+
+    def dequantize(self, stored: np.ndarray) -> np.ndarray:
+        """Stored values to real ones, float32."""
+        return (stored.astype(np.float32) - self.zero_point) * np.float32(self.scale)
+
+
+@dataclass(frozen=True)
+class InputTensor:
+    """The engine's input for one image.
+
+    Attributes:
+        spec: the image it takes.
+        shape: its shape behind the batch, free dimensions filled in.
+        channels_first: whether that shape is [C, H, W] while the spec is [H, W, C].
+    """
+
+    spec: ImageSpec
+    shape: tuple[int, ...]
+    channels_first: bool = False
+
+    def feed(self, images: np.ndarray) -> np.ndarray:
+        """Pixels [N, H, W, C] to float32 [N, *shape]."""
+        values = self.spec.apply(images)
+        if self.channels_first:
+            values = values.transpose(0, 3, 1, 2)
+        return np.ascontiguousarray(values.reshape(len(values), *self.shape))
+
+
+def read_input(
+    path: Path,
+    shape: Sequence[int | None],
+    *,
+    given: ImageSpec | None,
+    record: ArtifactMetadata | None,
+    quantization: Quantization | None = None,
+) -> InputTensor:
+    """Settle what image an input tensor takes.
+
+    Args:
+        path: the file, for errors.
+        shape: the tensor's shape behind the batch; None where any size fits.
+        given: the user's spec, which wins.
+        record: what edgecls wrote into the file, which comes next.
+        quantization: of an integer tensor. Where neither spec nor record is there, pixels enter an integer tensor as they are
+            (shifted by 128 into int8), as integer models from elsewhere expect; a float tensor takes pixels 0..255 unchanged. The
+            spec's note says so.
+
+    Raises:
+        ArtifactError: the shape is no image's, or not the one of the spec.
+    """
+    spec = given or (record.image_spec if record else None) or _assume(path, shape, quantization)
+    for candidate, first in ((spec.input_shape, False), ((spec.channels, spec.height, spec.width), True)):
+        if _fits(candidate, shape):
+            return InputTensor(spec, candidate, first)
+    if None not in shape and math.prod(size or 0 for size in shape) == spec.height * spec.width * spec.channels:
+        return InputTensor(
+            spec, tuple(size or 0 for size in shape)
+        )  # same values under another shape: flat, or without channel axis
+    expected = f"an input of {' x '.join(map(str, spec.input_shape))} as the image spec says"
+    raise ArtifactError(expected, f"{path} with {_text(shape)}", "is it another model's spec or file?")
+
+
+def read_output(path: Path, shape: Sequence[int | None]) -> int:
+    """Number of scores of an output tensor whose shape behind the batch is `shape`.
+
+    Raises:
+        ArtifactError: it is no vector.
+    """
+    sizes = [size for size in shape if size != 1] or [1]
+    if len(sizes) != 1 or sizes[0] is None:
+        raise ArtifactError(
+            "one vector of scores for each image", f"{path} with an output of {_text(shape)}", "name an image classifier"
+        )
+    return sizes[0]
+
+
+def require_single(path: Path, kind: str, names: Sequence[str]) -> None:
+    """Refuse files with more than one input or output.
+
+    Raises:
+        ArtifactError: more or less than one.
+    """
+    if len(names) != 1:
+        raise ArtifactError(f"one {kind}", f"{path} with {len(names)}: {', '.join(names) or 'none'}", "name an image classifier")
+
+
+def output_kind(record: ArtifactMetadata | None, outputs: int) -> OutputKind:
+    """What the scores are: as recorded, else what classifiers usually end in."""
+    if record:
+        return record.output_kind
+    return "sigmoid" if outputs == 1 else "softmax"
+
+
+def _assume(path: Path, shape: Sequence[int | None], quantization: Quantization | None) -> ImageSpec:
+    height, width, channels = _image_shape(path, shape)
+    order: ColorOrder = {1: "GRAY", 3: "RGB"}.get(channels, "OTHER")  # pyright: ignore[reportAssignmentType]
+    mean, std, how = 0.0, 1.0, "pixels 0..255 unchanged"
+    if quantization is not None and quantization.dtype.name in _OFFSET:
+        mean, std = float(quantization.zero_point + _OFFSET[quantization.dtype.name]), 1.0 / quantization.scale
+        how = f"pixels stored straight into its {quantization.dtype.name} input"
+    note = f"{path.name} does not say how images enter it: assumed {how}; --preprocess changes that"
+    return ImageSpec(height=height, width=width, channels=channels, color_order=order, mean=(mean,), std=(std,), note=note)
+
+
+def _image_shape(path: Path, shape: Sequence[int | None]) -> tuple[int, int, int]:
+    if None not in shape:
+        sizes = [size or 0 for size in shape]
+        if len(sizes) == 2:
+            return sizes[0], sizes[1], 1
+        if len(sizes) == 3:
+            first = sizes[0] <= _MOST_CHANNELS < sizes[2]
+            return (sizes[1], sizes[2], sizes[0]) if first else (sizes[0], sizes[1], sizes[2])
+    raise ArtifactError(
+        "an image as input", f"{path} with an input of {_text(shape)}", "name a classifier of images of a fixed size"
+    )
+
+
+def _fits(candidate: tuple[int, ...], shape: Sequence[int | None]) -> bool:
+    return len(candidate) == len(shape) and all(size in (None, wanted) for size, wanted in zip(shape, candidate, strict=True))
+
+
+def _text(shape: Sequence[int | None]) -> str:
+    return " x ".join("any" if size is None else str(size) for size in shape) or "a single number"

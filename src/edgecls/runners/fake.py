@@ -1,0 +1,81 @@
+"""A runner without an engine, for tests of everything above the runners: it does what its file tells it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.errors import UnsupportedOperationError
+from edgecls.image_spec import ImageSpec
+
+
+@dataclass
+class FakeRunner:
+    """Scores are cosines of the image's pixels with fixed random directions: cheap, deterministic, spread over the classes.
+
+    Attributes:
+        behaviour: `ok`; or what happens at which moment, as `<what>-at-<when>` (what: `kill`, `hang`, `raise`; when: `load`,
+            `invoke`, `predict`); `nan` answers NaN; `unsupported` cannot be opened.
+        seed: of the directions; two fakes with one seed agree.
+        delay_ms: time of one inference.
+    """
+
+    spec: ImageSpec
+    outputs: int = 10
+    behaviour: str = "ok"
+    seed: int = 0
+    delay_ms: float = 0.0
+    output_kind: OutputKind = "softmax"
+    _directions: np.ndarray = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = self.spec.height * self.spec.width * self.spec.channels
+        self._directions = np.random.default_rng(self.seed).standard_normal((size, self.outputs))
+        self._act("load")
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Pixels [N, H, W, C] to float32 scores [N, outputs]."""
+        self._act("predict")
+        time.sleep(self.delay_ms / 1000 * len(images))
+        scores = np.empty((len(images), self.outputs), np.float32)
+        for index, image in enumerate(images):  # one at a time: the same bits whatever the batch
+            scores[index] = np.full(self.outputs, np.nan) if self.behaviour == "nan" else self._score(image)
+        return scores
+
+    def prepare(self, image: np.ndarray) -> None:
+        """Nothing to prepare."""
+
+    def invoke(self) -> None:
+        """Take the time of one inference."""
+        self._act("invoke")
+        time.sleep(self.delay_ms / 1000)
+
+    def _score(self, image: np.ndarray) -> np.ndarray:
+        values = image.reshape(-1) / 127.5 - 1.0
+        return values @ self._directions / (np.linalg.norm(values) + 1e-9)
+
+    def _act(self, moment: str) -> None:
+        what, _, when = self.behaviour.partition("-at-")
+        if when != moment:
+            return
+        if what == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if what == "hang":
+            time.sleep(3600)
+        if what == "raise":
+            raise RuntimeError(f"the fake was told to fail at {moment}")
+
+
+def open_fake(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> FakeRunner:
+    """Open a JSON file with the fields of FakeRunner; it takes the place of `open_runner`."""
+    fields = json.loads(path.read_text(encoding="utf-8"))
+    if fields.get("behaviour") == "unsupported":
+        raise UnsupportedOperationError("operations the fake has", f"{path}: FAKE_OP", "convert without that operation")
+    return FakeRunner(spec or ImageSpec(height=8, width=8, channels=1), **fields)

@@ -1,0 +1,108 @@
+"""ONNX files by ONNX Runtime, on the CPU."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.errors import ArtifactError, UnsupportedOperationError
+from edgecls.image_spec import ImageSpec
+from edgecls.metadata import ArtifactMetadata
+from edgecls.runners.border import output_kind, read_input, read_output, require_single
+
+BATCH = 8  # images at a time where the file allows it
+_DTYPES = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(float16)": np.dtype(np.float16),
+    "tensor(double)": np.dtype(np.float64),
+    "tensor(uint8)": np.dtype(np.uint8),
+    "tensor(int8)": np.dtype(np.int8),
+    "tensor(int32)": np.dtype(np.int32),
+}
+_UNSUPPORTED = ("NOT_IMPLEMENTED", "is not a registered function/op", "No Op registered", "is under development")
+
+
+class OnnxRunner:
+    """An .onnx file, opened: one thread pool of `threads`, operations one after another.
+
+    Raises:
+        ArtifactError: damaged, or no image classifier.
+        UnsupportedOperationError: it holds an operation this ONNX Runtime does not have.
+    """
+
+    def __init__(self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int) -> None:
+        session = _open_session(path, threads)
+        sources, targets = session.get_inputs(), session.get_outputs()
+        require_single(path, "input", [source.name for source in sources])
+        require_single(path, "output", [target.name for target in targets])
+        source, target = sources[0], targets[0]
+        if source.type not in _DTYPES:
+            raise ArtifactError("an input of numbers", f"{path} with {source.type}", "name a classifier of images")
+        self._input = read_input(path, _free(source.shape[1:]), given=spec, record=record)
+        self._batch = 1 if isinstance(source.shape[0], int) else BATCH
+        if source.shape[0] not in (1, None) and isinstance(source.shape[0], int):
+            raise ArtifactError("batch 1 or any batch", f"{path} with batch {source.shape[0]}", "export it with batch 1")
+        self.spec = self._input.spec
+        self.outputs = read_output(path, _free(target.shape[1:]))
+        self.output_kind: OutputKind = output_kind(record, self.outputs)
+        self._session, self._name, self._dtype = session, source.name, _DTYPES[source.type]
+        self._outputs = [target.name]
+        self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Pixels [N, H, W, C] to float32 scores [N, outputs], in batches of 8 where the file allows them."""
+        scores = np.empty((len(images), self.outputs), np.float32)
+        for start in range(0, len(images), self._batch):
+            found = self._session.run(self._outputs, self._feed(images[start : start + self._batch]))[0]
+            scores[start : start + len(found)] = np.asarray(found, np.float32).reshape(-1, self.outputs)
+        return scores
+
+    def prepare(self, image: np.ndarray) -> None:
+        """Keep one image [1, H, W, C] ready as the session's input."""
+        self.invoke = functools.partial(
+            self._session.run, self._outputs, self._feed(image)
+        )  # the engine's own call, nothing around it
+
+    def _feed(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        values = self._input.feed(images)
+        if self._dtype.kind in "iu":
+            limits = np.iinfo(self._dtype)
+            values = np.clip(np.rint(values), limits.min, limits.max)
+        return {self._name: values.astype(self._dtype, copy=False)}
+
+
+def _open_session(path: Path, threads: int) -> Any:
+    import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.log_severity_level = 3
+    refusals = (
+        state.Fail,
+        state.InvalidProtobuf,
+        state.InvalidGraph,
+        state.NotImplemented,
+        state.InvalidArgument,
+        state.RuntimeException,
+    )
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except refusals as error:
+        message = " ".join(str(error).removeprefix("[ONNXRuntimeError] : ").split())[:300]
+        if any(sign in message for sign in _UNSUPPORTED):
+            raise UnsupportedOperationError(
+                "operations this ONNX Runtime has", f"{path}: {message}", "convert without that operation, or for an older opset"
+            ) from None
+        raise ArtifactError(
+            "a sound ONNX file", f"{path}: {message}", "it is damaged or cut short: copy or convert it again"
+        ) from None
+
+
+def _free(shape: list[Any]) -> list[int | None]:
+    return [size if isinstance(size, int) else None for size in shape]

@@ -1,0 +1,102 @@
+"""TFLite files by LiteRT, on the CPU with its default delegate (XNNPACK)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.errors import ArtifactError, UnsupportedOperationError
+from edgecls.image_spec import ImageSpec
+from edgecls.metadata import ArtifactMetadata
+from edgecls.runners.border import Quantization, output_kind, read_input, read_output, require_single
+
+_CHUNK = 16  # images turned into model inputs at a time: bounds memory
+_UNSUPPORTED = ("custom op", "Select TensorFlow op", "Didn't find op", "Op builtin_code out of range")
+
+
+class TFLiteRunner:
+    """A .tflite file, opened.
+
+    Integer inputs and outputs are quantized and dequantized with the tensors' own parameters.
+
+    Raises:
+        ArtifactError: damaged, or no image classifier.
+        UnsupportedOperationError: it holds an operation this LiteRT does not have.
+    """
+
+    def __init__(self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        try:
+            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            source = self._single(path, "input", interpreter.get_input_details())
+            self._input = read_input(path, _free(source), given=spec, record=record, quantization=_quantization(source))
+            if tuple(source["shape"]) != (1, *self._input.shape):
+                interpreter.resize_tensor_input(source["index"], (1, *self._input.shape), strict=False)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as error:
+            raise _translate(path, error) from None
+        target = self._single(path, "output", interpreter.get_output_details())
+        self.spec = self._input.spec
+        self.outputs = read_output(path, [int(size) for size in target["shape"][1:]])
+        self.output_kind: OutputKind = output_kind(record, self.outputs)
+        self._interpreter = interpreter
+        self._input_index, self._output_index = source["index"], target["index"]
+        self._quantization, self._input_dtype = _quantization(source), np.dtype(source["dtype"])
+        self._output_quantization = _quantization(target)
+        self.invoke = interpreter.invoke  # the engine's own call, nothing around it
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Pixels [N, H, W, C] to float32 scores [N, outputs], one image at a time as on a phone."""
+        scores = np.empty((len(images), self.outputs), np.float32)
+        for start in range(0, len(images), _CHUNK):
+            for offset, values in enumerate(self._feed(images[start : start + _CHUNK])):
+                self._interpreter.set_tensor(self._input_index, values[None])
+                self._interpreter.invoke()
+                scores[start + offset] = self._read()
+        return scores
+
+    def prepare(self, image: np.ndarray) -> None:
+        """Put one image [1, H, W, C] into the input tensor."""
+        self._interpreter.set_tensor(self._input_index, self._feed(image))
+
+    def _feed(self, images: np.ndarray) -> np.ndarray:
+        values = self._input.feed(images)
+        if self._quantization is not None:
+            return self._quantization.quantize(values)
+        return values if self._input_dtype == np.float32 else _cast(values, self._input_dtype)
+
+    def _read(self) -> np.ndarray:
+        stored = self._interpreter.get_tensor(self._output_index).reshape(self.outputs)
+        return stored if self._output_quantization is None else self._output_quantization.dequantize(stored)
+
+    @staticmethod
+    def _single(path: Path, kind: str, details: list[dict[str, Any]]) -> dict[str, Any]:
+        require_single(path, kind, [detail["name"] for detail in details])
+        return details[0]
+
+
+def _free(detail: dict[str, Any]) -> list[int | None]:
+    """The input's shape behind the batch, None where any size fits."""
+    signature = detail["shape_signature"] if len(detail["shape_signature"]) else detail["shape"]
+    return [None if size < 0 else int(size) for size in signature[1:]]
+
+
+def _quantization(detail: dict[str, Any]) -> Quantization | None:
+    scale, zero_point = detail["quantization"]
+    dtype = np.dtype(detail["dtype"])
+    return Quantization(scale, zero_point, dtype) if dtype.kind in "iu" and scale else None
+
+
+def _cast(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    return np.rint(values).astype(dtype) if dtype.kind in "iu" else values.astype(dtype)
+
+
+def _translate(path: Path, error: Exception) -> ArtifactError:
+    message = " ".join(str(error).split())
+    if any(sign in message for sign in _UNSUPPORTED):
+        return UnsupportedOperationError("operations this LiteRT has", f"{path}: {message}", "convert without that operation")
+    return ArtifactError("a sound TFLite file", f"{path}: {message}", "it is damaged or cut short: copy or convert it again")
