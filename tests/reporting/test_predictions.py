@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from edgecls.errors import DataError
-from edgecls.reporting import prediction_table, top_predictions
+from edgecls.reporting import prediction_bars, top_predictions
 
 
 def test_best_first_and_the_lower_index_first_of_equal_ones() -> None:
@@ -42,7 +42,7 @@ def test_labels_that_do_not_fit_are_refused() -> None:
 def test_bars_are_as_long_as_their_probability() -> None:
     console = Console(file=io.StringIO(), width=80, color_system=None)
     console.print(
-        prediction_table("[i]cat[/i].jpg", top_predictions(np.array([0.5, 0.1, 0.4]), "softmax", ["cat", "[b]dog[/b]", "cow"], 3))
+        prediction_bars("[i]cat[/i].jpg", top_predictions(np.array([0.5, 0.1, 0.4]), "softmax", ["cat", "[b]dog[/b]", "cow"], 3))
     )
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert lines[0].startswith("[i]cat[/i].jpg")

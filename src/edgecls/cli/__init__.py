@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from edgecls import __version__
 from edgecls.cli.errors import exit_code_for
 from edgecls.cli.inspect import inspect
+from edgecls.cli.predict import predict
 from edgecls.errors import EdgeclsError
 
 
@@ -60,6 +61,7 @@ def _root(
 
 
 app.command()(inspect)
+app.command()(predict)
 
 
 def main() -> None:

@@ -17,10 +17,17 @@ _MODEL_HEADS = (b"\x89HDF", b"PK\x03\x04")  # HDF5; zip, which a .keras file is
 
 def inspect(
     file: Annotated[
-        Path, typer.Argument(help="An artifact, a folder of artifacts, or a model: .tflite .onnx .mlpackage .keras .h5 …")
+        Path,
+        typer.Argument(
+            metavar="FILE", help="An artifact, a folder of artifacts, or a model: .tflite .onnx .mlpackage .keras .h5 …"
+        ),
     ],
-    weights: Annotated[Path | None, typer.Option(help="Weights of a model whose architecture is FILE, a .json.")] = None,
-    output: Annotated[str | None, typer.Option(help="Of a model with several outputs, the one that classifies.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Weights of a model whose architecture is FILE, a .json.")
+    ] = None,
+    output: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a model with several outputs, the one that classifies.")
+    ] = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
     ] = False,

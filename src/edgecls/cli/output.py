@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import typer
@@ -38,3 +40,17 @@ def show_json(model: BaseModel) -> None:
 def note(text: str) -> None:
     """Print a remark on stderr, where it does not disturb a pipe."""
     typer.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def quiet_engine() -> Iterator[None]:
+    """Keep what a native engine writes about itself while it opens a file out of the user's terminal; its exceptions pass."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

@@ -6,18 +6,20 @@ from edgecls.reporting.conversion import conversion_grid
 from edgecls.reporting.description import description_tables
 from edgecls.reporting.markdown import conversion_markdown, report_markdown, to_markdown
 from edgecls.reporting.measurements import report_grid
-from edgecls.reporting.predictions import Prediction, prediction_table, top_predictions
+from edgecls.reporting.predictions import Answer, Answers, Prediction, prediction_bars, top_predictions
 from edgecls.reporting.table import conversion_table, report_table, to_table
 from edgecls.reporting.units import format_bytes
 
 __all__ = [
+    "Answer",
+    "Answers",
     "Prediction",
     "conversion_grid",
     "conversion_markdown",
     "conversion_table",
     "description_tables",
     "format_bytes",
-    "prediction_table",
+    "prediction_bars",
     "report_grid",
     "report_markdown",
     "report_table",

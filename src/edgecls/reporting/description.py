@@ -12,6 +12,7 @@ from edgecls.reporting.grid import Column, make_grid
 from edgecls.reporting.table import to_table
 from edgecls.reporting.units import format_bytes, format_parts, format_share
 
+_NAME_LENGTH = 40
 _TENSOR_COLUMNS = [
     Column[tuple[str, TensorInfo]]("", lambda row: row[0]),
     Column[tuple[str, TensorInfo]]("name", lambda row: row[1].name),
@@ -80,13 +81,20 @@ def _values(values: Sequence[float]) -> str:
     return f"{values[0]:g}" if len(values) == 1 else "[" + ", ".join(f"{value:g}" for value in values) + "]"
 
 
+def _shortened(name: str) -> str:
+    """The end of a name tells layers apart; of operations that were fused the first is named."""
+    first, _, others = name.partition(";")
+    shown = first if len(first) <= _NAME_LENGTH else "…" + first[1 - _NAME_LENGTH :]
+    return f"{shown} +{others.count(';') + 1}" if others else shown
+
+
 def _layer_columns(layers: Sequence[Layer]) -> list[Column[Layer]]:
     total = sum(layer.size_bytes for layer in layers) or 1
     return [
-        Column[Layer]("layer", lambda row: row.name),
+        Column[Layer]("layer", lambda row: _shortened(row.name)),
         Column[Layer]("operation", lambda row: row.operation, rank=2),
         Column[Layer]("weights", lambda row: f"{row.elements:,}", numeric=True),
-        Column[Layer]("dtype", lambda row: row.dtype),
+        Column[Layer]("dtype", lambda row: row.dtype, rank=1),
         Column[Layer]("size", lambda row: format_bytes(row.size_bytes), numeric=True),
         Column[Layer]("share", lambda row: f"{row.size_bytes / total:.1%}", numeric=True, rank=1),
         Column[Layer]("sparsity", lambda row: f"{row.sparsity:.1%}", numeric=True, rank=3),

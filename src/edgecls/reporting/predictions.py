@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 from rich.bar import Bar
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +35,24 @@ class Prediction(BaseModel):
     probability: float
 
 
+class Answer(BaseModel):
+    """The best classes of one image, best first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    image: str
+    predictions: list[Prediction]
+
+
+class Answers(BaseModel):
+    """What one artifact says about some images."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    artifact: str
+    answers: list[Answer]
+
+
 def top_predictions(scores: np.ndarray, kind: OutputKind, labels: Sequence[str], top: int) -> list[Prediction]:
     """The best classes, best first; of equal ones the lower index first.
 
@@ -55,16 +74,16 @@ def top_predictions(scores: np.ndarray, kind: OutputKind, labels: Sequence[str],
     return [Prediction(index=i, label=labels[i], score=float(values[i]), probability=float(probabilities[i])) for i in order]
 
 
-def prediction_table(title: str, predictions: Sequence[Prediction]) -> Table:
+def prediction_bars(title: str, predictions: Sequence[Prediction]) -> Group:
     """The answer for one image."""
-    table = Table(box=None, title=Text(title), title_justify="left", show_header=False, pad_edge=False)
+    table = Table(box=None, show_header=False, pad_edge=False)
     table.add_column(no_wrap=True, overflow="ellipsis", max_width=40)
     table.add_column(width=_BAR_WIDTH)
     table.add_column(justify="right", no_wrap=True)
     for prediction in predictions:
         bar = Bar(size=1, begin=0, end=min(1.0, max(0.0, prediction.probability)), width=_BAR_WIDTH)
         table.add_row(Text(prediction.label), bar, f"{prediction.probability:.1%}")
-    return table
+    return Group(Text(title, style="bold"), table)
 
 
 def _probabilities(values: np.ndarray, kind: OutputKind) -> np.ndarray:
