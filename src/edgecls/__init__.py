@@ -20,7 +20,7 @@ _EXPORTS = {
     "convert": "edgecls.workflow",
     "bench": "edgecls.workflow",
 }
-__all__ = ["__version__", *_EXPORTS]
+__all__ = ["__version__", *_EXPORTS]  # noqa: PLE0604 - the keys are strings
 
 if TYPE_CHECKING:
     from edgecls.artifact import Manifest as Manifest

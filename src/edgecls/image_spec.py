@@ -82,7 +82,7 @@ class ImageSpec(BaseModel):
         return np.ascontiguousarray(values.reshape(len(values), *self.input_shape), np.float32)
 
     def invert(self, inputs: np.ndarray) -> np.ndarray:
-        """Turn model input [N, *input_shape] back into pixels [N, H, W, C], float32, not rounded: `apply(invert(x)) == x` to within rounding."""
+        """Turn model input [N, *input_shape] back into pixels [N, H, W, C], float32, not rounded, so that `apply` undoes it."""
         values = np.asarray(inputs, np.float32).reshape(len(inputs), self.height, self.width, self.channels)
         values = values * np.asarray(self.std, np.float32) + np.asarray(self.mean, np.float32)
         return values[..., ::-1] if self.color_order == "BGR" else values

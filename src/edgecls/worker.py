@@ -40,7 +40,7 @@ class Worker:
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process dies
         self._pending: queue.SimpleQueue[concurrent.futures.Future[Any]] = queue.SimpleQueue()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "edgecls.worker"],

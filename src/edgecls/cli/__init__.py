@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from edgecls import __version__
+from edgecls.cli.convert import convert
 from edgecls.cli.errors import exit_code_for
 from edgecls.cli.inspect import inspect
 from edgecls.cli.predict import predict
@@ -60,6 +61,7 @@ def _root(
     """Take a trained Keras image classifier to TFLite, Core ML and ONNX, prove the artifacts equal, and measure them."""
 
 
+app.command()(convert)
 app.command()(inspect)
 app.command()(predict)
 

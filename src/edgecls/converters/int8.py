@@ -71,7 +71,10 @@ def quantize(
 
 
 def score_loss(reference: np.ndarray, scores: np.ndarray) -> float:
-    """Share of the reference scores' energy that is error: sum (s - r)² / sum r², centred per image so that a common offset of logits is free."""
+    """Share of the reference scores' energy that is error: sum (s - r)² / sum r².
+
+    Scores are centred per image: an offset common to all classes changes no decision.
+    """
     reference, scores = (values - values.mean(axis=1, keepdims=True) * (values.shape[1] > 1) for values in (reference, scores))
     return float(np.sum((scores - reference) ** 2) / max(float(np.sum(reference**2)), np.finfo(np.float32).tiny))
 

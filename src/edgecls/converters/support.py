@@ -47,7 +47,9 @@ def parse_targets(text: str) -> list[Target]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in names if name not in TARGETS]
     if unknown or not names:
-        raise SchemeError(f"targets among {', '.join(TARGETS)}", repr(unknown[0] if unknown else text), "name them divided by commas")
+        raise SchemeError(
+            f"targets among {', '.join(TARGETS)}", repr(unknown[0] if unknown else text), "name them divided by commas"
+        )
     return [cast(Target, name) for name in dict.fromkeys(names)]
 
 
@@ -63,7 +65,9 @@ def plan_jobs(targets: Sequence[Target], schemes: str | None, *, calibrated: boo
         SchemeError: an unknown scheme, one that no asked target has, or one that needs calibration images where there are none.
     """
     if schemes is None:
-        return [Job(*key) for key, support in SUPPORT.items() if key[0] in targets and (calibrated or not support.needs_calibration)]
+        return [
+            Job(*key) for key, support in SUPPORT.items() if key[0] in targets and (calibrated or not support.needs_calibration)
+        ]
     wanted = {job for item in schemes.split(",") if item.strip() for job in _jobs_named(item.strip(), targets)}
     if not wanted:
         raise SchemeError("at least one scheme", repr(schemes), f"choose among {_choices(targets)}")

@@ -1,0 +1,156 @@
+"""`edgecls convert`: a model to verified artifacts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgecls.cli.output import note
+
+if TYPE_CHECKING:
+    from edgecls.artifact import Artifact, Manifest
+    from edgecls.converters import Job
+
+
+def convert(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .h5, .hdf5, .keras, architecture .json or SavedModel folder.")
+    ],
+    targets: Annotated[str, typer.Option(metavar="LIST", help="Among tflite, coreml, onnx.")] = "tflite,coreml,onnx",
+    schemes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="LIST", help="float32, float16, dynamic, int8, weight8, also as tflite:int8. [all that are possible]"
+        ),
+    ] = None,
+    calibration: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Images for int8: a folder or an .npz. About 100 are enough.")
+    ] = None,
+    calibration_images: Annotated[int, typer.Option(metavar="N", min=1, help="Most calibration images to use.")] = 500,
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Labelled images: verifies on them, and `bench` will measure on them.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Class names, one a line or JSON. [class_0, class_1 …]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Artifacts folder. [<model>.artifacts]")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights, where MODEL is an architecture .json.")] = None,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="How pixels enter: 0..255, 0..1, -1..1, imagenet-torch, imagenet-caffe, or 'scale=1/255,mean=0.5,std=0.5'.",
+        ),
+    ] = None,
+    model_output: Annotated[
+        str | None, typer.Option("--output", metavar="NAME", help="Of several outputs, the one that classifies.")
+    ] = None,
+    io: Annotated[str, typer.Option(metavar="DTYPE", help="Border of the TFLite int8 file: float32 or int8.")] = "float32",
+    estimator: Annotated[
+        str | None, typer.Option(metavar="NAME", help="int8 ranges: minmax, percentile or mse. [the one that loses least]")
+    ] = None,
+    minimum_deployment_target: Annotated[
+        str | None, typer.Option("--minimum-deployment-target", metavar="NAME", help="Core ML: iOS15, iOS16, macOS13 …")
+    ] = None,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
+    ] = False,
+    verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Compare each artifact with the source model.")] = True,
+    json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON, for machines.")] = False,
+) -> None:
+    """Convert MODEL to TFLite, Core ML and ONNX, and prove that every artifact still computes the same."""
+    from edgecls.cli.output import console, show, show_json
+    from edgecls.converters import parse_targets
+    from edgecls.reporting import conversion_table
+    from edgecls.workflow import ConvertOptions
+    from edgecls.workflow import convert as run
+
+    options = ConvertOptions(
+        model=model,
+        output=output,
+        targets=tuple(parse_targets(targets)),
+        schemes=schemes,
+        calibration=calibration,
+        calibration_images=calibration_images,
+        data=data,
+        labels=labels,
+        weights=weights,
+        preprocess=preprocess,
+        model_output=model_output,
+        io=_choice("--io", io, ("float32", "int8")),
+        estimator=_choice("--estimator", estimator, ("minmax", "percentile", "mse")),
+        minimum_deployment_target=minimum_deployment_target,
+        allow_code=allow_code,
+        verify=verify,
+    )
+    with ConvertProgress() as progress:
+        manifest = run(options, progress)
+    if json:
+        show_json(manifest)
+    else:
+        show(conversion_table(manifest, console().width))
+        _remarks(manifest, options.folder)
+    if any(artifact.status != "ok" for artifact in manifest.artifacts):
+        raise typer.Exit(3)
+
+
+def _choice(flag: str, value: str | None, choices: tuple[str, ...]) -> Any:
+    from edgecls.errors import InputError
+
+    if value is not None and value not in choices:
+        raise InputError(f"{flag} among {', '.join(choices)}", repr(value), "choose one of them")
+    return value
+
+
+def _remarks(manifest: Manifest, folder: Path) -> None:
+    spec = manifest.image_spec
+    if spec.provenance == "assumed":
+        note(f"Preprocessing is assumed: {spec.note} Say it with --preprocess, or try `edgecls bench --preprocess auto`.")
+    if manifest.labels_source == "default":
+        note("No labels given: the classes are called class_0, class_1 … Name them with --labels FILE.")
+    if not manifest.data and any(artifact.target == "tflite" for artifact in manifest.artifacts):
+        note("No int8 without images to calibrate on: add --calibration PATH for it.")
+    note(
+        f"{folder}: {sum(artifact.status == 'ok' for artifact in manifest.artifacts)} artifacts. Measure them: edgecls bench {folder}"
+    )
+
+
+class ConvertProgress:
+    """A bar per artifact on stderr while they are made."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn())
+        self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._stage = self._bars.add_task("starting", total=None)
+        self._tasks: dict[tuple[str, str], Any] = {}
+
+    def stage(self, text: str) -> None:
+        """A step begins."""
+        self._bars.update(self._stage, description=text)
+
+    def plan(self, jobs: list[Job]) -> None:
+        """These artifacts will be made."""
+        self._bars.update(self._stage, visible=False)
+        for job in jobs:
+            self._tasks[job.target, job.scheme] = self._bars.add_task(f"{job.target} {job.scheme}", total=None)
+
+    def finish(self, artifact: Artifact) -> None:
+        """An artifact is made and verified, or failed."""
+        verdict = artifact.parity.verdict if artifact.parity else artifact.status
+        task = self._tasks[artifact.target, artifact.scheme]
+        self._bars.update(task, total=1, completed=1, description=f"{artifact.target} {artifact.scheme}: {verdict}")
+
+    def __enter__(self) -> ConvertProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()

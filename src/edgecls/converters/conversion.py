@@ -1,0 +1,210 @@
+"""Conversion: makes all artifacts of one model. TFLite and ONNX share a hub and run here; Core ML runs beside them in a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from edgecls.artifact import SUFFIXES, Requested, Scheme
+from edgecls.converters.ranges import Estimator
+from edgecls.converters.support import Job
+from edgecls.errors import EdgeclsError, StageError
+from edgecls.frozen_graph import FrozenGraph
+from edgecls.metadata import ArtifactMetadata
+from edgecls.worker import RemoteError, Worker, preload
+
+if TYPE_CHECKING:
+    import onnx
+
+    from edgecls.converters.int8 import Quantized
+
+COREML_PRELOAD = ("tensorflow", "coremltools")
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The images that int8 ranges are measured on.
+
+    Attributes:
+        batches: opens the images anew, as model inputs [n, *input_shape], float32.
+        estimator: range estimator, None for the one that loses least on these images.
+    """
+
+    batches: Callable[[], Iterable[np.ndarray]]
+    estimator: Estimator | None = None
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What to convert, and how.
+
+    Attributes:
+        folder: where the files go; private to this conversion, so that they may be written in place.
+        threads: cores to use.
+    """
+
+    graph: FrozenGraph
+    record: ArtifactMetadata
+    jobs: Sequence[Job]
+    folder: Path
+    calibration: Calibration | None = None
+    io: Literal["float32", "int8"] = "float32"
+    minimum_deployment_target: str | None = None
+    threads: int = 2
+
+
+@dataclass(frozen=True)
+class Made:
+    """The outcome of one job: a file, or why there is none."""
+
+    job: Job
+    path: Path
+    requested: Requested
+    seconds: float
+    error: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def coreml_worker() -> Worker:
+    """A worker that imports what Core ML conversion needs while the caller still loads the model."""
+    worker = Worker({"TF_CPP_MIN_LOG_LEVEL": "3"})
+    worker.start(preload, COREML_PRELOAD)
+    return worker
+
+
+def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterator[Made]:
+    """Make every artifact; each is handed out when it is finished, failed ones too.
+
+    Args:
+        conversion: what to make.
+        worker: from `coreml_worker`, where Core ML is among the jobs; None to convert it in this process.
+    """
+    coreml = [job for job in conversion.jobs if job.target == "coreml"]
+    started = time.perf_counter()
+    future = _start_coreml(conversion, coreml, worker) if coreml and worker else None
+    yield from _Hub(conversion).make([job for job in conversion.jobs if job.target != "coreml"])
+    if coreml:
+        yield from _finish_coreml(conversion, coreml, future, started)
+
+
+def artifact_path(conversion: Conversion, job: Job) -> Path:
+    """Where an artifact's file goes."""
+    return conversion.folder / f"{conversion.record.name}-{job.target}-{job.scheme}{SUFFIXES[job.target]}"
+
+
+class _Hub:
+    """The float32 TFLite model and what is derived from it; each part is made once, when a job first needs it."""
+
+    def __init__(self, conversion: Conversion) -> None:
+        self.conversion = conversion
+
+    def make(self, jobs: Sequence[Job]) -> Iterator[Made]:
+        for job in jobs:
+            started = time.perf_counter()
+            path = artifact_path(self.conversion, job)
+            error = ""
+            try:
+                path.write_bytes(self._bytes(job))
+            except EdgeclsError as failure:
+                error = str(failure)
+            requested = self._requested(job)
+            if job.scheme == "int8" and not error:
+                requested = requested.model_copy(update={"estimator": self.quantized.estimator})
+            yield Made(job, path, requested, time.perf_counter() - started, error, self._notes(job, error))
+
+    def _notes(self, job: Job, error: str) -> list[str]:
+        """What the competition of the estimators gave, said once."""
+        if error or job != next(other for other in self.conversion.jobs if other.scheme == job.scheme) or job.scheme != "int8":
+            return []
+        quantized = self.quantized
+        losses = ", ".join(f"{name} {loss:.3%}" for name, loss in quantized.losses.items())
+        compared = f"; error energy of the scores by estimator: {losses}" if losses else ""
+        return [f"int8 ranges from {quantized.images} calibration images by {quantized.estimator}{compared}"]
+
+    def _bytes(self, job: Job) -> bytes:
+        from edgecls.converters.onnx import float16_onnx, stamp
+        from edgecls.converters.tflite import reduce_tflite
+        from edgecls.converters.tflite_metadata import write_tflite
+
+        record = self.conversion.record
+        if job.target == "tflite":
+            if job.scheme == "float32":
+                return write_tflite(self.tflite, record)
+            if job.scheme == "int8":
+                return write_tflite(self.quantized.model, record)
+            return write_tflite(reduce_tflite(self.tflite, job.scheme), record)
+        if job.scheme == "float16":
+            return stamp(float16_onnx(self.onnx), record)
+        return stamp(self.qdq if job.scheme == "int8" else self.onnx, record)
+
+    def _requested(self, job: Job) -> Requested:
+        io = self.conversion.io if job == Job("tflite", "int8") else "float32"
+        return Requested(target=job.target, scheme=job.scheme, io=io)
+
+    @cached_property
+    def tflite(self) -> bytes:
+        from edgecls.converters.tflite import float_tflite
+        from edgecls.converters.tflite_metadata import add_signature
+
+        return add_signature(float_tflite(self.conversion.graph))
+
+    @cached_property
+    def onnx(self) -> onnx.ModelProto:
+        from edgecls.converters.onnx import float_onnx
+
+        return float_onnx(self.tflite)
+
+    @cached_property
+    def quantized(self) -> Quantized:
+        from edgecls.converters.int8 import quantize
+
+        conversion, calibration = self.conversion, self.conversion.calibration
+        if calibration is None:
+            raise StageError("calibration images for int8", "none", "plan jobs with plan_jobs, which refuses this")
+        options = {"estimator": calibration.estimator, "io": conversion.io, "threads": conversion.threads}
+        return quantize(self.tflite, self.onnx, calibration.batches, **options)
+
+    @cached_property
+    def qdq(self) -> onnx.ModelProto:
+        from edgecls.converters.parameters import read_parameters
+        from edgecls.converters.qdq import emit_qdq
+
+        return emit_qdq(self.onnx, read_parameters(self.quantized.model))
+
+
+def _start_coreml(conversion: Conversion, jobs: Sequence[Job], worker: Worker) -> Future[dict[Scheme, Path]]:
+    from edgecls.converters.coreml import convert_coreml
+
+    schemes = [job.scheme for job in jobs]
+    target = conversion.minimum_deployment_target
+    return worker.start(
+        convert_coreml, conversion.graph, conversion.record, schemes, conversion.folder, minimum_deployment_target=target
+    )
+
+
+def _finish_coreml(
+    conversion: Conversion, jobs: Sequence[Job], future: Future[dict[Scheme, Path]] | None, started: float
+) -> Iterator[Made]:
+    from edgecls.converters.coreml import convert_coreml
+
+    schemes = [job.scheme for job in jobs]
+    target = conversion.minimum_deployment_target
+    error, arguments = "", (conversion.graph, conversion.record, schemes, conversion.folder)
+    try:
+        if future is None:
+            convert_coreml(*arguments, minimum_deployment_target=target)
+        else:
+            future.result()
+    except (EdgeclsError, RemoteError) as failure:
+        error = str(failure)
+    seconds = (time.perf_counter() - started) / len(jobs)
+    for job in jobs:
+        requested = Requested(target=job.target, scheme=job.scheme, minimum_deployment_target=target)
+        yield Made(job, artifact_path(conversion, job), requested, seconds, error)

@@ -1,0 +1,96 @@
+"""Parity: does an artifact compute what its source model computes?
+
+Tolerances, and where they come from. `relative` is the largest absolute difference of any score over the largest absolute score.
+
+float32   relative <= 1e-4. One float32 rounding is 6e-8; folding BatchNorm and another summation order change each layer's sums of
+          up to ~10^4 products by some tens of roundings, and tens of layers pass that on: 1e-5 is usual, 1e-4 leaves room.
+float16   relative <= 5e-3. One float16 rounding is 4.9e-4 (10 bits of mantissa); a handful of such errors that do not average out
+          reach 5e-3.
+quantized SNR >= 6 dB and agreement >= 75 % on decided images. int8 codes bound each tensor's error, not the network's, so there is no
+          arithmetic limit that every sound network keeps; the limits tell a lossy artifact from a wrong one. Scores that have nothing to
+          do with the source's carry at least as much error as signal: 0 dB or less, and agree as often as chance. A good int8 network
+          has 15 to 40 dB. An image is decided when the source's margin between its two best classes exceeds twice the artifact's
+          root mean square error: below that a flip is what rounding does, not a defect.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from edgecls.artifact import OutputKind, Parity, Scheme
+
+RELATIVE_TOLERANCE: dict[Scheme, float] = {"float32": 1e-4, "float16": 5e-3}
+MIN_SNR_DB = 6.0
+MIN_AGREEMENT = 0.75
+
+
+def decide(scores: np.ndarray, output_kind: OutputKind) -> np.ndarray:
+    """Winning class of each row of scores [N, outputs]; a single output decides between classes 0 and 1."""
+    if scores.shape[1] == 1:
+        return (scores[:, 0] > (0.0 if output_kind == "logits" else 0.5)).astype(np.int64)
+    return scores.argmax(axis=1)
+
+
+def compare(
+    reference: np.ndarray,
+    scores: np.ndarray,
+    scheme: Scheme,
+    output_kind: OutputKind,
+    inputs: Literal["images", "synthetic"],
+) -> Parity:
+    """Judge an artifact's scores against the source model's on the same inputs.
+
+    Args:
+        reference, scores: [N, outputs], float32.
+        scheme: decides which tolerance applies.
+    """
+    measured = {"samples": len(reference), "inputs": inputs}
+    if scores.shape != reference.shape:
+        reason = f"scores have the shape {list(scores.shape)}, expected {list(reference.shape)}"
+        return Parity(**measured, verdict="failed", reason=reason)
+    if not np.isfinite(scores).all():
+        return Parity(**measured, verdict="failed", reason="scores are not finite")
+    reference, scores = reference.astype(np.float64), scores.astype(np.float64)
+    error = scores - reference
+    agree = decide(reference, output_kind) == decide(scores, output_kind)
+    measured |= {
+        "max_abs_diff": float(np.abs(error).max()),
+        "max_abs_score": float(np.abs(reference).max()),
+        "top1_agreement": float(agree.mean()),
+        "snr_db": _snr_db(reference, error),
+    }
+    reason = (
+        _float_reason(error, reference, scheme) if scheme in RELATIVE_TOLERANCE else _quantized_reason(reference, error, agree)
+    )
+    return Parity(**measured, verdict="failed" if reason else "passed", reason=reason)
+
+
+def _float_reason(error: np.ndarray, reference: np.ndarray, scheme: Scheme) -> str:
+    relative = np.abs(error).max() / max(np.abs(reference).max(), np.finfo(np.float32).tiny)
+    limit = RELATIVE_TOLERANCE[scheme]
+    return "" if relative <= limit else f"largest difference is {relative:.2g} of the largest score, allowed {limit:g}"
+
+
+def _quantized_reason(reference: np.ndarray, error: np.ndarray, agree: np.ndarray) -> str:
+    snr_db = _snr_db(reference, error)
+    if snr_db is not None and snr_db < MIN_SNR_DB:
+        return f"signal-to-noise ratio of the scores is {snr_db:.1f} dB, needed {MIN_SNR_DB:g}"
+    decided = _margins(reference) > 2 * np.sqrt(np.mean(error**2))
+    if decided.any() and agree[decided].mean() < MIN_AGREEMENT:
+        return f"same winner on {agree[decided].mean():.0%} of {decided.sum()} decided images, needed {MIN_AGREEMENT:.0%}"
+    return ""
+
+
+def _margins(scores: np.ndarray) -> np.ndarray:
+    if scores.shape[1] == 1:
+        return np.abs(scores[:, 0] - 0.5)
+    best = np.partition(scores, -2, axis=1)
+    return best[:, -1] - best[:, -2]
+
+
+def _snr_db(reference: np.ndarray, error: np.ndarray) -> float | None:
+    """None where there is no error at all, or no signal."""
+    noise, signal = float(np.sum(error**2)), float(np.sum(reference**2))
+    return 10 * float(np.log10(signal / noise)) if noise and signal else None
