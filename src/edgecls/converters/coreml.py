@@ -50,7 +50,7 @@ def convert_coreml(
         record: what the artifact carries; its labels become the class labels.
         schemes: `float32`, `float16` (weights and computation), `weight8` (int8 weights per channel, float16 computation).
         folder: where `<record.name>-coreml-<scheme>.mlpackage` is written, each renamed into place when it is complete.
-        minimum_deployment_target: a name of coremltools such as `iOS16` or `macOS13`; None for the oldest that each scheme runs on.
+        minimum_deployment_target: a name as `iOS16` or `macOS13`; None for the oldest that each scheme runs on.
         on_done: called with each scheme and its package as soon as that is in place.
 
     Returns:
@@ -65,7 +65,7 @@ def convert_coreml(
     targets = {scheme: _deployment_target(scheme, minimum_deployment_target) for scheme in dict.fromkeys(schemes)}
     _check_labels(record)
     done: dict[Scheme, Path] = {}
-    with _staging(folder) as staging:
+    with _staging(folder) as staging, coreml_program.few_collections():
         for scheme, built in _build(graph, record, targets, staging):
             name = f"{record.name}-coreml-{scheme}{SUFFIXES['coreml']}"
             _describe(built.spec, record, scheme)

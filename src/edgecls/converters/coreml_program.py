@@ -1,12 +1,13 @@
 """From a frozen graph to coremltools' MIL program, and from one program to another.
 
-What `ct.convert` does with a concrete function, without the steps that a graph which is frozen already does not need: freezing it a
-second time, printing it into log messages, and validating the whole program after each of some hundred passes.
+What `ct.convert` does with a concrete function, without the steps that a graph which is frozen already does not need: freezing it
+a second time, printing it into log messages, and validating the whole program after each of some hundred passes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import logging
 import warnings
@@ -74,7 +75,8 @@ def quantize_weights(spec: Any, weights_dir: Path, specification_version: int, f
 
     config = OptimizationConfig(global_config=OpLinearQuantizerConfig(mode="linear_symmetric", granularity="per_channel"))
     quantizer = PASS_REGISTRY["compression::linear_quantize_weights"]
-    quantizer.set_options([PassOption("config", config), PassOption("joint_compression", False)])
+    options: dict[str, Any] = {"config": config, "joint_compression": False}
+    quantizer.set_options([PassOption(name, value) for name, value in options.items()])
     version = max(spec.specificationVersion, specification_version)
     program = to_program(spec, version, str(weights_dir))
     quantizer.apply(program)
@@ -154,6 +156,20 @@ def _input_type(ct: Any, spec: ImageSpec, name: str) -> Any:
 def validate(model: Any) -> None:
     """Validate once, at the end, what `unchecked_passes` left out."""
     model._mil_program.validate(check_essential_scope=True)
+
+
+@contextlib.contextmanager
+def few_collections() -> Iterator[None]:
+    """Keep the garbage collector from walking the frameworks' own objects, which it does whenever coremltools asks it to."""
+    enabled = gc.isenabled()
+    gc.disable()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

@@ -1,0 +1,376 @@
+"""What is in an .mlpackage that holds an ML program: the program, its weights, and what apps read of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecls.artifact import Actual, FloatRemainder
+from edgecls.errors import ArtifactError
+from edgecls.formats.description import FileDescription, Layer, TensorInfo
+from edgecls.formats.files import members
+from edgecls.formats.mlpackage_blob import read_blob
+from edgecls.formats.mlpackage_layout import PackageFiles, locate
+from edgecls.formats.mlpackage_message import dtype_name, parse_model
+from edgecls.formats.reading import DamagedError, damaged, mapped
+from edgecls.formats.record import parse_record
+from edgecls.formats.weights import Weight, elements_by_dtype, layer_of, sparsity_of
+from edgecls.metadata import METADATA_KEY
+
+SPECIFICATIONS = {6: "iOS15", 7: "iOS16", 8: "iOS17", 9: "iOS18", 10: "iOS26"}  # those that have ML programs
+_KINDS = {
+    "neuralNetwork": "a neural network, Core ML's format before ML programs",
+    "neuralNetworkClassifier": "a neural network classifier, Core ML's format before ML programs",
+    "neuralNetworkRegressor": "a neural network regressor, Core ML's format before ML programs",
+}
+_IMAGE_COLORS = {10: "GRAY", 20: "RGB", 30: "BGR", 40: "GRAY"}
+_IMAGE_CHANNELS = {"GRAY": 1, "RGB": 3, "BGR": 3}
+_ARRAY_DTYPES = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32", 131080: "int8"}
+_WEIGHTED = {"conv", "conv_transpose", "linear", "matmul", "einsum"}
+_PACKED = ("quantized_data", "data", "indices", "nonzero_data")  # the constexpr parameters that hold the weights themselves
+_FLOATS = {"float16", "float32", "float64", "bfloat16"}
+_SMALL = 2048  # coremltools compresses only constants of more values
+_SHOWN = 2000  # longest metadata value, in characters
+
+
+@dataclass
+class Package:
+    """A package that was read.
+
+    Attributes:
+        spec: its `Model` message.
+        block: the operations of its main function.
+        constants: name -> the weight that a `const` or `constexpr_*` operation makes.
+    """
+
+    files: PackageFiles
+    spec: Any
+    block: Any
+    constants: dict[str, Weight] = field(default_factory=dict)
+
+
+def open_package(path: Path) -> Package:
+    """Read a package: the message, the program and the headers of its weights.
+
+    Raises:
+        ArtifactError: missing, damaged, no ML program, or newer than what this version knows.
+        MissingExtraError: coremltools is not installed.
+    """
+    from google.protobuf.message import DecodeError
+
+    try:
+        files = locate(path)
+        spec = parse_model(mapped(files.model))
+        _check_kind(path, spec)
+        package = Package(files, spec, _main_block(spec))
+        package.constants.update(_constants(package))
+    except (DecodeError, DamagedError) as error:
+        raise damaged(path, "coreml", error) from None
+    return package
+
+
+def describe_mlpackage(path: Path) -> FileDescription:
+    """Everything about an .mlpackage.
+
+    Raises:
+        ArtifactError: missing, damaged, no ML program, or newer than what this version knows.
+        MissingExtraError: coremltools is not installed.
+    """
+    package = open_package(path)
+    description = package.spec.description
+    layers = _layers(package)
+    record = description.metadata.userDefined.get(METADATA_KEY)
+    return FileDescription(
+        format=f"Core ML ML program, specification {package.spec.specificationVersion}",
+        inputs=[_feature(feature) for feature in _features(package.spec, "input")],
+        outputs=[_feature(feature, class_labels(package)) for feature in _features(package.spec, "output")],
+        actual=_actual(package, [weight for _, weights in layers for weight in weights]),
+        layers=[layer for layer, _ in layers],
+        metadata=_texts(package),
+        record=None if record is None else parse_record(record, path),
+        size_bytes=sum(item.stat().st_size for item in members(path)),
+    )
+
+
+def class_labels(package: Package) -> list[str]:
+    """The labels of the program's `classify` operation in the order of the scores; none where it has no such operation."""
+    last = package.block.operations[-1]
+    if last.type != "classify":
+        return []
+    values = last.inputs["classes"].arguments[0].value.immediateValue.list.values
+    tensors = [value.immediateValue.tensor for value in values]
+    return [tensor.strings.values[0] if tensor.strings.values else str(tensor.longInts.values[0]) for tensor in tensors]
+
+
+def scalar_or_vector(package: Package, name: str) -> np.ndarray | None:
+    """The float values of the constant `name`, or None where there is no such constant."""
+    for operation in package.block.operations:
+        if operation.type == "const" and operation.outputs[0].name == name:
+            value = operation.attributes["val"]
+            weight = package.constants.get(name)
+            return weight.values if weight is not None else np.asarray(value.immediateValue.tensor.floats.values, np.float32)
+    return None
+
+
+def _check_kind(path: Path, spec: Any) -> None:
+    kind = spec.WhichOneof("Type")
+    if kind is None:
+        raise DamagedError("its model message holds no model")
+    if kind != "mlProgram":
+        raise ArtifactError(
+            "an .mlpackage that holds an ML program",
+            f"{path}: {_KINDS.get(kind, kind)}",
+            "convert the source model anew with `edgecls convert --targets coreml`",
+        )
+    if spec.specificationVersion > max(SPECIFICATIONS):
+        raise ArtifactError(
+            f"a Core ML specification up to {max(SPECIFICATIONS)} ({SPECIFICATIONS[max(SPECIFICATIONS)]})",
+            f"{path}: {spec.specificationVersion}",
+            "install a newer edgecls, or convert with an older minimum deployment target",
+        )
+
+
+def _main_block(spec: Any) -> Any:
+    functions = spec.mlProgram.functions
+    name = spec.description.defaultFunctionName or "main"
+    if name not in functions:
+        raise DamagedError(f"its program has no function {name!r}")
+    function = functions[name]
+    if function.opset not in function.block_specializations:
+        raise DamagedError(f"function {name!r} has no block for its operation set {function.opset[:40]!r}")
+    block = function.block_specializations[function.opset]
+    if not block.operations or not block.outputs:
+        raise DamagedError(f"function {name!r} is empty")
+    _check_connections(function, block)
+    return block
+
+
+def _check_connections(function: Any, block: Any) -> None:
+    """Every value an operation takes is made before it."""
+    known = {value.name for value in function.inputs}
+    for operation in block.operations:
+        if not operation.outputs:
+            raise DamagedError(f"an operation {operation.type[:40]!r} without outputs")
+        for argument in operation.inputs.values():
+            missing = [binding.name for binding in argument.arguments if binding.name and binding.name not in known]
+            if missing and not operation.blocks:
+                raise DamagedError(f"operation {operation.outputs[0].name[:80]!r} takes {missing[0][:80]!r}, which nothing makes")
+        known.update(value.name for value in operation.outputs)
+    if missing := [name for name in block.outputs if name not in known]:
+        raise DamagedError(f"nothing makes its output {missing[0][:80]!r}")
+
+
+def _constants(package: Package) -> Iterator[tuple[str, Weight]]:
+    """The weights of the program: float and integer constants that stand for float values, whatever packs them."""
+    weight_files: dict[str, memoryview] = {}
+    for operation in package.block.operations:
+        values = _packed_values(operation)
+        if values is None:
+            continue
+        data, zero_points, axis = values
+        weight = _weight(package, data, weight_files)
+        if weight is not None:
+            zeros = _weight(package, zero_points, weight_files) if zero_points is not None else None
+            points = np.zeros(0, np.int64) if zeros is None or zeros.values is None else zeros.values.astype(np.int64).reshape(-1)
+            if points.size > 1 and (
+                not 0 <= axis < weight.rank or weight.values is None or weight.values.shape[axis] != points.size
+            ):
+                raise DamagedError(f"constant {operation.outputs[0].name[:80]!r} has {points.size} zero points on axis {axis}")
+            yield (
+                operation.outputs[0].name,
+                Weight(weight.dtype, weight.elements, weight.size_bytes, weight.rank, weight.values, points, axis),
+            )
+
+
+def _packed_values(operation: Any) -> tuple[Any, Any, int] | None:
+    """(values, zero points, axis) of an operation that makes a constant; None for all others."""
+    if operation.type == "const":
+        value = dict(operation.attributes).get("val")
+        return None if value is None or _dtype(value) not in _FLOATS else (value, None, 0)
+    if not operation.type.startswith("constexpr_"):
+        return None
+    parameters = _parameters(operation)
+    data = next((parameters[name] for name in _PACKED if name in parameters), None)
+    if data is None:
+        return None
+    axis = parameters["axis"].immediateValue.tensor.ints.values if "axis" in parameters else [0]
+    zero_points = parameters.get("zero_point") if operation.type == "constexpr_affine_dequantize" else None
+    return data, zero_points, int(axis[0]) if len(axis) else 0
+
+
+def _parameters(operation: Any) -> dict[str, Any]:
+    """The constants a constexpr operation holds itself: attributes up to iOS 17, bound inputs since."""
+    bound = {name: item.arguments[0].value for name, item in operation.inputs.items() if item.arguments}
+    return {**bound, **dict(operation.attributes.items())}
+
+
+def _weight(package: Package, value: Any, weight_files: dict[str, memoryview]) -> Weight | None:
+    """A constant of one axis or more, in the weight file or in the program itself; None for a single number."""
+    dtype, shape = _dtype(value), _shape(value.type.tensorType)
+    elements = int(np.prod(shape, dtype=np.float64))
+    if value.WhichOneof("value") == "blobFileValue":
+        name = value.blobFileValue.fileName
+        if name not in weight_files:
+            weight_files[name] = mapped(package.files.resolve(name))
+        blob = read_blob(weight_files[name], value.blobFileValue.offset, dtype, shape)
+        return Weight(dtype, elements, blob.size_bytes, len(shape), blob.values, np.zeros(0, np.int64), 0)
+    if not shape:
+        return None
+    values = _immediate(value.immediateValue.tensor, dtype, shape)
+    return Weight(dtype, elements, values.nbytes, len(shape), values, np.zeros(0, np.int64), 0)
+
+
+def _immediate(tensor: Any, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
+    """Values written into the program: as floats, as integers, or as bytes (float16 and 8-bit integers)."""
+    kind = tensor.WhichOneof("value")
+    raw = getattr(tensor, kind).values if kind else ()
+    try:
+        numpy_dtype = np.dtype(dtype)
+        if isinstance(raw, bytes):
+            return np.frombuffer(raw, numpy_dtype.newbyteorder("<")).reshape(shape)
+        return np.asarray(raw, numpy_dtype).reshape(shape)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DamagedError(f"a constant of shape {shape} in the program: {str(error)[:80]}") from None
+
+
+def _dtype(value: Any) -> str:
+    if value.type.WhichOneof("type") != "tensorType":
+        return "none"
+    return _dtype_name(value.type.tensorType.dataType)
+
+
+def _dtype_name(number: int) -> str:
+    try:
+        return dtype_name(number)
+    except ValueError:
+        raise DamagedError(f"a tensor of the unknown type {number}") from None
+
+
+def _shape(tensor: Any) -> tuple[int, ...]:
+    shape = tuple(int(axis.constant.size) for axis in tensor.dimensions)
+    if any(axis > 2**40 for axis in shape):
+        raise DamagedError(f"a constant has the shape {shape[:16]}")
+    return shape
+
+
+def _features(spec: Any, side: str) -> list[Any]:
+    """Inputs or outputs; a package of several functions lists them per function."""
+    description = spec.description
+    chosen = [item for item in description.functions if item.name == (description.defaultFunctionName or "main")]
+    return list(getattr(chosen[0] if chosen else description, side))
+
+
+def _feature(feature: Any, labels: list[str] | None = None) -> TensorInfo:
+    kind = feature.type.WhichOneof("Type")
+    if kind == "imageType":
+        image = feature.type.imageType
+        return TensorInfo(
+            name=feature.name, shape=[1, image.height, image.width, _IMAGE_CHANNELS.get(_color(image), 0)], dtype="uint8"
+        )
+    if kind == "multiArrayType":
+        array = feature.type.multiArrayType
+        return TensorInfo(
+            name=feature.name, shape=list(array.shape), dtype=_ARRAY_DTYPES.get(array.dataType, str(array.dataType))
+        )
+    if kind == "dictionaryType":
+        return TensorInfo(name=feature.name, shape=[len(labels)] if labels else [None], dtype="float32")
+    return TensorInfo(name=feature.name, shape=[], dtype=(kind or "none").removesuffix("Type"))
+
+
+def _color(image: Any) -> str:
+    return _IMAGE_COLORS.get(image.colorSpace, "OTHER")
+
+
+def _layers(package: Package) -> list[tuple[Layer, list[Weight]]]:
+    """Operations that carry weights. A constant that several share is counted at the first."""
+    found, seen = [], set()
+    for operation in _computing(package):
+        names = [name for name in _taken(operation) if name in package.constants and name not in seen]
+        if names and not _is_preprocessing(package, operation):
+            seen.update(names)
+            weights = [package.constants[name] for name in names]
+            found.append((layer_of(operation.outputs[0].name, operation.type, weights), weights))
+    return found
+
+
+def _computing(package: Package) -> list[Any]:
+    return [item for item in package.block.operations if item.type != "const" and not item.type.startswith("constexpr_")]
+
+
+def _taken(operation: Any) -> list[str]:
+    return [binding.name for item in operation.inputs.values() for binding in item.arguments if binding.name]
+
+
+def _is_preprocessing(package: Package, operation: Any) -> bool:
+    """Whether an operation is the scale or bias of an image input: coremltools names them `<input>__scaled__`, `<input>__biased__`."""
+    return operation.outputs[0].name in {
+        f"{feature.name}{suffix}" for feature in _features(package.spec, "input") for suffix in ("__scaled__", "__biased__")
+    }
+
+
+def _actual(package: Package, weights: list[Weight]) -> Actual:
+    inputs, outputs = _features(package.spec, "input"), _features(package.spec, "output")
+    if not inputs or not outputs:
+        raise DamagedError("its description names no inputs or no outputs")
+    predicted = package.spec.description.predictedProbabilitiesName
+    scores = next((output for output in outputs if output.name == predicted), outputs[0])
+    return Actual(
+        weight_dtypes=elements_by_dtype(weights),
+        activation_dtypes=_between(package),
+        operations=dict(Counter(item.type for item in package.block.operations if item.type != "const")),
+        stayed_float=_stayed_float(package),
+        sparsity=sparsity_of(weights),
+        input_dtype=_feature(inputs[0]).dtype,
+        output_dtype=_feature(scores).dtype,
+        minimum_deployment_target=SPECIFICATIONS.get(package.spec.specificationVersion),
+    )
+
+
+def _between(package: Package) -> dict[str, int]:
+    """dtype -> number of tensors that one operation makes and another takes."""
+    operations = _computing(package)
+    taken = {name for operation in operations for name in _taken(operation)}
+    made = [value for operation in operations for value in operation.outputs if value.name in taken]
+    tensors = [value for value in made if value.type.WhichOneof("type") == "tensorType"]
+    return dict(Counter(_dtype_name(value.type.tensorType.dataType) for value in tensors))
+
+
+def _stayed_float(package: Package) -> list[FloatRemainder]:
+    """In a program with compressed weights, the operations whose weights are not."""
+    if all(weight.dtype in _FLOATS for weight in package.constants.values()):
+        return []
+    remainders = []
+    for operation in _computing(package):
+        kernels = [package.constants[name] for name in _taken(operation) if name in package.constants]
+        kernels = [kernel for kernel in kernels if kernel.rank > 1]
+        if operation.type in _WEIGHTED and kernels and all(kernel.dtype in _FLOATS for kernel in kernels):
+            remainders.append(
+                FloatRemainder(operation=operation.type, name=operation.outputs[0].name, reason=_float_reason(kernels[0]))
+            )
+    return remainders
+
+
+def _float_reason(kernel: Weight) -> str:
+    if kernel.elements <= _SMALL:
+        return f"its {kernel.elements} weights are too few to gain by it: constants of up to {_SMALL} values are left alone"
+    return f"its weights are stored as {kernel.dtype}"
+
+
+def _texts(package: Package) -> dict[str, str]:
+    metadata = package.spec.description.metadata
+    images = [item.type.imageType for item in _features(package.spec, "input") if item.type.WhichOneof("Type") == "imageType"]
+    texts = {
+        "description": metadata.shortDescription,
+        "version": metadata.versionString,
+        "author": metadata.author,
+        "license": metadata.license,
+        "color_layout": _color(images[0]) if images else "",
+        "labels": ", ".join(class_labels(package)),
+        **{key: value for key, value in sorted(metadata.userDefined.items()) if key != METADATA_KEY},
+    }
+    return {name: text[:_SHOWN] for name, text in texts.items() if text}

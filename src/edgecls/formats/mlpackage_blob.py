@@ -1,0 +1,64 @@
+"""The weight file of an ML program: each constant behind a header of 64 bytes, which the program names by its offset."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecls.formats.reading import DamagedError
+
+_FILE_HEADER = struct.Struct("<II")  # number of constants, version of the layout
+_HEADER = struct.Struct("<IIQQ")  # sentinel, dtype, bytes, offset of the values
+_SENTINEL = 0xDEADBEEF
+_VERSION = 2
+_BITS = {
+    "float16": 16,
+    "float32": 32,
+    "bfloat16": 16,
+    "int8": 8,
+    "uint8": 8,
+    "int16": 16,
+    "uint16": 16,
+    "int32": 32,
+    "uint32": 32,
+}
+_BITS |= {"int4": 4, "uint4": 4, "uint6": 6, "uint3": 3, "uint2": 2, "uint1": 1, "float8e4m3fn": 8, "float8e5m2": 8}
+_NUMPY = {"float16", "float32", "int8", "uint8", "int16", "uint16", "int32", "uint32"}
+
+
+@dataclass(frozen=True)
+class Blob:
+    """One constant of the file.
+
+    Attributes:
+        size_bytes: of the values, header and padding apart.
+        values: of the constant's shape, a view into the file; None for dtypes that NumPy does not have.
+    """
+
+    size_bytes: int
+    values: np.ndarray | None
+
+
+def read_blob(data: memoryview, offset: int, dtype: str, shape: tuple[int, ...]) -> Blob:
+    """The constant whose header is at `offset`.
+
+    Raises:
+        DamagedError: no header there, or not as many bytes as dtype and shape need.
+    """
+    if len(data) < _FILE_HEADER.size or _FILE_HEADER.unpack_from(data)[1] != _VERSION:
+        raise DamagedError(f"the weight file does not begin as one of version {_VERSION}")
+    if not 0 < offset <= len(data) - _HEADER.size:
+        raise DamagedError(f"a constant is said to be at byte {offset} of a weight file of {len(data)}")
+    sentinel, _, size, start = _HEADER.unpack_from(data, offset)
+    if sentinel != _SENTINEL:
+        raise DamagedError(f"there is no constant at byte {offset} of the weight file")
+    elements = int(np.prod(shape, dtype=np.float64))
+    if dtype not in _BITS or size != (elements * _BITS[dtype] + 7) // 8:
+        raise DamagedError(f"a constant of {size} bytes is said to hold {elements} values of {dtype}")
+    if start + size > len(data):
+        raise DamagedError(f"the constant at byte {offset} reaches behind the end of the weight file ({len(data)} bytes)")
+    if dtype not in _NUMPY:
+        return Blob(size, None)
+    return Blob(size, np.frombuffer(data, np.dtype(dtype).newbyteorder("<"), elements, start).reshape(shape))
