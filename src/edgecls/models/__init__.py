@@ -1,0 +1,8 @@
+"""Any Keras classifier file to a LoadedModel. Nothing of a file is deserialized before the safety scan has passed it."""
+
+from __future__ import annotations
+
+from edgecls.models.loaded_model import LoadedModel
+from edgecls.models.loading import load_model
+
+__all__ = ["LoadedModel", "load_model"]

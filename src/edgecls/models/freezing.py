@@ -1,0 +1,69 @@
+"""Freezing: a function is traced once with batch 1 and becomes a graph of constants, from `image` to `scores`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from edgecls.errors import UnsupportedModelError
+from edgecls.extras import require
+
+INPUT, OUTPUT = "image", "scores"
+_CALLS = re.compile(r"(Stateful|)PartitionedCall|SymbolicGradient|RemoteCall")
+_RANDOM = re.compile(
+    r"Random(?!Dataset)\w*|Stateless(Random|Truncated|Multinomial|Parameterized)\w*|TruncatedNormal|Multinomial|Stateful(Uniform|\w*Normal)\w*"
+)
+_VARIABLES = re.compile(r"VarHandleOp|ReadVariableOp|VariableV2|Variable|ResourceGather")
+
+
+def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]) -> Any:
+    """Trace `function` on a float32 image [1, *input_shape] and fold its variables into constants.
+
+    Returns:
+        a GraphDef without variables and function calls, whose placeholder is `image` and whose result is `scores`.
+
+    Raises:
+        UnsupportedModelError: the graph keeps state, random numbers or calls.
+    """
+    tf = require("tensorflow")
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    traced = tf.function(function, autograph=False).get_concrete_function(
+        tf.TensorSpec((1, *input_shape), tf.float32, name=INPUT)
+    )
+    frozen = convert_variables_to_constants_v2(traced)
+    graph = _rename(frozen.graph.as_graph_def(), frozen.inputs[0].op.name, frozen.outputs[0].name)
+    graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [OUTPUT])
+    _check(graph)
+    return graph
+
+
+def _rename(graph: Any, source: str, result: str) -> Any:
+    """Name the input `image` and the result `scores`; a node of the model that has such a name gets another."""
+    names = {name: f"{name}_layer" for name in (INPUT, OUTPUT)} | {source: INPUT}
+    for node in graph.node:
+        node.name = names.get(node.name, node.name)
+        for index, reference in enumerate(node.input):
+            control, name, port = re.fullmatch(r"(\^?)([^:]+)(.*)", reference).groups()  # type: ignore[union-attr]
+            if name in names:
+                node.input[index] = f"{control}{names[name]}{port}"
+    name, _, port = result.partition(":")
+    scores = graph.node.add(
+        name=OUTPUT, op="Identity", input=[f"{names.get(name, name)}:{port}" if port not in ("", "0") else names.get(name, name)]
+    )
+    scores.attr["T"].type = require("tensorflow").float32.as_datatype_enum
+    return graph
+
+
+def _check(graph: Any) -> None:
+    for pattern, what, remedy in (
+        (_RANDOM, "random numbers", "call those layers without training=True and save the model again"),
+        (_VARIABLES, "variables that cannot become constants", "save the model without tables and other mutable state"),
+        (_CALLS, "calls of functions that cannot be inlined", "save the model without control flow of its own"),
+    ):
+        found = [f"{node.name} ({node.op})" for node in graph.node if pattern.fullmatch(node.op)]
+        if found:
+            raise UnsupportedModelError(
+                "a model that computes the same each time, of constants", f"{what}: {', '.join(found[:3])}", remedy
+            )

@@ -1,0 +1,108 @@
+"""What a frozen graph tells of its border: the scaling it does to pixels itself, and what kind of scores it gives."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.extras import require
+from edgecls.models.freezing import INPUT, OUTPUT
+
+_SAME_VALUES = {
+    "Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Pad", "PadV2", "MirrorPad", "StridedSlice", "ReverseV2",
+    "GatherV2", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic", "StopGradient", "PlaceholderWithDefault",
+}  # fmt: skip
+_ARITHMETIC = {"Mul", "AddV2", "Add", "BiasAdd", "Sub", "RealDiv", "Div"}
+_SIZE_ONLY = {"Shape", "Rank", "Size"}
+_KINDS: dict[str, OutputKind] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """What the graph does to a value before its first layer with weights: value * scale + offset, one per channel or one for all."""
+
+    scale: np.ndarray
+    offset: np.ndarray
+
+    @property
+    def is_none(self) -> bool:
+        """Whether values enter the first layer as they are."""
+        return bool(np.all(self.scale == 1) and np.all(self.offset == 0))
+
+
+def output_kind(graph: Any) -> OutputKind:
+    """Whether the scores are probabilities of classes that exclude each other, of each alone, or logits."""
+    nodes = {node.name: node for node in graph.node}
+    node = nodes[OUTPUT]
+    while node.op in _SAME_VALUES:
+        node = nodes[_producer(node.input[0])]
+    if node.op == "RealDiv" and [nodes[_producer(name)].op for name in node.input] == ["Exp", "Sum"]:
+        return "softmax"  # written out, as Keras 2 does for more than two axes
+    return _KINDS.get(node.op, "logits")
+
+
+def input_scaling(graph: Any) -> Scaling:
+    """Follow the image through arithmetic with constants until the first other operation."""
+    nodes = {node.name: node for node in graph.node}
+    consumers: dict[str, list[Any]] = defaultdict(list)
+    for node in graph.node:
+        for name in node.input:
+            consumers[_producer(name)].append(node)
+    scale, offset = np.float64(1), np.float64(0)
+    name = INPUT
+    while True:
+        following = [node for node in consumers[name] if node.op not in _SIZE_ONLY]
+        if len(following) != 1:
+            return Scaling(np.asarray(scale), np.asarray(offset))
+        node = following[0]
+        if node.op in _ARITHMETIC:
+            position = [_producer(item) for item in node.input].index(name)
+            other = _constant(nodes, node.input[1 - position])
+            if other is None or not _per_channel(other):
+                return Scaling(np.asarray(scale), np.asarray(offset))
+            scale, offset = _after(node.op, position, scale, offset, other.squeeze())
+        elif node.op not in _SAME_VALUES or _producer(node.input[0]) != name:
+            return Scaling(np.asarray(scale), np.asarray(offset))
+        name = node.name
+
+
+def _after(op: str, position: int, scale: Any, offset: Any, other: Any) -> tuple[Any, Any]:
+    """Scale and offset after `value op other`, or `other op value` where the image is the second operand."""
+    if op == "Mul":
+        return scale * other, offset * other
+    if op in ("RealDiv", "Div") and position == 0:
+        return scale / other, offset / other
+    if op == "Sub":
+        return (scale, offset - other) if position == 0 else (-scale, other - offset)
+    if op in ("RealDiv", "Div"):
+        return np.float64(np.nan), np.float64(np.nan)
+    return scale, offset + other
+
+
+def _per_channel(value: np.ndarray) -> bool:
+    """One value for all, or one per channel: a constant whose other axes have length 1."""
+    return value.size == 1 or (value.ndim >= 1 and value.shape[-1] == value.size)
+
+
+def _constant(nodes: dict[str, Any], reference: str) -> np.ndarray | None:
+    """The value of a constant, looking through what freezing puts around it and through roots of variances."""
+    node = nodes[_producer(reference)]
+    if node.op == "Const":
+        return np.asarray(require("tensorflow").make_ndarray(node.attr["value"].tensor), np.float64)
+    if node.op in ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze"):
+        return _constant(nodes, node.input[0])
+    if node.op in ("Sqrt", "Rsqrt"):
+        inner = _constant(nodes, node.input[0])
+        return None if inner is None else np.sqrt(inner) if node.op == "Sqrt" else 1 / np.sqrt(inner)
+    if node.op == "Maximum":
+        first, second = (_constant(nodes, name) for name in node.input)
+        return None if first is None or second is None else np.maximum(first, second)
+    return None
+
+
+def _producer(reference: str) -> str:
+    return reference.lstrip("^").partition(":")[0]

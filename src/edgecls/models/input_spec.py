@@ -1,0 +1,141 @@
+"""The ImageSpec of a loaded model: size and layout from its input shape, preprocessing from the evidence there is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable
+
+import numpy as np
+
+from edgecls.errors import UnsupportedModelError
+from edgecls.image_spec import ImageSpec, Layout
+from edgecls.models.computation import Shape
+from edgecls.models.graph_evidence import Scaling
+
+_OVERRIDE = "--preprocess overrides"
+# Scaling by less than this maps 0..255 to a few units, so pixels enter as they are; by more, the values are small already.
+_PIXEL_SCALE = 1 / 16
+# The largest offset of values of 0..1; more is a mean in pixel units, as imagenet-caffe subtracts.
+_UNIT_OFFSET = 10
+
+# Families of keras.applications, told by names of their layers or of the model: (family, layer name, model name, its preprocessing).
+# Of those that scale inside, only a copy without that layer (`include_preprocessing=False`) gets here.
+_FAMILIES: tuple[tuple[str, str, str, str], ...] = (
+    ("MobileNetV3", r"expanded_conv_\d+(_|/)squeeze_excite(_|/)conv(_\d)?", r"mobilenet_?v3", "-1..1"),
+    ("MobileNetV2", r"expanded_conv_depthwise", r"mobilenet_?v2", "-1..1"),
+    ("MobileNet", r"conv_dw_1", r"mobilenet(?!_?v[23])", "-1..1"),
+    ("NASNet", r"normal_conv_1_\w+|adjust_conv_projection_\w+", r"nasnet", "-1..1"),
+    ("Inception-ResNet", r"block35_1_\w+", r"inception_?resnet", "-1..1"),
+    ("Inception", r"mixed10", r"inception(?!_?resnet)", "-1..1"),
+    ("Xception", r"block\d+_sepconv1", r"xception", "-1..1"),
+    ("ResNetV2", r"conv2_block1_preact_bn", r"resnet(50|101|152)_?v2", "-1..1"),
+    ("DenseNet", r"conv2_block1_concat", r"densenet", "imagenet-torch"),
+    ("ResNet", r"conv2_block1_1_conv|res2a_branch2a", r"resnet_?(50|101|152)(?!_?v2)", "imagenet-caffe"),
+    ("VGG", r"block1_conv1", r"vgg_?1[69]", "imagenet-caffe"),
+    ("EfficientNet", r"block1a_(dwconv|se_reduce)\w*", r"efficientnet", "0..255"),
+    ("ConvNeXt", r"convnext_\w+_stem", r"convnext", "0..255"),
+)
+
+
+def image_shape(shape: Shape) -> tuple[int, int, int, Layout]:
+    """Height, width, channels and layout of an input shape (batch axis apart).
+
+    Raises:
+        UnsupportedModelError: no image can be read into it.
+    """
+    text = list(shape)
+    if any(size is None for size in shape) or not shape:
+        raise UnsupportedModelError(
+            "a fixed image size",
+            f"the input shape {text}",
+            "save the model with one: build it again with Input(shape=(height, width, channels)), load the weights into it",
+        )
+    sizes = [size for size in shape if size is not None]
+    if len(sizes) == 1:
+        return _flat(sizes[0])
+    if len(sizes) == 2 and min(sizes) >= 4:
+        return sizes[0], sizes[1], 1, "HW"
+    if len(sizes) == 3 and sizes[0] in (1, 3, 4) and min(sizes[1:]) > 4:
+        raise UnsupportedModelError(
+            "channels last: [height, width, channels]",
+            f"the input shape {text}, channels first",
+            "build the model with data_format='channels_last' and load the same weights: TensorFlow computes no other on CPUs",
+        )
+    if len(sizes) == 3 and min(sizes[:2]) >= 2:
+        return sizes[0], sizes[1], sizes[2], "HWC"
+    raise UnsupportedModelError(
+        "one image as input: [height, width, channels], [height, width] or [values]",
+        f"the input shape {text}",
+        "give an image classifier",
+    )
+
+
+def _flat(size: int) -> tuple[int, int, int, Layout]:
+    for channels in (1, 3):
+        side = math.isqrt(size // channels)
+        if side >= 4 and side * side * channels == size:
+            return side, side, channels, "flat"
+    raise UnsupportedModelError(
+        "a flat input that is a square image, grey or colour",
+        f"the input shape [{size}], which is neither side*side nor side*side*3",
+        "begin the model with Input(shape=(height, width, channels)) and Flatten(), then save it again",
+    )
+
+
+def infer_image_spec(
+    shape: Shape, integer_input: bool, scaling: Scaling, names: Iterable[str], model_names: Iterable[str]
+) -> ImageSpec:
+    """The ImageSpec of a model, with the reason for its preprocessing in `note`.
+
+    Args:
+        shape: input shape, batch axis apart.
+        integer_input: whether the model's own input dtype is an integer.
+        scaling: what the model does to the values itself.
+        names: names of its layers or operations.
+        model_names: what the model and its file are called.
+
+    Raises:
+        UnsupportedModelError: no image can be read into the shape.
+    """
+    height, width, channels, layout = image_shape(shape)
+    order = {1: "GRAY", 3: "RGB"}.get(channels, "OTHER")
+    base = ImageSpec.model_validate(
+        {"height": height, "width": width, "channels": channels, "layout": layout, "color_order": order}
+    )
+    if integer_input:
+        return base.model_copy(
+            update={"provenance": "in-model", "note": f"The model takes integers: pixels 0..255 enter as they are; {_OVERRIDE}."}
+        )
+    if not scaling.is_none:
+        return _from_scaling(base, scaling)
+    return _assumed(base, tuple(names), tuple(model_names))
+
+
+def _from_scaling(base: ImageSpec, scaling: Scaling) -> ImageSpec:
+    formula = f"x*{_numbers(scaling.scale)} + {_numbers(scaling.offset)}"
+    small = np.max(np.abs(scaling.scale)) <= _PIXEL_SCALE
+    if small or np.max(np.abs(scaling.offset)) > _UNIT_OFFSET:
+        note = f"Layers inside the model scale pixels ({formula}): 0..255 enter as they are; {_OVERRIDE}."
+        return base.model_copy(update={"provenance": "in-model", "note": note})
+    note = f"Assumed 0..1: layers inside the model compute {formula}, which suits such values, not pixels; {_OVERRIDE}."
+    return base.with_preprocess("0..1", "assumed").model_copy(update={"note": note})
+
+
+def _assumed(base: ImageSpec, names: tuple[str, ...], model_names: tuple[str, ...]) -> ImageSpec:
+    for family, layer, model, preprocess in _FAMILIES:
+        by_layer = next((name for name in names if re.fullmatch(layer, name)), None)
+        by_model = next((name for name in model_names if re.search(model, name, re.IGNORECASE)), None)
+        if (by_layer is None and by_model is None) or (preprocess.startswith("imagenet") and base.channels != 3):
+            continue
+        reason = f"its layer {by_layer}" if by_layer is not None else f"the name {by_model}"
+        note = f"Assumed {preprocess}, as {family} of keras.applications is trained ({reason}); {_OVERRIDE}."
+        return base.with_preprocess(preprocess, "assumed").model_copy(update={"note": note})
+    note = f"Assumed 0..1 (pixels/255), the most common choice: nothing in the model tells; {_OVERRIDE}."
+    return base.with_preprocess("0..1", "assumed").model_copy(update={"note": note})
+
+
+def _numbers(values: np.ndarray) -> str:
+    flat = np.ravel(values)
+    text = ", ".join(f"{value:.4g}" for value in flat[:3])
+    return text if flat.size == 1 else f"[{text}{', ...' if flat.size > 3 else ''}]"

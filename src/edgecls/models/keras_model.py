@@ -1,0 +1,209 @@
+"""Keras files of both generations: the installed framework of that generation reads them, after the scan and the repairs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from edgecls.artifact import Repair
+from edgecls.errors import EdgeclsError, ModelFileError, UnsupportedModelError
+from edgecls.extras import require
+from edgecls.models.config import without_compilation
+from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
+from edgecls.models.repairs import repair_architecture, repair_fields
+from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
+
+PACKAGES: dict[Generation, str] = {2: "tf_keras", 3: "keras"}
+_SUFFIXES = {"h5": (".h5", ".hdf5"), "keras": (".keras",)}
+_LOAD_ERRORS = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, NameError, OSError, RuntimeError, SystemError,
+    TypeError, ValueError,
+)  # fmt: skip
+_UNKNOWN = (
+    re.compile(r"Unknown (?P<kind>[a-z ]+): ?'?(?P<name>[\w>.]+)"),
+    re.compile(r"Could not (?:locate|deserialize) (?P<kind>class|function) '(?P<name>[\w>.]+)'"),
+)
+
+
+def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple[Any, list[Repair]]:
+    """Load a Keras file with the framework of its own generation.
+
+    Returns:
+        the Keras model, not compiled, and what was changed to load it.
+
+    Raises:
+        UnsafeModelError, UnsupportedModelError, ModelFileError, MissingExtraError.
+    """
+    assert file.config is not None and file.generation is not None
+    config = without_compilation(file.config)
+    repaired, repairs = repair_architecture(config)
+    refuse(scan_config(repaired), allow_code)
+    weights_are_legacy = _check_weights(file, weights)
+    keras = require(PACKAGES[file.generation])
+    try:
+        return _read(keras, file, repaired, weights, weights_are_legacy, allow_code), repairs
+    except load_errors() as error:
+        first = error
+    more, dropped = repair_fields(
+        repaired, lambda name: _layer_class(keras, name), lambda field, value: _is_known(keras, field, value)
+    )
+    if not dropped:
+        raise explain(first, file) from first
+    try:
+        return _read(keras, file, more, weights, weights_are_legacy, allow_code), [*repairs, *dropped]
+    except load_errors() as error:
+        raise explain(error, file) from error
+
+
+def load_errors() -> tuple[type[Exception], ...]:
+    """What the frameworks raise when a file does not fit them."""
+    return (*_LOAD_ERRORS, require("tensorflow").errors.OpError)
+
+
+def explain(error: BaseException, file: ModelFile) -> EdgeclsError:
+    """The error of a framework in one line, with what to do."""
+    text = str(error)
+    for pattern in _UNKNOWN:
+        if unknown := pattern.search(text):
+            kind = unknown["kind"].replace("class", "layer")
+            found = f"the custom {kind} {unknown['name']}, whose code is not in {file.path}"
+            return UnsupportedModelError("a model of Keras's own classes", found, CUSTOM_REMEDY)
+    first_line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    written = f"written by Keras {file.keras_version}" if file.keras_version else "whose Keras version is not in the file"
+    return ModelFileError(
+        "a model file that loads",
+        f"{file.path}, {written}: {type(error).__name__}: {first_line[:300]}",
+        "open it with the Keras it was written with and save it again with model.save('model.keras')",
+    )
+
+
+def _check_weights(file: ModelFile, weights: Path | None) -> bool:
+    """Whether the weights beside an architecture have the layout of Keras 2."""
+    if file.kind == "json" and weights is None:
+        raise ModelFileError(
+            "a model with its weights", f"{file.path}, an architecture alone", "name the weights with it: --weights FILE.h5"
+        )
+    if file.kind != "json" and weights is not None:
+        raise ModelFileError(
+            "--weights with an architecture in JSON", f"--weights with {file.path}, which has its own", "leave --weights out"
+        )
+    return weights is not None and is_legacy_weights(weights)
+
+
+def _read(
+    keras: ModuleType, file: ModelFile, config: dict[str, Any], weights: Path | None, weights_are_legacy: bool, allow_code: bool
+) -> Any:
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="edgecls-") as folder, _inference_policy(keras):
+        warnings.simplefilter("ignore")
+        if weights is None:
+            path = _loadable(file, config, Path(folder))
+            return keras.models.load_model(
+                str(path), custom_objects=_custom_objects(keras), compile=False, safe_mode=not allow_code
+            )
+        model = _from_architecture(keras, config, allow_code)
+        suffix = ".h5" if weights_are_legacy else ".weights.h5"
+        try:
+            model.load_weights(str(_named(weights, suffix, folder=Path(folder))))
+        except load_errors() as error:
+            raise ModelFileError(
+                f"weights that fit {file.path.name}",
+                f"{weights}: {str(error).splitlines()[0][:300]}",
+                "give the weights saved from this very model",
+            ) from error
+        return model
+
+
+def _from_architecture(keras: ModuleType, config: dict[str, Any], allow_code: bool) -> Any:
+    if "module" in config:
+        return keras.saving.deserialize_keras_object(config, custom_objects=_custom_objects(keras), safe_mode=not allow_code)
+    return keras.models.model_from_json(json.dumps(config), custom_objects=_custom_objects(keras))
+
+
+def _loadable(file: ModelFile, config: dict[str, Any], folder: Path) -> Path:
+    """A path the framework can load: the file itself, or a copy that holds the repaired architecture."""
+    assert file.config is not None
+    outer = {key: value for key, value in file.config.items() if key not in ("compile_config", "training_config")}
+    if config == outer:
+        return _named(file.path, *_SUFFIXES[file.kind], folder=folder)
+    path = folder / f"model{_SUFFIXES[file.kind][0]}"
+    copy_with_config = _copy_h5 if file.kind == "h5" else _copy_zip
+    copy_with_config(file.path, path, json.dumps(config))
+    return path
+
+
+def _named(path: Path, *suffixes: str, folder: Path) -> Path:
+    """The file under a name that tells the framework its format: a link in `folder` when its own name does not."""
+    legacy = suffixes == (".h5",)
+    if path.name.endswith(suffixes) and not (legacy and path.name.endswith(".weights.h5")):
+        return path
+    link = folder / f"model{suffixes[0]}"
+    try:
+        link.symlink_to(path.resolve())
+    except OSError:  # no links on this file system
+        shutil.copyfile(path, link)
+    return link
+
+
+def _copy_h5(source: Path, target: Path, config: str) -> None:
+    h5py = require("h5py")
+    with h5py.File(source, "r") as old, h5py.File(target, "w") as new:
+        for name in ("keras_version", "backend"):
+            if name in old.attrs:
+                new.attrs[name] = old.attrs[name]
+        new.attrs["model_config"] = config
+        old.copy("model_weights", new)
+
+
+def _copy_zip(source: Path, target: Path, config: str) -> None:
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        new.writestr("config.json", config)
+        for name in set(old.namelist()) - {"config.json"}:
+            with old.open(name) as reader, new.open(name, "w", force_zip64=True) as writer:
+                shutil.copyfileobj(reader, writer, 1 << 20)
+
+
+@contextlib.contextmanager
+def _inference_policy(keras: ModuleType) -> Iterator[None]:
+    """Build layers without a dtype of their own in float32, whatever policy the caller's program has set."""
+    before = keras.mixed_precision.dtype_policy() if keras.__name__ == "keras" else keras.mixed_precision.global_policy()
+    set_policy = keras.mixed_precision.set_dtype_policy if keras.__name__ == "keras" else keras.mixed_precision.set_global_policy
+    set_policy("float32")
+    try:
+        yield
+    finally:
+        set_policy(before)
+
+
+def _custom_objects(keras: ModuleType) -> dict[str, Any]:
+    """Functions that files of old keras.applications and of well-known packages name, under the names they use."""
+    if keras.__name__ == "keras":
+        return {}
+    nn = require("tensorflow").nn
+
+    def hard_swish(x: Any) -> Any:
+        return x * nn.relu6(x + 3.0) / 6.0
+
+    return {"relu6": nn.relu6, "silu": nn.silu, "hard_swish": hard_swish, "h_swish": hard_swish, "hard_silu": hard_swish}
+
+
+def _layer_class(keras: ModuleType, name: str) -> type | None:
+    found = getattr(keras.layers, name, None)
+    return found if isinstance(found, type) else None
+
+
+def _is_known(keras: ModuleType, field: str, value: Any) -> bool:
+    """Whether the value of an initializer, regularizer or constraint field can be resolved here."""
+    if value is None or not field.endswith(("_initializer", "_regularizer", "_constraint")):
+        return True
+    name = value.get("class_name") if isinstance(value, dict) else value
+    namespace = getattr(keras, f"{field.rpartition('_')[2]}s")
+    return isinstance(name, str) and hasattr(namespace, name)

@@ -1,0 +1,144 @@
+"""LoadedModel: a classifier in memory, with one image input and one vector of scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecls.artifact import OutputKind, Repair, Source
+from edgecls.errors import InputError, UnsupportedModelError
+from edgecls.extras import require
+from edgecls.frozen_graph import FrozenGraph
+from edgecls.image_spec import ImageSpec
+from edgecls.models.computation import Computation, Shape
+from edgecls.models.freezing import INPUT, OUTPUT
+
+_BATCH = 32
+
+
+@dataclass
+class LoadedModel:
+    """A user's classifier.
+
+    Attributes:
+        source: the file it came from.
+        image_spec: what an image must look like to enter it.
+        outputs: length of the score vector. One output with a sigmoid is a classifier of two classes.
+        output_kind: what the scores are.
+        model: the Keras model, or the object that holds a SavedModel's variables.
+        repairs: what was changed to load it, field by field.
+        notes: what a person should know, one sentence each.
+        training_refusal: why it cannot be trained further, None when it can.
+    """
+
+    source: Source
+    image_spec: ImageSpec
+    outputs: int
+    output_kind: OutputKind
+    model: Any
+    repairs: list[Repair] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    training_refusal: str | None = None
+    _scores: Scores | None = field(default=None, repr=False)
+    _graph: Any = field(default=None, repr=False)
+
+    def predict(self, inputs: np.ndarray) -> np.ndarray:
+        """Scores of the source model itself, in inference mode.
+
+        Args:
+            inputs: model inputs [N, *image_spec.input_shape], float32, any N.
+
+        Returns:
+            scores [N, outputs], float32; dropout and augmentation are inert.
+
+        Raises:
+            InputError: inputs of another shape.
+        """
+        assert self._scores is not None
+        if inputs.shape[1:] != self.image_spec.input_shape:
+            raise InputError(
+                f"model inputs of shape [N, {', '.join(map(str, self.image_spec.input_shape))}]",
+                f"{list(inputs.shape)}",
+                "prepare images with image_spec.apply()",
+            )
+        if not len(inputs):
+            return np.empty((0, self.outputs), np.float32)
+        parts = (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))
+        return np.concatenate([self._scores.run(np.asarray(part, np.float32)) for part in parts])
+
+    def freeze(self, folder: Path) -> FrozenGraph:
+        """Write the graph of constants that every converter starts from, as `graph.pb` in an existing folder."""
+        path = folder / "graph.pb"
+        path.write_bytes(self._graph.SerializeToString())
+        return FrozenGraph(path, f"{INPUT}:0", f"{OUTPUT}:0", (1, *self.image_spec.input_shape), self.outputs)
+
+
+class Scores:
+    """The one chosen output of a computation as float32 scores [n, outputs].
+
+    Args:
+        computation: the loaded model.
+        output: name of the output; None when there is one.
+
+    Raises:
+        UnsupportedModelError: several outputs and none named, no such output, or one that is no vector of scores.
+    """
+
+    def __init__(self, computation: Computation, output: str | None) -> None:
+        self._tf = require("tensorflow")
+        self._computation = computation
+        self._index = _choose(computation.outputs, output)
+        shape = list(computation.outputs.values())[self._index]
+        self.outputs = _length(shape)
+        self.note = "" if len(shape) == 1 else f"The output of shape {list(shape)} is read as {self.outputs} scores."
+        self._function: Any = None
+
+    def __call__(self, image: Any) -> Any:
+        """Scores [n, outputs] of a float32 tensor [n, *input_shape]; can be traced."""
+        tf = self._tf
+        results = self._computation.call(tf.cast(image, self._computation.input_dtype))
+        return tf.cast(tf.reshape(results[self._index], (-1, self.outputs)), tf.float32)
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        """Scores [n, outputs] of an array [n, *input_shape]; a model of a fixed batch size gets zeros added to fill it."""
+        tf, batch = self._tf, self._computation.batch
+        if self._function is None:
+            signature = tf.TensorSpec((batch, *self._computation.input_shape), tf.float32)
+            self._function = tf.function(self, input_signature=[signature], autograph=False)
+        if batch is None:
+            return self._function(tf.constant(inputs)).numpy()
+        parts = []
+        for start in range(0, len(inputs), batch):
+            part = inputs[start : start + batch]
+            filled = np.concatenate([part, np.zeros((batch - len(part), *part.shape[1:]), np.float32)])
+            parts.append(self._function(tf.constant(filled)).numpy()[: len(part)])
+        return np.concatenate(parts)
+
+
+def _choose(outputs: dict[str, Shape], output: str | None) -> int:
+    names = list(outputs)
+    listing = ", ".join(f"{name} {list(shape)}" for name, shape in outputs.items())
+    if output is not None and output not in names:
+        raise UnsupportedModelError(
+            f"an output named {output!r}", f"the outputs {listing}", f"name one of them, as --output {names[0]}"
+        )
+    if output is None and len(names) > 1:
+        raise UnsupportedModelError(
+            "one vector of scores", f"{len(names)} outputs: {listing}", f"name one, as --output {names[0]}"
+        )
+    return names.index(output) if output is not None else 0
+
+
+def _length(shape: Shape) -> int:
+    """Length of the score vector of an output shape, batch axis apart: [C], or [C] with axes of length 1, or nothing (one score)."""
+    longer = [size for size in shape if size != 1]
+    if len(longer) > 1 or None in longer:
+        raise UnsupportedModelError(
+            "a vector of scores as output",
+            f"the output shape {list(shape)}",
+            "give a classifier: one that ends in Flatten or global pooling and Dense(classes)",
+        )
+    return longer[0] or 1 if longer else 1

@@ -1,0 +1,101 @@
+"""load_model: from a path to a LoadedModel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgecls.artifact import Repair, Source
+from edgecls.errors import UnsupportedModelError
+from edgecls.extras import require
+from edgecls.formats.files import sha256
+from edgecls.models.computation import Computation, keras_computation
+from edgecls.models.freezing import freeze_function
+from edgecls.models.graph_evidence import input_scaling, output_kind
+from edgecls.models.input_spec import image_shape, infer_image_spec
+from edgecls.models.keras_model import load_errors, load_keras
+from edgecls.models.loaded_model import LoadedModel, Scores
+from edgecls.models.model_file import ModelFile, examine
+from edgecls.models.saved_model import load_saved_model
+
+
+def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = False, output: str | None = None) -> LoadedModel:
+    """Load any Keras image classifier.
+
+    Args:
+        path: `.h5`/`.hdf5` or `.keras` of Keras 2 or 3, a SavedModel folder, or an architecture `.json`.
+        weights: the weights that belong to an architecture `.json`.
+        allow_code: load files that hold code (Lambda layers and the like) and run it.
+        output: which of several outputs holds the scores.
+
+    Raises:
+        ModelFileError: no readable model.
+        UnsafeModelError: it holds code and `allow_code` is not given; nothing was deserialized.
+        UnsupportedModelError: a model that no image classifier can be made of.
+        MissingExtraError: the frameworks are not installed.
+    """
+    path = Path(path)
+    file = examine(path)
+    computation, source, repairs, notes = _load(file, weights and Path(weights), allow_code)
+    image_shape(computation.input_shape)  # refuse before the work of tracing
+    scores = Scores(computation, output)
+    graph = _freeze(scores, computation)
+    spec = infer_image_spec(
+        computation.input_shape,
+        not computation.input_dtype.startswith(("float", "bfloat")),
+        input_scaling(graph),
+        _part_names(graph),
+        [str(getattr(computation.model, "name", "")), path.stem],
+    )
+    return LoadedModel(
+        source=source,
+        image_spec=spec,
+        outputs=scores.outputs,
+        output_kind=output_kind(graph),
+        model=computation.model,
+        repairs=repairs,
+        notes=[note for note in (*notes, scores.note) if note],
+        training_refusal=computation.training_refusal,
+        _scores=scores,
+        _graph=graph,
+    )
+
+
+def _load(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple[Computation, Source, list[Repair], list[str]]:
+    if file.kind == "saved-model":
+        computation, format_name, version, notes = load_saved_model(file.path, allow_code)
+        return computation, _source(file, weights, format_name, version), [], notes
+    model, repairs = load_keras(file, weights, allow_code)
+    computation = keras_computation(model, require("tensorflow"))
+    return computation, _source(file, weights, f"keras{file.generation}-{file.kind}", file.keras_version), repairs, []
+
+
+def _source(file: ModelFile, weights: Path | None, format_name: str, version: str | None) -> Source:
+    digest = sha256(file.path)
+    if weights is not None:
+        digest = hashlib.sha256(f"{digest} {sha256(weights)}".encode()).hexdigest()
+    return Source(name=file.path.name, sha256=digest, format=format_name, keras_version=version)
+
+
+def _freeze(scores: Scores, computation: Computation) -> Any:
+    try:
+        return freeze_function(scores, tuple(size or 1 for size in computation.input_shape))
+    except load_errors() as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise UnsupportedModelError(
+            "a model that computes one image at a time on a CPU",
+            f"a failure while it was traced: {type(error).__name__}: {lines[0][:300] if lines else ''}",
+            "check that the model predicts with a batch of one image where it was made",
+        ) from error
+
+
+def _part_names(graph: Any) -> Iterator[str]:
+    """Names of layers, as the scopes of the graph's operations tell them."""
+    seen: set[str] = set()
+    for node in graph.node:
+        for part in node.name.split("/"):
+            if part not in seen:
+                seen.add(part)
+                yield part

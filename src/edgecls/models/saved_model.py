@@ -1,0 +1,203 @@
+"""SavedModel folders: what their protobufs say, scanned before TensorFlow or Keras read them, and their serving function."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgecls.errors import ModelFileError, UnsupportedModelError
+from edgecls.extras import require
+from edgecls.models.computation import Computation, keras_computation, refuse_several_inputs
+from edgecls.models.keras_model import load_errors
+from edgecls.models.safety import Finding, refuse, scan_config, scan_operations
+
+_INTERNAL_SIGNATURES = {"__saved_model_init_op", "__saved_model_train_op"}
+_KERAS_METADATA = "keras_metadata.pb"
+_EXPORT_AGAIN = "export it again with model.export('folder')"
+INFERENCE_ONLY = (
+    "a SavedModel holds the traced inference function alone, without layers to train; give the Keras file it was exported from"
+)
+
+
+def load_saved_model(path: Path, allow_code: bool) -> tuple[Computation, str, str | None, list[str]]:
+    """Load a SavedModel: as a Keras 2 model where it is one, else its serving function for inference alone.
+
+    Returns:
+        the computation, the format, the Keras version where the folder tells it, notes for people.
+
+    Raises:
+        ModelFileError, UnsafeModelError, UnsupportedModelError, MissingExtraError.
+    """
+    saved_model = _parse(path)
+    metadata = _keras_metadata(path, saved_model)
+    refuse(_scan(saved_model, metadata), allow_code)
+    version = next((str(node["keras_version"]) for node in metadata if node.get("keras_version")), None)
+    notes: list[str] = []
+    if metadata:
+        model, reason = _load_keras(path)
+        if model is not None:
+            return keras_computation(model, require("tensorflow")), "keras2-savedmodel", version, notes
+        notes.append(f"read as an inference function, not as a Keras model: {reason}")
+    return _load_signature(path, saved_model), "savedmodel", version, notes
+
+
+def _parse(path: Path) -> Any:
+    require("tensorflow")
+    from google.protobuf.message import DecodeError
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    saved_model = saved_model_pb2.SavedModel()
+    try:
+        saved_model.ParseFromString((path / "saved_model.pb").read_bytes())
+    except DecodeError:
+        raise ModelFileError(
+            "a SavedModel folder", f"{path}, whose saved_model.pb is damaged", "copy or export it again"
+        ) from None
+    if not saved_model.meta_graphs:
+        raise ModelFileError("a SavedModel folder", f"{path}, whose saved_model.pb holds no graph", "copy or export it again")
+    return saved_model
+
+
+def _keras_metadata(path: Path, saved_model: Any) -> list[dict[str, Any]]:
+    """What Keras 2 wrote about each layer: in keras_metadata.pb, before TensorFlow 2.5 in the object graph."""
+    nodes = saved_model.meta_graphs[0].object_graph_def.nodes
+    texts = [node.user_object.metadata for node in nodes if node.user_object.identifier.startswith("_tf_keras_")]
+    file = path / _KERAS_METADATA
+    if file.is_file():
+        require("tf_keras")
+        from google.protobuf.message import DecodeError
+        from tf_keras.protobuf import saved_metadata_pb2
+
+        stored = saved_metadata_pb2.SavedMetadata()
+        try:
+            stored.ParseFromString(file.read_bytes())
+        except DecodeError:
+            raise ModelFileError(
+                "a Keras 2 SavedModel", f"{path}, whose {_KERAS_METADATA} is damaged", "copy or save it again"
+            ) from None
+        texts += [node.metadata for node in stored.nodes]
+    try:
+        parsed = [json.loads(text) for text in texts if text]
+    except (ValueError, RecursionError):
+        raise ModelFileError(
+            "a Keras 2 SavedModel", f"{path}, whose layer descriptions are no JSON", "copy or save it again"
+        ) from None
+    return [node for node in parsed if isinstance(node, dict)]
+
+
+def _scan(saved_model: Any, metadata: list[dict[str, Any]]) -> list[Finding]:
+    findings = [finding for node in metadata for finding in scan_config(_loaded_part(node)) if finding.kind == "code"]
+    return findings + scan_operations(_operations(saved_model))
+
+
+def _loaded_part(node: dict[str, Any]) -> dict[str, Any]:
+    """What Keras reads of a layer's description; how it was compiled stays unread."""
+    return {key: value for key, value in node.items() if key != "training_config"}
+
+
+def _operations(saved_model: Any) -> Iterator[tuple[str, str]]:
+    for meta_graph in saved_model.meta_graphs:
+        graph = meta_graph.graph_def
+        yield from ((node.name, node.op) for node in graph.node)
+        for function in graph.library.function:
+            yield from ((f"{function.signature.name}/{node.name}", node.op) for node in function.node_def)
+
+
+def _load_keras(path: Path) -> tuple[Any, str]:
+    """The Keras 2 model of a folder; None and the reason when its layers cannot be rebuilt from their descriptions."""
+    tf_keras = require("tf_keras")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            model = tf_keras.models.load_model(str(path), compile=False)
+        except load_errors() as error:
+            return None, str(error).splitlines()[0][:200]
+    if isinstance(model, (tf_keras.Sequential, tf_keras.models.Functional)) and _is_plain(model, tf_keras):
+        return model, ""
+    return None, "it holds custom classes, whose code is not in the folder"
+
+
+def _is_plain(model: Any, tf_keras: Any) -> bool:
+    """Whether all layers are classes of Keras, not stand-ins revived from the graph."""
+    return all(
+        type(layer).__module__.startswith(tf_keras.__name__) and "revived" not in repr(type(layer)).lower()
+        for layer in model._flatten_layers()
+    )
+
+
+def _load_signature(path: Path, saved_model: Any) -> Computation:
+    tf = require("tensorflow")
+    meta_graph = _serving_graph(saved_model, path)
+    key = _signature_key(meta_graph, path)
+    signature = meta_graph.signature_def[key]
+    refuse_several_inputs({name: _shape(tensor)[1:] for name, tensor in signature.inputs.items()})
+    input_name, tensor = next(iter(signature.inputs.items()))
+    dtype = tf.dtypes.as_dtype(tensor.dtype)
+    if not (dtype.is_floating or dtype.is_integer):
+        raise UnsupportedModelError(
+            "a signature that takes an image tensor",
+            f"the input {input_name} of dtype {dtype.name}",
+            "export one whose input is the decoded image",
+        )
+    shape = _shape(tensor)
+    try:
+        loaded = tf.saved_model.load(str(path), tags=list(meta_graph.meta_info_def.tags) or None)
+    except load_errors() as error:
+        raise _explain(error, path) from error
+    function = loaded.signatures[key]
+    names = sorted(signature.outputs)
+
+    def call(image: Any) -> list[Any]:
+        results = function(**{input_name: image})
+        return [results[name] for name in names]
+
+    return Computation(
+        call,
+        shape[1:],
+        dtype.name,
+        shape[0] if shape else None,
+        {name: _shape(signature.outputs[name])[1:] for name in names},
+        loaded,
+        INFERENCE_ONLY,
+    )
+
+
+def _serving_graph(saved_model: Any, path: Path) -> Any:
+    graphs = list(saved_model.meta_graphs)
+    serving = [graph for graph in graphs if "serve" in graph.meta_info_def.tags]
+    if not serving and len(graphs) > 1:
+        raise UnsupportedModelError("a SavedModel with a graph tagged `serve`", f"{path}, which has none", _EXPORT_AGAIN)
+    return min(serving or graphs, key=lambda graph: len(graph.meta_info_def.tags))
+
+
+def _signature_key(meta_graph: Any, path: Path) -> str:
+    keys = sorted(set(meta_graph.signature_def) - _INTERNAL_SIGNATURES)
+    if "serving_default" in keys:
+        return "serving_default"
+    if len(keys) == 1:
+        return keys[0]
+    found = f"{len(keys)} ({', '.join(keys)})" if keys else "none"
+    raise UnsupportedModelError(
+        "a SavedModel with one serving signature",
+        f"{path} with {found}",
+        "export it again with one signature named serving_default",
+    )
+
+
+def _shape(tensor: Any) -> tuple[int | None, ...]:
+    """Shape of a signature's tensor; of unknown rank: nothing."""
+    return tuple(dim.size if dim.size >= 0 else None for dim in tensor.tensor_shape.dim)
+
+
+def _explain(error: BaseException, path: Path) -> ModelFileError | UnsupportedModelError:
+    text = " ".join(str(error).split())
+    if "not registered" in text:
+        return UnsupportedModelError(
+            "a SavedModel of TensorFlow's own operations", f"{path}: {text[:300]}", "rebuild the model without that operation"
+        )
+    return ModelFileError(
+        "a whole SavedModel folder", f"{path}: {text[:300]}", "copy the folder again, with variables/, or export it again"
+    )
