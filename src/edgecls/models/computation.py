@@ -21,6 +21,7 @@ class Computation:
         input_dtype: name of the dtype the model itself takes.
         batch: the one batch size the model takes, None for any.
         outputs: name -> shape of one output, batch axis apart.
+        trace: the same as `call`, for freezing with a batch of one; None where `call` itself can be traced so.
         model: the Keras model, or the object that holds a SavedModel's variables.
         training_refusal: why the model cannot be trained further, None when it can.
     """
@@ -32,6 +33,7 @@ class Computation:
     outputs: dict[str, Shape]
     model: Any
     training_refusal: str | None = None
+    trace: Callable[[Any], list[Any]] | None = None
 
 
 def keras_computation(model: Any, tensorflow: Any, training_refusal: str | None = None) -> Computation:

@@ -39,6 +39,21 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
     return graph
 
 
+def constant_call(function: Any) -> Callable[[Any], list[Any]]:
+    """A concrete function with one input as a call of its graph, variables folded into constants.
+
+    Needed where tracing the function itself would leave it a call: reference variables of TensorFlow 1 cannot be captured, and a
+    function of a fixed batch size takes no other.
+    """
+    tf = require("tensorflow")
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    frozen = convert_variables_to_constants_v2(function)
+    graph, source = frozen.graph.as_graph_def(), frozen.inputs[0].name
+    results = [tensor.name for tensor in frozen.outputs]
+    return lambda image: tf.graph_util.import_graph_def(graph, {source: image}, results, name="source")
+
+
 def _rename(graph: Any, source: str, result: str) -> Any:
     """Name the input `image` and the result `scores`; a node of the model that has such a name gets another."""
     names = {name: f"{name}_layer" for name in (INPUT, OUTPUT)} | {source: INPUT}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -97,9 +98,16 @@ class Scores:
         self._function: Any = None
 
     def __call__(self, image: Any) -> Any:
-        """Scores [n, outputs] of a float32 tensor [n, *input_shape]; can be traced."""
+        """Scores [n, outputs] of a float32 tensor [n, *input_shape]."""
+        return self._chosen(self._computation.call, image)
+
+    def trace(self, image: Any) -> Any:
+        """The same for one image, traced when the model is frozen."""
+        return self._chosen(self._computation.trace or self._computation.call, image)
+
+    def _chosen(self, call: Callable[[Any], list[Any]], image: Any) -> Any:
         tf = self._tf
-        results = self._computation.call(tf.cast(image, self._computation.input_dtype))
+        results = call(tf.cast(image, self._computation.input_dtype))
         return tf.cast(tf.reshape(results[self._index], (-1, self.outputs)), tf.float32)
 
     def run(self, inputs: np.ndarray) -> np.ndarray:

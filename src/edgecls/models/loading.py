@@ -81,7 +81,7 @@ def _source(file: ModelFile, weights: Path | None, format_name: str, version: st
 
 def _freeze(scores: Scores, computation: Computation) -> Any:
     try:
-        return freeze_function(scores, tuple(size or 1 for size in computation.input_shape))
+        return freeze_function(scores.trace, tuple(size or 1 for size in computation.input_shape))
     except load_errors() as error:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise UnsupportedModelError(

@@ -11,10 +11,12 @@ from typing import Any
 from edgecls.errors import ModelFileError, UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models.computation import Computation, keras_computation, refuse_several_inputs
+from edgecls.models.freezing import constant_call
 from edgecls.models.keras_model import load_errors
 from edgecls.models.safety import Finding, refuse, scan_config, scan_operations
 
 _INTERNAL_SIGNATURES = {"__saved_model_init_op", "__saved_model_train_op"}
+_REFERENCE_VARIABLES = {"Variable", "VariableV2"}
 _KERAS_METADATA = "keras_metadata.pb"
 _EXPORT_AGAIN = "export it again with model.export('folder')"
 INFERENCE_ONLY = (
@@ -154,14 +156,17 @@ def _load_signature(path: Path, saved_model: Any) -> Computation:
         results = function(**{input_name: image})
         return [results[name] for name in names]
 
+    batch = shape[0] if shape else None
+    needs_constants = batch not in (None, 1) or any(node.op in _REFERENCE_VARIABLES for node in function.graph.as_graph_def().node)
     return Computation(
         call,
         shape[1:],
         dtype.name,
-        shape[0] if shape else None,
+        batch,
         {name: _shape(signature.outputs[name])[1:] for name in names},
         loaded,
         INFERENCE_ONLY,
+        constant_call(function) if needs_constants else None,
     )
 
 
