@@ -38,11 +38,12 @@ class ImageSet:
 
     Attributes:
         path: where they come from.
+        spec: the size and channels they come in.
     """
 
     def __init__(self, path: Path, source: Source, spec: ImageSpec, limit: int | None, seed: int) -> None:
         self.path = path
-        self._source, self._spec = source, spec
+        self._source, self.spec = source, spec
         self._chosen = choose(source.total, source.labelling.groups, limit, seed)
         self._progress: Callable[[int, int], None] | None = None
 
@@ -119,7 +120,7 @@ class ImageSet:
 
     @cached_property
     def _contents(self) -> _Contents:
-        writer = PixelWriter((self._spec.height, self._spec.width, self._spec.channels), self._source.dtype, len(self._chosen))
+        writer = PixelWriter((self.spec.height, self.spec.width, self.spec.channels), self._source.dtype, len(self._chosen))
         kept: list[int] = []
         failed: list[Skipped] = []
         remarks: collections.Counter[str] = collections.Counter()

@@ -1,0 +1,150 @@
+"""Accuracy: the images of all artifacts in shares, given out to as many single-threaded workers as there are cores."""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecls.data import PixelFile
+from edgecls.errors import EdgeclsError
+from edgecls.evaluation.answers import Answers, join
+from edgecls.evaluation.jobs import Failure, OpenRunner, failure_of
+from edgecls.evaluation.probe import judge_share
+from edgecls.image_spec import ImageSpec
+from edgecls.worker import RemoteError, Worker
+
+_ALIGNMENT = 8  # shares begin where batches of runners begin: the same batches, so the same bits, whatever the number of workers
+_SHARE_BYTES = 4 << 20
+_MOST_IMAGES = 512
+
+
+@dataclass(frozen=True)
+class Exam:
+    """One artifact and the images it is asked about.
+
+    Attributes:
+        labels: class index per image, or None.
+    """
+
+    name: str
+    path: Path
+    spec: ImageSpec | None
+    pixels: PixelFile
+    labels: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class _Share:
+    exam: int
+    start: int
+    count: int
+
+
+def examine(
+    exams: Sequence[Exam],
+    workers: Sequence[Worker],
+    open_runner: OpenRunner,
+    *,
+    hire: Callable[[], Worker],
+    timeout_s: float,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, Answers | Failure]:
+    """Put all exams to the workers.
+
+    Args:
+        workers: idle ones; each takes the next share when it is done with one.
+        hire: a new worker in the place of one that died or was too slow.
+        progress: told (exam, images done, images) after every share.
+    """
+    return _Hall(exams, workers, open_runner, hire, timeout_s).run(progress)
+
+
+def shares(pixels: PixelFile, workers: int) -> Iterator[tuple[int, int]]:
+    """(start, count) of shares that shrink towards the end, so that all workers finish together; each small enough for memory."""
+    image_bytes = int(np.prod(pixels.shape)) * np.dtype(pixels.dtype).itemsize
+    most = int(np.clip(_SHARE_BYTES // image_bytes, _ALIGNMENT, _MOST_IMAGES)) // _ALIGNMENT * _ALIGNMENT
+    start = 0
+    while start < pixels.count:
+        fair = -(-(pixels.count - start) // (2 * workers * _ALIGNMENT)) * _ALIGNMENT
+        count = min(most, fair, pixels.count - start)
+        yield start, count
+        start += count
+
+
+class _Hall:
+    def __init__(
+        self,
+        exams: Sequence[Exam],
+        workers: Sequence[Worker],
+        open_runner: OpenRunner,
+        hire: Callable[[], Worker],
+        timeout_s: float,
+    ) -> None:
+        self._exams, self._open_runner, self._hire, self._timeout_s = exams, open_runner, hire, timeout_s
+        self._idle = list(workers)
+        self._queue = collections.deque(
+            _Share(index, *share) for index, exam in enumerate(exams) for share in shares(exam.pixels, len(workers))
+        )
+        self._busy: dict[concurrent.futures.Future[Answers], tuple[Worker, _Share, float]] = {}
+        self._parts: list[dict[int, Answers]] = [{} for _ in exams]
+        self._failures: dict[int, Failure] = {}
+
+    def run(self, progress: Callable[[str, int, int], None]) -> dict[str, Answers | Failure]:
+        """Until every share is done or its exam has failed."""
+        while self._queue or self._busy:
+            self._give_out()
+            if not self._busy:
+                continue
+            first_deadline = min(deadline for _, _, deadline in self._busy.values())
+            done, _ = concurrent.futures.wait(
+                self._busy, max(0.0, first_deadline - time.monotonic()), concurrent.futures.FIRST_COMPLETED
+            )
+            for future in done:
+                share = self._collect(future)
+                exam = self._exams[share.exam]
+                progress(exam.name, sum(len(part.winners) for part in self._parts[share.exam].values()), exam.pixels.count)
+            if not done:
+                self._stop_late()
+        return {
+            exam.name: self._failures.get(index) or join([part for _, part in sorted(self._parts[index].items())])
+            for index, exam in enumerate(self._exams)
+        }
+
+    def _give_out(self) -> None:
+        while self._idle and self._queue:
+            share = self._queue.popleft()
+            if share.exam in self._failures:
+                continue
+            worker, exam = self._idle.pop(), self._exams[share.exam]
+            labels = None if exam.labels is None else exam.labels[share.start : share.start + share.count]
+            future = worker.start(
+                judge_share, self._open_runner, exam.path, exam.spec, exam.pixels, share.start, labels, share.count
+            )
+            self._busy[future] = (worker, share, time.monotonic() + self._timeout_s)
+
+    def _collect(self, future: concurrent.futures.Future[Answers]) -> _Share:
+        worker, share, _ = self._busy.pop(future)
+        try:
+            self._parts[share.exam][share.start] = future.result()
+        except (EdgeclsError, RemoteError) as error:
+            failure = failure_of(error, self._timeout_s)
+            self._failures.setdefault(share.exam, failure)
+            if failure.status == "crashed":
+                worker = self._hire()
+        self._idle.append(worker)
+        return share
+
+    def _stop_late(self) -> None:
+        now = time.monotonic()
+        for future, (worker, share, deadline) in list(self._busy.items()):
+            if deadline <= now:
+                del self._busy[future]
+                worker.kill()
+                self._failures.setdefault(share.exam, failure_of(TimeoutError(), self._timeout_s))
+                self._idle.append(self._hire())

@@ -1,0 +1,286 @@
+"""The whole measurement of a run: latency and memory first, then accuracy, then what the rows say about each other."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import edgecls
+from edgecls.data import ImageSet, PixelFile, open_images
+from edgecls.errors import InputError
+from edgecls.evaluation import probe
+from edgecls.evaluation.accuracy import Exam, examine
+from edgecls.evaluation.answers import Answers, accuracy_of, flips_of
+from edgecls.evaluation.crew import Crew
+from edgecls.evaluation.environment import environment
+from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner
+from edgecls.evaluation.latency import Timing, measure_latency
+from edgecls.evaluation.reference import SOURCE, Reference, read_reference
+from edgecls.formats import file_sizes
+from edgecls.image_spec import ImageSpec
+from edgecls.measurement import DataUsed, Measurement, Report
+from edgecls.worker import Worker
+
+_REFERENCE_ORDER = ("tflite", "onnx", "coreml")
+
+
+def bench_artifacts(
+    jobs: Sequence[BenchJob],
+    images: ImageSource | None,
+    options: BenchOptions | None = None,
+    on_event: OnEvent = lambda event: None,
+    *,
+    open_runner: OpenRunner,
+    reference: Path | None = None,
+) -> Report:
+    """Measure artifacts.
+
+    Args:
+        jobs: what to measure; names must differ.
+        images: what accuracy is measured on; where they turn out to have no labels, only flips are counted.
+        options: how to measure.
+        on_event: told about progress.
+        open_runner: `edgecls.runners.open_runner`, or another function that workers can import by its name.
+        reference: `reference.npz` with the source model's scores; used when flips cannot be counted on `images` (none given, or no float32
+            artifact among the jobs).
+
+    Returns:
+        One row for each job, in their order. Whatever happens to one artifact is that row's status and reason.
+
+    Raises:
+        DataError: images that cannot be used.
+        ArtifactError: a damaged reference.
+    """
+    return _Bench(jobs, images, options or BenchOptions(), on_event, open_runner).run(reference)
+
+
+@dataclass(frozen=True)
+class _Images:
+    """The images one group of artifacts is asked about."""
+
+    pixels: PixelFile
+    labels: np.ndarray | None
+
+
+class _Bench:
+    def __init__(
+        self,
+        jobs: Sequence[BenchJob],
+        images: ImageSource | None,
+        options: BenchOptions,
+        on_event: OnEvent,
+        open_runner: OpenRunner,
+    ) -> None:
+        names = [job.name for job in jobs]
+        if not jobs or len(set(names)) < len(names):
+            raise InputError("artifacts of different names", ", ".join(names) or "none", "name each file once")
+        self._jobs, self._source, self._options, self._on_event, self._open_runner = jobs, images, options, on_event, open_runner
+        self._rows = {job.name: _blank(job, options) for job in jobs}
+        self._timings: dict[str, Timing] = {}
+        self._answers: dict[str, Answers] = {}
+        self._sets: dict[tuple[object, ...], ImageSet] = {}
+        self._notes: list[str] = []
+
+    def run(self, reference: Path | None) -> Report:
+        """All stages in their order."""
+        self._check_images()
+        with Crew() as crew, contextlib.ExitStack() as keep:
+            workers = self._time(crew)
+            workers = self._staff(crew, workers)
+            if self._source is not None:
+                self._examine(crew, workers, {job.name: self._images_for(job) for job in self._running()})
+                self._mark()
+            if not self._count_flips() and reference is not None:
+                self._compare_with_source(crew, workers, reference, keep)
+        self._measure_sizes()
+        return self._report()
+
+    def _check_images(self) -> None:
+        """Tell of data that is not there before the work starts, not after."""
+        spec = next((job.spec for job in self._jobs if job.spec is not None), None)
+        if self._source is not None and spec is not None:
+            open_images(self._source.path, spec, role="data", labels=self._source.labels)
+
+    # latency
+
+    def _time(self, crew: Crew) -> list[Worker]:
+        self._refuse_coreml()
+        timings, workers = measure_latency(self._running(), crew, self._open_runner, self._options, self._on_event)
+        for name, timing in timings.items():
+            if isinstance(timing, Failure):
+                self._fail(name, timing)
+                continue
+            self._timings[name] = timing
+            self._update(
+                name,
+                latency=timing.latency,
+                load_ms=timing.opened.load_ms,
+                first_inference_ms=timing.opened.first_inference_ms,
+                peak_memory_bytes=timing.peak_memory_bytes,
+            )
+        self._note_assumptions()
+        return workers
+
+    def _refuse_coreml(self) -> None:
+        for job in self._jobs:
+            if job.target == "coreml" and sys.platform != "darwin":
+                self._fail(job.name, Failure("unsupported", "Core ML executes on macOS only"))
+
+    def _note_assumptions(self) -> None:
+        for job in self._running():
+            if job.spec is None and (note := self._timings[job.name].opened.spec.note):
+                self._notes.append(f"{job.name}: {note}")
+
+    # accuracy
+
+    def _staff(self, crew: Crew, workers: list[Worker]) -> list[Worker]:
+        """As many workers as cores: those of the latency runs go on, the others are sent home."""
+        for worker in workers[self._options.cores :]:
+            crew.dismiss(worker)
+        kept = workers[: self._options.cores]
+        return kept + [self._hire(crew) for _ in range(self._options.cores - len(kept))]
+
+    def _hire(self, crew: Crew) -> Worker:
+        return crew.hire([probe.__name__, self._open_runner.__module__])
+
+    def _images_for(self, job: BenchJob) -> _Images | Failure:
+        opened = self._timings[job.name].opened
+        try:
+            found = self._open_set(job, opened.spec, max(opened.outputs, 2))
+            found.decode(lambda done, total: self._on_event(Event("decode", "", done, total)))
+        except InputError as error:
+            if not job.foreign:
+                raise
+            return Failure("failed", str(error))
+        return _Images(found.pixels, found.labels)
+
+    def _open_set(self, job: BenchJob, spec: ImageSpec, classes: int) -> ImageSet:
+        assert self._source is not None
+        labels = job.labels or self._source.labels
+        if labels is None or len(labels) != classes:
+            labels = tuple(f"class_{index}" for index in range(classes))
+        size = (spec.height, spec.width, spec.channels, labels)
+        inputs = (*size, spec.color_order, spec.mean, spec.std)  # arrays of model inputs also depend on the preprocessing
+        for key in (size, inputs):
+            if key in self._sets:
+                return self._sets[key]
+        found = open_images(self._source.path, spec, role="data", labels=labels, limit=self._source.limit, seed=self._source.seed)
+        self._sets[size if found.dtype == "uint8" else inputs] = found
+        return found
+
+    def _examine(self, crew: Crew, workers: list[Worker], images: dict[str, _Images | Failure]) -> None:
+        exams: list[Exam] = []
+        for job in self._running():
+            found = images.get(job.name)
+            if isinstance(found, Failure):
+                self._fail(job.name, found)
+            elif found is not None:
+                exams.append(Exam(job.name, job.path, self._timings[job.name].opened.spec, found.pixels, found.labels))
+        answers = examine(
+            exams,
+            workers,
+            self._open_runner,
+            hire=lambda: self._hire(crew),
+            timeout_s=self._options.timeout_s,
+            progress=lambda name, done, total: self._on_event(Event("accuracy", name, done, total)),
+        )
+        for name, found in answers.items():
+            if isinstance(found, Failure):
+                self._fail(name, found)
+            elif found.not_numbers:
+                self._fail(
+                    name, Failure("failed", f"scores of {found.not_numbers} of {len(found.winners)} images are not numbers")
+                )
+            else:
+                self._answers[name] = found
+
+    def _mark(self) -> None:
+        for name, answers in self._answers.items():
+            self._update(name, accuracy=accuracy_of(answers))
+
+    # flips
+
+    def _count_flips(self) -> bool:
+        """Count flips against the float32 artifact; whether there is one."""
+        candidates = [job for job in self._jobs if job.scheme == "float32" and not job.foreign and job.name in self._answers]
+        candidates.sort(key=lambda job: (job.variant != "base", _REFERENCE_ORDER.index(job.target)))
+        if not candidates:
+            return False
+        name = candidates[0].name
+        for job in self._running():
+            ours, theirs = self._answers.get(job.name), self._answers[name]
+            if ours is not None and job.name != name and len(ours.winners) == len(theirs.winners):
+                self._update(job.name, flips=flips_of(ours, theirs, name))
+        return True
+
+    def _compare_with_source(self, crew: Crew, workers: list[Worker], path: Path, keep: contextlib.ExitStack) -> None:
+        jobs = [job for job in self._running() if not job.foreign]
+        if not jobs:
+            return
+        first = self._timings[jobs[0].name].opened
+        reference = read_reference(path, first.spec)
+        pixels = keep.enter_context(reference.write()).finish()
+        marked, self._answers = self._answers, {}
+        self._examine(crew, workers, {job.name: _Images(pixels, None) for job in jobs if self._fits(job, reference)})
+        for name, answers in self._answers.items():
+            self._update(name, flips=flips_of(answers, reference.answers(first.output_kind), SOURCE))
+        self._answers = marked
+        self._notes.append(
+            f"flips are counted against the source model on {len(reference.images)} images stored with the artifacts"
+        )
+
+    def _fits(self, job: BenchJob, reference: Reference) -> bool:
+        opened = self._timings[job.name].opened
+        size = (opened.spec.height, opened.spec.width, opened.spec.channels)
+        return reference.images.shape[1:] == size and reference.scores.shape[1] == opened.outputs
+
+    # rows
+
+    def _running(self) -> list[BenchJob]:
+        return [job for job in self._jobs if self._rows[job.name].status == "ok"]
+
+    def _update(self, name: str, **fields: object) -> None:
+        self._rows[name] = self._rows[name].model_copy(update=fields)
+
+    def _fail(self, name: str, failure: Failure) -> None:
+        self._update(name, status=failure.status, reason=failure.reason)
+
+    def _measure_sizes(self) -> None:
+        for job in self._jobs:
+            if job.size_bytes is None or job.compressed_bytes is None:
+                with contextlib.suppress(InputError):  # a file that is not there has its own status already
+                    size, compressed = file_sizes(job.path)
+                    self._update(job.name, size_bytes=size, compressed_bytes=compressed)
+
+    def _report(self) -> Report:
+        data = None
+        if self._source is not None and self._sets:
+            used = next(iter(self._sets.values()))
+            data = DataUsed(path=str(self._source.path), images=len(used), labelled=used.labelled, note=used.note)
+        return Report(
+            created=datetime.datetime.now(datetime.UTC),
+            edgecls_version=edgecls.__version__,
+            image_spec=next((job.spec for job in self._jobs if job.spec is not None and not job.foreign), None),
+            environment=environment(),
+            data=data,
+            notes=self._notes,
+            measurements=[self._rows[job.name] for job in self._jobs],
+        )
+
+
+def _blank(job: BenchJob, options: BenchOptions) -> Measurement:
+    return Measurement(
+        artifact=job.name,
+        path=str(job.path),
+        target=job.target,
+        scheme=job.scheme,
+        size_bytes=job.size_bytes or 0,
+        compressed_bytes=job.compressed_bytes or 0,
+        threads=options.threads,
+    )

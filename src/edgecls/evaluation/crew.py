@@ -1,0 +1,53 @@
+"""Crew: the worker processes of one run, gone when the run ends, however it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import ParamSpec, TypeVar
+
+from edgecls.worker import Worker, preload
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Crew:
+    """Starts workers and ends them all on exit."""
+
+    def __init__(self) -> None:
+        self._workers: list[Worker] = []
+
+    def hire(self, modules: Sequence[str]) -> Worker:
+        """A new worker that imports `modules` ahead of its first job."""
+        worker = Worker()
+        self._workers.append(worker)
+        worker.start(preload, modules)
+        return worker
+
+    def dismiss(self, worker: Worker) -> None:
+        """End a worker that is not busy."""
+        self._workers.remove(worker)
+        worker.close()
+
+    def __enter__(self) -> Crew:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for worker in self._workers:
+            worker.kill() if error is not None else worker.close()
+
+
+def ask(worker: Worker, timeout_s: float, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a function in a worker; when it outlasts `timeout_s`, kill the worker.
+
+    Raises:
+        TimeoutError: out of time.
+        WorkerError: the process died.
+    """
+    future = worker.start(function, *args, **kwargs)
+    try:
+        return future.result(timeout_s)
+    except TimeoutError:
+        worker.kill()
+        raise

@@ -1,0 +1,47 @@
+"""Where it was measured."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+
+from edgecls.measurement import Environment
+
+_PACKAGES = ("edgecls", "numpy", "pillow", "ai-edge-litert", "onnxruntime", "onnx", "coremltools")
+
+
+def environment() -> Environment:
+    """This machine and the packages that measure."""
+    return Environment(
+        platform=platform.platform(),
+        machine=platform.machine(),
+        processor=_processor(),
+        cores=os.cpu_count() or 1,
+        memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0,
+        python=platform.python_version(),
+        packages=_versions(),
+    )
+
+
+def _processor() -> str:
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        if sys.platform == "linux":
+            with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as info:
+                names = [line.partition(":")[2].strip() for line in info if line.lower().startswith(("model name", "hardware"))]
+            return names[0] if names else platform.processor()
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=5).stdout.strip()
+    return platform.processor()
+
+
+def _versions() -> dict[str, str]:
+    found: dict[str, str] = {}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found

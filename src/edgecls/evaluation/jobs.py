@@ -1,0 +1,108 @@
+"""What to measure, how, and what is told meanwhile."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edgecls.errors import EdgeclsError, MissingExtraError, UnsupportedOperationError, WorkerError
+from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Status
+from edgecls.runner import Runner
+from edgecls.worker import RemoteError
+
+OpenRunner = Callable[..., Runner]  # (path, *, spec, threads); importable by name, since workers call it
+
+
+@dataclass(frozen=True)
+class BenchJob:
+    """One artifact to measure.
+
+    Attributes:
+        name: unique in a run.
+        target, scheme, variant: as in the manifest; scheme may be empty for files from elsewhere.
+        spec: the image it takes; None: the runner finds out.
+        labels: its labels where they are not those of the ImageSource.
+        foreign: it comes from elsewhere: never the reference, never compared with the source model's scores.
+        size_bytes, compressed_bytes: where already known; otherwise measured.
+    """
+
+    name: str
+    path: Path
+    target: str
+    scheme: str = ""
+    variant: str = "base"
+    spec: ImageSpec | None = None
+    labels: tuple[str, ...] | None = None
+    foreign: bool = False
+    size_bytes: int | None = None
+    compressed_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """Images to measure accuracy on: the arguments of `open_images`, opened once for each size the artifacts take."""
+
+    path: Path
+    labels: tuple[str, ...] | None = None
+    limit: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """How to measure.
+
+    Attributes:
+        min_seconds, min_runs: each artifact's latency is sampled for at least so long and so often.
+        warmup_seconds, warmup_runs: at least both before the first sample.
+        rounds: the artifacts take turns so often.
+        threads: threads of one inference while latency is measured (accuracy takes one thread in each of `cores` processes).
+        timeout_s: longest time an artifact may take to open, for one turn, or for one share of the images.
+    """
+
+    min_seconds: float = 1.0
+    min_runs: int = 50
+    warmup_seconds: float = 0.1
+    warmup_runs: int = 5
+    rounds: int = 5
+    threads: int = 1
+    cores: int = field(
+        default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    timeout_s: float = 300.0
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress: `done` of `total` steps of a stage, for one artifact (empty where the stage is about no single one)."""
+
+    stage: Literal["load", "latency", "decode", "accuracy"]
+    artifact: str
+    done: int
+    total: int
+
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an artifact has no figures."""
+
+    status: Status
+    reason: str
+
+
+def failure_of(error: EdgeclsError | RemoteError | TimeoutError, timeout_s: float) -> Failure:
+    """What an error of a worker means for the artifact's row."""
+    if isinstance(error, TimeoutError):
+        return Failure("timeout", f"no answer within {timeout_s:g} s")
+    if isinstance(error, WorkerError):
+        return Failure("crashed", f"its process {error.found.removeprefix('it ')}")
+    if isinstance(error, UnsupportedOperationError | MissingExtraError):
+        return Failure("unsupported", error.found)
+    return Failure("failed", str(error))

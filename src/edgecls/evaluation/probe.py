@@ -1,0 +1,135 @@
+"""What runs inside a worker: one artifact is open at a time, and these functions time it and question it."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.data import PixelFile
+from edgecls.evaluation.answers import Answers, judge_scores
+from edgecls.evaluation.jobs import OpenRunner
+from edgecls.image_spec import ImageSpec
+from edgecls.runner import Runner
+from edgecls.worker import peak_memory_bytes
+
+_UNTIMED = 2  # inferences before each turn: the caches hold another artifact's data
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What opening an artifact told and took."""
+
+    spec: ImageSpec
+    outputs: int
+    output_kind: OutputKind
+    load_ms: float
+    first_inference_ms: float
+
+
+@dataclass
+class _Desk:
+    """The artifact this worker has open."""
+
+    key: tuple[str, str, int] | None = None
+    runner: Runner | None = None
+    empty_bytes: int = 0
+
+
+_desk = _Desk()
+
+
+def open_artifact(open_runner: OpenRunner, path: Path, spec: ImageSpec | None, threads: int) -> Opened:
+    """Open an artifact in a fresh worker and run it once, timing both. The engine's modules are imported before."""
+    _reset_peak()
+    _desk.empty_bytes = peak_memory_bytes()
+    start = time.perf_counter_ns()
+    runner = _open(open_runner, path, spec, threads)
+    load_ms = (time.perf_counter_ns() - start) / 1e6
+    shape = (1, runner.spec.height, runner.spec.width, runner.spec.channels)
+    runner.prepare(np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8))
+    start = time.perf_counter_ns()
+    runner.invoke()
+    first_ms = (time.perf_counter_ns() - start) / 1e6
+    return Opened(runner.spec, runner.outputs, runner.output_kind, load_ms, first_ms)
+
+
+def warm_up(seconds: float, runs: int) -> int:
+    """Run the open artifact untimed, at least so long and so often; the number of inferences."""
+    return len(_sample(seconds, runs))
+
+
+def take_turn(seconds: float, runs: int) -> np.ndarray:
+    """Time the open artifact, at least so long and so often: nanoseconds of each inference, int64."""
+    for _ in range(_UNTIMED):
+        _invoke()()
+    return np.asarray(_sample(seconds, runs), np.int64)
+
+
+def own_memory_bytes() -> int:
+    """Largest memory since the artifact was opened, less what the worker took before."""
+    return max(0, peak_memory_bytes() - _desk.empty_bytes)
+
+
+def judge_share(
+    open_runner: OpenRunner,
+    path: Path,
+    spec: ImageSpec | None,
+    pixels: PixelFile,
+    start: int,
+    labels: np.ndarray | None,
+    count: int,
+) -> Answers:
+    """Answers of an artifact on `count` images from `start`, single-threaded; it stays open for the next share."""
+    runner = _desk.runner if _desk.key == _key(path, spec, 1) else None
+    if runner is None:
+        runner = _open(open_runner, path, spec, threads=1)
+    return judge_scores(runner.predict(pixels.read(start, start + count)), labels, runner.output_kind)
+
+
+def _open(open_runner: OpenRunner, path: Path, spec: ImageSpec | None, threads: int) -> Runner:
+    _desk.key = _desk.runner = None  # the former one is freed first
+    _desk.runner = open_runner(path, spec=spec, threads=threads)
+    _desk.key = _key(path, _desk.runner.spec, threads)
+    return _desk.runner
+
+
+def _key(path: Path, spec: ImageSpec | None, threads: int) -> tuple[str, str, int]:
+    return str(path), "" if spec is None else spec.model_dump_json(), threads
+
+
+def _invoke() -> Callable[[], object]:
+    assert _desk.runner is not None  # open_artifact came first
+    return _desk.runner.invoke
+
+
+def _sample(seconds: float, runs: int) -> list[int]:
+    """The timing loop. Python's garbage collector rests meanwhile: its pauses are not the artifact's."""
+    invoke, clock = _invoke(), time.perf_counter_ns
+    samples: list[int] = []
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        end = clock() + int(seconds * 1e9)
+        while True:
+            start = clock()
+            invoke()
+            stop = clock()
+            samples.append(stop - start)
+            if stop >= end and len(samples) >= runs:
+                return samples
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _reset_peak() -> None:
+    """Let the kernel start its peak anew (Linux); elsewhere the peak of the imports stays the baseline."""
+    with contextlib.suppress(OSError), open("/proc/self/clear_refs", "w", encoding="ascii") as control:
+        control.write("5")

@@ -1,0 +1,63 @@
+"""The source model's scores, stored beside the artifacts: what is compared with when no labelled images are known."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.data import synthetic_pixels
+from edgecls.data.pixel_file import PixelWriter
+from edgecls.errors import ArtifactError
+from edgecls.evaluation.answers import Answers, judge_scores
+from edgecls.image_spec import ImageSpec
+
+SOURCE = "source"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Images and what the source model answered.
+
+    Attributes:
+        images: pixels [N, H, W, C], uint8 or float32.
+        scores: float32 [N, outputs].
+    """
+
+    images: np.ndarray
+    scores: np.ndarray
+
+    def answers(self, kind: OutputKind) -> Answers:
+        """The source model's answers."""
+        return judge_scores(self.scores, None, kind)
+
+    def write(self) -> PixelWriter:
+        """The images as a file that workers read."""
+        dtype = "uint8" if self.images.dtype == np.uint8 else "float32"
+        height, width, channels = self.images.shape[1:]
+        writer = PixelWriter((height, width, channels), dtype, len(self.images))
+        for image in self.images:
+            writer.append(image)
+        return writer
+
+
+def read_reference(path: Path, spec: ImageSpec) -> Reference:
+    """Read `reference.npz`: `scores` with `images`, or with the `seed` of synthetic_pixels.
+
+    Raises:
+        ArtifactError: damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            scores = archive["scores"].astype(np.float32)
+            images = archive["images"] if "images" in archive else synthetic_pixels(spec, len(scores), int(archive["seed"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ArtifactError("the source model's scores", f"{path}: {error}", "run `edgecls convert` again") from None
+    if images.ndim != 4 or scores.ndim != 2 or len(images) != len(scores):
+        found = f"{path} with images {images.shape} and scores {scores.shape}"
+        raise ArtifactError("images [N, H, W, C] and scores [N, outputs]", found, "run `edgecls convert` again")
+    return Reference(images, scores)
