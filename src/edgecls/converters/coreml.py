@@ -13,6 +13,7 @@ from typing import Any
 
 from edgecls.artifact import SUFFIXES, Scheme
 from edgecls.converters import coreml_program
+from edgecls.converters.coreml_structure import check_structure
 from edgecls.errors import ConversionError, OutputError, SchemeError
 from edgecls.extras import require
 from edgecls.formats.coreml_labels import unique_labels
@@ -20,13 +21,12 @@ from edgecls.formats.mlpackage_layout import WEIGHTS_NAME, write_package
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
 
+__all__ = ["MINIMUM_TARGETS", "check_structure", "convert_coreml"]
+
 INPUT_NAME, SCORES_NAME, LABEL_NAME = "image", "scores", "classLabel"
 
 # The oldest system each scheme runs on: ML programs came with iOS 15, constexpr_affine_dequantize with iOS 16.
 MINIMUM_TARGETS: dict[Scheme, str] = {"float32": "iOS15", "float16": "iOS15", "weight8": "iOS16"}
-
-# coremltools raises all of these for graphs that it cannot convert.
-_CONVERTER_ERRORS = (ValueError, NotImplementedError, RuntimeError, TypeError, LookupError, AttributeError, AssertionError)
 
 
 def convert_coreml(
@@ -62,7 +62,7 @@ def convert_coreml(
         OutputError: the folder cannot be written.
         MissingExtraError: coremltools or TensorFlow is not installed.
     """
-    targets = {scheme: _deployment_target(scheme, minimum_deployment_target) for scheme in dict.fromkeys(schemes)}
+    targets: dict[Scheme, Any] = {scheme: _deployment_target(scheme, minimum_deployment_target) for scheme in schemes}
     _check_labels(record)
     done: dict[Scheme, Path] = {}
     with _staging(folder) as staging, coreml_program.few_collections():
@@ -115,7 +115,7 @@ def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, targe
                 source="milinternal",
                 convert_to="mlprogram",
                 classifier_config=ct.ClassifierConfig(unique_labels(record.labels), predicted_feature_name=LABEL_NAME),
-                compute_precision=ct.precision.FLOAT32 if scheme == "float32" else ct.precision.FLOAT16,
+                compute_precision=coreml_program.precision(ct, scheme),
                 minimum_deployment_target=target,
                 skip_model_load=True,
                 package_dir=str(staging / f"{scheme}-raw.mlpackage"),
@@ -210,7 +210,7 @@ def _failures(record: ArtifactMetadata, scheme: Scheme) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError("room for temporary files", str(error), "free space or set TMPDIR") from None
-    except _CONVERTER_ERRORS as error:
+    except coreml_program.CONVERTER_ERRORS as error:
         raise ConversionError(
             f"a graph that coremltools converts to {scheme}",
             f"{record.name}: {type(error).__name__}: {str(error)[:400]}",

@@ -17,11 +17,15 @@ from typing import Any
 
 import numpy as np
 
+from edgecls.artifact import Scheme
 from edgecls.extras import require
+from edgecls.formats.mlpackage import CHANNEL_BIASED, CHANNEL_SCALED
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
 
+# coremltools raises all of these for graphs and programs that it does not understand.
+CONVERTER_ERRORS = (ValueError, NotImplementedError, RuntimeError, TypeError, LookupError, AttributeError, AssertionError)
 OUTPUT_NAME = "probabilities"
 _GRAPPLER = ["constfold", "dependency", "debug_stripper"]  # those coremltools itself runs on a concrete function
 
@@ -110,7 +114,7 @@ def _per_class(tf: Any, scores: Any, record: ArtifactMetadata) -> Any:
     return tf.concat([1.0 - scores, scores], axis=-1)
 
 
-def _scale_and_bias(spec: ImageSpec) -> tuple[np.ndarray, np.ndarray]:
+def scale_and_bias(spec: ImageSpec) -> tuple[np.ndarray, np.ndarray]:
     """(pixel - mean) / std as pixel * scale + bias, one value of each per channel."""
     mean, std = np.broadcast_to(spec.mean, spec.channels), np.broadcast_to(spec.std, spec.channels)
     return 1 / std, -mean / std
@@ -118,12 +122,19 @@ def _scale_and_bias(spec: ImageSpec) -> tuple[np.ndarray, np.ndarray]:
 
 def _preprocessed(tf: Any, image: Any, spec: ImageSpec) -> Any:
     """What of the preprocessing the input type cannot do: an image has one scale for all channels, an array has none."""
-    scale, bias = _scale_and_bias(spec)
-    if not is_image(spec):
-        return image * tf.constant(scale, tf.float32) + tf.constant(bias, tf.float32)
-    if not is_uniform(spec):
-        return image * tf.constant(scale, tf.float32)
-    return image
+    if is_image(spec) and is_uniform(spec):
+        return image
+    scale, bias = scale_and_bias(spec)
+    name = image.op.name
+    scaled = tf.multiply(image, tf.constant(scale, tf.float32), name=f"{name}{CHANNEL_SCALED}")
+    return scaled if is_image(spec) else tf.add(scaled, tf.constant(bias, tf.float32), name=f"{name}{CHANNEL_BIASED}")
+
+
+def precision(ct: Any, scheme: Scheme) -> Any:
+    """Computing precision: float16 begins behind the preprocessing, for 1 / std in float16 would be off by up to 0.05 %."""
+    if scheme == "float32":
+        return ct.precision.FLOAT32
+    return ct.transform.FP16ComputePrecision(lambda operation: not operation.name.endswith((CHANNEL_SCALED, CHANNEL_BIASED)))
 
 
 def is_image(spec: ImageSpec) -> bool:
@@ -131,15 +142,22 @@ def is_image(spec: ImageSpec) -> bool:
     return spec.channels in (1, 3)
 
 
+def color_layout(spec: ImageSpec) -> str:
+    """`GRAY`, `RGB` or `BGR`: how the pixels of an image input lie."""
+    if spec.channels == 1:
+        return "GRAY"
+    return "BGR" if spec.color_order == "BGR" else "RGB"
+
+
 def is_uniform(spec: ImageSpec) -> bool:
     """Whether every channel has the same std."""
     return len(set(spec.std)) == 1
 
 
-def input_scale_and_bias(spec: ImageSpec) -> tuple[float, list[float]]:
+def _input_scale_and_bias(spec: ImageSpec) -> tuple[float, list[float]]:
     """Scale and bias (one per channel, in `color_order`) of the image input: all of the preprocessing or, where the channels have
     different std, the subtraction of the mean."""
-    scale, bias = _scale_and_bias(spec) if is_uniform(spec) else (np.ones(1), -np.broadcast_to(spec.mean, spec.channels))
+    scale, bias = scale_and_bias(spec) if is_uniform(spec) else (np.ones(1), -np.broadcast_to(spec.mean, spec.channels))
     return float(scale[0]), [float(value) + 0.0 for value in bias]
 
 
@@ -147,9 +165,8 @@ def _input_type(ct: Any, spec: ImageSpec, name: str) -> Any:
     shape = (1, spec.height, spec.width, spec.channels)
     if not is_image(spec):
         return ct.TensorType(name=name, shape=shape, dtype=np.float32)
-    scale, bias = input_scale_and_bias(spec)
-    layouts = {"GRAY": ct.colorlayout.GRAYSCALE, "BGR": ct.colorlayout.BGR, "RGB": ct.colorlayout.RGB}
-    layout = ct.colorlayout.GRAYSCALE if spec.channels == 1 else layouts.get(spec.color_order, ct.colorlayout.RGB)
+    scale, bias = _input_scale_and_bias(spec)
+    layout = {"GRAY": ct.colorlayout.GRAYSCALE, "BGR": ct.colorlayout.BGR, "RGB": ct.colorlayout.RGB}[color_layout(spec)]
     return ct.ImageType(name=name, shape=shape, scale=scale, bias=bias if spec.channels == 3 else bias[0], color_layout=layout)
 
 

@@ -22,6 +22,9 @@ from edgecls.formats.record import parse_record
 from edgecls.formats.weights import Weight, elements_by_dtype, layer_of, sparsity_of
 from edgecls.metadata import METADATA_KEY
 
+# How the operations that preprocess the input are named: <input> and one of these. The first two are coremltools' own names for the
+# scale and bias of an image input, the others edgecls's for what one scale for all channels cannot do.
+SCALED, BIASED, CHANNEL_SCALED, CHANNEL_BIASED = "__scaled__", "__biased__", "__scaled_per_channel__", "__biased_per_channel__"
 SPECIFICATIONS = {6: "iOS15", 7: "iOS16", 8: "iOS17", 9: "iOS18", 10: "iOS26"}  # those that have ML programs
 _KINDS = {
     "neuralNetwork": "a neural network, Core ML's format before ML programs",
@@ -52,6 +55,17 @@ class Package:
     spec: Any
     block: Any
     constants: dict[str, Weight] = field(default_factory=dict)
+
+    def float_values(self) -> Iterator[tuple[str, np.ndarray]]:
+        """(name, values) of every float constant of one axis or more, the scales of compressed ones included."""
+        weight_files: dict[str, memoryview] = {}
+        for operation in self.block.operations:
+            if operation.type != "const" and not operation.type.startswith("constexpr_"):
+                continue
+            for value in _parameters(operation).values():
+                weight = _weight(self, value, weight_files) if _dtype(value) in _FLOATS else None
+                if weight is not None and weight.values is not None:
+                    yield operation.outputs[0].name, weight.values
 
 
 def open_package(path: Path) -> Package:
@@ -87,8 +101,8 @@ def describe_mlpackage(path: Path) -> FileDescription:
     record = description.metadata.userDefined.get(METADATA_KEY)
     return FileDescription(
         format=f"Core ML ML program, specification {package.spec.specificationVersion}",
-        inputs=[_feature(feature) for feature in _features(package.spec, "input")],
-        outputs=[_feature(feature, class_labels(package)) for feature in _features(package.spec, "output")],
+        inputs=[_feature(feature) for feature in features(package.spec, "input")],
+        outputs=[_feature(feature, class_labels(package)) for feature in features(package.spec, "output")],
         actual=_actual(package, [weight for _, weights in layers for weight in weights]),
         layers=[layer for layer, _ in layers],
         metadata=_texts(package),
@@ -107,13 +121,26 @@ def class_labels(package: Package) -> list[str]:
     return [tensor.strings.values[0] if tensor.strings.values else str(tensor.longInts.values[0]) for tensor in tensors]
 
 
-def scalar_or_vector(package: Package, name: str) -> np.ndarray | None:
-    """The float values of the constant `name`, or None where there is no such constant."""
+def preprocessing(package: Package) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and bias, one or one per channel, that the program applies to its input: value = pixel * scale + bias."""
+    scale, bias = np.ones(1), np.zeros(1)
+    for operation in _computing(package):
+        if not _is_preprocessing(package, operation):
+            continue
+        constants = [_float_constant(package, name) for name in _taken(operation)]
+        factor = next(constant for constant in constants if constant is not None)
+        scale, bias = (scale * factor, bias * factor) if operation.type == "mul" else (scale, bias + factor)
+    return scale, bias
+
+
+def _float_constant(package: Package, name: str) -> np.ndarray | None:
+    """The values of a float constant, flat; None where `name` is no such constant."""
+    if name in package.constants:
+        values = package.constants[name].values
+        return None if values is None else values.reshape(-1).astype(np.float64)
     for operation in package.block.operations:
         if operation.type == "const" and operation.outputs[0].name == name:
-            value = operation.attributes["val"]
-            weight = package.constants.get(name)
-            return weight.values if weight is not None else np.asarray(value.immediateValue.tensor.floats.values, np.float32)
+            return np.asarray(operation.attributes["val"].immediateValue.tensor.floats.values, np.float64)
     return None
 
 
@@ -258,7 +285,7 @@ def _shape(tensor: Any) -> tuple[int, ...]:
     return shape
 
 
-def _features(spec: Any, side: str) -> list[Any]:
+def features(spec: Any, side: str) -> list[Any]:
     """Inputs or outputs; a package of several functions lists them per function."""
     description = spec.description
     chosen = [item for item in description.functions if item.name == (description.defaultFunctionName or "main")]
@@ -270,7 +297,7 @@ def _feature(feature: Any, labels: list[str] | None = None) -> TensorInfo:
     if kind == "imageType":
         image = feature.type.imageType
         return TensorInfo(
-            name=feature.name, shape=[1, image.height, image.width, _IMAGE_CHANNELS.get(_color(image), 0)], dtype="uint8"
+            name=feature.name, shape=[1, image.height, image.width, _IMAGE_CHANNELS.get(image_color(image), 0)], dtype="uint8"
         )
     if kind == "multiArrayType":
         array = feature.type.multiArrayType
@@ -282,7 +309,7 @@ def _feature(feature: Any, labels: list[str] | None = None) -> TensorInfo:
     return TensorInfo(name=feature.name, shape=[], dtype=(kind or "none").removesuffix("Type"))
 
 
-def _color(image: Any) -> str:
+def image_color(image: Any) -> str:
     return _IMAGE_COLORS.get(image.colorSpace, "OTHER")
 
 
@@ -307,14 +334,14 @@ def _taken(operation: Any) -> list[str]:
 
 
 def _is_preprocessing(package: Package, operation: Any) -> bool:
-    """Whether an operation is the scale or bias of an image input: coremltools names them `<input>__scaled__`, `<input>__biased__`."""
-    return operation.outputs[0].name in {
-        f"{feature.name}{suffix}" for feature in _features(package.spec, "input") for suffix in ("__scaled__", "__biased__")
-    }
+    """Whether an operation only turns pixels into what the model was trained on."""
+    suffixes = (SCALED, BIASED, CHANNEL_SCALED, CHANNEL_BIASED)
+    name = operation.outputs[0].name
+    return any(name == f"{feature.name}{suffix}" for feature in features(package.spec, "input") for suffix in suffixes)
 
 
 def _actual(package: Package, weights: list[Weight]) -> Actual:
-    inputs, outputs = _features(package.spec, "input"), _features(package.spec, "output")
+    inputs, outputs = features(package.spec, "input"), features(package.spec, "output")
     if not inputs or not outputs:
         raise DamagedError("its description names no inputs or no outputs")
     predicted = package.spec.description.predictedProbabilitiesName
@@ -363,13 +390,13 @@ def _float_reason(kernel: Weight) -> str:
 
 def _texts(package: Package) -> dict[str, str]:
     metadata = package.spec.description.metadata
-    images = [item.type.imageType for item in _features(package.spec, "input") if item.type.WhichOneof("Type") == "imageType"]
+    images = [item.type.imageType for item in features(package.spec, "input") if item.type.WhichOneof("Type") == "imageType"]
     texts = {
         "description": metadata.shortDescription,
         "version": metadata.versionString,
         "author": metadata.author,
         "license": metadata.license,
-        "color_layout": _color(images[0]) if images else "",
+        "color_layout": image_color(images[0]) if images else "",
         "labels": ", ".join(class_labels(package)),
         **{key: value for key, value in sorted(metadata.userDefined.items()) if key != METADATA_KEY},
     }
