@@ -26,3 +26,19 @@ def zoo() -> Path:
 def shared_data() -> Path:
     """Real images made by others."""
     return _shared("data")
+
+
+@pytest.fixture(scope="session")
+def foreign_tflite(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """scheme -> a .tflite that other tools made of a real model."""
+    from foreign_files import tflite_files
+
+    return tflite_files(zoo / "mlperf_tiny" / "pretrainedResnet.h5", tmp_path_factory.mktemp("foreign_tflite"))
+
+
+@pytest.fixture(scope="session")
+def foreign_onnx(foreign_tflite: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """kind -> an .onnx that other tools made of the same model."""
+    from foreign_files import onnx_files
+
+    return onnx_files(foreign_tflite["float32"], tmp_path_factory.mktemp("foreign_onnx"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from typing import Literal
 
 import flatbuffers
 import numpy as np
@@ -58,6 +59,20 @@ def write_tflite(model: bytes, record: ArtifactMetadata, *, input_name: str = "i
     return edit(model, metadata=metadata, signature=SignatureNames(input_name, output_name), tail=_labels_zip(record))
 
 
+def mediapipe_refusal(spec: ImageSpec, io: Literal["float32", "int8"] = "float32") -> str | None:
+    """Why MediaPipe Tasks' ImageClassifier does not open such a file, None where it does.
+
+    Each reason is one of its own checks (MediaPipe 1.2.2); the metadata is written truly all the same, for other readers.
+    """
+    reasons = {
+        "its input is int8, MediaPipe Tasks takes float32 or uint8": io == "int8",
+        f"its input has no axis of channels (layout {spec.layout}), MediaPipe Tasks takes images alone": spec.layout != "HWC",
+        f"its input is {spec.color_order}, MediaPipe Tasks takes RGB alone": spec.color_order != "RGB",
+        "each channel has its own mean and std, MediaPipe Tasks normalizes all channels alike": len(_normalization(spec)[0]) > 1,
+    }
+    return next((reason for reason, applies in reasons.items() if applies), None)
+
+
 def axis_labels(record: ArtifactMetadata) -> list[str]:
     """One label per score. The single score of a two-class sigmoid is that of the second label."""
     return record.labels[-1:] if record.outputs == 1 else record.labels
@@ -87,8 +102,15 @@ def _metadata(record: ArtifactMetadata, input_name: str, output_name: str) -> by
     return bytes(builder.Output())
 
 
-def _input(builder: flatbuffers.Builder, spec: ImageSpec, name: str) -> int:
+def _normalization(spec: ImageSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and std of one length: one value where all channels are alike, else one per channel."""
     mean, std = (np.array(values, np.float32) for values in np.broadcast_arrays(spec.mean, spec.std))
+    alike = np.all(mean == mean[0]) and np.all(std == std[0])
+    return (mean[:1], std[:1]) if alike else (mean, std)
+
+
+def _input(builder: flatbuffers.Builder, spec: ImageSpec, name: str) -> int:
+    mean, std = _normalization(spec)
     options = pack_table(builder, {0: builder.CreateNumpyVector(mean), 1: builder.CreateNumpyVector(std)})
     unit = pack_table(builder, {1: options}, {0: ("Uint8", _NORMALIZATION_OPTIONS)})
     ends = np.stack([(0 - mean) / std, (255 - mean) / std])

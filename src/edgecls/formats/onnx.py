@@ -50,7 +50,7 @@ _NO_ARITHMETIC = {
 _PARAMETERS = {  # operation -> inputs that are no weights: scales, zero points, bounds, shapes
     _QUANTIZE: {1, 2},
     _DEQUANTIZE: {1, 2},
-    "QLinearConv": {1, 2, 4, 5, 6, 7},
+    "QLinearConv": {1, 2, 4, 5, 6, 7},  # other QLinear operations: every scalar
     "QLinearMatMul": {1, 2, 4, 5, 6, 7},
     "QGemm": {1, 2, 4, 5, 7, 8},
     "ConvInteger": {2, 3},
@@ -105,6 +105,7 @@ def describe_onnx(path: Path) -> FileDescription:
 
 
 def _describe(model: onnx.ModelProto, path: Path, size: int) -> FileDescription:
+    _check_text(model)
     graph = _graph(model.graph)
     props = {entry.key: entry.value for entry in model.metadata_props}
     record = props.get(METADATA_KEY)
@@ -121,13 +122,23 @@ def _describe(model: onnx.ModelProto, path: Path, size: int) -> FileDescription:
     )
 
 
+def _check_text(model: onnx.ModelProto) -> None:
+    """Refuse names that are no UTF-8, which protobuf hands out as bytes."""
+    graph = model.graph
+    texts: list[Any] = [model.producer_name, model.producer_version, model.doc_string, graph.name]
+    texts += [text for entry in model.metadata_props for text in (entry.key, entry.value)]
+    texts += [entry.domain for entry in model.opset_import]
+    texts += [item.name for item in (*graph.input, *graph.output, *graph.value_info, *graph.initializer)]
+    texts += [text for node in graph.node for text in (node.name, node.op_type, *node.input, *node.output)]
+    for text in texts:
+        if not isinstance(text, str):
+            raise DamagedError(f"the name {text[:80]!r} is no UTF-8")
+
+
 def _graph(proto: onnx.GraphProto) -> _Graph:
     constants = {tensor.name: tensor for tensor in proto.initializer}
-    for node in proto.node:
-        if node.op_type == "Constant":
-            constants.update(
-                {node.output[0]: attribute.t for attribute in node.attribute if attribute.name == "value" and node.output}
-            )
+    made = [(node, attribute) for node in proto.node if node.op_type == "Constant" for attribute in node.attribute]
+    constants.update({node.output[0]: attribute.t for node, attribute in made if attribute.name == "value" and node.output})
     graph = _Graph(
         nodes=list(proto.node),
         inputs=[_tensor_info(value) for value in proto.input if value.name not in constants],
@@ -204,6 +215,12 @@ def _is_weight(graph: _Graph, name: str) -> bool:
     return dtype in _FLOATS or dtype in _INTEGERS or dtype.startswith("float") or name in graph.unpacked_by
 
 
+def _is_parameter(graph: _Graph, node: Any, index: int) -> bool:
+    if index in _PARAMETERS.get(node.op_type, ()):
+        return True
+    return node.op_type.startswith("QLinear") and not graph.constants[graph.folded[node.input[index]]].dims
+
+
 def _weight(graph: _Graph, name: str) -> Weight:
     tensor = graph.constants[name]
     dtype = _dtype(tensor.data_type)
@@ -254,7 +271,7 @@ def _layers(graph: _Graph) -> list[tuple[Layer, list[Weight]]]:
         weights = []
         for index, taken in enumerate(node.input):
             name = graph.folded.get(taken)
-            if name is None or name in seen or index in _PARAMETERS.get(node.op_type, ()) or not _is_weight(graph, name):
+            if name is None or name in seen or _is_parameter(graph, node, index) or not _is_weight(graph, name):
                 continue
             seen.add(name)
             weights.append(_weight(graph, name))

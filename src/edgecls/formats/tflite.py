@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import struct
+import zipfile
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,7 +161,7 @@ def _describe(data: memoryview, path: Path) -> FileDescription:
         outputs=outputs,
         actual=_actual(graphs, [weight for _, weights in layers for weight in weights]),
         layers=[layer for layer, _ in layers],
-        metadata=_texts(model, named, graphs[0]),
+        metadata=_texts(model, named, graphs[0], _packed_names(path)),
         record=None if record is None else parse_record(record, path),
         size_bytes=len(data),
     )
@@ -325,7 +327,16 @@ def _remainder(graph: _Graph, operation: _Operation, reason: str) -> FloatRemain
     return FloatRemainder(operation=operation.name, name=name, reason=reason)
 
 
-def _texts(model: Table, named: dict[str, bytes], graph: _Graph) -> dict[str, str]:
+def _packed_names(path: Path) -> set[str]:
+    """Names in the zip behind the model, where TFLite Metadata keeps its files."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return set(archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError, struct.error):  # no such archive, or not a sound one
+        return set()
+
+
+def _texts(model: Table, named: dict[str, bytes], graph: _Graph, packed: set[str]) -> dict[str, str]:
     texts = {}
     if description := model.text(Model.DESCRIPTION):
         texts["description"] = description
@@ -333,7 +344,7 @@ def _texts(model: Table, named: dict[str, bytes], graph: _Graph) -> dict[str, st
         texts[f"signature {signature.text(Signature.KEY)}"] = _signature_text(signature, graph)
     for name, content in named.items():
         if name == METADATA_BUFFER:
-            texts.update(_tflite_metadata(content))
+            texts.update(_tflite_metadata(content, packed))
         elif name != METADATA_KEY:
             texts[name] = _readable(content)
     return {name: text[:_SHOWN] for name, text in texts.items()}
@@ -356,7 +367,7 @@ def _readable(content: bytes) -> str:
     return text if text.isprintable() else f"{len(content)} bytes"
 
 
-def _tflite_metadata(content: bytes) -> dict[str, str]:
+def _tflite_metadata(content: bytes, packed: set[str]) -> dict[str, str]:
     """TFLite Metadata as text."""
     table = flatbuffer.root(content)
     fields = ("NAME", "DESCRIPTION", "VERSION", "AUTHOR", "LICENSE", "MIN_PARSER_VERSION")
@@ -364,16 +375,17 @@ def _tflite_metadata(content: bytes) -> dict[str, str]:
     for subgraph in table.tables(ModelMetadata.SUBGRAPHS):
         for side, field in (("input", SubGraphMetadata.INPUTS), ("output", SubGraphMetadata.OUTPUTS)):
             for tensor in subgraph.tables(field):
-                texts[f"{side} {tensor.text(TensorMetadata.NAME)}"] = _tensor_text(tensor)
+                texts[f"{side} {tensor.text(TensorMetadata.NAME)}"] = _tensor_text(tensor, packed)
     return {name: text for name, text in texts.items() if text}
 
 
-def _tensor_text(tensor: Table) -> str:
+def _tensor_text(tensor: Table, packed: set[str]) -> str:
     parts = [tensor.text(TensorMetadata.DESCRIPTION)]
     for unit in tensor.tables(TensorMetadata.PROCESS_UNITS):
         options = unit.table(1)
         if unit.scalar(0, "B") == 1 and options is not None:  # NormalizationOptions
             mean, std = (", ".join(f"{value:g}" for value in options.array(field, "f4")[:16]) for field in (0, 1))
             parts.append(f"mean {mean}; std {std}")
-    parts += [f"file {file.text(0)}" for file in tensor.tables(TensorMetadata.ASSOCIATED_FILES)]
+    names = [file.text(0) for file in tensor.tables(TensorMetadata.ASSOCIATED_FILES)]
+    parts += [f"file {name}" if name in packed else f"file {name} (missing)" for name in names]
     return "; ".join(part for part in parts if part)
