@@ -1,0 +1,89 @@
+"""What is loaded when, and who may import whom. import-linter reads imports; only a fresh process shows which of them run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FRAMEWORKS = {
+    "tensorflow", "keras", "tf_keras", "tf2onnx", "coremltools", "litert_quantizer", "tensorflow_model_optimization",
+    "h5py", "onnx", "onnxruntime", "ai_edge_litert", "sklearn", "scipy", "PIL",
+}  # fmt: skip
+HEAVY = {"numpy", "rich.console", "edgecls.image_spec", "edgecls.workflow"}
+
+
+def loaded_by(code: str) -> set[str]:
+    """Names in sys.modules of a fresh process after `code`."""
+    script = f"import sys\n{code}\nprint(*sys.modules, file=sys.__stderr__)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split())
+
+
+def test_importing_the_package_loads_nothing_else() -> None:
+    loaded = loaded_by("import edgecls; edgecls.__version__")
+    assert not loaded & (FRAMEWORKS | HEAVY)
+
+
+def test_no_module_loads_a_framework_when_it_is_imported() -> None:
+    """Frameworks belong inside functions. `__main__` modules are left out: importing one is running it."""
+    code = """
+import importlib, pkgutil, edgecls
+for found in pkgutil.walk_packages(edgecls.__path__, "edgecls."):
+    if not found.name.endswith("__main__"):
+        importlib.import_module(found.name)
+"""
+    loaded = loaded_by(code)
+    assert {"edgecls.cli", "edgecls.reporting.table", "edgecls.models.loading"} <= loaded
+    assert not loaded & FRAMEWORKS
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["convert", "--help"], ["bench", "--help"], ["predict", "--help"]]
+)
+def test_help_loads_neither_numpy_nor_rich_nor_a_room(arguments: list[str]) -> None:
+    code = f"""
+from edgecls.cli import app
+try:
+    app({arguments!r}, prog_name="edgecls")
+except SystemExit as leaving:
+    assert leaving.code == 0, leaving.code
+"""
+    assert not loaded_by(code) & (FRAMEWORKS | HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("module", "line"),
+    [
+        ("reporting/units.py", "import edgecls.models"),
+        ("data/decode.py", "import edgecls.formats"),
+        ("artifact.py", "import edgecls.metadata"),
+        ("runners/onnx.py", "import tensorflow"),
+        ("worker.py", "import rich"),
+        ("models/safety.py", "import typer"),
+        ("unlisted.py", "import json"),
+    ],
+)
+def test_the_import_contracts_bite(module: str, line: str, tmp_path: Path) -> None:
+    linter = shutil.which("lint-imports", path=str(Path(sys.executable).parent))
+    assert linter is not None, "lint-imports is not installed: pip install -c constraints.txt -e '.[convert,dev]'"
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    with (tmp_path / "src" / "edgecls" / module).open("a", encoding="utf-8") as stream:
+        stream.write(f"\n\ndef broken() -> None:\n    {line}\n")
+    done = subprocess.run(
+        [linter, "--no-cache"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(tmp_path / "src"), "PATH": "", "PYTHONUTF8": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "1 broken" in done.stdout, done.stdout + done.stderr
