@@ -32,7 +32,7 @@ _DECODE_ERRORS = (  # what Pillow's readers raise on damaged files
 )
 _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset((5, 6, 7, 8))
-_DRAFT_FACTOR = 4
+_DRAFT_FACTOR = 8
 _LFS = b"version https://git-lfs"
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow's convert("L")
 
@@ -41,12 +41,13 @@ def decode_image(path: Path, spec: ImageSpec) -> Decoded | Skipped:
     """Read one image file as uint8 [H, W, C] in the size and channels of `spec`.
 
     Size: bilinear with antialiasing, the whole image squeezed into H x W without cropping, which is how Keras'
-    `image_dataset_from_directory` treats the aspect ratio by default. Large JPEGs are decoded at a reduced size as long as four
-    times the wanted pixels a side remain, which moves the result by less than one grey level on average. EXIF orientation is
+    `image_dataset_from_directory` treats the aspect ratio by default. Large JPEGs are decoded at a reduced size as long as eight
+    times the wanted pixels a side remain, which moves the result by about half a grey level on average. EXIF orientation is
     applied. Palettes become colours, CMYK becomes RGB, 16 bits become 8, transparency is dropped as Keras does, of an animation
     the first frame counts.
     """
     try:
+        _check_sums(path)
         with Image.open(path) as image:
             remark = "animated, first frame used" if getattr(image, "n_frames", 1) > 1 else ""
             return Decoded(_pixels(image, spec), remark)
@@ -81,6 +82,13 @@ def convert_channels(pixels: np.ndarray, channels: int) -> np.ndarray | None:
     if (found, channels) == (3, 1):
         return np.rint(pixels.astype(np.float32) @ _LUMA).astype(np.uint8)[..., None]
     return None
+
+
+def _check_sums(path: Path) -> None:
+    """Pillow fills a PNG whose compressed data went wrong with black; the check sums tell."""
+    with Image.open(path) as image:
+        if image.format == "PNG":
+            image.verify()
 
 
 def _pixels(image: Image.Image, spec: ImageSpec) -> np.ndarray:

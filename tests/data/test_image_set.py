@@ -1,0 +1,330 @@
+"""Folders, archives and digits as image sets."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgecls.data import ImageSet, open_images, synthetic_pixels
+from edgecls.data.subset import choose
+from edgecls.errors import DataError
+from edgecls.image_spec import ImageSpec
+
+GREY = ImageSpec(height=8, width=8, channels=1)
+RGB = ImageSpec(height=8, width=8, channels=3)
+DEFAULT = ["class_0", "class_1", "class_2"]
+
+
+def paint(path: Path, level: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((8, 8, 3), level, np.uint8)).save(path)
+
+
+def folder_of(tmp_path: Path, **classes: int) -> Path:
+    for number, (name, count) in enumerate(classes.items()):
+        (tmp_path / name).mkdir(exist_ok=True)
+        for index in range(count):
+            paint(tmp_path / name / f"{index:03}.png", 10 * number + index)
+    return tmp_path
+
+
+def data(path: Path, spec: ImageSpec = RGB, **arguments) -> ImageSet:
+    return open_images(path, spec, role="data", **arguments)
+
+
+def labels_of(images: ImageSet) -> list[int] | None:
+    return None if images.labels is None else images.labels.tolist()
+
+
+def levels(images: ImageSet) -> list[int]:
+    return [int(image[0, 0, 0]) for batch in images.batches(3) for image in batch]
+
+
+class TestFolders:
+    def test_alphabetical_order_where_the_model_has_no_names(self, tmp_path: Path):
+        images = data(folder_of(tmp_path, cat=2, ant=1, bee=1), labels=DEFAULT)
+        assert labels_of(images) == [0, 1, 2, 2]
+        assert levels(images) == [10, 20, 0, 1]
+        assert "alphabetical" in images.note
+
+    def test_names_find_their_labels(self, tmp_path: Path):
+        folder = folder_of(tmp_path, **{"Old Ant": 1, "cat": 1, "7_bee": 1})
+        images = data(folder, labels=["2 Cat", "bee, honeybee", "old-ant"])
+        assert labels_of(images) == [1, 2, 0]
+        assert images.class_names == ("2 Cat", "bee, honeybee", "old-ant")
+
+    def test_a_subset_of_a_models_classes_is_labelled_by_name(self, tmp_path: Path):
+        assert labels_of(data(folder_of(tmp_path, cat=1), labels=["ant", "bee", "cat"])) == [2]
+
+    def test_strangers_stay_unlabelled_and_the_note_says_why(self, tmp_path: Path):
+        images = data(folder_of(tmp_path, cat=1, dog=1), labels=["ant", "bee", "cat"])
+        assert images.labels is None
+        assert "not labelled" in images.note
+        assert "dog" in images.note
+
+    def test_alphabetical_order_is_not_used_against_a_name(self, tmp_path: Path):
+        """As many folders as outputs, but `cat`, third in the alphabet here, is the model's first class."""
+        assert data(folder_of(tmp_path, ant=1, bee=1, cat=1), labels=["cat", "wasp", "fly"]).labels is None
+
+    def test_numbers_are_class_indices(self, tmp_path: Path):
+        assert labels_of(data(folder_of(tmp_path, **{"0": 1, "2": 1}), labels=DEFAULT)) == [0, 2]
+
+    def test_images_lie_deeper_and_clutter_is_ignored(self, tmp_path: Path):
+        folder_of(tmp_path, ant=1, bee=1)
+        paint(tmp_path / "ant" / "deep" / "er" / "9.png", 99)
+        paint(tmp_path / "ant" / ".hidden.png", 1)
+        paint(tmp_path / ".cache" / "1.png", 1)
+        (tmp_path / "bee" / "Thumbs.db").write_bytes(b"x")
+        (tmp_path / "bee" / "notes.txt").write_text("x")
+        paint(tmp_path / "stray.png", 1)
+        images = data(tmp_path, labels=["ant", "bee"])
+        assert (levels(images), labels_of(images)) == ([0, 99, 10], [0, 0, 1])
+        assert sorted(Path(item.path).name for item in images.skipped) == ["notes.txt", "stray.png"]
+
+    def test_empty_class_folder_is_noted_and_keeps_its_place(self, tmp_path: Path):
+        images = data(folder_of(tmp_path, ant=1, bee=0, cat=1), labels=DEFAULT)
+        assert labels_of(images) == [0, 2]
+        assert "'bee' holds no image" in images.note
+
+    def test_flat_folder_and_single_file(self, tmp_path: Path):
+        paint(tmp_path / "b.png", 2)
+        paint(tmp_path / "a.png", 1)
+        assert levels(data(tmp_path)) == [1, 2]
+        assert data(tmp_path).labels is None
+        assert levels(data(tmp_path / "b.png")) == [2]
+
+    def test_train_and_test_folders_follow_the_role(self, tmp_path: Path):
+        for split, count in (("train", 1), ("test", 2)):
+            (tmp_path / split).mkdir()
+            folder_of(tmp_path / split, ant=count, bee=count)
+        assert len(data(tmp_path, labels=["ant", "bee"])) == 4
+        assert len(open_images(tmp_path, RGB, role="calibration")) == 2
+
+    def test_damaged_images_are_skipped_with_their_labels(self, tmp_path: Path):
+        folder_of(tmp_path, ant=2, bee=2)
+        (tmp_path / "ant" / "001.png").write_bytes(b"junk")
+        images = data(tmp_path, labels=["ant", "bee"])
+        assert (levels(images), labels_of(images), len(images)) == ([0, 10, 11], [0, 1, 1], 3)
+        assert "1 skipped, first 001.png: not an image" in images.note
+
+    def test_mostly_damaged_is_an_error(self, tmp_path: Path):
+        folder_of(tmp_path, ant=3)
+        for name in ("000.png", "001.png"):
+            (tmp_path / "ant" / name).write_bytes(b"junk")
+        with pytest.raises(DataError, match="2 of 3 that cannot"):
+            len(data(tmp_path))
+
+    @pytest.mark.parametrize("make", ["empty", "missing", "text"])
+    def test_nothing_usable(self, tmp_path: Path, make: str):
+        path = tmp_path / "there"
+        if make != "missing":
+            path.mkdir()
+        if make == "text":
+            (path / "a.txt").write_text("x")
+        with pytest.raises(DataError) as caught:
+            data(path)
+        assert caught.value.exit_code == 2
+        assert "\n" not in str(caught.value)
+
+    def test_image_files_cannot_feed_twelve_channels(self, tmp_path: Path):
+        with pytest.raises(DataError, match="12 channels"):
+            data(folder_of(tmp_path, ant=1), ImageSpec(height=8, width=8, channels=12))
+
+    def test_real_photos(self, shared_data: Path):
+        images = data(
+            shared_data / "flowers", ImageSpec(height=32, width=32, channels=3), labels=[f"class_{i}" for i in range(5)]
+        )
+        assert len(images) == 736
+        assert images.labels is not None
+        assert np.bincount(images.labels).tolist() == [127, 180, 129, 140, 160]
+        assert images.skipped == []
+
+
+class TestArchives:
+    def save(self, tmp_path: Path, compressed: bool = False, **arrays: Any) -> Path:
+        path = tmp_path / "data.npz"
+        (np.savez_compressed if compressed else np.savez)(path, **arrays)
+        return path
+
+    def pixels(self, count: int = 4, channels: int = 1) -> np.ndarray:
+        return (np.arange(count)[:, None, None, None] + np.zeros((count, 8, 8, channels), int)).astype(np.uint8)
+
+    @pytest.mark.parametrize("compressed", [False, True])
+    def test_roles(self, tmp_path: Path, compressed: bool):
+        pixels = self.pixels()
+        path = self.save(
+            tmp_path, compressed, x_train=pixels, y_train=np.arange(4) % 3, x_test=pixels[:2] + 50, y_test=np.array([[2], [1]])
+        )
+        test = data(path, GREY, labels=DEFAULT)
+        assert (levels(test), labels_of(test)) == ([50, 51], [2, 1])
+        train = open_images(path, GREY, role="calibration", labels=DEFAULT)
+        assert (levels(train), labels_of(train)) == ([0, 1, 2, 3], [0, 1, 2, 0])
+
+    @pytest.mark.parametrize(
+        ("y", "expected"),
+        [
+            (np.eye(3)[[2, 0, 1, 1]], [2, 0, 1, 1]),
+            (np.array([2.0, 0.0, 1.0, 1.0]), [2, 0, 1, 1]),
+            (np.array(["cat", "ant", "bee", "bee"]), [2, 0, 1, 1]),
+        ],
+    )
+    def test_forms_of_y(self, tmp_path: Path, y: np.ndarray, expected: list[int]):
+        assert labels_of(data(self.save(tmp_path, x=self.pixels(), y=y), GREY, labels=["ant", "bee", "cat"])) == expected
+
+    @pytest.mark.parametrize(
+        ("y", "message"),
+        [
+            (np.array([0, 1, 2, 3]), "label 3 in y"),
+            (np.array([0, 1, 2, -1]), "label -1 in y"),
+            (np.array([0, 1]), "shape \\(2,\\)"),
+            (np.array([0.5, 1, 2, 0]), "float64"),
+            (np.eye(4), "4 columns"),
+            (np.ones((4, 3)), "one-hot"),
+        ],
+    )
+    def test_labels_that_cannot_be(self, tmp_path: Path, y: np.ndarray, message: str):
+        with pytest.raises(DataError, match=message):
+            data(self.save(tmp_path, x=self.pixels(), y=y), GREY, labels=DEFAULT)
+
+    def test_class_names_in_another_order_are_followed(self, tmp_path: Path):
+        path = self.save(tmp_path, x=self.pixels(3), y=np.array([0, 1, 2]), class_names=np.array(["cat", "ant", "bee"]))
+        assert labels_of(data(path, GREY, labels=["ant", "bee", "cat"])) == [2, 0, 1]
+
+    @pytest.mark.parametrize("shape", [(4, 8, 8), (4, 8, 8, 1), (4, 64)])
+    def test_shapes_of_grey_images(self, tmp_path: Path, shape: tuple[int, ...]):
+        images = data(self.save(tmp_path, x=self.pixels().reshape(shape)), GREY)
+        assert levels(images) == [0, 1, 2, 3]
+
+    def test_channels_and_size_are_converted(self, tmp_path: Path):
+        images = data(self.save(tmp_path, x=self.pixels(2)), ImageSpec(height=16, width=12, channels=3))
+        assert images.pixels.read(0, 2).shape == (2, 16, 12, 3)
+        assert "resized from 8x8" in images.note
+
+    def test_wide_integers_within_a_byte_are_pixels(self, tmp_path: Path):
+        assert levels(data(self.save(tmp_path, x=self.pixels().astype(np.int64)), GREY)) == [0, 1, 2, 3]
+        with pytest.raises(DataError, match="int64 from 0 to 300"):
+            len(data(self.save(tmp_path, x=self.pixels().astype(np.int64) * 100), GREY))
+
+    def test_floats_are_model_inputs(self, tmp_path: Path):
+        spec = GREY.with_preprocess("-1..1")
+        inputs = np.linspace(-1, 1, 256, dtype=np.float32).reshape(4, 8, 8, 1)
+        images = data(self.save(tmp_path, x=inputs), spec)
+        assert images.dtype == "float32"
+        assert "model inputs" in images.note
+        again = spec.apply(images.pixels.read(0, 4))
+        assert (
+            np.abs(again - inputs).max() < 1e-6
+        )  # two roundings in float32 at magnitude 1 (and 255 in between): 2 * 255 * 2^-24 / 127.5
+
+    def test_floats_that_are_no_numbers(self, tmp_path: Path):
+        with pytest.raises(DataError, match="NaN"):
+            len(data(self.save(tmp_path, x=np.full((2, 8, 8, 1), np.nan)), GREY))
+
+    @pytest.mark.parametrize(
+        ("arrays", "message"),
+        [
+            ({"images": np.zeros((2, 8, 8), np.uint8)}, "with images"),
+            ({"x_train": np.zeros((2, 8, 8), np.uint8)}, "with x_train"),
+            ({"x": np.zeros((2, 3, 8, 8), np.uint8)}, "channels last"),
+            ({"x": np.zeros((2, 9), np.uint8)}, "shape \\(2, 9\\)"),
+            ({"x": np.zeros((0, 8, 8), np.uint8)}, "shape \\(0, 8, 8\\)"),
+            (
+                {"x": np.asfortranarray(np.zeros((2, 8, 8, 1), np.uint8) + np.arange(8)[:, None, None].astype(np.uint8))},
+                "Fortran",
+            ),
+        ],
+    )
+    def test_arrays_that_are_no_images(self, tmp_path: Path, arrays: dict[str, np.ndarray], message: str):
+        with pytest.raises(DataError, match=message):
+            data(self.save(tmp_path, False, **arrays), GREY)
+
+    def test_objects_are_refused_before_they_are_unpickled(self, tmp_path: Path):
+        class Bomb:
+            def __reduce__(self):
+                return (Path.touch, (tmp_path / "exploded",))
+
+        header = io.BytesIO()
+        np.lib.format.write_array_header_1_0(header, {"descr": "|O", "fortran_order": False, "shape": (2,)})
+        path = tmp_path / "data.npz"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("x.npy", header.getvalue() + pickle.dumps(Bomb()))
+        with pytest.raises(DataError, match="Python objects"):
+            data(path, GREY)
+        assert not (tmp_path / "exploded").exists()
+
+    def test_damaged_archives(self, tmp_path: Path):
+        path = self.save(tmp_path, compressed=True, x=np.random.default_rng(0).integers(0, 256, (50, 8, 8, 1)).astype(np.uint8))
+        whole = path.read_bytes()
+        for content in (b"", b"not a zip", whole[:200], whole[: len(whole) // 2], whole[:400] + b"\0" * 400 + whole[800:]):
+            path.write_bytes(content)
+            with pytest.raises(DataError, match=r"damaged|with"):
+                len(data(path, GREY))
+
+    def test_real_archives(self, shared_data: Path):
+        names = [f"class_{index}" for index in range(10)]
+        with np.load(shared_data / "fashion_mnist.npz") as archive:
+            pixels, y = archive["x_test"], archive["y_test"]
+        images = data(shared_data / "fashion_mnist.npz", ImageSpec(height=28, width=28, channels=1), labels=names)
+        assert np.array_equal(images.pixels.read(0, 10000), pixels)
+        assert np.array_equal(images.labels, y)  # pyright: ignore[reportArgumentType]
+        few = data(shared_data / "fashion_mnist.npz", ImageSpec(height=28, width=28, channels=1), labels=names, limit=100)
+        assert few.labels is not None
+        assert np.bincount(few.labels).tolist() == [10] * 10
+        chosen = choose(10000, y, 100, 0)
+        assert np.array_equal(few.pixels.read(0, 100), pixels[chosen])
+
+
+class TestDigits:
+    def test_against_scikit_learn(self):
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits(as_frame=False)
+        test = np.arange(1797) % 5 == 4
+        images = data(Path("digits"), GREY, labels=[f"class_{index}" for index in range(10)])
+        expected = np.rint(bunch.images[test] * 255 / 16)  # pyright: ignore[reportAttributeAccessIssue]
+        assert np.array_equal(images.pixels.read(0, 359)[..., 0], expected)
+        assert np.array_equal(images.labels, bunch.target[test])  # pyright: ignore
+        assert len(open_images(Path("digits"), GREY, role="calibration")) == 1797 - 359
+
+
+class TestChoice:
+    def test_shares_and_nesting(self):
+        groups = np.repeat([0, 1, 2], [500, 300, 3])
+        smaller, larger = choose(803, groups, 80, seed=1), choose(803, groups, 160, seed=1)
+        assert set(smaller) <= set(larger)
+        assert np.abs(np.bincount(groups[larger], minlength=3) - 160 / 803 * np.array([500, 300, 3])).max() <= 1
+        assert np.array_equal(smaller, choose(803, groups, 80, seed=1))
+        assert not np.array_equal(smaller, choose(803, groups, 80, seed=2))
+
+    def test_every_class_is_there_while_there_is_room(self):
+        assert len(np.unique(np.repeat(np.arange(10), 100)[choose(1000, np.repeat(np.arange(10), 100), 10, 0)])) == 10
+
+    def test_no_limit(self):
+        assert choose(5, None, None, 0).tolist() == choose(5, None, 9, 0).tolist() == [0, 1, 2, 3, 4]
+        assert len(choose(5, None, 2, 0)) == 2
+
+    def test_a_limit_below_one_is_refused(self, tmp_path: Path):
+        with pytest.raises(DataError, match="limit"):
+            data(tmp_path, limit=0)
+
+
+def test_temporary_file_goes_with_the_set(tmp_path: Path):
+    images = data(folder_of(tmp_path, ant=1))
+    file = Path(images.pixels.path)
+    assert file.is_file()
+    images.close()
+    assert not file.exists()
+
+
+def test_synthetic_images_are_reproducible_and_differ():
+    first, again = synthetic_pixels(RGB, 8, seed=3), synthetic_pixels(RGB, 8, seed=3)
+    assert np.array_equal(first, again)
+    assert len(np.unique(first.reshape(8, -1), axis=0)) == 8
+    assert not np.array_equal(first, synthetic_pixels(RGB, 8, seed=4))
