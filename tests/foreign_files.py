@@ -15,10 +15,9 @@ def tflite_files(keras_file: Path, folder: Path) -> dict[str, Path]:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     model = tf_keras.models.load_model(keras_file, compile=False)
-    function = tf.function(lambda image: model(image, training=False)).get_concrete_function(
-        tf.TensorSpec((1, 32, 32, 3), tf.float32)
-    )
-    frozen = convert_variables_to_constants_v2(function)
+    function = tf.function(lambda image: model(image, training=False))  # pyright: ignore[reportOptionalCall]
+    image = tf.TensorSpec((1, 32, 32, 3), tf.float32, name="image")
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function(image))
 
     def pixels() -> Iterator[list[np.ndarray]]:
         generator = np.random.default_rng(0)
@@ -51,7 +50,8 @@ def _quantized_behind(model: bytes) -> bytes:
 
     from edgecls.converters.tflite_metadata import add_signature
 
-    return bytes(quantizer.Quantizer(add_signature(model), recipe.dynamic_wi8_afp32()).quantize().quantized_model)
+    quantized = quantizer.Quantizer(add_signature(model), recipe.dynamic_wi8_afp32()).quantize().quantized_model
+    return bytes(quantized or b"")
 
 
 def onnx_files(float_tflite: Path, folder: Path) -> dict[str, Path]:

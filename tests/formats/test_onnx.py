@@ -84,8 +84,8 @@ def _mixed_graph(kernel: np.ndarray, zero_points: np.ndarray) -> onnx.ModelProto
         numpy_helper.from_array(kernel, "kernel"),
         numpy_helper.from_array(np.full(len(kernel), 0.1, np.float32), "scales"),
         numpy_helper.from_array(zero_points, "zeros"),
-        numpy_helper.from_array(np.float32(0.1), "scale"),
-        numpy_helper.from_array(np.uint8(7), "zero"),
+        numpy_helper.from_array(np.array(0.1, np.float32), "scale"),
+        numpy_helper.from_array(np.array(7, np.uint8), "zero"),
         numpy_helper.from_array(np.ones((len(kernel), 3), np.float32), "dense"),
     ]
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, 8, 8])

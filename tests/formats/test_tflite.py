@@ -71,20 +71,21 @@ def test_only_what_stayed_float_is_said_to(described: dict[str, FileDescription]
 
 
 def test_an_operation_left_in_float_within_int8_is_named(foreign_tflite: dict[str, Path], tmp_path: Path) -> None:
-    from litert_quantizer import quantizer, recipe_manager
+    from litert_quantizer import qtyping, quantizer, recipe_manager
 
     from edgecls.converters.tflite_metadata import add_signature
 
     manager = recipe_manager.RecipeManager()
-    manager.add_static_config(regex=".*", operation_name="*", activation_num_bits=8, weight_num_bits=8)
-    for operation in ("SOFTMAX", "INPUT", "OUTPUT"):
+    names = qtyping.TFLOperationName
+    manager.add_static_config(regex=".*", operation_name=names.ALL_SUPPORTED, activation_num_bits=8, weight_num_bits=8)
+    for operation in (names.SOFTMAX, names.INPUT, names.OUTPUT):
         manager.add_quantization_config(".*", operation, algorithm_key=recipe_manager.AlgorithmName.NO_QUANTIZE)
     model = add_signature(foreign_tflite["float32"].read_bytes())
     tool = quantizer.Quantizer(model, manager.get_quantization_recipe())
     image = np.random.default_rng(0).integers(0, 256, (1, 32, 32, 3)).astype(np.float32)
     result = tool.quantize(tool.calibrate({"serving_default": [{"image": image}]}))
     path = tmp_path / "mixed.tflite"
-    path.write_bytes(result.quantized_model)
+    path.write_bytes(result.quantized_model or b"")
     actual = describe(path).actual
     assert [item.operation for item in actual.stayed_float] == ["SOFTMAX"]
     assert "resolution" in actual.stayed_float[0].reason

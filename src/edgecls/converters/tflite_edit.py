@@ -85,7 +85,7 @@ def pack_offsets(builder: flatbuffers.Builder, targets: Sequence[int]) -> int:
 def _head(root: Table, metadata: Mapping[str, bytes], signature: SignatureNames | None) -> bytes:
     builder = flatbuffers.Builder(sum(map(len, metadata.values())) + 65536)
     builder.Prep(_ALIGNMENT, 0)  # makes the finished head's length a multiple of it
-    fields = {field: _old(root.target(field)) for field in range(1, root.length)}
+    fields: dict[int, int | None] = {field: _old(root.target(field)) for field in range(1, root.length)}
     buffers = [-table.position for table in root.tables(Model.BUFFERS)]
     entries = [-entry.position for entry in root.tables(Model.METADATA) if entry.text(Metadata.NAME) not in metadata]
     for name, content in metadata.items():
@@ -98,7 +98,7 @@ def _head(root: Table, metadata: Mapping[str, bytes], signature: SignatureNames 
         fields[Model.METADATA] = pack_offsets(builder, entries)
     if signature is not None and not root.tables(Model.SIGNATURE_DEFS):
         fields[Model.SIGNATURE_DEFS] = pack_offsets(builder, [_signature(builder, root, signature)])
-    version = {Model.VERSION: ("Uint32", root.scalar(Model.VERSION, "I"))}
+    version: dict[int, tuple[str, int]] = {Model.VERSION: ("Uint32", root.scalar(Model.VERSION, "I"))}
     builder.Finish(pack_table(builder, fields, version), IDENTIFIER)
     return bytes(builder.Output())
 

@@ -91,7 +91,7 @@ def _metadata(record: ArtifactMetadata, input_name: str, output_name: str) -> by
     inputs = pack_offsets(builder, [_input(builder, record.image_spec, input_name)])
     outputs = pack_offsets(builder, [_output(builder, record, output_name)])
     subgraph = pack_table(builder, {SubGraphMetadata.INPUTS: inputs, SubGraphMetadata.OUTPUTS: outputs})
-    root = {
+    root: dict[int, int | None] = {
         ModelMetadata.NAME: builder.CreateString(record.name),
         ModelMetadata.DESCRIPTION: builder.CreateString(f"Image classifier of {len(record.labels)} classes."),
         ModelMetadata.VERSION: builder.CreateString(record.source_sha256[:12]),
@@ -115,7 +115,7 @@ def _input(builder: flatbuffers.Builder, spec: ImageSpec, name: str) -> int:
     unit = pack_table(builder, {1: options}, {0: ("Uint8", _NORMALIZATION_OPTIONS)})
     ends = np.stack([(0 - mean) / std, (255 - mean) / std])
     highest, lowest = builder.CreateNumpyVector(ends.max(axis=0)), builder.CreateNumpyVector(ends.min(axis=0))
-    fields = {
+    fields: dict[int, int | None] = {
         TensorMetadata.NAME: builder.CreateString(name),
         TensorMetadata.DESCRIPTION: builder.CreateString(_input_description(spec)),
         TensorMetadata.CONTENT: _content(builder, spec),
@@ -142,7 +142,7 @@ def _input_description(spec: ImageSpec) -> str:
 def _output(builder: flatbuffers.Builder, record: ArtifactMetadata, name: str) -> int:
     names = {0: builder.CreateString(LABELS_FILE), 1: builder.CreateString("One label per line, in the order of the scores.")}
     file = pack_table(builder, names, {2: ("Uint8", _TENSOR_AXIS_LABELS)})
-    fields = {
+    fields: dict[int, int | None] = {
         TensorMetadata.NAME: builder.CreateString(name),
         TensorMetadata.DESCRIPTION: builder.CreateString(_SCORES[record.output_kind]),
         TensorMetadata.CONTENT: pack_table(builder, {1: pack_table(builder, {})}, {0: ("Uint8", _FEATURE_PROPERTIES)}),

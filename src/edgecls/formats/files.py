@@ -7,7 +7,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgecls.artifact import SUFFIXES, Target
+from edgecls.artifact import SUFFIXES, TARGETS, Target
 from edgecls.errors import ArtifactError
 
 _CHUNK = 1 << 20
@@ -65,7 +65,7 @@ def detect(path: Path) -> Target:
             return "coreml"
         raise ArtifactError("a .tflite, .onnx or .mlpackage", f"the folder {path}, which has no Manifest.json", _REMEDY)
     head = _head(path)
-    by_suffix = {suffix: target for target, suffix in SUFFIXES.items()}.get(path.suffix.lower())
+    by_suffix: Target | None = next((target for target in TARGETS if SUFFIXES[target] == path.suffix.lower()), None)
     if by_suffix == "coreml":
         raise ArtifactError("an .mlpackage, which is a folder", f"{path}, which is a file", _REMEDY)
     if by_suffix is not None:

@@ -59,6 +59,7 @@ _PARAMETERS = {  # operation -> inputs that are no weights: scales, zero points,
     "Pad": {1, 2, 3},
     "Resize": {1, 2, 3},
 }
+_INTEGER_BIAS = {"QLinearConv": 8, "QGemm": 6}  # operation -> the int32 input that is its bias
 _OUTPUT_DTYPES = {"Shape": "int64", "Size": "int64", "ArgMax": "int64", "ArgMin": "int64", "DynamicQuantizeLinear": "uint8"}
 _REASONS = {  # why operations commonly stay float in a quantized file
     "Softmax": "the last step to probabilities keeps float resolution",
@@ -209,16 +210,14 @@ def _bits(dtype: str) -> int:
     return _BITS.get(dtype) or (int(digits) if digits and not dtype.startswith("float8") else 8)
 
 
-def _is_weight(graph: _Graph, name: str) -> bool:
-    """Whether a constant holds values: float or quantized. Plain integers are shapes, axes and paddings."""
+def _is_weight(graph: _Graph, node: Any, index: int) -> bool:
+    """Whether a constant input holds values: float or quantized. Plain integers are shapes, axes and paddings."""
+    name = graph.folded[node.input[index]]
+    if index in _PARAMETERS.get(node.op_type, ()) or (node.op_type.startswith("QLinear") and not graph.constants[name].dims):
+        return False
     dtype = _dtype(graph.constants[name].data_type)
-    return dtype in _FLOATS or dtype in _INTEGERS or dtype.startswith("float") or name in graph.unpacked_by
-
-
-def _is_parameter(graph: _Graph, node: Any, index: int) -> bool:
-    if index in _PARAMETERS.get(node.op_type, ()):
-        return True
-    return node.op_type.startswith("QLinear") and not graph.constants[graph.folded[node.input[index]]].dims
+    quantized = dtype in _INTEGERS or name in graph.unpacked_by or index == _INTEGER_BIAS.get(node.op_type)
+    return quantized or dtype in _FLOATS or dtype.startswith("float")
 
 
 def _weight(graph: _Graph, name: str) -> Weight:
@@ -271,7 +270,7 @@ def _layers(graph: _Graph) -> list[tuple[Layer, list[Weight]]]:
         weights = []
         for index, taken in enumerate(node.input):
             name = graph.folded.get(taken)
-            if name is None or name in seen or _is_parameter(graph, node, index) or not _is_weight(graph, name):
+            if name is None or name in seen or not _is_weight(graph, node, index):
                 continue
             seen.add(name)
             weights.append(_weight(graph, name))

@@ -149,7 +149,7 @@ def contents(data: Bytes, buffer: Table) -> memoryview:
     """A buffer's bytes, inside the FlatBuffer or behind it, as a view; empty where it has none."""
     inside = buffer.array(Buffer.DATA, "u1")
     if inside.size:
-        return memoryview(inside)
+        return memoryview(inside)  # pyright: ignore[reportArgumentType]  (an array has a buffer; its stub says so from Python 3.12)
     offset, size = buffer.scalar(Buffer.OFFSET, "Q"), buffer.scalar(Buffer.SIZE, "Q")
     if offset <= 1:  # 0: none; 1 is the schema's placeholder
         return memoryview(b"")
