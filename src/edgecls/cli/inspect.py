@@ -80,7 +80,7 @@ def _describe_artifact(path: Path) -> FileDescription:
 def _describe_model(path: Path, weights: Path | None, output: str | None, allow_code: bool) -> FileDescription:
     from edgecls.models import describe_model, load_model
 
-    return describe_model(load_model(path, weights=weights, allow_code=allow_code, output=output))
+    return describe_model(load_model(path, weights=weights, allow_code=allow_code, output=output), path)
 
 
 def _heading(manifest: Manifest) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from edgecls.models.description import describe_model
 from edgecls.models.loaded_model import LoadedModel
 from edgecls.models.loading import load_model
 
-__all__ = ["LoadedModel", "load_model"]
+__all__ = ["LoadedModel", "describe_model", "load_model"]

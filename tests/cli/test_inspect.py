@@ -1,0 +1,109 @@
+"""`edgecls inspect` on artifacts, folders of artifacts and models."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from edgecls.artifact import MANIFEST_NAME, Artifact, Manifest, Requested, Source
+from edgecls.image_spec import ImageSpec
+
+Command = Callable[..., Result]
+
+
+def test_an_artifact(edgecls: Command, classifier: Path) -> None:
+    result = edgecls("inspect", classifier)
+    assert result.exit_code == 0
+    flowing = " ".join(result.stdout.split())
+    for expected in (
+        "34 weights",  # 16 x 2 and 2 biases
+        "input image 1 × 4 × 4 × 1 float32",
+        "output scores 1 × 2 float32",
+        "1 Gemm",
+        "head Gemm 34 float32 136 B 100.0% 0.0%",
+        "labels: 2: dark, bright",
+        "preprocessing: (pixel - 0) / 255, GRAY, 4 × 4 (declared: as trained)",
+    ):
+        assert expected in flowing
+
+
+def test_json_of_an_artifact(edgecls: Command, classifier: Path) -> None:
+    found = json.loads(edgecls("inspect", classifier, "--json").stdout)
+    assert found["actual"]["weight_dtypes"] == {"float32": 34}
+    assert found["record"]["labels"] == ["dark", "bright"]
+    assert found["size_bytes"] == classifier.stat().st_size
+
+
+def test_a_folder_of_artifacts(edgecls: Command, tmp_path: Path) -> None:
+    artifact = Artifact(
+        name="base-onnx-float32",
+        path="base.onnx",
+        target="onnx",
+        scheme="float32",
+        requested=Requested(target="onnx", scheme="float32"),
+        size_bytes=2048,
+        compressed_bytes=1024,
+    )
+    manifest = Manifest(
+        created=datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC),
+        edgecls_version="0.1.0",
+        source=Source(name="digits.h5", sha256="0" * 64, format="keras2-h5"),
+        image_spec=ImageSpec(height=8, width=8, channels=1, color_order="GRAY"),
+        labels=["a", "b", "c"],
+        labels_source="file",
+        output_kind="softmax",
+        outputs=3,
+        toolchain={},
+        artifacts=[artifact],
+    )
+    (tmp_path / MANIFEST_NAME).write_text(manifest.model_dump_json())
+    shown = edgecls("inspect", tmp_path).stdout
+    assert "digits.h5 (keras2-h5), 3 outputs, 3 labels, made by edgecls 0.1.0" in shown
+    assert "base-onnx-float32" in shown
+    assert "2.0 KiB" in shown
+    assert json.loads(edgecls("inspect", tmp_path, "--json").stdout)["source"]["name"] == "digits.h5"
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "weights", "expected"),
+    [
+        # the numbers of weights are those of model.summary()
+        ("sign_mnist/best_model.keras", [], 250_137, {"Conv2D": 3, "Dense": 3, "Dropout": 4, "MaxPooling2D": 3, "Flatten": 1}),
+        ("mnist_tensorspace/topology.json", ["--weights", "mnist_tensorspace/weights.h5"], 44_426, {"Conv2D": 2, "Dense": 3}),
+        ("mnist_tensorspace/saved_model_tf1", [], 61_706, {"Conv2D": 2, "MatMul": 3, "MaxPool": 2, "Softmax": 1}),
+        ("teachable_machine_water/keras_model.h5", [], 538_508, {"Conv2D": 35, "DepthwiseConv2D": 17, "Dense": 2}),
+    ],
+)
+def test_a_model(edgecls: Command, zoo: Path, model: str, options: list[str], weights: int, expected: dict[str, int]) -> None:
+    more = [str(zoo / option) if "/" in option else option for option in options]
+    result = edgecls("inspect", zoo / model, *more, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert found["actual"]["weight_dtypes"] == {"float32": weights}
+    assert sum(layer["elements"] for layer in found["layers"]) == weights
+    operations = found["actual"]["operations"]
+    assert {name: operations.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["missing.tflite", "missing.h5", "missing"])
+def test_a_missing_file_is_one_line_and_exit_2(edgecls: Command, tmp_path: Path, name: str) -> None:
+    result = edgecls("inspect", tmp_path / name)
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: expected ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.tflite", b"12345678TFL3"), ("a.onnx", b"\xff" * 99), ("a.bin", b"abc"), ("a.h5", b"")]
+)
+def test_a_damaged_file_is_one_line_and_exit_2(edgecls: Command, tmp_path: Path, name: str, content: bytes) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    result = edgecls("inspect", path)
+    assert result.exit_code == 2
+    assert result.stderr.count("\n") == 1

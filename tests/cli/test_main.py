@@ -1,0 +1,113 @@
+"""What the command line makes of failures: one line on stderr and an exit code; and its help."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgecls import __version__
+from edgecls.cli.errors import exit_code_for
+from edgecls.errors import ConversionError, DataError
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edgecls.cli", *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_version() -> None:
+    assert run("--version").stdout == f"edgecls {__version__}\n"
+
+
+def test_help_names_every_command_in_order() -> None:
+    commands = run("--help").stdout.partition("Commands:")[2]
+    assert [line.split()[0] for line in commands.splitlines() if line.strip()] == [
+        "convert", "bench", "inspect", "predict", "demo"
+    ]  # fmt: skip
+
+
+def test_a_mistake_is_one_line_without_traceback() -> None:
+    done = run("inspect", "no such file")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == "error: expected a file or a package, found no such file, which does not exist; check the path\n"
+
+
+def test_a_misspelt_option_is_exit_2() -> None:
+    done = run("inspect", "--jsno", "x")
+    assert done.returncode == 2
+    assert "No such option" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "line"),
+    [
+        (DataError("a", "b", "c"), 2, "error: expected a, found b; c"),
+        (ConversionError("a", "b", "c"), 3, "error: expected a, found b; c"),
+        (KeyboardInterrupt(), 130, "interrupted: nothing half-written was left"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x.tflite"),
+            2,
+            "error: expected room on the disk, found x.tflite: No space left on device; free some space or choose another place",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "out"),
+            2,
+            "error: expected a place this user may use, found out: Permission denied; change its permissions or choose another place",
+        ),
+    ],
+)
+def test_failures_and_their_lines(error: BaseException, code: int, line: str) -> None:
+    assert exit_code_for(error) == (code, line)
+
+
+def test_a_failure_that_is_nobodys_mistake_keeps_its_traceback() -> None:
+    assert exit_code_for(OSError(errno.EIO, "Input/output error")) == (None, "")
+
+
+def test_a_full_disk_is_one_line(classifier: Path) -> None:
+    """/dev/full is a device on which every write finds the disk full."""
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("no /dev/full on this platform")
+    with full.open("w") as stdout:
+        done = subprocess.run(
+            [sys.executable, "-m", "edgecls.cli", "inspect", str(classifier), "--json"],
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: expected room on the disk, found ")
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_is_one_line_and_130() -> None:
+    script = """
+import sys, time
+from edgecls.cli import app, main
+
+@app.command()
+def wait():
+    print("ready", flush=True)
+    time.sleep(60)
+
+sys.argv = ["edgecls", "wait"]
+main()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stderr == "interrupted: nothing half-written was left\n"

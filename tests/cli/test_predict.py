@@ -1,0 +1,56 @@
+"""`edgecls predict` on files whose answer is known by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+Command = Callable[..., Result]
+
+
+def test_labels_and_probabilities_come_from_the_file(edgecls: Command, classifier: Path, grey: Callable[[int], Path]) -> None:
+    bright, dark = grey(255), grey(0)
+    result = edgecls("predict", classifier, bright, dark)
+    assert result.exit_code == 0
+    lines = [line for line in result.stdout.splitlines() if line.strip()]
+    assert [line.split()[0] for line in lines] == [str(bright), "bright", "dark", str(dark), "dark", "bright"]
+    # logits (10 - 10 x, 10 x) with x = 1: 1 / (1 + exp(-10)) = 99.995 %
+    assert lines[1].rstrip().endswith("100.0%")
+    assert result.stderr == ""
+
+
+def test_json_has_every_digit(edgecls: Command, classifier: Path, grey: Callable[[int], Path]) -> None:
+    result = edgecls("predict", classifier, grey(153), "--json", "--top", 1)
+    answers = json.loads(result.stdout)["answers"]
+    (best,) = answers[0]["predictions"]
+    assert best["label"] == "bright"
+    # x = 153 / 255 = 0.6: logits 4 and 6; float32 softmax is right to 1e-6
+    assert best["probability"] == pytest.approx(1 / (1 + 2.718281828459045**-2), abs=1e-6)
+
+
+def test_a_foreign_file_says_what_is_assumed_and_preprocess_changes_it(
+    edgecls: Command, foreign: Path, grey: Callable[[int], Path]
+) -> None:
+    assumed = edgecls("predict", foreign, grey(102), "--json")
+    assert "note: foreign.onnx does not say how images enter it" in assumed.stderr
+    best = json.loads(assumed.stdout)["answers"][0]["predictions"][0]
+    assert best["label"] == "class_1"  # 102 as it is: far above 1
+    declared = edgecls("predict", foreign, grey(102), "--json", "--preprocess", "0..1")
+    assert declared.stderr == ""
+    best = json.loads(declared.stdout)["answers"][0]["predictions"][0]
+    assert best["label"] == "class_0"  # 102 / 255 = 0.4
+
+
+def test_what_is_no_image_is_one_line_and_exit_2(edgecls: Command, classifier: Path, tmp_path: Path) -> None:
+    text = tmp_path / "text.png"
+    text.write_text("not an image")
+    for image in (text, tmp_path / "missing.png", tmp_path):
+        result = edgecls("predict", classifier, image)
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: expected ")
+        assert result.stderr.count("\n") == 1
+        assert result.stdout == ""
