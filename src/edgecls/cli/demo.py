@@ -11,7 +11,9 @@ from edgecls.cli.output import note
 
 
 def demo(
-    output: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where model, artifacts and results go.")] = Path("demo"),
+    output: Annotated[Path, typer.Option("-o", "--out", metavar="DIR", help="Where model, artifacts and results go.")] = Path(
+        "demo"
+    ),
 ) -> None:
     """Train a small classifier of handwritten digits, convert it to everything, verify and measure it."""
     from edgecls.cli.bench import BenchProgress
@@ -24,9 +26,7 @@ def demo(
     note("Training a small CNN on 898 real handwritten digits …")
     model = train_demo_model(output)
     folder = output / "digits_cnn.artifacts"
-    options = ConvertOptions(
-        model=model, output=folder, calibration=demo_data(), data=demo_data(), labels=output / "labels.txt"
-    )
+    options = ConvertOptions(model=model, output=folder, calibration=demo_data(), data=demo_data(), labels=output / "labels.txt")
     with ConvertProgress() as progress:
         manifest = convert(options, progress)
     show(conversion_table(manifest, console().width))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,16 +17,36 @@ if TYPE_CHECKING:
 SAMPLES = 2048  # values kept of each tensor and image for the histogram; the extremes are over all values
 
 
-def collect_histograms(
-    model: onnx.ModelProto, tensors: Sequence[str], batches: Iterable[np.ndarray], threads: int
-) -> dict[str, Histogram]:
+@dataclass(frozen=True)
+class Statistics:
+    """What was seen of a model's values.
+
+    Attributes:
+        histograms: by value name.
+        means: mean of each channel [C] (axis 1), by value name.
+        images: number of images seen.
+    """
+
+    histograms: dict[str, Histogram]
+    means: dict[str, np.ndarray]
+    images: int
+
+
+def collect_statistics(
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    channel_tensors: Sequence[str],
+    batches: Iterable[np.ndarray],
+    threads: int,
+) -> Statistics:
     """Run the float ONNX model over all batches and gather the values of its tensors.
 
     Memory is one batch and one histogram per tensor, whatever the number of images.
 
     Args:
         model: from `float_onnx`.
-        tensors: names of values in it; those the graph does not have are left out of the result.
+        tensors: names of values whose histogram is wanted; those the graph does not have are left out of the result.
+        channel_tensors: names of values whose mean per channel is wanted.
         batches: model inputs [n, *input_shape], float32.
         threads: cores to use.
     """
@@ -35,10 +56,13 @@ def collect_histograms(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    probed = _probe(model, [name for name in present if name != INPUT])
+    channels = list(dict.fromkeys(channel_tensors))
+    probed = _probe(model, [name for name in present if name != INPUT], channels)
     session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
     histograms = {name: Histogram() for name in present}
+    sums: dict[str, np.ndarray] = {}
     probes = [output.name for output in session.get_outputs()][1:]
+    images = 0
     for batch in _rebatch(batches, whole=_has_free_batch(model)):
         values = iter(session.run(probes, {INPUT: batch}))
         for name, histogram in histograms.items():
@@ -46,7 +70,10 @@ def collect_histograms(
                 histogram.add(float(batch.min()), float(batch.max()), batch.ravel()[:: _stride(batch[0].size)])
             else:
                 histogram.add(float(next(values)), float(next(values)), next(values))
-    return histograms
+        for name in channels:
+            sums[name] = sums.get(name, 0.0) + next(values).astype(np.float64) * len(batch)
+        images += len(batch)
+    return Statistics(histograms, {name: total / images for name, total in sums.items()}, images)
 
 
 def _values(model: onnx.ModelProto) -> set[str]:
@@ -67,17 +94,22 @@ def _stride(elements: int) -> int:
     return max(1, elements // SAMPLES) | 1
 
 
-def _probe(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
-    """The model with three more outputs per tensor: minimum, maximum and a flat sample. Only these few values leave the session."""
+def _probe(model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequence[str]) -> onnx.ModelProto:
+    """The model with more outputs: minimum, maximum and a flat sample of each tensor, and the channel means of some.
+
+    Only these few values leave the session.
+    """
     import onnx
     from onnx import TensorProto, helper, numpy_helper, shape_inference
 
     probed = onnx.ModelProto()
     probed.CopyFrom(model)
     graph = probed.graph
+    graph_with_shapes = shape_inference.infer_shapes(model).graph
+    inferred = [*graph_with_shapes.value_info, *graph_with_shapes.input, *graph_with_shapes.output]
     elements = {
         value.name: int(np.prod([max(1, dimension.dim_value) for dimension in value.type.tensor_type.shape.dim]))
-        for value in shape_inference.infer_shapes(model).graph.value_info
+        for value in inferred
     }
     for name, value in (("flat", [-1]), ("from", [0]), ("to", [2**62]), ("axis", [0])):
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), f"probe/{name}"))
@@ -94,4 +126,9 @@ def _probe(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
             ]
         )
         graph.output.extend(helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in (low, high, sample))
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in inferred}
+    for name in channel_tensors:
+        mean, axes = f"{name}/probe/mean", [axis for axis in range(ranks.get(name, 2)) if axis != 1]
+        graph.node.append(helper.make_node("ReduceMean", [name], [mean], axes=axes, keepdims=0))
+        graph.output.append(helper.make_tensor_value_info(mean, TensorProto.FLOAT, None))
     return probed

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.artifact import Scheme
+from edgecls.converters.coreml_operations import register_operations
 from edgecls.extras import require
 from edgecls.formats.mlpackage import CHANNEL_BIASED, CHANNEL_SCALED
 from edgecls.frozen_graph import FrozenGraph
@@ -48,6 +49,7 @@ def load(graph: FrozenGraph, record: ArtifactMetadata, input_name: str, specific
         def _graph_def_from_model(self, output_names: Any = None) -> Any:
             return graph_def
 
+    register_operations()
     graph_def = _graph_def(graph, record, input_name)
     loader = FrozenLoader(
         "a frozen graph",

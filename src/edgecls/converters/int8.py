@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edgecls.converters.calibration import collect_histograms
+from edgecls.converters.bias_correction import bias_shifts, shift_biases, weighted_inputs
+from edgecls.converters.calibration import collect_statistics
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.ranges import ESTIMATORS, Estimator, Histogram, Range, estimate_ranges
 from edgecls.converters.tflite import reduce_tflite
@@ -16,6 +17,7 @@ from edgecls.converters.tflite import reduce_tflite
 if TYPE_CHECKING:
     import onnx
 
+SAME_VALUES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")  # operations that only move values
 TRIAL_IMAGES = 64  # calibration images on which the estimators compete
 
 
@@ -26,12 +28,14 @@ class Quantized:
     Attributes:
         model: TFLite bytes, float32 or int8 at the border as asked.
         estimator: the range estimator that made it.
-        losses: what each estimator tried lost against the float model on the calibration images (see `score_loss`).
+        bias_corrected: whether biases took back the mean error of rounded weights.
+        losses: what each attempt lost against the float model on the calibration images (see `score_loss`).
         images: number of calibration images seen.
     """
 
     model: bytes
     estimator: Estimator
+    bias_corrected: bool
     losses: dict[str, float]
     images: int
 
@@ -45,29 +49,42 @@ def quantize(
     io: Literal["float32", "int8"],
     threads: int,
 ) -> Quantized:
-    """Calibrate in one streamed pass and quantize; without an `estimator` keep the one that loses least.
+    """Calibrate in one streamed pass and quantize, keeping of all attempts the one that loses least.
 
     Args:
         float_model: float32 TFLite model with a signature.
         onnx_model: the same model from `float_onnx`: it runs the calibration.
         batches: opens the calibration images anew: model inputs [n, *input_shape], float32.
-        estimator: `minmax`, `percentile`, `mse` or None.
+        estimator: `minmax`, `percentile`, `mse`, or None to try all.
         io: dtype at the model's border.
         threads: cores to use.
     """
-    tensors = _tensor_names(float_model)
-    counter = _Counter()
-    histograms = collect_histograms(onnx_model, list(tensors.values()), counter.count(batches()), threads)
-    by_tflite_name = {name: histograms[value] for name, value in tensors.items() if value in histograms}
-    candidates: Sequence[Estimator] = (estimator,) if estimator else ESTIMATORS
-    made = {name: _reduce(float_model, by_tflite_name, name, io) for name in candidates}
-    if len(made) == 1:
-        return Quantized(made[candidates[0]], candidates[0], {}, counter.images)
+    tensors = Tensors(float_model)
+    reads = weighted_inputs(onnx_model)
+    seen = collect_statistics(onnx_model, list(tensors.onnx_names.values()), list(reads.values()), batches(), threads)
+    histograms = tensors.complete(
+        {name: seen.histograms[value] for name, value in tensors.onnx_names.items() if value in seen.histograms}
+    )
+    corrected = shift_biases(float_model, bias_shifts(onnx_model, seen.means))
     trial = _first(batches(), TRIAL_IMAGES)
     reference = _run_tflite(float_model, trial, threads)
-    losses = {name: score_loss(reference, _run_tflite(model, trial, threads)) for name, model in made.items()}
-    best = min(candidates, key=lambda name: losses[name])
-    return Quantized(made[best], best, losses, counter.images)
+
+    def attempt(model: bytes, name: Estimator) -> tuple[float, bytes]:
+        quantized = _reduce(model, histograms, name, io)
+        return score_loss(reference, _run_tflite(quantized, trial, threads)), quantized
+
+    attempts = {name: attempt(corrected, name) for name in ((estimator,) if estimator else ESTIMATORS)}
+    best = min(attempts, key=lambda name: attempts[name][0])
+    losses = {name: loss for name, (loss, _) in attempts.items()}
+    plain_loss, plain = attempt(float_model, best)
+    keep_plain = plain_loss < losses[best]
+    return Quantized(
+        model=plain if keep_plain else attempts[best][1],
+        estimator=best,
+        bias_corrected=not keep_plain,
+        losses={**losses, f"{best} without bias correction": plain_loss},
+        images=seen.images,
+    )
 
 
 def score_loss(reference: np.ndarray, scores: np.ndarray) -> float:
@@ -90,19 +107,42 @@ def _representable(value: Range) -> Range:
     return Range(low, high if high > low else low + 1e-6)
 
 
-def _tensor_names(model: bytes) -> dict[str, str]:
-    """The float tensors that are not constants, mapped to their name in the ONNX model."""
-    from ai_edge_litert import schema_py_generated as schema
+class Tensors:
+    """The activations of a float TFLite model by name.
 
-    graph = schema.ModelT.InitFromPackedBuf(model, 0).subgraphs[0]  # type: ignore[index]
-    names = {}
-    for index in (*graph.inputs, *(output for operator in graph.operators for output in operator.outputs)):
-        tensor = graph.tensors[index]
-        if tensor.type == schema.TensorType.FLOAT32:
-            names[tensor.name.decode()] = tensor.name.decode()
-    names[graph.tensors[graph.inputs[0]].name.decode()] = INPUT
-    names[graph.tensors[graph.outputs[0]].name.decode()] = OUTPUT
-    return names
+    Attributes:
+        onnx_names: TFLite name -> name in the ONNX model made from it.
+    """
+
+    def __init__(self, model: bytes) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+        graph = unpacked.subgraphs[0]
+        same = {getattr(schema.BuiltinOperator, name) for name in SAME_VALUES}
+        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
+        names = [tensor.name.decode() for tensor in graph.tensors]
+        produced = [*graph.inputs, *(output for operator in graph.operators for output in operator.outputs)]
+        self.onnx_names = {
+            names[index]: names[index] for index in produced if graph.tensors[index].type == schema.TensorType.FLOAT32
+        }
+        self.onnx_names |= {names[graph.inputs[0]]: INPUT, names[graph.outputs[0]]: OUTPUT}
+        self._moves = [
+            (names[operator.inputs[0]], names[operator.outputs[0]])
+            for operator in graph.operators
+            if codes[operator.opcodeIndex] in same
+        ]
+
+    def complete(self, histograms: dict[str, Histogram]) -> dict[str, Histogram]:
+        """Fill in tensors that ONNX does not have (a reshape it could do without) from the one they take their values from."""
+        complete = dict(histograms)
+        for before, after in self._moves:
+            if after not in complete and before in complete:
+                complete[after] = complete[before]
+        for before, after in reversed(self._moves):
+            if before not in complete and after in complete:
+                complete[before] = complete[after]
+        return complete
 
 
 def _first(batches: Iterable[np.ndarray], count: int) -> np.ndarray:
@@ -140,15 +180,3 @@ def _encode(values: np.ndarray, detail: dict) -> np.ndarray:
 def _decode(values: np.ndarray, detail: dict) -> np.ndarray:
     scale, zero_point = detail["quantization"]
     return values if detail["dtype"] == np.float32 else (values.astype(np.float32) - zero_point) * scale
-
-
-class _Counter:
-    """Counts the images that stream through."""
-
-    def __init__(self) -> None:
-        self.images = 0
-
-    def count(self, batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        for batch in batches:
-            self.images += len(batch)
-            yield batch

@@ -35,7 +35,9 @@ def float_onnx(model: bytes) -> onnx.ModelProto:
     """
     import onnx
 
-    converted = _tf2onnx(_explicit_activations(model))
+    from edgecls.converters.explicit import make_explicit
+
+    converted = _tf2onnx(make_explicit(model))
     _rename(converted.graph, converted.graph.input[0].name, INPUT)
     _rename(converted.graph, converted.graph.output[0].name, OUTPUT)
     fixed = _simplify(converted)
@@ -112,55 +114,6 @@ def _gelu(ctx: Any, node: Any, name: str, args: Any, **_: Any) -> None:
     ctx.make_node(
         "Mul", [half, make("Add", inner, scalar(1.0))], outputs=[output], name=f"{name}_gelu", dtypes=[dtype], shapes=[shape]
     )
-
-
-def _explicit_activations(model: bytes) -> bytes:
-    """Split each fused activation into an operation of its own.
-
-    tf2onnx gives a fused operation's tensor name to the value before the activation; split, each name means the same tensor in both.
-    """
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
-
-    kinds = {
-        schema.ActivationFunctionType.RELU: schema.BuiltinOperator.RELU,
-        schema.ActivationFunctionType.RELU6: schema.BuiltinOperator.RELU6,
-        schema.ActivationFunctionType.RELU_N1_TO_1: schema.BuiltinOperator.RELU_N1_TO_1,
-        schema.ActivationFunctionType.TANH: schema.BuiltinOperator.TANH,
-    }
-    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = unpacked.subgraphs[0]
-    codes: dict[int, int] = {}
-    operators = []
-    for operator in graph.operators:
-        operators.append(operator)
-        kind = kinds.get(getattr(operator.builtinOptions, "fusedActivationFunction", 0))
-        if kind is None:
-            continue
-        if kind not in codes:
-            code = schema.OperatorCodeT()
-            code.builtinCode = code.deprecatedBuiltinCode = kind
-            codes[kind] = len(unpacked.operatorCodes)
-            unpacked.operatorCodes.append(code)
-        before = _copy_tensor(schema, graph.tensors[operator.outputs[0]], suffix=b"/before_activation")
-        activation = schema.OperatorT()
-        activation.opcodeIndex = codes[kind]
-        activation.inputs, activation.outputs = [len(graph.tensors)], [operator.outputs[0]]
-        graph.tensors.append(before)
-        operator.outputs = [activation.inputs[0]]
-        operator.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
-        operators.append(activation)
-    graph.operators = operators
-    builder = flatbuffers.Builder(len(model) + 2**16)
-    builder.Finish(unpacked.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _copy_tensor(schema: Any, tensor: Any, suffix: bytes) -> Any:
-    copy = schema.TensorT()
-    copy.shape, copy.shapeSignature, copy.type, copy.buffer = tensor.shape, tensor.shapeSignature, tensor.type, 0
-    copy.name = tensor.name + suffix
-    return copy
 
 
 def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edgecls.converters.explicit import tflite_name
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.parameters import Affine, OperationParameters, Parameters
 
@@ -98,7 +99,7 @@ class _Emitter:
         self.dequantized[name] = result
 
     def _constant_operands(self, node: onnx.NodeProto) -> None:
-        operation = self.operations.get(_tflite_name(node.output[0]))
+        operation = self.operations.get(tflite_name(node.output[0]))
         if operation is None or not operation.constants:
             return
         if node.op_type in WEIGHT_CHANNEL_AXIS and node.input[1] in self.constants:
@@ -182,10 +183,6 @@ class _Emitter:
 def skipped_output(node: onnx.NodeProto, skipped: dict[str, str]) -> str | None:
     """The name a node's output takes over from an activation that is dropped behind it."""
     return next((name for name, before in skipped.items() if before == node.output[0]), None)
-
-
-def _tflite_name(name: str) -> str:
-    return name.removesuffix("/before_activation")
 
 
 def _consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:

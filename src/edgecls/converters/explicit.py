@@ -1,0 +1,136 @@
+"""Explicit: a float32 TFLite model in which every step is an operation of its own, for the way to ONNX.
+
+tf2onnx gives the tensor name of an operation with a fused activation or bias to the value before it, loses the name where it joins a
+product and its bias to Gemm, and drops the bias of a fully connected layer whose input has more than two axes. In the explicit form
+each name means the same values in both formats, and no bias is lost.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+BEFORE_ACTIVATION = "/before_activation"
+BEFORE_BIAS = "/before_bias"
+_ACTIVATIONS = {
+    schema.ActivationFunctionType.RELU: schema.BuiltinOperator.RELU,
+    schema.ActivationFunctionType.RELU6: schema.BuiltinOperator.RELU6,
+    schema.ActivationFunctionType.RELU_N1_TO_1: schema.BuiltinOperator.RELU_N1_TO_1,
+    schema.ActivationFunctionType.TANH: schema.BuiltinOperator.TANH,
+}
+
+
+def make_explicit(model: bytes) -> bytes:
+    """Split fused activations, and fully connected layers into reshape, product and bias."""
+    return _Rewriter(model).run()
+
+
+def tflite_name(name: str) -> str:
+    """Name of the TFLite tensor whose operation computes an explicit value."""
+    return name.removesuffix(BEFORE_ACTIVATION).removesuffix(BEFORE_BIAS)
+
+
+class _Rewriter:
+    def __init__(self, model: bytes) -> None:
+        self.size = len(model)
+        self.model: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+        self.graph = self.model.subgraphs[0]
+        self.operators: list[Any] = []
+
+    def run(self) -> bytes:
+        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in self.model.operatorCodes]
+        for operator in self.graph.operators:
+            self.operators.append(operator)
+            activation = self._split_activation(operator)
+            if codes[operator.opcodeIndex] == schema.BuiltinOperator.FULLY_CONNECTED:
+                self._split_fully_connected(operator)
+            if activation is not None:
+                self.operators.append(activation)
+        self.graph.operators = self.operators
+        builder = flatbuffers.Builder(self.size + 2**16)
+        builder.Finish(self.model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+    def _split_activation(self, operator: Any) -> Any:
+        kind = _ACTIVATIONS.get(getattr(operator.builtinOptions, "fusedActivationFunction", 0))
+        if kind is None:
+            return None
+        operator.builtinOptions.fusedActivationFunction = schema.ActivationFunctionType.NONE
+        before, after = self._tensor_like(operator.outputs[0], BEFORE_ACTIVATION), operator.outputs[0]
+        operator.outputs = [before]
+        return self._operator(kind, [before], [after])
+
+    def _split_fully_connected(self, operator: Any) -> None:
+        """As BATCH_MATMUL, which tf2onnx leaves a product, instead of FULLY_CONNECTED, which it turns into a Gemm without name."""
+        data, weights, bias = (*operator.inputs, -1)[:3]
+        result = operator.outputs[0]
+        columns = self.graph.tensors[weights].shape[1]
+        if len(self.graph.tensors[data].shape) != 2 and not operator.builtinOptions.keepNumDims:
+            data = self._reshaped(data, columns)
+        options = schema.BatchMatMulOptionsT()
+        options.adjY = True
+        product = self._tensor_like(result, BEFORE_BIAS) if bias >= 0 else result
+        kind = schema.BuiltinOperator.BATCH_MATMUL
+        self.operators[-1] = self._operator(kind, [data, weights], [product], schema.BuiltinOptions.BatchMatMulOptions, options)
+        if bias >= 0:
+            self.operators.append(
+                self._operator(
+                    schema.BuiltinOperator.ADD,
+                    [product, bias],
+                    [result],
+                    schema.BuiltinOptions.AddOptions,
+                    schema.AddOptionsT(),
+                )
+            )
+
+    def _reshaped(self, tensor: int, columns: int) -> int:
+        rows = int(np.prod(self.graph.tensors[tensor].shape)) // int(columns)
+        shape = np.array([rows, columns], np.int32)
+        buffer = schema.BufferT()
+        buffer.data = shape.view(np.uint8)
+        self.model.buffers.append(buffer)
+        constant = schema.TensorT()
+        constant.shape, constant.type, constant.buffer = [2], schema.TensorType.INT32, len(self.model.buffers) - 1
+        constant.name = self.graph.tensors[tensor].name + b"/matrix/shape"
+        self.graph.tensors.append(constant)
+        matrix = self._tensor_like(tensor, "/matrix")
+        self.graph.tensors[matrix].shape, self.graph.tensors[matrix].shapeSignature = shape, None
+        options = schema.ReshapeOptionsT()
+        options.newShape = shape
+        reshape = self._operator(
+            schema.BuiltinOperator.RESHAPE,
+            [tensor, matrix - 1],
+            [matrix],
+            schema.BuiltinOptions.ReshapeOptions,
+            options,
+        )
+        self.operators.insert(-1, reshape)
+        return matrix
+
+    def _tensor_like(self, index: int, suffix: str) -> int:
+        original = self.graph.tensors[index]
+        tensor = schema.TensorT()
+        tensor.shape, tensor.shapeSignature, tensor.type = original.shape, original.shapeSignature, original.type
+        tensor.buffer, tensor.name = 0, original.name + suffix.encode()
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def _operator(self, kind: int, inputs: list[int], outputs: list[int], options_type: int = 0, options: Any = None) -> Any:
+        operator = schema.OperatorT()
+        operator.opcodeIndex, operator.inputs, operator.outputs = self._code(kind), inputs, outputs
+        operator.builtinOptionsType, operator.builtinOptions = options_type, options
+        return operator
+
+    def _code(self, kind: int) -> int:
+        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in self.model.operatorCodes]
+        if kind not in codes:
+            code = schema.OperatorCodeT()
+            code.builtinCode = kind
+            code.deprecatedBuiltinCode = min(kind, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
+            code.version = 1
+            self.model.operatorCodes.append(code)
+            codes.append(kind)
+        return codes.index(kind)
