@@ -12,6 +12,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   ├── SchemeError           a job the support table refuses
     │   ├── ArtifactError         an artifact, manifest or results file that cannot be read
     │   │   └── UnsupportedOperationError  a sound artifact that its engine cannot run
+    │   │       └── UnsupportedPlatformError  its engine does not exist on this platform
     │   ├── OutputError           a place that cannot be written
     │   └── MissingExtraError     an optional dependency that is not installed
     └── StageError (3)            a stage that failed
@@ -74,6 +75,10 @@ class ArtifactError(InputError):
 
 class UnsupportedOperationError(ArtifactError):
     """An artifact is sound, but holds an operation its engine does not have here."""
+
+
+class UnsupportedPlatformError(UnsupportedOperationError):
+    """An artifact is sound, but its engine does not exist on this platform."""
 
 
 class OutputError(InputError):
