@@ -48,7 +48,8 @@ def parse_record(text: str | bytes, path: Path) -> ArtifactMetadata:
 
 
 def _from_tflite(data: memoryview) -> bytes | None:
-    return tflite_schema.metadata(data, tflite_schema.open_model(data)).get(METADATA_KEY)
+    found = tflite_schema.metadata(data, tflite_schema.open_model(data)).get(METADATA_KEY)
+    return None if found is None else bytes(found)
 
 
 def _from_onnx(data: memoryview) -> str | None:

@@ -162,7 +162,7 @@ def _describe(data: memoryview, path: Path) -> FileDescription:
         actual=_actual(graphs, [weight for _, weights in layers for weight in weights]),
         layers=[layer for layer, _ in layers],
         metadata=_texts(model, named, graphs[0], _packed_names(path)),
-        record=None if record is None else parse_record(record, path),
+        record=None if record is None else parse_record(bytes(record), path),
         size_bytes=len(data),
     )
 
@@ -336,7 +336,7 @@ def _packed_names(path: Path) -> set[str]:
         return set()
 
 
-def _texts(model: Table, named: dict[str, bytes], graph: _Graph, packed: set[str]) -> dict[str, str]:
+def _texts(model: Table, named: dict[str, memoryview], graph: _Graph, packed: set[str]) -> dict[str, str]:
     texts = {}
     if description := model.text(Model.DESCRIPTION):
         texts["description"] = description
@@ -362,12 +362,12 @@ def _signature_text(signature: Table, graph: _Graph) -> str:
     return " -> ".join(sides)
 
 
-def _readable(content: bytes) -> str:
-    text = content.rstrip(b"\0").decode("utf-8", "replace")
+def _readable(content: memoryview) -> str:
+    text = bytes(content[: 4 * _SHOWN]).rstrip(b"\0").decode("utf-8", "replace")
     return text if text.isprintable() else f"{len(content)} bytes"
 
 
-def _tflite_metadata(content: bytes, packed: set[str]) -> dict[str, str]:
+def _tflite_metadata(content: memoryview, packed: set[str]) -> dict[str, str]:
     """TFLite Metadata as text."""
     table = flatbuffer.root(content)
     fields = ("NAME", "DESCRIPTION", "VERSION", "AUTHOR", "LICENSE", "MIN_PARSER_VERSION")

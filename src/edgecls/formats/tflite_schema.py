@@ -158,9 +158,9 @@ def contents(data: Bytes, buffer: Table) -> memoryview:
     return memoryview(data)[offset : offset + size]
 
 
-def metadata(data: Bytes, model: Table) -> dict[str, bytes]:
-    """Named buffers of the model, copied."""
-    return {name: bytes(contents(data, buffer)) for name, buffer in _named(model)}
+def metadata(data: Bytes, model: Table) -> dict[str, memoryview]:
+    """Named buffers of the model, as views."""
+    return {name: contents(data, buffer) for name, buffer in _named(model)}
 
 
 def _named(model: Table) -> Iterator[tuple[str, Table]]:

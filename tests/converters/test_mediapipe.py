@@ -1,0 +1,137 @@
+"""MediaPipe Tasks' ImageClassifier opens our TFLite files with nothing else, and answers as our own runner does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mediapipe_env
+from edgecls.converters.tflite_metadata import mediapipe_refusal, write_tflite
+from edgecls.formats import read_record
+from edgecls.image_spec import ImageSpec
+from edgecls.metadata import ArtifactMetadata
+
+pytestmark = pytest.mark.slow  # installs MediaPipe once; each file is opened in a process of its own
+
+SPEC = ImageSpec(height=32, width=32, channels=3)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def mediapipe() -> None:
+    try:
+        mediapipe_env.interpreter()
+    except (OSError, subprocess.SubprocessError) as error:
+        pytest.skip(f"MediaPipe cannot be installed here: {error}")
+
+
+def _photos(shared_data: Path, folder: Path, size: int, count: int) -> list[Path]:
+    """Photos of flowers as PNG in the model's size, so that both sides get the same pixels and no resizing differs."""
+    found = sorted((shared_data / "flowers").glob("*/*.jpg"))
+    paths = []
+    for source in found[:: len(found) // count][:count]:
+        paths.append(folder / f"{source.stem}.png")
+        Image.open(source).convert("RGB").resize((size, size), Image.Resampling.BILINEAR).save(paths[-1])
+    return paths
+
+
+def _record(spec: ImageSpec = SPEC) -> ArtifactMetadata:
+    return ArtifactMetadata(
+        name="resnet",
+        image_spec=spec,
+        labels=["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+        outputs=10,
+        output_kind="softmax",
+        source_sha256="0" * 64,
+        edgecls_version="0",
+    )
+
+
+def _agree(path: Path, images: list[Path], tolerance: float) -> int:
+    """Assert that MediaPipe's scores are our runner's to within `tolerance` and the winners the same; how many were compared.
+
+    Where our two best scores are closer than the tolerance there is no winner to compare.
+    """
+    from edgecls.runners import open_runner
+
+    record = read_record(path)
+    assert record is not None
+    runner = open_runner(path)
+    compared = 0
+    for image, categories in zip(images, mediapipe_env.classify(path, images), strict=True):
+        ours = runner.predict(np.asarray(Image.open(image))[None])[0]
+        theirs = np.zeros_like(ours)
+        for category in categories:
+            theirs[category["index"]] = category["score"]
+            assert category["label"] == record.labels[category["index"]]
+        np.testing.assert_allclose(theirs, ours, rtol=0, atol=tolerance)
+        first, second = np.sort(ours)[::-1][:2]
+        if first - second > 2 * tolerance:
+            assert categories[0]["label"] == record.labels[int(np.argmax(ours))]
+            compared += 1
+    return compared
+
+
+# Both sides run the same kernels on the same pixels, but through other delegates (MediaPipe: XNNPACK of its own LiteRT): float
+# rounding alone, 1e-5. float16 weights likewise (both unpack to float32). Dynamic quantizes activations on the fly: a value on a
+# rounding border may fall to either side, one step of 1/127 of a layer's range each. int8 scores have steps of 1/256.
+TOLERANCES = {"float32": 1e-5, "float16": 1e-5, "dynamic": 0.03, "behind": 0.03, "int8": 4 / 256}
+
+
+@pytest.mark.parametrize("scheme", TOLERANCES)
+def test_every_scheme_opens_and_answers_the_same(
+    foreign_tflite: dict[str, Path], shared_data: Path, tmp_path: Path, scheme: str
+) -> None:
+    path = tmp_path / f"{scheme}.tflite"
+    path.write_bytes(write_tflite(foreign_tflite[scheme].read_bytes(), _record()))
+    assert mediapipe_refusal(SPEC) is None
+    assert _agree(path, _photos(shared_data, tmp_path, 32, 8), TOLERANCES[scheme]) >= 4
+
+
+@pytest.mark.parametrize(
+    ("scheme", "spec", "theirs"),
+    [
+        ("int8-io", SPEC, "uint8/float32, got INT8"),
+        ("float32", SPEC.with_preprocess("imagenet-caffe"), "Only RGB color space"),
+        ("float32", SPEC.with_preprocess("imagenet-torch"), "Per-channel image normalization"),
+        ("float32", ImageSpec(height=32, width=32, channels=3, layout="flat"), "Expected ImageProperties"),
+    ],
+)
+def test_what_we_say_it_refuses_it_refuses(
+    foreign_tflite: dict[str, Path], shared_data: Path, tmp_path: Path, scheme: str, spec: ImageSpec, theirs: str
+) -> None:
+    path = tmp_path / "refused.tflite"
+    path.write_bytes(write_tflite(foreign_tflite[scheme].read_bytes(), _record(spec)))
+    assert mediapipe_refusal(spec, "int8" if scheme == "int8-io" else "float32")
+    with pytest.raises(mediapipe_env.MediaPipeError, match=theirs):
+        mediapipe_env.classify(path, _photos(shared_data, tmp_path, 32, 1))
+
+
+def test_imagenet_mobilenet_converted_by_edgecls_answers_as_our_runner(zoo: Path, shared_data: Path, tmp_path: Path) -> None:
+    from edgecls.workflow.convert import ConvertOptions, convert
+
+    folder = zoo / "imagenet_mobilenet_v1_025"
+    classes = json.loads((folder / "imagenet_class_index.json").read_text())
+    labels = tmp_path / "labels.txt"
+    labels.write_text("".join(f"{classes[str(index)][1]}\n" for index in range(1000)))
+    options = ConvertOptions(
+        folder / "mobilenet_v1_0.25_224.h5",
+        output=tmp_path / "out",
+        targets=("tflite",),
+        calibration=shared_data / "flowers",
+        calibration_images=50,
+        labels=labels,
+        preprocess="-1..1",
+    )
+    manifest = convert(options)
+    photos = _photos(shared_data, tmp_path, 224, 10)
+    assert {artifact.scheme for artifact in manifest.artifacts} == {"float32", "float16", "dynamic", "int8"}
+    for artifact in manifest.artifacts:
+        assert artifact.status == "ok", artifact.reason
+        path = tmp_path / "out" / artifact.path
+        assert _agree(path, photos, TOLERANCES[artifact.scheme]) >= 5
+        assert mediapipe_env.classify(path, photos[:1])[0][0]["label"] == "daisy"
