@@ -1,4 +1,4 @@
-"""Small models written by both frameworks into a temporary folder, one function each."""
+"""The frameworks, and a way to save their models."""
 
 from __future__ import annotations
 
@@ -34,17 +34,6 @@ def tf() -> ModuleType:
 def framework(request: pytest.FixtureRequest) -> ModuleType:
     """Each generation of Keras in turn."""
     return request.getfixturevalue(request.param)
-
-
-def small_classifier(framework: ModuleType, *before: Any, shape: tuple[int, ...] = (8, 8, 3), activation: str | None = "softmax") -> Any:
-    """A Functional model: the given layers, a convolution, pooling, and three classes."""
-    inputs = framework.Input(shape)
-    value = inputs
-    for layer in before:
-        value = layer(value)
-    value = framework.layers.Conv2D(4, 3, activation="relu")(value)
-    value = framework.layers.GlobalAveragePooling2D()(value)
-    return framework.Model(inputs, framework.layers.Dense(3, activation=activation)(value))
 
 
 @pytest.fixture

@@ -72,6 +72,15 @@ def _rename(graph: Any, source: str, result: str) -> Any:
 
 
 def _check(graph: Any) -> None:
+    channels_first = [
+        node.name for node in graph.node if "data_format" in node.attr and node.attr["data_format"].s.startswith(b"NC")
+    ]
+    if channels_first:
+        raise UnsupportedModelError(
+            "channels last",
+            f"layers with channels first: {', '.join(channels_first[:3])}",
+            "build the model with data_format='channels_last' and load the same weights: TensorFlow computes no other on CPUs",
+        )
     for pattern, what, remedy in (
         (_RANDOM, "random numbers", "call those layers without training=True and save the model again"),
         (_VARIABLES, "variables that cannot become constants", "save the model without tables and other mutable state"),

@@ -30,6 +30,7 @@ _LOAD_ERRORS = (
 )  # fmt: skip
 _UNKNOWN = (
     re.compile(r"Unknown (?P<kind>[a-z ]+): ?'?(?P<name>[\w>.]+)"),
+    re.compile(r"(?P<kind>activation function) identifier: (?P<name>[\w>.]+)"),
     re.compile(r"Could not (?:locate|deserialize) (?P<kind>class|function) '(?P<name>[\w>.]+)'"),
 )
 
@@ -77,7 +78,8 @@ def explain(error: BaseException, file: ModelFile) -> EdgeclsError:
             kind = unknown["kind"].replace("class", "layer")
             found = f"the custom {kind} {unknown['name']}, whose code is not in {file.path}"
             return UnsupportedModelError("a model of Keras's own classes", found, CUSTOM_REMEDY)
-    first_line = next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+    cause = text.rpartition("Exception encountered:")[2] or text  # Keras puts a whole config before it
+    first_line = next((line.strip() for line in cause.splitlines() if line.strip()), type(error).__name__)
     written = f"written by Keras {file.keras_version}" if file.keras_version else "whose Keras version is not in the file"
     return ModelFileError(
         "a model file that loads",
@@ -125,6 +127,11 @@ def _read(
 def _from_architecture(keras: ModuleType, config: dict[str, Any], allow_code: bool) -> Any:
     if "module" in config:
         return keras.saving.deserialize_keras_object(config, custom_objects=_custom_objects(keras), safe_mode=not allow_code)
+    if keras.__name__ == "tf_keras":
+        from tf_keras.src.saving.serialization_lib import SafeModeScope  # its model_from_json has no argument for it
+
+        with SafeModeScope(safe_mode=not allow_code):
+            return keras.models.model_from_json(json.dumps(config), custom_objects=_custom_objects(keras))
     return keras.models.model_from_json(json.dumps(config), custom_objects=_custom_objects(keras))
 
 

@@ -117,17 +117,16 @@ def _load_keras(path: Path) -> tuple[Any, str]:
             model = tf_keras.models.load_model(str(path), compile=False)
         except load_errors() as error:
             return None, str(error).splitlines()[0][:200]
-    if isinstance(model, (tf_keras.Sequential, tf_keras.models.Functional)) and _is_plain(model, tf_keras):
+    if _is_plain(model):
         return model, ""
     return None, "it holds custom classes, whose code is not in the folder"
 
 
-def _is_plain(model: Any, tf_keras: Any) -> bool:
-    """Whether all layers are classes of Keras, not stand-ins revived from the graph."""
-    return all(
-        type(layer).__module__.startswith(tf_keras.__name__) and "revived" not in repr(type(layer)).lower()
-        for layer in model._flatten_layers()
-    )
+def _is_plain(model: Any) -> bool:
+    """Whether it is a Functional or Sequential model whose layers are classes of Keras, not stand-ins revived from the graph."""
+    if not getattr(model, "_is_graph_network", False):
+        return False
+    return all("saved_model.load" not in type(layer).__module__ for layer in model._flatten_layers())
 
 
 def _load_signature(path: Path, saved_model: Any) -> Computation:
@@ -157,7 +156,9 @@ def _load_signature(path: Path, saved_model: Any) -> Computation:
         return [results[name] for name in names]
 
     batch = shape[0] if shape else None
-    needs_constants = batch not in (None, 1) or any(node.op in _REFERENCE_VARIABLES for node in function.graph.as_graph_def().node)
+    needs_constants = batch not in (None, 1) or any(
+        node.op in _REFERENCE_VARIABLES for node in function.graph.as_graph_def().node
+    )
     return Computation(
         call,
         shape[1:],

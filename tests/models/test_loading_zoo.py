@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from written_models import run_frozen
 
 from edgecls.errors import ModelFileError
-from edgecls.frozen_graph import FrozenGraph
 from edgecls.models import LoadedModel, load_model
 
 MINUS_ONE = ((127.5,), (127.5,))
@@ -34,19 +33,13 @@ ZOO = [
 ]
 
 
-def run_frozen(graph: FrozenGraph, inputs: np.ndarray, tf: Any) -> np.ndarray:
-    definition = tf.compat.v1.GraphDef()
-    definition.ParseFromString(graph.path.read_bytes())
-    imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
-    function = imported.prune(graph.input, graph.output)
-    return np.concatenate([function(tf.constant(item[None])).numpy() for item in inputs])
-
-
 def load(zoo: Path, name: str) -> LoadedModel:
     return load_model(zoo / name, weights=zoo / "mnist_tensorspace/weights.h5" if name.endswith(".json") else None)
 
 
-@pytest.mark.parametrize(("name", "format_name", "version", "shape", "preprocessing", "outputs"), ZOO, ids=[row[0] for row in ZOO])
+@pytest.mark.parametrize(
+    ("name", "format_name", "version", "shape", "preprocessing", "outputs"), ZOO, ids=[row[0] for row in ZOO]
+)
 def test_loads_and_freezes(zoo, tmp_path, tf, name, format_name, version, shape, preprocessing, outputs):
     model = load(zoo, name)
     assert (model.source.format, model.source.keras_version) == (format_name, version)

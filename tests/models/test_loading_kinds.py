@@ -1,0 +1,298 @@
+"""Files of every kind the table of inputs names, made here by the frameworks themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from written_models import convolution, edit_h5, run_frozen, small_classifier
+
+from edgecls.errors import InputError, ModelFileError, UnsupportedModelError
+from edgecls.models import load_model
+
+RNG = np.random.default_rng(0)
+
+
+def check(path: Path, expected: np.ndarray, inputs: np.ndarray, tf, tmp_path: Path, **options):
+    """Load, and compare predictions and frozen graph with what the model gave before it was saved."""
+    model = load_model(path, **options)
+    # identical weights and operations; only the batch in which they are computed differs
+    np.testing.assert_allclose(model.predict(inputs), expected, atol=1e-5)
+    np.testing.assert_allclose(run_frozen(model.freeze(tmp_path), inputs, tf), expected, atol=1e-5)
+    return model
+
+
+@pytest.mark.parametrize("name", ["m.h5", "m.hdf5", "m.keras"])
+def test_whole_models(framework, saved, tmp_path, tf, name):
+    keras_model = small_classifier(framework)
+    keras_model.compile("adam", "categorical_crossentropy", metrics=["accuracy"])
+    inputs = RNG.random((5, 8, 8, 3), dtype=np.float32)
+    keras_model.fit(inputs, np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 1]], verbose=0)
+    model = check(saved(keras_model, name), keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    generation = 2 if framework.__name__ == "tf_keras" else 3
+    assert model.source.format == f"keras{generation}-{'keras' if name == 'm.keras' else 'h5'}"
+    assert model.training_refusal is None
+    assert model.repairs == []
+
+
+def test_suffix_does_not_matter(framework, saved, tmp_path, tf):
+    keras_model = small_classifier(framework)
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    path = saved(keras_model, "m.h5").rename(tmp_path / "model.bin")
+    check(path, keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+
+
+def test_h5_without_version_and_with_bytes(framework, saved, tmp_path, tf):
+    keras_model = small_classifier(framework)
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    path = saved(keras_model, "m.h5")
+    with h5py.File(path, "r+") as file:
+        del file.attrs["keras_version"]
+        file.attrs["model_config"] = np.bytes_(file.attrs["model_config"])
+    check(path, keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+
+
+def test_keras2_saved_model(tf_keras, tmp_path, tf):
+    keras_model = small_classifier(tf_keras)
+    inputs = RNG.random((3, 8, 8, 3), dtype=np.float32)
+    keras_model.save(str(tmp_path / "folder"))
+    model = check(tmp_path / "folder", keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    assert model.source.format == "keras2-savedmodel"
+    assert model.training_refusal is None
+
+
+def test_keras2_saved_model_with_custom_class(tf_keras, tmp_path, tf):
+    class Doubling(tf_keras.layers.Layer):
+        def call(self, value):
+            return value * 2
+
+    keras_model = small_classifier(tf_keras, Doubling())
+    inputs = RNG.random((3, 8, 8, 3), dtype=np.float32)
+    keras_model.save(str(tmp_path / "folder"))
+    model = check(tmp_path / "folder", keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    assert model.training_refusal is not None
+    assert "custom classes" in model.notes[0]
+
+
+def test_keras3_export(keras, tmp_path, tf):
+    keras_model = small_classifier(keras)
+    inputs = RNG.random((3, 8, 8, 3), dtype=np.float32)
+    keras_model.export(str(tmp_path / "folder"), verbose=False)
+    model = check(tmp_path / "folder", keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    assert model.source.format == "savedmodel"
+    assert model.training_refusal is not None
+    assert "without layers to train" in model.training_refusal
+
+
+@pytest.mark.parametrize("name", ["w.h5", "w.weights.h5"])
+def test_architecture_and_weights(framework, tmp_path, tf, name):
+    keras_model = small_classifier(framework)
+    if framework.__name__ == "keras" and name == "w.h5":
+        weights = tmp_path / "w.h5"  # the whole model also holds the weights
+        keras_model.save(str(weights))
+    else:
+        weights = tmp_path / name
+        keras_model.save_weights(str(weights))
+    (tmp_path / "model.json").write_text(keras_model.to_json())
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    check(tmp_path / "model.json", keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path, weights=weights)
+    with pytest.raises(ModelFileError, match="architecture alone"):
+        load_model(tmp_path / "model.json")
+    if name == "w.weights.h5":
+        with pytest.raises(ModelFileError, match="weights alone"):
+            load_model(weights)
+
+
+def test_old_weights_under_a_new_name(tf_keras, tmp_path, tf):
+    keras_model = small_classifier(tf_keras)
+    keras_model.save_weights(str(tmp_path / "w.h5"))
+    weights = (tmp_path / "w.h5").rename(tmp_path / "old.weights.h5")
+    (tmp_path / "model.json").write_text(keras_model.to_json())
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    check(tmp_path / "model.json", keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path, weights=weights)
+
+
+def test_fixed_batch_becomes_one(framework, saved, tmp_path, tf):
+    layers = framework.layers
+    batch = {"batch_shape": (4, 8, 8, 3)}
+    keras_model = framework.Sequential(
+        [framework.Input(**batch), layers.Conv2D(2, 3), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    )
+    inputs = RNG.random((4, 8, 8, 3), dtype=np.float32)
+    expected = keras_model.predict(inputs, batch_size=4, verbose=0)
+    model = check(saved(keras_model, "m.h5"), expected, inputs, tf, tmp_path)
+    assert any("batch size 4 freed" in repair.action for repair in model.repairs)
+    np.testing.assert_allclose(model.predict(inputs[:3]), expected[:3], atol=1e-5)
+
+
+def test_fixed_batch_of_a_saved_model(tf, tmp_path):
+    weights = tf.Variable(RNG.random((64, 3), dtype=np.float32))
+    module = tf.Module()
+    module.weights = weights
+    module.serve = tf.function(
+        lambda image: {"scores": tf.nn.softmax(tf.reshape(image, (-1, 64)) @ weights)},
+        input_signature=[tf.TensorSpec((4, 8, 8, 1), tf.float32, name="image")],
+    )
+    tf.saved_model.save(module, str(tmp_path / "folder"), signatures={"anything": module.serve})
+    inputs = RNG.random((6, 8, 8, 1), dtype=np.float32)
+    check(tmp_path / "folder", tf.nn.softmax(inputs.reshape(6, 64) @ weights.numpy()).numpy(), inputs, tf, tmp_path)
+
+
+@pytest.mark.parametrize(("size", "layout"), [(784, (28, 28, 1)), (3072, (32, 32, 3)), (12288, (64, 64, 3))])
+def test_flat_inputs(tf_keras, saved, tmp_path, tf, size, layout):
+    keras_model = tf_keras.Sequential([tf_keras.Input((size,)), tf_keras.layers.Dense(3)])
+    inputs = RNG.random((2, size), dtype=np.float32)
+    model = check(saved(keras_model, "m.h5"), keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    spec = model.image_spec
+    assert ((spec.height, spec.width, spec.channels), spec.layout) == (layout, "flat")
+    assert model.output_kind == "logits"
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_computes_in_float32(framework, saved, tmp_path, tf, policy):
+    setter = (
+        framework.mixed_precision.set_dtype_policy
+        if framework.__name__ == "keras"
+        else framework.mixed_precision.set_global_policy
+    )
+    setter(policy)
+    try:
+        path = saved(small_classifier(framework), "m.keras")
+    finally:
+        setter("float32")
+    model = load_model(path)
+    assert model.repairs
+    assert all(repair.action.endswith("float16 computed as float32") for repair in model.repairs)
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    scores = model.predict(inputs)
+    assert scores.dtype == np.float32
+    np.testing.assert_allclose(run_frozen(model.freeze(tmp_path), inputs, tf), scores, atol=1e-5)
+
+
+def test_uint8_input(framework, saved, tmp_path, tf):
+    inputs = framework.Input((8, 8, 3), dtype="uint8")
+    value = framework.layers.Rescaling(1 / 255)(inputs)
+    value = framework.layers.GlobalAveragePooling2D()(value)
+    keras_model = framework.Model(inputs, framework.layers.Dense(3, activation="softmax")(value))
+    pixels = RNG.integers(0, 256, (2, 8, 8, 3), dtype=np.uint8)
+    model = check(saved(keras_model, "m.keras"), keras_model.predict(pixels, verbose=0), pixels.astype(np.float32), tf, tmp_path)
+    assert (model.image_spec.mean, model.image_spec.std, model.image_spec.provenance) == ((0.0,), (1.0,), "in-model")
+
+
+def test_augmentation_and_dropout_are_inert(framework, saved, tmp_path, tf):
+    layers = framework.layers
+    keras_model = small_classifier(
+        framework, layers.RandomFlip(), layers.RandomRotation(0.2), layers.Rescaling(1 / 127.5, -1), layers.Dropout(0.9)
+    )
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    model = check(saved(keras_model, "m.keras"), keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    assert model.image_spec.provenance == "in-model"
+
+
+def test_dropout_called_with_training_is_repaired(framework, saved, tmp_path, tf):
+    inputs = framework.Input((8, 8, 3))
+    value = framework.layers.Flatten()(framework.layers.Dropout(0.5, name="always")(inputs, training=True))
+    path = saved(framework.Model(inputs, framework.layers.Dense(2)(value)), "m.keras")
+    model = load_model(path)
+    assert [(repair.layer, repair.field) for repair in model.repairs] == [("always", "training")]
+    images = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    np.testing.assert_array_equal(model.predict(images), model.predict(images))
+
+
+def test_several_outputs(framework, saved, tmp_path, tf):
+    inputs = framework.Input((8, 8, 3))
+    value = framework.layers.GlobalAveragePooling2D()(inputs)
+    outputs = [
+        framework.layers.Dense(2, name="kind")(value),
+        framework.layers.Dense(5, name="colour", activation="sigmoid")(value),
+    ]
+    keras_model = framework.Model(inputs, outputs)
+    path = saved(keras_model, "m.keras")
+    with pytest.raises(UnsupportedModelError, match=r"2 outputs: kind \[2\], colour \[5\]; name one, as --output kind"):
+        load_model(path)
+    with pytest.raises(UnsupportedModelError, match=r"an output named 'size'.*kind"):
+        load_model(path, output="size")
+    images = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    model = check(path, keras_model.predict(images, verbose=0)[1], images, tf, tmp_path, output="colour")
+    assert (model.outputs, model.output_kind) == (5, "sigmoid")
+
+
+def test_several_outputs_of_a_saved_model(keras, tmp_path, tf):
+    inputs = keras.Input((8, 8, 3))
+    value = keras.layers.GlobalAveragePooling2D()(inputs)
+    keras_model = keras.Model(inputs, {"b": keras.layers.Dense(2)(value), "a": keras.layers.Dense(5)(value)})
+    keras_model.export(str(tmp_path / "folder"), verbose=False)
+    images = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    check(tmp_path / "folder", keras_model.predict(images, verbose=0)["b"], images, tf, tmp_path, output="b")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 4), (4, 1, 1), (1,)])
+def test_output_shapes_read_as_vectors(tf_keras, saved, shape):
+    inputs = tf_keras.Input((8, 8, 1))
+    value = tf_keras.layers.Dense(int(np.prod(shape)), activation="sigmoid")(tf_keras.layers.Flatten()(inputs))
+    model = load_model(saved(tf_keras.Model(inputs, tf_keras.layers.Reshape(shape)(value)), "m.h5"))
+    assert (model.outputs, model.output_kind) == (np.prod(shape), "sigmoid")
+    assert len(model.notes) == (len(shape) > 1)
+    assert model.predict(np.zeros((40, 8, 8, 1), np.float32)).shape == (40, np.prod(shape))
+
+
+def test_neutral_unknown_fields_are_dropped_and_logged(framework, saved, tmp_path, tf):
+    keras_model = small_classifier(framework)
+    path = saved(keras_model, "m.h5")
+    edit_h5(
+        path,
+        lambda config: convolution(config)["config"].update(
+            from_the_future=None, kernel_regularizer={"class_name": "Mine", "config": {}}
+        ),
+    )
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    model = check(path, keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    assert {repair.field for repair in model.repairs} == {"from_the_future", "kernel_regularizer"}
+
+
+def test_unknown_fields_that_say_something_are_not_dropped(framework, saved):
+    path = saved(small_classifier(framework), "m.h5")
+    edit_h5(path, lambda config: convolution(config)["config"].update(from_the_future=3))
+    with pytest.raises(ModelFileError, match="from_the_future"):
+        load_model(path)
+
+
+def test_relu6_and_fixed_dropout_of_old_packages(tf_keras, saved, tmp_path, tf):
+    keras_model = small_classifier(tf_keras, tf_keras.layers.Conv2D(2, 3, activation=tf.nn.relu6), tf_keras.layers.Dropout(0.5))
+    path = saved(keras_model, "m.h5")
+
+    def age(config):
+        for layer in config["config"]["layers"]:
+            if layer["class_name"] == "Dropout":
+                layer["class_name"] = "FixedDropout"
+        convolution(config)["config"]["activation"] = "relu6"
+
+    edit_h5(path, age)
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    model = check(path, keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    assert [repair.action for repair in model.repairs] == ["FixedDropout read as Dropout"]
+
+
+def test_custom_losses_do_not_matter(keras, saved, tmp_path, tf):
+    @keras.saving.register_keras_serializable("mine")
+    def strange_loss(truth, scores):
+        return keras.ops.sum(truth * scores)
+
+    inner = small_classifier(keras)
+    inner.compile("adam", strange_loss)
+    outer = keras.Sequential([keras.Input((8, 8, 3)), inner])
+    outer.compile("adam", strange_loss)
+    path = saved(outer, "m.keras")
+    keras.saving.get_custom_objects().clear()
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    check(path, outer.predict(inputs, verbose=0), inputs, tf, tmp_path)
+
+
+def test_predict_any_number(tf_keras, saved):
+    model = load_model(saved(small_classifier(tf_keras), "m.h5"))
+    assert model.predict(np.zeros((0, 8, 8, 3), np.float32)).shape == (0, 3)
+    assert model.predict(np.zeros((70, 8, 8, 3), np.float32)).shape == (70, 3)
+    with pytest.raises(InputError, match=r"\[N, 8, 8, 3\]"):
+        model.predict(np.zeros((1, 9, 8, 3), np.float32))
