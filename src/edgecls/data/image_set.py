@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import contextlib
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,7 +103,7 @@ class ImageSet:
 
     def batches(self, size: int = 32) -> Iterator[np.ndarray]:
         """Pixels [n, H, W, C], 0..255, RGB or grey: uint8, or float32 where the source holds model inputs."""
-        return self._contents.pixels.batches(size)
+        yield from self._contents.pixels.batches(size)  # a generator of ours keeps the set, and so its file, alive
 
     def decode(self, progress: Callable[[int, int], None] | None = None) -> ImageSet:
         """Decode now, telling `progress(done, total)`; otherwise it happens at first use.
@@ -124,7 +126,9 @@ class ImageSet:
         kept: list[int] = []
         failed: list[Skipped] = []
         remarks: collections.Counter[str] = collections.Counter()
-        try:
+        with warnings.catch_warnings(), contextlib.ExitStack() as on_error:
+            warnings.simplefilter("ignore")  # Pillow's words on a file would reach the terminal; `skipped` has them
+            on_error.callback(writer.close)
             for index, item in zip(self._chosen, self._source.read(self._chosen), strict=True):
                 if isinstance(item, Decoded):
                     writer.append(item.pixels)
@@ -135,10 +139,8 @@ class ImageSet:
                 if self._progress:
                     self._progress(len(kept) + len(failed), len(self._chosen))
             self._check(failed)
-            return _Contents(writer, writer.finish(), np.asarray(kept, np.int64), failed + self._source.skipped, remarks)
-        except BaseException:
-            writer.close()
-            raise
+            on_error.pop_all()
+        return _Contents(writer, writer.finish(), np.asarray(kept, np.int64), failed + self._source.skipped, remarks)
 
     def _check(self, failed: list[Skipped]) -> None:
         if len(failed) > _MOST_SKIPPED * len(self._chosen):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,9 +16,9 @@ from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, OnEv
 from edgecls.measurement import Latency
 from edgecls.worker import RemoteError, Worker, preload
 
-P = ParamSpec("P")
 R = TypeVar("R")
 _ENGINES = {"tflite": "ai_edge_litert.interpreter", "onnx": "onnxruntime", "coreml": "coremltools"}
+_START_TIMEOUT_S = 120.0  # for a worker to import its engine, which is not the artifact's time
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,18 @@ class _Turns:
             engine = [_ENGINES[job.target]] if job.target in _ENGINES else []
             self._workers[job.name] = self._crew.hire([probe.__name__, self._open_runner.__module__, *engine])
         for job in jobs:
-            self._ask(job.name, preload, [])
+            self._ask(job.name, preload, [], timeout_s=_START_TIMEOUT_S)
 
     def _alive(self) -> list[str]:
         return [name for name in self._opened if name not in self._failures]
 
-    def _ask(self, name: str, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    def _ask(self, name: str, function: Callable[..., R], *args: object, timeout_s: float | None = None) -> R | None:
         """Have an artifact's worker do something; None where that failed, now or before."""
         if name in self._failures:
             return None
+        timeout_s = timeout_s or self._options.timeout_s
         try:
-            return ask(self._workers[name], self._options.timeout_s, function, *args, **kwargs)
+            return ask(self._workers[name], timeout_s, function, *args)
         except (EdgeclsError, RemoteError, TimeoutError) as error:
-            self._failures[name] = failure_of(error, self._options.timeout_s)
+            self._failures[name] = failure_of(error, timeout_s)
             return None

@@ -66,14 +66,18 @@ def compare(
         "snr_db": _snr_db(reference, error),
     }
     reason = (
-        _float_reason(error, reference, scheme, output_kind) if scheme in RELATIVE_TOLERANCE else _quantized_reason(reference, error, agree)
+        _float_reason(error, reference, scheme, output_kind)
+        if scheme in RELATIVE_TOLERANCE
+        else _quantized_reason(reference, error, agree)
     )
     return Parity(**measured, verdict="failed" if reason else "passed", reason=reason)
 
 
 def _float_reason(error: np.ndarray, reference: np.ndarray, scheme: Scheme, output_kind: OutputKind) -> str:
     relative = np.abs(error).max() / max(np.abs(reference).max(), _SMALLEST)
-    limit = RELATIVE_TOLERANCE[scheme] * (max(1.0, _largest_logit_difference(reference, output_kind)) if scheme == "float16" else 1.0)
+    limit = RELATIVE_TOLERANCE[scheme] * (
+        max(1.0, _largest_logit_difference(reference, output_kind)) if scheme == "float16" else 1.0
+    )
     return "" if relative <= limit else f"largest difference is {relative:.2g} of the largest score, allowed {limit:.2g}"
 
 

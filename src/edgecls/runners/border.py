@@ -54,7 +54,7 @@ class InputTensor:
         """Pixels [N, H, W, C] to float32 [N, *shape]."""
         values = self.spec.apply(images)
         if self.channels_first:
-            values = values.transpose(0, 3, 1, 2)
+            values = values.reshape(len(values), *self.shape[1:], self.shape[0]).transpose(0, 3, 1, 2)
         return np.ascontiguousarray(values.reshape(len(values), *self.shape))
 
 
@@ -81,13 +81,12 @@ def read_input(
         ArtifactError: the shape is no image's, or not the one of the spec.
     """
     spec = given or (record.image_spec if record else None) or _assume(path, shape, quantization)
-    for candidate, first in ((spec.input_shape, False), ((spec.channels, spec.height, spec.width), True)):
+    size = (spec.height, spec.width, spec.channels)
+    for candidate in (spec.input_shape, size, (math.prod(size),), size[:2] if spec.channels == 1 else size):
         if _fits(candidate, shape):
-            return InputTensor(spec, candidate, first)
-    if None not in shape and math.prod(size or 0 for size in shape) == spec.height * spec.width * spec.channels:
-        return InputTensor(
-            spec, tuple(size or 0 for size in shape)
-        )  # same values under another shape: flat, or without channel axis
+            return InputTensor(spec, candidate)
+    if _fits(first := (spec.channels, spec.height, spec.width), shape):
+        return InputTensor(spec, first, channels_first=True)
     expected = f"an input of {' x '.join(map(str, spec.input_shape))} as the image spec says"
     raise ArtifactError(expected, f"{path} with {_text(shape)}", "is it another model's spec or file?")
 

@@ -1,0 +1,105 @@
+"""Statistics against examples counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgecls.artifact import OutputKind
+from edgecls.errors import DataError
+from edgecls.evaluation.answers import accuracy_of, flips_of, join, judge_scores
+from edgecls.evaluation.latency import summarize
+
+
+def judge(rows: list, labels: list[int] | None = None, kind: OutputKind = "softmax"):
+    return judge_scores(np.array(rows, np.float32), None if labels is None else np.array(labels), kind)
+
+
+def test_top1_and_top5_without_ties():
+    rows = [[0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3]] * 4
+    accuracy = accuracy_of(judge(rows, [0, 1, 4, 5]))
+    assert accuracy is not None
+    assert (accuracy.images, accuracy.top1, accuracy.top5) == (4, 1 / 4, 3 / 4)
+
+
+def test_ties_count_as_shares():
+    # three classes share the first place: a third of a hit for each of them
+    found = judge([[5, 5, 5, 1, 1, 1, 0]] * 3, [0, 2, 3])
+    assert found.top1 == pytest.approx([1 / 3, 1 / 3, 0])
+    # two places of five are left for the three classes that share the fourth place
+    assert found.top5 == pytest.approx([1, 1, 2 / 3])
+    assert found.ties == {row: frozenset({0, 1, 2}) for row in range(3)}
+
+
+def test_equal_scores_everywhere_are_worth_a_guess():
+    accuracy = accuracy_of(judge([[1.0] * 10] * 4, [0, 3, 5, 9]))
+    assert accuracy is not None
+    assert (accuracy.top1, accuracy.top5) == pytest.approx((0.1, 0.5))
+
+
+def test_five_classes_have_no_top5():
+    accuracy = accuracy_of(judge([[0, 1, 2, 3, 4]], [4]))
+    assert accuracy is not None
+    assert accuracy.top5 is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "scores", "winners"), [("sigmoid", [0.2, 0.5, 0.51], [0, 0, 1]), ("logits", [-1.0, 0.0, 0.1], [0, 0, 1])]
+)
+def test_single_output_decides_between_two(kind: OutputKind, scores: list[float], winners: list[int]):
+    found = judge([[score] for score in scores], [0, 1, 1], kind)
+    assert found.winners.tolist() == winners
+    assert found.ties == {}
+    assert found.top1 is not None
+    assert found.top1.tolist() == [1, 0, 1]
+
+
+def test_nan_is_no_answer():
+    found = judge([[0.1, np.nan, 0.3], [0.1, 0.2, 0.3]], [2, 2])
+    assert found.not_numbers == 1
+    assert found.top1 is not None
+    assert found.top1.tolist() == [0, 1]
+
+
+def test_label_beyond_the_classes():
+    with pytest.raises(DataError, match="label 3"):
+        judge([[0, 1, 2]], [3])
+    assert judge([[0.7]], [1]).top1 is not None  # a single output has two classes
+
+
+def test_flips():
+    ours = judge([[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 1]])
+    theirs = judge([[1, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]])
+    assert (flips_of(ours, theirs, "float").count, flips_of(ours, theirs, "float").images) == (1, 4)
+    assert flips_of(ours, ours, "float").count == 0
+
+
+def test_flips_with_ties():
+    one, pair, same_pair, all_three = (
+        judge([[1, 0, 0]] * 6),
+        judge([[1, 1, 0]] * 6),
+        judge([[2, 2, 1]] * 6),
+        judge([[1, 1, 1]] * 6),
+    )
+    assert flips_of(pair, same_pair, "r").count == 0
+    assert flips_of(pair, one, "r").count == 3  # half an image each
+    assert flips_of(all_three, one, "r").count == 4  # two thirds each: a constant model does not agree with everything
+    assert flips_of(all_three, pair, "r").count == 2  # one third each
+
+
+def test_join_keeps_order_and_ties():
+    parts = [judge([[1, 0, 0], [1, 1, 0]], [0, 0]), judge([[0, 1, 1]], [2])]
+    joined = join(parts)
+    whole = judge([[1, 0, 0], [1, 1, 0], [0, 1, 1]], [0, 0, 2])
+    assert joined.winners.tolist() == whole.winners.tolist()
+    assert joined.ties == whole.ties == {1: frozenset({0, 1}), 2: frozenset({1, 2})}
+    assert joined.top1 is not None
+    assert joined.top1.tolist() == [1, 0.5, 0.5]
+    assert join([judge([[1, 0]]), judge([[0, 1]])]).top1 is None
+
+
+def test_latency_percentiles():
+    latency = summarize(np.arange(1, 102) * 1_000_000, warmup_runs=3)  # 1 to 101 ms: 100 steps, so each percentile is a sample
+    assert (latency.p50_ms, latency.p90_ms, latency.p99_ms) == pytest.approx((51, 91, 100))
+    assert (latency.min_ms, latency.max_ms, latency.runs, latency.warmup_runs) == (1, 101, 101, 3)
+    assert latency.samples_ms == list(range(1, 102))

@@ -1,0 +1,312 @@
+"""The whole bench with fake artifacts: what happens to one stays its own affair."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecls.data import open_images, synthetic_pixels
+from edgecls.data.pixel_file import PixelWriter
+from edgecls.errors import ArtifactError, DataError, InputError
+from edgecls.evaluation import BenchJob, BenchOptions, Event, ImageSource, bench_artifacts, fit_preprocess
+from edgecls.evaluation.accuracy import Exam, examine, shares
+from edgecls.evaluation.answers import Answers, judge_scores
+from edgecls.evaluation.crew import Crew
+from edgecls.evaluation.jobs import Failure
+from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Measurement, Report
+from edgecls.runners.fake import FakeRunner, open_fake
+
+SPEC = ImageSpec(height=8, width=8, channels=1)
+QUICK = BenchOptions(min_seconds=0.02, min_runs=10, warmup_seconds=0.0, warmup_runs=2, cores=2, timeout_s=60)
+
+
+def fake(
+    folder: Path, name: str, *, target: str = "tflite", scheme: str = "float32", foreign: bool = False, **fields: Any
+) -> BenchJob:
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(fields))
+    return BenchJob(name, path, target, scheme, spec=SPEC, foreign=foreign)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> ImageSource:
+    """300 images, labelled as the fake of seed 0 answers."""
+    pixels = synthetic_pixels(SPEC, 300)
+    labels = FakeRunner(SPEC).predict(pixels).argmax(axis=1)
+    np.savez(tmp_path / "data.npz", x=pixels, y=labels)
+    return ImageSource(tmp_path / "data.npz", tuple(f"class_{index}" for index in range(10)))
+
+
+def bench(jobs: list[BenchJob], images: ImageSource | None, options: BenchOptions = QUICK, **arguments: Any) -> Report:
+    return bench_artifacts(jobs, images, options, open_runner=open_fake, **arguments)
+
+
+def rows(report: Report) -> dict[str, Measurement]:
+    return {row.artifact: row for row in report.measurements}
+
+
+def test_every_figure(tmp_path: Path, archive: ImageSource):
+    jobs = [
+        fake(tmp_path, "other", scheme="int8", seed=1),
+        fake(tmp_path, "float", delay_ms=1.0),
+        fake(tmp_path, "same", target="onnx", scheme="float32"),
+    ]
+    events: list[Event] = []
+    report = bench(jobs, archive, on_event=events.append)
+    found = rows(report)
+    assert [row.artifact for row in report.measurements] == ["other", "float", "same"]
+    assert all(row.status == "ok" and row.reason == "" for row in report.measurements)
+    for row in report.measurements:
+        assert row.latency is not None
+        assert row.latency.runs == len(row.latency.samples_ms) >= 10
+        assert sum(row.latency.samples_ms) < 1000 * 1
+        assert row.latency.warmup_runs >= 2
+        assert row.load_ms is not None and row.load_ms > 0
+        assert row.first_inference_ms is not None
+        assert row.peak_memory_bytes is not None
+        assert row.size_bytes == (tmp_path / f"{row.artifact}.json").stat().st_size
+        assert row.compressed_bytes > 0
+    slow = found["float"].latency
+    assert slow is not None
+    assert slow.p50_ms >= 1.0  # the fake sleeps for one millisecond at least
+    assert found["float"].accuracy is not None
+    assert (found["float"].accuracy.images, found["float"].accuracy.top1) == (300, 1.0)
+    assert found["float"].flips is None  # it is the reference itself
+    same, other = found["same"].flips, found["other"].flips
+    assert same is not None and other is not None
+    assert (same.reference, same.images, same.count) == ("float", 300, 0)
+    # another random classifier of ten classes: its hits are as many as its agreements
+    assert found["other"].accuracy is not None
+    assert other.count == 300 - round(300 * found["other"].accuracy.top1) > 150
+    assert report.data is not None and report.data.labelled
+    assert {event.stage for event in events} == {"load", "latency", "decode", "accuracy"}
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_one_measures_at_a_time_and_they_take_turns(tmp_path: Path):
+    events: list[Event] = []
+    bench([fake(tmp_path, name) for name in "abc"], None, on_event=events.append)
+    order = "".join(event.artifact for event in events if event.stage == "latency")
+    assert order == "abc" + "bca" + "cab" + "abc" + "bca"
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "reason", "moment"),
+    [
+        ("kill", "crashed", "SIGKILL", "load"),
+        ("kill", "crashed", "SIGKILL", "invoke"),
+        ("kill", "crashed", "SIGKILL", "predict"),
+        ("raise", "failed", "told to fail", "load"),
+        ("raise", "failed", "told to fail", "predict"),
+        ("hang", "timeout", "no answer within 4 s", "invoke"),
+        ("hang", "timeout", "no answer within 4 s", "predict"),
+    ],
+)
+def test_a_bad_artifact_is_one_row(tmp_path: Path, archive: ImageSource, moment: str, what: str, status: str, reason: str):
+    jobs = [
+        fake(tmp_path, "bad", behaviour=f"{what}-at-{moment}"),
+        fake(tmp_path, "good"),
+        fake(tmp_path, "better", scheme="int8"),
+    ]
+    options = BenchOptions(min_seconds=0.0, min_runs=5, warmup_seconds=0.0, cores=2, timeout_s=4)
+    found = rows(bench(jobs, archive, options))
+    assert found["bad"].status == status
+    assert reason in found["bad"].reason
+    assert found["bad"].accuracy is None
+    for name in ("good", "better"):
+        assert found[name].status == "ok"
+        assert found[name].accuracy is not None
+        assert found[name].latency is not None
+    assert found["better"].flips is not None
+
+
+def test_a_worker_killed_from_outside_in_the_middle(tmp_path: Path, archive: ImageSource):
+    """As the kernel does when memory runs out: the process of `slow` dies while it takes its turns."""
+    jobs = [fake(tmp_path, "slow", delay_ms=20), fake(tmp_path, "good", target="onnx")]
+    before = set(_children())
+    killed = threading.Event()
+
+    def kill_first(event: Event) -> None:
+        if event.stage == "load" and event.artifact == "slow" and not killed.is_set():
+            (child,) = set(_children()) - before
+            threading.Timer(0.3, os.kill, (child, signal.SIGKILL)).start()
+            killed.set()
+
+    options = BenchOptions(min_seconds=3.0, min_runs=5, warmup_seconds=0.0, cores=2, timeout_s=60)
+    found = rows(bench(jobs, archive, options, on_event=kill_first))
+    assert (found["slow"].status, "SIGKILL" in found["slow"].reason) == ("crashed", True)
+    assert found["good"].status == "ok"
+    assert found["good"].accuracy is not None
+
+
+def test_no_process_is_left_behind(tmp_path: Path, archive: ImageSource):
+    before = set(_children())
+
+    def interrupt(event: Event) -> None:
+        if event.stage == "accuracy":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench([fake(tmp_path, "a"), fake(tmp_path, "b")], archive, on_event=interrupt)
+    bench([fake(tmp_path, "a")], archive)
+    for _ in range(50):
+        if set(_children()) <= before:
+            break
+        time.sleep(0.1)
+    assert set(_children()) <= before
+
+
+def test_unsupported_not_numbers_missing_and_coreml(tmp_path: Path, archive: ImageSource):
+    jobs = [
+        fake(tmp_path, "unsupported", behaviour="unsupported"),
+        fake(tmp_path, "nan", behaviour="nan"),
+        BenchJob("missing", tmp_path / "none.json", "tflite", spec=SPEC),
+        fake(tmp_path, "apple", target="coreml", scheme="float16"),
+        fake(tmp_path, "good"),
+    ]
+    found = rows(bench(jobs, archive))
+    assert (found["unsupported"].status, "FAKE_OP" in found["unsupported"].reason) == ("unsupported", True)
+    assert (found["nan"].status, found["nan"].reason) == ("failed", "scores of 300 of 300 images are not numbers")
+    assert found["missing"].status == "failed"
+    assert found["good"].status == "ok"
+    if sys.platform != "darwin":
+        assert (found["apple"].status, found["apple"].reason) == ("unsupported", "Core ML executes on macOS only")
+        assert found["apple"].size_bytes > 0
+
+
+def test_answers_do_not_depend_on_how_the_images_are_shared(tmp_path: Path, archive: ImageSource):
+    images = open_images(archive.path, SPEC, role="data", labels=archive.labels)
+    job = fake(tmp_path, "a")
+    pixels = images.pixels.read(0, 300)
+    alone = judge_scores(FakeRunner(SPEC).predict(pixels), images.labels, "softmax")
+    for count in (1, 2, 3):
+        with Crew() as crew:
+            workers = [crew.hire([]) for _ in range(count)]
+            exam = Exam("a", job.path, SPEC, images.pixels, images.labels)
+            found = examine([exam], workers, open_fake, hire=lambda: crew.hire([]), timeout_s=60, progress=lambda *_: None)["a"]
+        assert isinstance(found, Answers)
+        assert np.array_equal(found.winners, alone.winners)
+        assert np.array_equal(found.top1, alone.top1)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_share_that_hangs_does_not_hold_up_the_others(tmp_path: Path, archive: ImageSource):
+    images = open_images(archive.path, SPEC, role="data")
+    jobs = [fake(tmp_path, "hangs", behaviour="hang-at-predict"), fake(tmp_path, "good")]
+    with Crew() as crew:
+        exams = [Exam(job.name, job.path, SPEC, images.pixels, None) for job in jobs]
+        workers = [crew.hire([]), crew.hire([])]
+        found = examine(exams, workers, open_fake, hire=lambda: crew.hire([]), timeout_s=4, progress=lambda *_: None)
+    assert found["hangs"] == Failure("timeout", "no answer within 4 s")
+    assert isinstance(found["good"], Answers)
+
+
+@pytest.mark.parametrize("count", [1, 7, 8, 300, 5000])
+@pytest.mark.parametrize("size", [8, 224])
+def test_shares_cover_all_images_once_and_begin_where_batches_begin(count: int, size: int):
+    with PixelWriter((1, 1, 1), "uint8", 0) as writer:
+        empty = writer.finish()
+    pixels = type(empty)(empty.path, (size, size, 3), "uint8", count)
+    found = list(shares(pixels, 2))
+    assert [start for start, _ in found] == np.cumsum([0, *(amount for _, amount in found)])[:-1].tolist()
+    assert sum(amount for _, amount in found) == count
+    assert all(start % 8 == 0 for start, _ in found)
+    assert max(amount for _, amount in found) * size * size * 3 <= max(4 << 20, 8 * size * size * 3)
+
+
+def test_unlabelled_images_count_flips_alone(tmp_path: Path, archive: ImageSource):
+    with np.load(archive.path) as data:
+        np.savez(tmp_path / "bare.npz", x=data["x"])
+    found = rows(
+        bench([fake(tmp_path, "a"), fake(tmp_path, "b", scheme="int8")], ImageSource(tmp_path / "bare.npz", archive.labels))
+    )
+    assert found["a"].accuracy is found["b"].accuracy is None
+    assert found["b"].flips is not None
+    assert found["b"].flips.count == 0
+
+
+class TestReference:
+    @pytest.fixture
+    def reference(self, tmp_path: Path) -> Path:
+        images = synthetic_pixels(SPEC, 40, seed=5)
+        np.savez(tmp_path / "reference.npz", images=images, scores=FakeRunner(SPEC).predict(images))
+        return tmp_path / "reference.npz"
+
+    def test_flips_against_the_source_where_there_is_no_data(self, tmp_path: Path, reference: Path):
+        jobs = [fake(tmp_path, "a"), fake(tmp_path, "b", scheme="int8", seed=1), fake(tmp_path, "c", foreign=True)]
+        report = bench(jobs, None, reference=reference)
+        found = rows(report)
+        ours, others = found["a"].flips, found["b"].flips
+        assert ours is not None and others is not None
+        assert (ours.reference, ours.images, ours.count) == ("source", 40, 0)
+        assert others.count > 20
+        assert found["c"].flips is None
+        assert found["a"].accuracy is None
+        assert report.data is None
+        assert any("40 images stored" in note for note in report.notes)
+
+    def test_a_seed_stands_for_the_images(self, tmp_path: Path):
+        scores = FakeRunner(SPEC).predict(synthetic_pixels(SPEC, 40, seed=5))
+        np.savez(tmp_path / "reference.npz", seed=5, scores=scores)
+        flips = rows(bench([fake(tmp_path, "a")], None, reference=tmp_path / "reference.npz"))["a"].flips
+        assert flips is not None
+        assert flips.count == 0
+
+    def test_accuracy_stays_when_only_flips_come_from_the_source(self, tmp_path: Path, archive: ImageSource, reference: Path):
+        row = rows(bench([fake(tmp_path, "b", scheme="int8")], archive, reference=reference))["b"]
+        assert row.accuracy is not None
+        assert row.accuracy.top1 == 1.0
+        assert row.flips is not None
+        assert row.flips.reference == "source"
+
+    def test_damaged(self, tmp_path: Path):
+        (tmp_path / "reference.npz").write_bytes(b"junk")
+        with pytest.raises(ArtifactError):
+            bench([fake(tmp_path, "a")], None, reference=tmp_path / "reference.npz")
+
+
+def test_bad_data_is_told_before_any_work(tmp_path: Path):
+    events: list[Event] = []
+    with pytest.raises(DataError):
+        bench([fake(tmp_path, "a")], ImageSource(tmp_path / "none"), on_event=events.append)
+    assert events == []
+
+
+def test_names_must_differ(tmp_path: Path):
+    with pytest.raises(InputError):
+        bench([fake(tmp_path, "a"), fake(tmp_path, "a")], None)
+    with pytest.raises(InputError):
+        bench([], None)
+
+
+class TestFit:
+    def test_labels_are_needed(self, tmp_path: Path, archive: ImageSource):
+        with np.load(archive.path) as data:
+            np.savez(tmp_path / "bare.npz", x=data["x"])
+        with pytest.raises(DataError, match="labelled"):
+            fit_preprocess(tmp_path / "a.json", open_images(tmp_path / "bare.npz", SPEC, role="data"), open_runner=open_fake)
+
+    def test_inside_the_model_there_is_nothing_to_choose(self, archive: ImageSource):
+        inside = SPEC.model_copy(update={"provenance": "in-model"})
+        with pytest.raises(InputError, match="inside"):
+            fit_preprocess(archive.path, open_images(archive.path, inside, role="data"), open_runner=open_fake)
+
+
+def _children() -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid() and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found
