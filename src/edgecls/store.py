@@ -6,6 +6,7 @@ was, and a leftover sibling is swept by the next run.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from edgecls.artifact import MANIFEST_NAME, Manifest
 from edgecls.errors import OutputError
 
+_PLACE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 _REMEDY = "choose a writable folder with free space with -o"
 
 
@@ -39,7 +41,9 @@ def staging(folder: Path) -> Iterator[Path]:
     try:
         yield staged
     except OSError as error:  # a full disk shows only while writing
-        raise OutputError("space and permission to write", f"{folder}: {error.strerror or error}", _REMEDY) from error
+        if error.errno not in _PLACE_ERRORS:
+            raise
+        raise OutputError("space and permission to write", f"{folder}: {error.strerror}", _REMEDY) from error
     finally:
         shutil.rmtree(staged, ignore_errors=True)
         if not any(folder.iterdir()):

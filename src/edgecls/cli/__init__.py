@@ -14,7 +14,9 @@ import typer
 from typer.core import TyperGroup
 
 from edgecls import __version__
+from edgecls.cli.bench import bench
 from edgecls.cli.convert import convert
+from edgecls.cli.demo import demo
 from edgecls.cli.errors import exit_code_for
 from edgecls.cli.inspect import inspect
 from edgecls.cli.predict import predict
@@ -62,6 +64,8 @@ def _root(
 
 
 app.command()(convert)
+app.command()(bench)
+app.command()(demo)
 app.command()(inspect)
 app.command()(predict)
 

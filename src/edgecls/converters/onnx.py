@@ -7,6 +7,7 @@ import logging
 import re
 import tempfile
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,21 @@ def float16_onnx(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with _quiet():
-        return convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=False)
+        half = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=False)
+    _sort_nodes(half.graph)  # it appends the casts at the border to the end
+    return half
+
+
+def _sort_nodes(graph: onnx.GraphProto) -> None:
+    """Put every node behind those it reads from."""
+    producers = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    order = TopologicalSorter(
+        {index: {producers[name] for name in node.input if name in producers} for index, node in enumerate(graph.node)}
+    )
+    nodes = [graph.node[index] for index in order.static_order()]
+    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
 
 
 def stamp(model: onnx.ModelProto, record: ArtifactMetadata) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgecls.workflow.bench import BenchRequest, bench
 from edgecls.workflow.convert import ConvertOptions, Progress, convert
 
-__all__ = ["ConvertOptions", "Progress", "convert"]
+__all__ = ["BenchRequest", "ConvertOptions", "Progress", "bench", "convert"]

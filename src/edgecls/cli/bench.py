@@ -1,0 +1,103 @@
+"""`edgecls bench`: accuracy, latency, memory and size of every artifact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgecls.cli.output import note
+
+if TYPE_CHECKING:
+    from edgecls.evaluation import Event
+
+
+def bench(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[OUT] [FILES]...",
+            help="An artifacts folder and files from elsewhere. [the newest folder here]",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Labelled images: class folders or .npz. [those the manifest remembers]")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="FILE", help="Where results go. [OUT/results.json]")
+    ] = None,
+    min_seconds: Annotated[float, typer.Option(metavar="S", min=0.0, help="Sample each latency at least so long.")] = 1.0,
+    min_runs: Annotated[int, typer.Option(metavar="N", min=1, help="Sample each latency at least so often.")] = 50,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of one inference.")] = 1,
+    timeout: Annotated[float, typer.Option(metavar="S", min=0.1, help="Longest time one step of one artifact may take.")] = 300.0,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most images to measure accuracy on. [all]")] = None,
+    preprocess: Annotated[
+        str | None, typer.Option(metavar="NAME", help="How pixels enter, as in convert; auto: try the common choices.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, for machines.")] = False,
+) -> None:
+    """Measure every artifact of OUT, and FILES beside it, each in a process of its own."""
+    from edgecls.cli.output import console, show, show_json
+    from edgecls.evaluation import BenchOptions
+    from edgecls.reporting import report_table
+    from edgecls.workflow.bench import BenchRequest, newest_folder, results_path
+    from edgecls.workflow.bench import bench as run
+
+    folder, files = _split(paths or [])
+    if folder is None and not files:
+        folder = newest_folder(Path())
+        note(f"Measuring {folder}, the newest artifacts folder here.")
+    options = BenchOptions(min_seconds=min_seconds, min_runs=min_runs, threads=threads, timeout_s=timeout)
+    request = BenchRequest(
+        folder=folder, files=tuple(files), data=data, output=output, preprocess=preprocess, limit=limit, options=options
+    )
+    with BenchProgress() as progress:
+        report = run(request, progress)
+    if json:
+        show_json(report)
+    else:
+        show(report_table(report, console().width))
+        note(f"Raw samples and environment: {results_path(request, folder)}")
+    if not any(row.status == "ok" for row in report.measurements):
+        raise typer.Exit(3)
+
+
+def _split(paths: list[Path]) -> tuple[Path | None, list[Path]]:
+    """Tell artifacts folders from artifacts (an .mlpackage is a folder too)."""
+    from edgecls.errors import ArtifactError
+
+    folders = [path for path in paths if path.is_dir() and path.suffix != ".mlpackage"]
+    if len(folders) > 1:
+        raise ArtifactError(
+            "one artifacts folder", ", ".join(str(folder) for folder in folders), "measure them one after another"
+        )
+    return (folders[0] if folders else None), [path for path in paths if path not in folders]
+
+
+class BenchProgress:
+    """What is being measured, on stderr."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn())
+        self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
+        self._tasks: dict[str, Any] = {}
+
+    def __call__(self, event: Event) -> None:
+        """An event of the measurement."""
+        key = f"{event.stage} {event.artifact}".strip()
+        if key not in self._tasks:
+            self._tasks[key] = self._bars.add_task(key, total=event.total)
+        self._bars.update(self._tasks[key], completed=event.done, total=event.total, visible=event.done < event.total)
+
+    def __enter__(self) -> BenchProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
