@@ -38,11 +38,11 @@ def test_a_foreign_file_says_what_is_assumed_and_preprocess_changes_it(
     assumed = edgecls("predict", foreign, grey(102), "--json")
     assert "note: foreign.onnx does not say how images enter it" in assumed.stderr
     best = json.loads(assumed.stdout)["answers"][0]["predictions"][0]
-    assert best["label"] == "class_1"  # 102 as it is: far above 1
-    declared = edgecls("predict", foreign, grey(102), "--json", "--preprocess", "0..1")
+    assert best["label"] == "class_0"  # 102 / 255 = 0.4
+    declared = edgecls("predict", foreign, grey(102), "--json", "--preprocess", "0..255")
     assert declared.stderr == ""
     best = json.loads(declared.stdout)["answers"][0]["predictions"][0]
-    assert best["label"] == "class_0"  # 102 / 255 = 0.4
+    assert best["label"] == "class_1"  # 102 as it is: far above 1
 
 
 def test_what_is_no_image_is_one_line_and_exit_2(edgecls: Command, classifier: Path, tmp_path: Path) -> None:

@@ -69,6 +69,6 @@ def _notes(report: Report) -> list[str]:
     threads = sorted({row.threads for row in report.measurements})
     notes.append(
         f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {report.environment.processor}; "
-        "download: the file after deflate; memory: peak of the measuring process"
+        "download: the file after deflate; memory: the most that opening and running it took"
     )
     return notes + list(report.notes)

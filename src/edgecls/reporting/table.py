@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rich import box
 from rich.cells import cell_len
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
@@ -16,31 +17,29 @@ from edgecls.reporting.measurements import report_grid
 _GAP = 3  # blanks between two columns
 
 
-def report_table(report: Report, width: int | None = None) -> Table:
+def report_table(report: Report, width: int | None = None) -> Group:
     """The measurements of a run, in `width` columns of text (None: as wide as it needs)."""
     return to_table(report_grid(report), width)
 
 
-def conversion_table(manifest: Manifest, width: int | None = None) -> Table:
+def conversion_table(manifest: Manifest, width: int | None = None) -> Group:
     """The artifacts of a manifest, in `width` columns of text (None: as wide as it needs)."""
     return to_table(conversion_grid(manifest), width)
 
 
-def to_table(grid: Grid, width: int | None = None) -> Table:
-    """Render a grid. Where `width` is too narrow, the least important columns are left out, and the caption names them."""
+def to_table(grid: Grid, width: int | None = None) -> Group:
+    """Render a grid. Where `width` is too narrow, the least important columns are left out, and a note below names them."""
     left_out = _too_many(grid, width)
     shown = grid.without(left_out)
     notes = list(grid.notes)
     if left_out:
         notes.append(f"no room here for: {', '.join(sorted(left_out))} (widen the window, or read the JSON)")
-    table = Table(
-        box=box.SIMPLE_HEAD, caption=Text("\n".join(notes)) if notes else None, caption_style="", caption_justify="left"
-    )
+    table = Table(box=box.SIMPLE_HEAD)
     for column in shown.columns:
         table.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True, overflow="ellipsis")
     for row, good in zip(shown.rows, shown.good, strict=True):
         table.add_row(*(Text(cell) for cell in row), style=None if good else "red")
-    return table
+    return Group(table, *(Text(note) for note in notes))
 
 
 def _too_many(grid: Grid, width: int | None) -> set[str]:
