@@ -32,9 +32,9 @@ def test_resnet_on_cifar10(foreign_tflite: dict[str, Path], foreign_onnx: dict[s
     assert float_tflite.accuracy.images == 2000
     assert float_tflite.accuracy.top1 == pytest.approx(0.764, abs=0.0005)  # what Keras itself has on these images
     assert float_tflite.accuracy.top5 is not None
-    # the same float model twice: sums are ordered otherwise, so a winner changes only where two scores are equal to seven digits
+    # this converter loses the last layer's bias, at most 0.08 of a score here: few winners change, and the bench shows it
     assert onnx.flips is not None
-    assert onnx.flips.count <= 1
+    assert 0 < onnx.flips.count < 60
     assert int8.flips is not None
     assert int8.flips.reference == "resnet-tflite-float32"
     assert 0 < int8.flips.count < 1000

@@ -83,7 +83,8 @@ class TestOnnx:
         save_onnx(tmp_path / "a.onnx", [1, 4, 4, 3])
         spec = open_runner(tmp_path / "a.onnx").spec
         assert (spec.height, spec.width, spec.channels, spec.provenance) == (4, 4, 3, "assumed")
-        assert "0..255" in spec.note
+        assert spec.std == (255.0,)
+        assert "0..1" in spec.note
 
     def test_invoke_runs_what_was_prepared(self, tmp_path: Path, pixels: np.ndarray):
         save_onnx(tmp_path / "a.onnx", [1, 4, 4, 3])

@@ -15,7 +15,6 @@ from edgecls.image_spec import ColorOrder, ImageSpec
 from edgecls.metadata import ArtifactMetadata
 
 _MOST_CHANNELS = 4
-_OFFSET = {"uint8": 0, "int8": 128}  # integer input tensors hold pixel - offset
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,8 @@ def read_input(
         given: the user's spec, which wins.
         record: what edgecls wrote into the file, which comes next.
         quantization: of an integer tensor. Where neither spec nor record is there, pixels enter an integer tensor as they are
-            (shifted by 128 into int8), as integer models from elsewhere expect; a float tensor takes pixels 0..255 unchanged. The
-            spec's note says so.
+            (shifted by 128 into int8), as integer models from elsewhere expect; a float tensor takes pixels/255. The spec's note
+            says so.
 
     Raises:
         ArtifactError: the shape is no image's, or not the one of the spec.
@@ -125,9 +124,10 @@ def output_kind(record: ArtifactMetadata | None, outputs: int) -> OutputKind:
 def _assume(path: Path, shape: Sequence[int | None], quantization: Quantization | None) -> ImageSpec:
     height, width, channels = _image_shape(path, shape)
     order: ColorOrder = {1: "GRAY", 3: "RGB"}.get(channels, "OTHER")  # pyright: ignore[reportAssignmentType]
-    mean, std, how = 0.0, 1.0, "pixels 0..255 unchanged"
-    if quantization is not None and quantization.dtype.name in _OFFSET:
-        mean, std = float(quantization.zero_point + _OFFSET[quantization.dtype.name]), 1.0 / quantization.scale
+    mean, std, how = 0.0, 255.0, "0..1 (pixels/255), the most common choice"
+    if quantization is not None:
+        offset = 128 if quantization.dtype == np.int8 else 0
+        mean, std = float(quantization.zero_point + offset), 1.0 / quantization.scale
         how = f"pixels stored straight into its {quantization.dtype.name} input"
     note = f"{path.name} does not say how images enter it: assumed {how}; --preprocess changes that"
     return ImageSpec(height=height, width=width, channels=channels, color_order=order, mean=(mean,), std=(std,), note=note)

@@ -12,7 +12,7 @@ from edgecls.artifact import OutputKind
 from edgecls.errors import ArtifactError, UnsupportedOperationError
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
-from edgecls.runners.border import output_kind, read_input, read_output, require_single
+from edgecls.runners.border import Quantization, output_kind, read_input, read_output, require_single
 
 BATCH = 8  # images at a time where the file allows it
 _DTYPES = {
@@ -42,14 +42,16 @@ class OnnxRunner:
         source, target = sources[0], targets[0]
         if source.type not in _DTYPES:
             raise ArtifactError("an input of numbers", f"{path} with {source.type}", "name a classifier of images")
-        self._input = read_input(path, _free(source.shape[1:]), given=spec, record=record)
+        dtype = _DTYPES[source.type]
+        plain = Quantization(1.0, 0, dtype) if dtype.kind in "iu" else None
+        self._input = read_input(path, _free(source.shape[1:]), given=spec, record=record, quantization=plain)
         self._batch = 1 if isinstance(source.shape[0], int) else BATCH
         if source.shape[0] not in (1, None) and isinstance(source.shape[0], int):
             raise ArtifactError("batch 1 or any batch", f"{path} with batch {source.shape[0]}", "export it with batch 1")
         self.spec = self._input.spec
         self.outputs = read_output(path, _free(target.shape[1:]))
         self.output_kind: OutputKind = output_kind(record, self.outputs)
-        self._session, self._name, self._dtype = session, source.name, _DTYPES[source.type]
+        self._session, self._name, self._dtype, self._plain = session, source.name, dtype, plain
         self._outputs = [target.name]
         self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
 
@@ -69,10 +71,8 @@ class OnnxRunner:
 
     def _feed(self, images: np.ndarray) -> dict[str, np.ndarray]:
         values = self._input.feed(images)
-        if self._dtype.kind in "iu":
-            limits = np.iinfo(self._dtype)
-            values = np.clip(np.rint(values), limits.min, limits.max)
-        return {self._name: values.astype(self._dtype, copy=False)}
+        stored = values.astype(self._dtype, copy=False) if self._plain is None else self._plain.quantize(values)
+        return {self._name: stored}
 
 
 def _open_session(path: Path, threads: int) -> Any:
