@@ -129,11 +129,11 @@ def test_imagenet_mobilenet_converted_by_edgecls_answers_as_our_runner(zoo: Path
         preprocess="-1..1",
     )
     manifest = convert(options)
-    photos = _photos(shared_data, tmp_path, 224, 10)
+    photos = _photos(shared_data, tmp_path, 224, 30)
     assert {artifact.scheme for artifact in manifest.artifacts} == {"float32", "float16", "dynamic", "int8"}
     for artifact in manifest.artifacts:
         assert artifact.status == "ok", artifact.reason
         path = tmp_path / "out" / artifact.path
-        assert _agree(path, photos, TOLERANCES[artifact.scheme]) >= 3
+        assert _agree(path, photos, TOLERANCES[artifact.scheme]) >= 5
         winners = [categories[0]["label"] for categories in mediapipe_env.classify(path, photos)]
         assert "daisy" in winners  # the one flower of the five kinds that ImageNet knows by name
