@@ -12,9 +12,9 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FRAMEWORKS = {
     "tensorflow", "keras", "tf_keras", "tf2onnx", "coremltools", "litert_quantizer", "tensorflow_model_optimization",
-    "h5py", "onnx", "onnxruntime", "ai_edge_litert", "sklearn", "scipy", "PIL",
+    "h5py", "onnxruntime", "ai_edge_litert.interpreter", "sklearn", "scipy",
 }  # fmt: skip
-HEAVY = {"numpy", "rich.console", "edgecls.image_spec", "edgecls.workflow"}
+HEAVY = {"numpy", "onnx", "PIL", "ai_edge_litert", "rich.console", "edgecls.image_spec", "edgecls.workflow"}
 
 
 def loaded_by(code: str) -> set[str]:

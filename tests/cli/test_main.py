@@ -25,11 +25,10 @@ def test_version() -> None:
     assert run("--version").stdout == f"edgecls {__version__}\n"
 
 
-def test_help_names_every_command_in_order() -> None:
+def test_help_names_every_command() -> None:
     commands = run("--help").stdout.partition("Commands:")[2]
-    assert [line.split()[0] for line in commands.splitlines() if line.strip()] == [
-        "convert", "bench", "inspect", "predict", "demo"
-    ]  # fmt: skip
+    found = {line.split()[0] for line in commands.splitlines() if line.strip()}
+    assert found == {"convert", "bench", "inspect", "predict", "demo"}
 
 
 def test_a_mistake_is_one_line_without_traceback() -> None:
