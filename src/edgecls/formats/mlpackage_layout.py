@@ -97,15 +97,15 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 
 
 def _inside(package: Path, file: Path) -> Path:
-    """The file with links followed, once it is certain that it lies in the package."""
+    """The file with links followed, once it is certain that it lies in the package; nothing outside is looked at."""
     try:
-        resolved = file.resolve(strict=True)
-    except (OSError, ValueError, RuntimeError):
-        raise DamagedError(f"{_shown(package, file)} is missing") from None
-    if not resolved.is_relative_to(package.resolve()):
+        resolved, inside = file.resolve(), package.resolve()
+    except (OSError, ValueError, RuntimeError):  # too long a name, a null byte, a circle of links
+        resolved = inside = package
+    if not resolved.is_relative_to(inside):
         raise DamagedError(f"{_shown(package, file)} leads outside the package")
     if not resolved.is_file():
-        raise DamagedError(f"{_shown(package, file)} is no file")
+        raise DamagedError(f"{_shown(package, file)} is missing")
     return resolved
 
 

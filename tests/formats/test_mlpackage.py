@@ -1,0 +1,311 @@
+"""What is read from .mlpackage folders: edgecls's own, other tools', damaged and hostile ones."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecls.converters.coreml import convert_coreml
+from edgecls.errors import ArtifactError
+from edgecls.extras import require
+from edgecls.formats import describe, read_record
+from edgecls.formats.coreml_labels import unique_labels
+from edgecls.formats.mlpackage import describe_mlpackage, open_package
+from edgecls.metadata import ArtifactMetadata
+from edgecls.models import load_model
+
+MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
+WEIGHTS = Path("Data", "com.apple.CoreML", "weights", "weight.bin")
+
+
+@pytest.fixture(scope="module")
+def record() -> ArtifactMetadata:
+    from edgecls.image_spec import ImageSpec
+
+    return ArtifactMetadata(
+        name="fashion",
+        image_spec=ImageSpec(height=28, width=28, channels=1, color_order="GRAY", std=(255.0,)),
+        labels=["shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "boot"],
+        outputs=10,
+        output_kind="softmax",
+        source_sha256="0" * 64,
+        edgecls_version="0.1.0",
+    )
+
+
+@pytest.fixture(scope="module")
+def own(zoo: Path, record: ArtifactMetadata, tmp_path_factory: pytest.TempPathFactory) -> dict[Any, Path]:
+    """scheme -> package of the fashion CNN."""
+    folder = tmp_path_factory.mktemp("own")
+    graph = load_model(zoo / "fashion_cnn" / "fashion_mnist_model.h5").freeze(folder)
+    return convert_coreml(graph, record, ["float32", "float16", "weight8"], folder)
+
+
+@pytest.fixture
+def package(own: dict[Any, Path], tmp_path: Path) -> Path:
+    """A copy to damage."""
+    return Path(shutil.copytree(own["weight8"], tmp_path / "copy.mlpackage"))
+
+
+def test_everything_about_a_package(own: dict[Any, Path], record: ArtifactMetadata) -> None:
+    found = describe(own["float16"])
+    assert found.format == "Core ML ML program, specification 6"
+    assert [(item.name, item.shape, item.dtype) for item in (*found.inputs, *found.outputs)] == [
+        ("image", [1, 28, 28, 1], "uint8"),
+        ("classLabel", [], "string"),
+        ("scores", [10], "float32"),
+    ]
+    assert found.record == record == read_record(own["float16"])
+    assert found.actual.operations["conv"] == 3
+    assert (found.actual.input_dtype, found.actual.output_dtype) == ("uint8", "float32")
+    assert found.actual.minimum_deployment_target == "iOS15"
+    assert found.metadata["labels"].startswith("shirt, trouser, pullover, dress, coat, sandal, shirt (2), sneaker")
+    assert found.metadata["color_layout"] == "GRAY"
+    assert found.size_bytes == sum(path.stat().st_size for path in own["float16"].rglob("*") if path.is_file())
+
+
+def test_weights_are_counted_and_the_preprocessing_is_not(own: dict[Any, Path], zoo: Path) -> None:
+    parameters = load_model(zoo / "fashion_cnn" / "fashion_mnist_model.h5").model.count_params()
+    described = {scheme: describe(path) for scheme, path in own.items()}
+    assert described["float32"].actual.weight_dtypes == {"float32": parameters}
+    assert described["float16"].actual.weight_dtypes == {"float16": parameters}
+    eight = described["weight8"]
+    assert sum(eight.actual.weight_dtypes.values()) == parameters
+    assert set(eight.actual.weight_dtypes) == {"float16", "int8"}
+    assert [(layer.operation, layer.dtype) for layer in eight.layers] == [
+        ("conv", "float16"),
+        ("conv", "int8"),
+        ("conv", "int8"),
+        ("linear", "int8"),
+        ("linear", "float16"),
+    ]
+    assert sum(layer.elements for layer in eight.layers) == parameters
+    assert [item.operation for item in eight.actual.stayed_float] == ["conv", "linear"]
+    assert all("too few" in item.reason for item in eight.actual.stayed_float)
+    assert described["float32"].actual.activation_dtypes.keys() == {"float32"}
+    assert described["float16"].actual.activation_dtypes["float16"] > 10
+
+
+def test_sparsity_is_counted(own: dict[Any, Path], tmp_path: Path) -> None:
+    path = Path(shutil.copytree(own["float32"], tmp_path / "sparse.mlpackage"))
+    data = bytearray((path / WEIGHTS).read_bytes())
+    kernels = [weight for weight in open_package(path).constants.values() if weight.rank > 1]
+    largest = max(kernels, key=lambda weight: weight.elements)
+    assert largest.values is not None
+    start = data.index(largest.values.tobytes())
+    data[start : start + largest.size_bytes // 2] = bytes(largest.size_bytes // 2)
+    (path / WEIGHTS).write_bytes(bytes(data))
+    expected = largest.elements // 2 / sum(kernel.elements for kernel in kernels)
+    assert describe(path).actual.sparsity == pytest.approx(expected, abs=1e-6)  # up to a weight that was zero before
+
+
+def run_python(script: str) -> str:
+    run = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_described_without_tensorflow(own: dict[Any, Path]) -> None:
+    script = (
+        "import sys\nfrom pathlib import Path\nfrom edgecls.formats import describe\n"
+        f"print(describe(Path({str(own['weight8'])!r})).actual.weight_dtypes)\n"
+        "assert not {'tensorflow', 'coremltools'} & set(sys.modules)\n"
+    )
+    assert "int8" in run_python(script)
+
+
+@pytest.mark.slow
+def test_coremltools_can_be_imported_behind_a_description(own: dict[Any, Path]) -> None:
+    path = str(own["weight8"])
+    script = (
+        f"from pathlib import Path\nfrom edgecls.formats import describe\nbefore = describe(Path({path!r}))\n"
+        f"import coremltools\nassert coremltools.utils.load_spec({path!r}).specificationVersion == 7\n"
+        f"assert describe(Path({path!r})) == before\n"
+    )
+    run_python(script)
+
+
+# packages of other tools
+
+
+@pytest.fixture(scope="module")
+def foreign(zoo: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Made by coremltools' documented calls of a real Keras model."""
+    tf: Any = require("tensorflow")
+    ct: Any = require("coremltools")
+    tf_keras: Any = require("tf_keras")
+    folder = tmp_path_factory.mktemp("foreign")
+    model = tf_keras.models.load_model(zoo / "mlperf_tiny" / "pretrainedResnet.h5", compile=False)
+    function = tf.function(lambda image: model(image, training=False))
+    concrete = function.get_concrete_function(tf.TensorSpec((1, 32, 32, 3), tf.float32, name="image"))
+    network = ct.convert([concrete], source="tensorflow", convert_to="neuralnetwork", skip_model_load=True)
+    package = folder / "network.mlpackage"
+    ct.models.MLModel(network.get_spec(), skip_model_load=True).save(str(folder / "network.mlmodel"))
+    _as_package(folder / "network.mlmodel", package)
+    target = ct.target.iOS18
+    program = ct.convert([concrete], source="tensorflow", convert_to="mlprogram", minimum_deployment_target=target)
+    program.save(str(folder / "program.mlpackage"))
+    optimize = ct.optimize.coreml
+    palettes = optimize.OptimizationConfig(global_config=optimize.OpPalettizerConfig(mode="uniform", nbits=4))
+    optimize.palettize_weights(program, palettes).save(str(folder / "palettized.mlpackage"))
+    pruned = optimize.OptimizationConfig(global_config=optimize.OpMagnitudePrunerConfig(target_sparsity=0.75))
+    optimize.prune_weights(program, pruned).save(str(folder / "pruned.mlpackage"))
+    return {path.stem: path for path in folder.glob("*.mlpackage")}
+
+
+def _as_package(model: Path, package: Path) -> None:
+    (package / MODEL.parent).mkdir(parents=True)
+    shutil.copy(model, package / MODEL)
+    entry = {"author": "com.apple.CoreML", "description": "", "name": "model.mlmodel", "path": "com.apple.CoreML/model.mlmodel"}
+    manifest = {"fileFormatVersion": "1.0.0", "itemInfoEntries": {"1": entry}, "rootModelIdentifier": "1"}
+    (package / "Manifest.json").write_text(json.dumps(manifest))
+
+
+def test_a_foreign_program(foreign: dict[str, Path]) -> None:
+    found = describe(foreign["program"])
+    assert found.record is None
+    assert [(item.name, item.shape, item.dtype) for item in found.inputs] == [("image", [1, 32, 32, 3], "float16")]
+    assert [(item.shape, item.dtype) for item in found.outputs] == [([1, 10], "float16")]
+    assert found.actual.minimum_deployment_target == "iOS18"
+    assert found.actual.stayed_float == []
+
+
+def test_palettized_and_sparse_weights(foreign: dict[str, Path]) -> None:
+    plain, palettized, pruned = (describe(foreign[name]).actual for name in ("program", "palettized", "pruned"))
+    assert "uint4" in palettized.weight_dtypes
+    assert sum(palettized.weight_dtypes.values()) == sum(plain.weight_dtypes.values())
+    assert pruned.operations["constexpr_sparse_to_dense"] > 0
+
+
+def test_a_neural_network_is_named(foreign: dict[str, Path]) -> None:
+    with pytest.raises(ArtifactError, match=r"holds an ML program, found .*a neural network, .*; convert the source model anew"):
+        describe(foreign["network"])
+
+
+# damaged and hostile packages
+
+
+def _truncate(path: Path, share: float) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def _manifest(package: Path, root: Any) -> None:
+    manifest = json.loads((package / "Manifest.json").read_text())
+    manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"] = root
+    (package / "Manifest.json").write_text(json.dumps(manifest))
+
+
+def _link_outside(package: Path) -> None:
+    outside = package.parent / "outside.mlmodel"
+    shutil.move(package / MODEL, outside)
+    (package / MODEL).symlink_to(outside)
+
+
+def _edit(package: Path, change: Any) -> None:
+    opened = open_package(package)
+    change(opened)
+    (package / MODEL).write_bytes(opened.spec.SerializeToString())
+
+
+def _rename_weight_file(name: str) -> Any:
+    def rename(package: Path) -> None:
+        def change(opened: Any) -> None:
+            for operation in opened.block.operations:
+                for value in operation.attributes.values():
+                    if value.WhichOneof("value") == "blobFileValue":
+                        value.blobFileValue.fileName = name
+
+        _edit(package, change)
+
+    return rename
+
+
+def _offset(opened: Any) -> None:
+    for operation in opened.block.operations:
+        for value in operation.attributes.values():
+            if value.WhichOneof("value") == "blobFileValue":
+                value.blobFileValue.offset += 1
+
+
+def _cut_wire(opened: Any) -> None:
+    softmax = next(item for item in opened.block.operations if item.type == "softmax")
+    softmax.inputs["x"].arguments[0].name = "nowhere"
+
+
+def _set(field: str, value: Any) -> Any:
+    return lambda package: _edit(package, lambda opened: setattr(opened.spec, field, value))
+
+
+DAMAGE: dict[str, tuple[Any, str]] = {
+    "model cut short": (lambda package: _truncate(package / MODEL, 0.6), "copy it or convert it again"),
+    "model empty": (lambda package: (package / MODEL).write_bytes(b""), "model.mlmodel: cannot mmap an empty file"),
+    "model replaced": (lambda package: (package / MODEL).write_bytes(b"\xff" * 500), "copy it or convert it again"),
+    "model missing": (lambda package: (package / MODEL).unlink(), "model.mlmodel is missing"),
+    "weights cut short": (lambda package: _truncate(package / WEIGHTS, 0.5), "weight file"),
+    "weights empty": (lambda package: (package / WEIGHTS).write_bytes(b""), "weight.bin: cannot mmap an empty file"),
+    "weights of something else": (lambda package: (package / WEIGHTS).write_bytes(b"GIF89a" * 999), "does not begin as one"),
+    "weights missing": (lambda package: shutil.rmtree((package / WEIGHTS).parent), "weight.bin is missing"),
+    "manifest cut short": (lambda package: _truncate(package / "Manifest.json", 0.5), "Manifest.json names no root model"),
+    "manifest a list": (lambda package: (package / "Manifest.json").write_text("[1]"), "Manifest.json names no root model"),
+    "manifest not text": (lambda package: (package / "Manifest.json").write_bytes(b"\xff\x00"), "names no root model"),
+    "manifest leads up": (lambda package: _manifest(package, "../../outside.mlmodel"), "leads outside"),
+    "manifest leads to a file above": (lambda package: _manifest(package, "../../secret.txt"), "leads outside the package"),
+    "manifest is absolute": (lambda package: _manifest(package, "/etc/hostname"), "leads outside the package"),
+    "manifest names a number": (lambda package: _manifest(package, 7), "gives 7 as the path"),
+    "manifest names a folder": (lambda package: _manifest(package, "com.apple.CoreML"), "is missing"),
+    "manifest has a null byte": (lambda package: _manifest(package, "com\0apple"), "is missing"),
+    "model is a link that leads outside": (_link_outside, "leads outside the package"),
+    "weight file above": (_rename_weight_file("@model_path/../../../secret.txt"), "leads outside the package"),
+    "weight file absolute": (_rename_weight_file("/etc/hostname"), "not named relative to the model"),
+    "weights at another place": (lambda package: _edit(package, _offset), "no constant at byte"),
+    "an operation takes nothing": (lambda package: _edit(package, _cut_wire), "takes 'nowhere', which nothing makes"),
+    "newer than known": (_set("specificationVersion", 99), "99; install a newer edgecls"),
+    "no manifest": (lambda package: (package / "Manifest.json").unlink(), "no Manifest.json"),
+    "empty": (lambda package: [shutil.rmtree(package), package.mkdir()], "no Manifest.json"),
+    "missing": (shutil.rmtree, "does not exist"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_damaged_packages_are_told_in_one_line(name: str, package: Path) -> None:
+    damage, says = DAMAGE[name]
+    (package.parent / "secret.txt").write_text("not to be read")
+    damage(package)
+    with pytest.raises(ArtifactError) as caught:
+        describe_mlpackage(package)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_random_damage_is_an_error_or_a_description_and_nothing_else(package: Path) -> None:
+    """Bytes of the model message changed at random: no other exception, no endless loop, no allocation of what a length says."""
+    whole = (package / MODEL).read_bytes()
+    generator = np.random.default_rng(0)
+    refused = 0
+    for _ in range(400):
+        data = bytearray(whole)
+        for position in generator.integers(0, len(data), generator.integers(1, 6)):
+            data[position] = generator.integers(0, 256)
+        (package / MODEL).write_bytes(bytes(data))
+        try:
+            describe_mlpackage(package)
+        except ArtifactError:
+            refused += 1
+    assert refused > 100
+
+
+def test_unique_labels() -> None:
+    assert unique_labels(["a", "b"]) == ["a", "b"]
+    assert unique_labels(["a", "a", "a"]) == ["a", "a (2)", "a (3)"]
+    assert unique_labels(["a", "a", "a (2)"]) == ["a", "a (3)", "a (2)"]  # what is unique stays
+    assert unique_labels(["a (2)", "a", "a", "a (2)"]) == ["a (2)", "a", "a (3)", "a (2) (2)"]
+    assert unique_labels(["", ""]) == ["", " (2)"]
