@@ -27,7 +27,7 @@ def test_an_artifact(edgecls: Command, classifier: Path) -> None:
         "1 Gemm",
         "head Gemm 34 float32 136 B 100.0% 0.0%",
         "labels: 2: dark, bright",
-        "preprocessing: (pixel - 0) / 255, GRAY, 4 × 4 (declared: as trained)",
+        "preprocessing: pixel / 255, GRAY, 4 × 4 (declared) as trained",
     ):
         assert expected in flowing
 

@@ -93,6 +93,12 @@ def test_a_narrow_terminal_loses_the_least_important_columns_and_says_so(width: 
     assert all(title in flowing for title in gone)
 
 
+def test_rows_that_failed_alike_share_one_line() -> None:
+    rows = [measurement(name, status="unsupported", reason="needs macOS") for name in ("float16", "int8")]
+    text = render(report_table(report(*rows), 160), 160)
+    assert "base-tflite-float16, base-tflite-int8 unsupported: needs macOS" in text
+
+
 def test_what_was_not_measured_leaves_no_column() -> None:
     bare = measurement("float32", accuracy=None, flips=None, peak_memory_bytes=None)
     text = render(report_table(report(bare), 160), 160)

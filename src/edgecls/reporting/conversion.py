@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgecls.artifact import Actual, Artifact, Manifest, Parity
-from edgecls.reporting.grid import Column, Grid, make_grid
+from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
 from edgecls.reporting.units import format_bytes, format_parts, format_share
 
 _INPUTS = {"images": "images", "synthetic": "synthetic inputs"}
@@ -55,8 +55,10 @@ def _difference(parity: Parity) -> str:
 
 
 def _notes(manifest: Manifest) -> list[str]:
-    notes = [f"{row.name} {row.status}: {_reason(row)}" for row in manifest.artifacts if row.status != "ok"]
-    notes += [f"{row.name} stayed float: {text}" for row in manifest.artifacts if (text := _stayed_float(row))]
+    bad = [row for row in manifest.artifacts if row.status != "ok"]
+    notes = shared_reasons([(row.name, f"{row.status}: {_reason(row)}") for row in bad])
+    partly = [(row.name, f"stayed float: {text}") for row in manifest.artifacts if (text := _stayed_float(row))]
+    notes += shared_reasons(partly)
     compared = {
         (row.parity.samples, row.parity.inputs)
         for row in manifest.artifacts

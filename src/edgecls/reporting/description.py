@@ -8,6 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from edgecls.formats import FileDescription, Layer, TensorInfo
+from edgecls.image_spec import ImageSpec
 from edgecls.reporting.grid import Column, make_grid
 from edgecls.reporting.table import to_table
 from edgecls.reporting.units import format_bytes, format_parts, format_share
@@ -54,7 +55,7 @@ def _summary(description: FileDescription) -> list[str]:
         "runs on": actual.minimum_deployment_target and f"{actual.minimum_deployment_target} and later",
         "stayed float": "; ".join(f"{entry.operation} {entry.name} ({entry.reason})" for entry in actual.stayed_float),
         "labels": description.record and _labels(description.record.labels),
-        "preprocessing": description.record and _preprocessing(description),
+        "preprocessing": description.record and _preprocessing(description.record.image_spec),
     }
     return [f"{name}: {text}" for name, text in lines.items() if text]
 
@@ -64,17 +65,10 @@ def _labels(labels: Sequence[str]) -> str:
     return f"{len(labels)}: {shown}{', …' if len(labels) > 10 else ''}"
 
 
-def _preprocessing(description: FileDescription) -> str:
-    if description.record is None:
-        return ""
-    spec = description.record.image_spec
-    formula = (
-        "pixels as they are"
-        if spec.mean == (0.0,) and spec.std == (1.0,)
-        else f"(pixel - {_values(spec.mean)}) / {_values(spec.std)}"
-    )
-    note = f": {spec.note}" if spec.note else ""
-    return f"{formula}, {spec.color_order}, {spec.height} × {spec.width} ({spec.provenance}{note})"
+def _preprocessing(spec: ImageSpec) -> str:
+    shifted = "pixel" if spec.mean == (0.0,) else f"(pixel - {_values(spec.mean)})"
+    formula = "pixels as they are" if spec.mean == (0.0,) and spec.std == (1.0,) else f"{shifted} / {_values(spec.std)}"
+    return f"{formula}, {spec.color_order}, {spec.height} × {spec.width} ({spec.provenance}) {spec.note}".rstrip()
 
 
 def _values(values: Sequence[float]) -> str:

@@ -56,3 +56,11 @@ def make_grid(columns: Sequence[Column[T]], values: Sequence[T], good: Callable[
     kept = [index for index, column in enumerate(columns) if any(row[index] for row in cells)]
     rows = [[row[index] or ABSENT for index in kept] for row in cells]
     return Grid([columns[index] for index in kept], rows, [good(value) for value in values], notes)
+
+
+def shared_reasons(entries: Sequence[tuple[str, str]]) -> list[str]:
+    """One line for each reason: (name, reason) pairs of the same reason become `first, second reason`."""
+    names: dict[str, list[str]] = {}
+    for name, reason in entries:
+        names.setdefault(reason, []).append(name)
+    return [f"{', '.join(found)} {reason}" for reason, found in names.items()]

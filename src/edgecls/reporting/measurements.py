@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from edgecls.measurement import Measurement, Report
-from edgecls.reporting.grid import Column, Grid, make_grid
+from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
 from edgecls.reporting.units import format_bytes, format_ms, format_share
 
 T = TypeVar("T")
@@ -55,9 +55,8 @@ def _maybe(part: Callable[[Measurement], T | None], text: Callable[[T], str]) ->
 
 
 def _notes(report: Report) -> list[str]:
-    notes = [
-        f"{row.artifact} {row.status}: {row.reason or 'no reason is known'}" for row in report.measurements if row.status != "ok"
-    ]
+    bad = [row for row in report.measurements if row.status != "ok"]
+    notes = shared_reasons([(row.artifact, f"{row.status}: {row.reason or 'no reason is known'}") for row in bad])
     if report.data is not None:
         labelled = "labelled images" if report.data.labelled else "images without labels"
         notes.append(
