@@ -29,8 +29,10 @@ _TENSORFLOW_FAMILY = {
     "litert_quantizer",
 }
 _LOGGERS = ("absl", "tensorflow", "tf_keras", "tf2onnx", "coremltools")
-# What TensorFlow's C++ side writes to stderr at import whatever TF_CPP_MIN_LOG_LEVEL says.
-_CHATTER = re.compile(rb"[IWE]\d{4} |WARNING: All log messages before absl|To enable the following instructions|\s*$")
+# What TensorFlow and LiteRT write to stderr whatever their log levels say.
+_CHATTER = re.compile(
+    rb"[IWE]\d{4} |WARNING: All log messages before absl|To enable the following instructions|INFO: Created TensorFlow Lite|\s*$"
+)
 
 
 def require(module: str) -> ModuleType:
@@ -52,11 +54,10 @@ def require(module: str) -> ModuleType:
 
 
 @contextlib.contextmanager
-def _quiet_import() -> Iterator[None]:
-    """Keep TensorFlow's start-up messages from the user; anything else written meanwhile is passed on."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+def quiet_frameworks() -> Iterator[None]:
+    """Keep what the frameworks' native sides write to stderr for developers from the user; anything else is passed on."""
     sys.stderr.flush()
-    with _keras_on_tensorflow(), tempfile.TemporaryFile() as captured:
+    with tempfile.TemporaryFile() as captured:
         try:
             kept = os.dup(2)
         except OSError:  # no stderr at all: nothing to keep quiet
@@ -66,10 +67,20 @@ def _quiet_import() -> Iterator[None]:
         try:
             yield
         finally:
+            sys.stderr.flush()
             os.dup2(kept, 2)
             captured.seek(0)
             os.write(2, b"".join(line for line in captured if not _CHATTER.match(line)))
             os.close(kept)
+
+
+@contextlib.contextmanager
+def _quiet_import() -> Iterator[None]:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _keras_on_tensorflow(), quiet_frameworks():
+        try:
+            yield
+        finally:
             for name in _LOGGERS:  # absl sets its own level while it is imported
                 logging.getLogger(name).setLevel(logging.ERROR)
 

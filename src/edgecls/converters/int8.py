@@ -13,6 +13,7 @@ from edgecls.converters.calibration import collect_statistics
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.ranges import ESTIMATORS, Estimator, Histogram, Range, estimate_ranges
 from edgecls.converters.tflite import reduce_tflite
+from edgecls.extras import quiet_frameworks
 
 if TYPE_CHECKING:
     import onnx
@@ -159,8 +160,9 @@ def _run_tflite(model: bytes, inputs: np.ndarray, threads: int) -> np.ndarray:
     """Scores [n, outputs], float32."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_content=model, num_threads=threads)
-    interpreter.allocate_tensors()
+    with quiet_frameworks():
+        interpreter = Interpreter(model_content=model, num_threads=threads)
+        interpreter.allocate_tensors()
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     scores = []
     for image in inputs:

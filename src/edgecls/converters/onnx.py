@@ -6,6 +6,7 @@ import contextlib
 import logging
 import re
 import tempfile
+import warnings
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecls.errors import ConversionError
-from edgecls.extras import require
+from edgecls.extras import quiet_frameworks, require
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 OPSET = 17  # the newest that every onnxruntime mobile package of the last years runs
 INPUT, OUTPUT, BATCH = "image", "scores", "batch"
+PASSES = ("optimize_transpose", "fold_constants", "global_pool_optimizer", "remove_identity", "remove_back_to_back")
 _MOVED = re.compile(r"_token_\d+$")
 _GELU_TANH = (0.7978845608028654, 0.044715)  # sqrt(2/pi) and the cubic coefficient of the tanh approximation
 
@@ -89,13 +91,22 @@ def stamp(model: onnx.ModelProto, record: ArtifactMetadata) -> bytes:
 
 
 def _tf2onnx(model: bytes) -> onnx.ModelProto:
-    convert = require("tf2onnx.convert")
+    """The model in ONNX's operations, with transposes moved together.
+
+    tf2onnx's own `from_tflite` tries every optimizer on a deep copy of the graph, weights included, over and over: twice the time and
+    ten times the memory of these passes, whose rest onnxruntime does (see `_simplify`).
+    """
+    require("tf2onnx")
+    tf, graphs, optimizers = require("tensorflow"), require("tf2onnx.tfonnx"), require("tf2onnx.optimizer")
+    passes = {name: factory for name, factory in optimizers._get_optimizers().items() if name in PASSES}
     with tempfile.TemporaryDirectory() as folder, _quiet():
         path = Path(folder) / "model.tflite"
         path.write_bytes(model)
-        handlers = {"TFL_GELU": (_gelu, [])}
         try:
-            converted, _ = convert.from_tflite(str(path), opset=OPSET, custom_op_handlers=handlers)
+            with tf.Graph().as_default() as empty:
+                handlers = {"TFL_GELU": (_gelu, [])}
+                graph = graphs.process_tf_graph(empty, opset=OPSET, tflite_path=str(path), custom_op_handlers=handlers)
+            converted = optimizers.optimize_graph(graph, catch_errors=False, optimizers=passes).make_model("edgecls")
         except Exception as error:  # tf2onnx raises bare ValueErrors and KeyErrors from everywhere
             raise _unsupported(f"{type(error).__name__}: {error}") from error
     foreign = sorted({node.op_type for node in converted.graph.node if node.op_type.startswith("TFL_") or node.domain})
@@ -224,10 +235,12 @@ def _drop_unused_constants(model: onnx.ModelProto) -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the converters' log lines off the user's terminal."""
+    """Keep the converters' log lines and warnings off the user's terminal."""
     previous = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        yield
+        with quiet_frameworks(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         logging.disable(previous)
