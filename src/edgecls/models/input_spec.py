@@ -124,7 +124,7 @@ def _from_scaling(base: ImageSpec, scaling: Scaling) -> ImageSpec:
 
 def _assumed(base: ImageSpec, names: tuple[str, ...], model_names: tuple[str, ...]) -> ImageSpec:
     for family, layer, model, preprocess in _FAMILIES:
-        by_layer = next((name for name in names if re.fullmatch(layer, name)), None)
+        by_layer = min((name for name in names if re.fullmatch(layer, name)), default=None)
         by_model = next((name for name in model_names if re.search(model, name, re.IGNORECASE)), None)
         if (by_layer is None and by_model is None) or (preprocess.startswith("imagenet") and base.channels != 3):
             continue

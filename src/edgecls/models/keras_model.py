@@ -199,7 +199,17 @@ def _custom_objects(keras: ModuleType) -> dict[str, Any]:
     def hard_swish(x: Any) -> Any:
         return x * nn.relu6(x + 3.0) / 6.0
 
-    return {"relu6": nn.relu6, "silu": nn.silu, "hard_swish": hard_swish, "h_swish": hard_swish, "hard_silu": hard_swish}
+    from tf_keras.src.applications.convnext import LayerScale, StochasticDepth  # its own layers, not registered as such
+
+    return {
+        "relu6": nn.relu6,
+        "silu": nn.silu,
+        "hard_swish": hard_swish,
+        "h_swish": hard_swish,
+        "hard_silu": hard_swish,
+        "LayerScale": LayerScale,
+        "StochasticDepth": StochasticDepth,
+    }
 
 
 def _layer_class(keras: ModuleType, name: str) -> type | None:

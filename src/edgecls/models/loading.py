@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+import re
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,7 @@ def _freeze(scores: Scores, computation: Computation) -> Any:
         ) from error
 
 
-def _part_names(graph: Any) -> Iterator[str]:
-    """Names of layers, as the scopes of the graph's operations tell them."""
-    seen: set[str] = set()
-    for node in graph.node:
-        for part in node.name.split("/"):
-            if part not in seen:
-                seen.add(part)
-                yield part
+def _part_names(graph: Any) -> set[str]:
+    """Names of layers, as the scopes of the graph's operations tell them, with and without the number Keras 3 adds."""
+    parts = {part for node in graph.node for part in node.name.split("/")}
+    return parts | {re.sub(r"_\d+$", "", part) for part in parts}

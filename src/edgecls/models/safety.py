@@ -38,6 +38,7 @@ _KERAS_PACKAGES = {
     "activations", "applications", "constraints", "dtype_policies", "engine", "initializers", "layers", "mixed_precision", "models",
     "ops", "quantizers", "random", "regularizers", "metrics", "losses", "optimizers",
 }  # fmt: skip
+_NUMBERS_ONLY = {"tensorflow.python.ops.init_ops_v2"}  # initializers, as some of Keras 2's own applications name them
 _FUNCTION_PACKAGES = {"activations", "constraints", "initializers", "ops", "regularizers", "metrics", "losses"}
 _PLAIN_CLASSES = {"__tensor__", "__numpy__", "__bytes__", "__slice__", "__ellipsis__", "__keras_tensor__", "__tuple__"}
 _HARMLESS_BUILTINS = {"abs", "max", "min", "pow", "round", "sum"}  # activations and operations of Keras have these names too
@@ -181,7 +182,7 @@ def _scan_module(layer: str, class_name: str, item: dict[str, Any]) -> Iterator[
             yield Finding(layer, f"the class {registered or class_name}", "custom")
     elif not isinstance(module, str):
         yield Finding(layer, f"a module that is a {type(module).__name__}", "code")
-    elif not _is_keras(module, function=class_name == "function"):
+    elif module not in _NUMBERS_ONLY and not _is_keras(module, function=class_name == "function"):
         root = module.partition(".")[0]
         reaches_code = root in sys.stdlib_module_names or root in _KERAS_ROOTS
         yield Finding(layer, f"{module}.{name}", "code" if reaches_code else "custom")
