@@ -14,7 +14,6 @@ _CALLS = re.compile(r"(Stateful|)PartitionedCall|SymbolicGradient|RemoteCall")
 _RANDOM = re.compile(
     r"Random(?!Dataset)\w*|Stateless(Random|Truncated|Multinomial|Parameterized)\w*|TruncatedNormal|Multinomial|Stateful(Uniform|\w*Normal)\w*"
 )
-_COMPILED = "_XlaMustCompile"
 _COMPILATION_MARKS = ("_XlaMustCompile", "_noinline")
 _UNMARKED = "_unmarked"
 _VARIABLES = re.compile(r"VarHandleOp|ReadVariableOp|VariableV2|Variable|ResourceGather")
@@ -42,27 +41,6 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
     graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [OUTPUT])
     _check(graph)
     return graph
-
-
-def _without_compilation(function: Any) -> Any:
-    """The function without `jit_compile`: what XLA must compile stays a call, as grouped convolutions of Keras 3 do (ConvNeXt)."""
-    tf = require("tensorflow")
-    graph = function.graph.as_graph_def()
-    inner = list(graph.library.function)
-    names = {item.signature.name: f"{item.signature.name}_plain" for item in inner}  # TensorFlow keeps each name's first body
-    for item in inner:
-        item.signature.name = names[item.signature.name]
-        item.attr.pop(_COMPILED, None)
-    for node in [*graph.node, *(node for item in inner for node in item.node_def)]:
-        node.attr.pop(_COMPILED, None)
-        for value in node.attr.values():
-            if value.HasField("func"):
-                value.func.name = names.get(value.func.name, value.func.name)
-    source, results = function.inputs[0], [tensor.name for tensor in function.outputs]
-    signature = [tf.TensorSpec(source.shape, source.dtype, name=INPUT)]
-    return tf.compat.v1.wrap_function(
-        lambda image: tf.graph_util.import_graph_def(graph, {source.name: image}, results, name=""), signature
-    )
 
 
 def _without_compilation(function: Any) -> Any:
