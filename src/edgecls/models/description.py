@@ -39,7 +39,7 @@ def describe_model(loaded: LoadedModel, path: Path) -> FileDescription:
         outputs=[TensorInfo(name="scores", shape=[None, loaded.outputs], dtype="float32")],
         actual=Actual(
             weight_dtypes=elements_by_dtype(weights),
-            activation_dtypes=dict(Counter(_dtype(node) for node in nodes if node.attr["T"].type)),
+            activation_dtypes=dict(Counter(_dtype(node) for node in nodes if "T" in node.attr)),
             operations=dict(Counter(operations)),
             sparsity=sparsity_of(weights),
             input_dtype="float32",

@@ -1,0 +1,150 @@
+"""ImageSpec from evidence: the input's shape, what the graph does to pixels, and names of known architectures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from written_models import small_classifier
+
+from edgecls.errors import UnsupportedModelError
+from edgecls.models import load_model
+from edgecls.models.graph_evidence import Scaling
+from edgecls.models.input_spec import image_shape, infer_image_spec
+
+NONE = Scaling(np.asarray(1.0), np.asarray(0.0))
+PIXELS = (0.0,), (1.0,)
+UNIT = (0.0,), (255.0,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((224, 224, 3), (224, 224, 3, "HWC")),
+        ((96, 128, 1), (96, 128, 1, "HWC")),
+        ((64, 64, 8), (64, 64, 8, "HWC")),
+        ((28, 28), (28, 28, 1, "HW")),
+        ((784,), (28, 28, 1, "flat")),
+        ((3072,), (32, 32, 3, "flat")),
+    ],
+)
+def test_shapes(shape, expected):
+    assert image_shape(shape) == expected
+
+
+@pytest.mark.parametrize(
+    "shape", [(), (None, None, 3), (None, 28), (3, 224, 224), (1, 28, 28), (785,), (3,), (100, 3), (8, 8, 8, 3)]
+)
+def test_shapes_that_are_no_image(shape):
+    with pytest.raises(UnsupportedModelError):
+        image_shape(shape)
+
+
+def scaled(framework, *layers):
+    """The spec of a saved-and-loaded model would cost seconds a case: freeze the model in memory instead."""
+    from edgecls.models.freezing import freeze_function
+    from edgecls.models.graph_evidence import input_scaling
+
+    model = small_classifier(framework, *layers)
+    return input_scaling(freeze_function(lambda image: model(image, training=False), (8, 8, 3)))
+
+
+def spec_of(scaling):
+    return infer_image_spec((8, 8, 3), False, scaling, [], [])
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "expected", "provenance"),
+    [
+        (1 / 255, 0.0, PIXELS, "in-model"),
+        (1 / 127.5, -1.0, PIXELS, "in-model"),
+        (1.0, [-103.939, -116.779, -123.68], PIXELS, "in-model"),
+        (2.0, -1.0, UNIT, "assumed"),  # 0..1 to -1..1: pixels would leave this far outside what a network is trained on
+        (1.0, 0.0, UNIT, "assumed"),
+    ],
+)
+def test_scaling_inside_the_model(framework, scale, offset, expected, provenance):
+    spec = spec_of(scaled(framework, framework.layers.Rescaling(scale, offset)))
+    assert ((spec.mean, spec.std), spec.provenance) == (expected, provenance)
+    assert "--preprocess" in spec.note
+
+
+def test_normalization_inside_the_model(framework):
+    pixels = framework.layers.Normalization(mean=[123.7, 116.3, 103.5], variance=[58.4**2, 57.1**2, 57.4**2])
+    scaling = scaled(framework, framework.layers.RandomFlip(), pixels)
+    np.testing.assert_allclose(scaling.scale.ravel(), [1 / 58.4, 1 / 57.1, 1 / 57.4], rtol=1e-5)
+    assert spec_of(scaling).provenance == "in-model"
+    unit = scaled(framework, framework.layers.Normalization(mean=[0.48, 0.46, 0.4], variance=[0.05, 0.05, 0.05]))
+    assert spec_of(unit).std == (255.0,)
+
+
+def test_scaling_before_a_nested_model(framework):
+    inner = framework.Sequential([framework.Input((8, 8, 3)), framework.layers.Rescaling(1 / 127.5, -1)])
+    scaling = scaled(framework, framework.layers.RandomZoom(0.1), inner)
+    assert (float(scaling.scale), float(scaling.offset)) == (pytest.approx(1 / 127.5), -1)
+
+
+def test_batch_normalization_is_no_preprocessing(framework):
+    assert scaled(framework, framework.layers.BatchNormalization()).is_none
+
+
+# keras.applications.<family>.preprocess_input of each, as documented
+@pytest.mark.parametrize(
+    ("layer", "name", "preprocess"),
+    [
+        ("expanded_conv_depthwise", "sequential_1", "-1..1"),
+        ("conv_dw_1", "model", "-1..1"),
+        ("block2_sepconv1", "model", "-1..1"),
+        ("conv2_block1_preact_bn", "model", "-1..1"),
+        ("conv2_block1_concat", "model", "imagenet-torch"),
+        ("conv2_block1_1_conv", "model", "imagenet-caffe"),
+        ("block1_conv1", "model", "imagenet-caffe"),
+        ("dense", "resnet50", "imagenet-caffe"),
+        ("dense", "resnet50v2", "-1..1"),
+        ("dense", "mobilenetv2_1.00_224", "-1..1"),
+        ("dense", "my_Inception_V3_flowers", "-1..1"),
+        ("dense", "densenet121", "imagenet-torch"),
+        ("dense", "my_model", "0..1"),
+    ],
+)
+def test_known_architectures(layer, name, preprocess):
+    spec = infer_image_spec((224, 224, 3), False, NONE, [layer], [name])
+    expected = spec.with_preprocess(preprocess)
+    assert (spec.mean, spec.std, spec.color_order) == (expected.mean, expected.std, expected.color_order)
+    assert spec.provenance == "assumed"
+    assert "--preprocess" in spec.note
+
+
+def test_grey_images_never_get_three_means():
+    assert infer_image_spec((64, 64, 1), False, NONE, ["block1_conv1"], ["vgg16"]).std == (255.0,)
+
+
+# Input sizes are the smallest the family accepts; NASNet has one alone.
+APPLICATIONS = {
+    "MobileNet": 64, "MobileNetV2": 64, "MobileNetV3Small": 64, "ResNet50": 64, "EfficientNetB0": 64, "EfficientNetV2B0": 64,
+    "DenseNet121": 64, "Xception": 96, "ConvNeXtTiny": 64, "NASNetMobile": 224, "VGG16": 64, "InceptionV3": 96,
+}  # fmt: skip
+PREPROCESSING = {"ResNet50": "imagenet-caffe", "VGG16": "imagenet-caffe", "DenseNet121": "imagenet-torch"} | dict.fromkeys(
+    ("MobileNetV3Small", "EfficientNetB0", "EfficientNetV2B0", "ConvNeXtTiny"), "0..255"
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", APPLICATIONS)
+def test_keras_applications(framework, tmp_path, tf, name):
+    from written_models import run_frozen
+
+    size = APPLICATIONS[name]
+    model = getattr(framework.applications, name)(
+        weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None
+    )
+    path = tmp_path / ("m.keras" if framework.__name__ == "keras" else "m.h5")
+    model.save(str(path))
+    loaded = load_model(path)
+    expected = loaded.image_spec.with_preprocess(PREPROCESSING.get(name, "-1..1"))
+    assert (loaded.image_spec.mean, loaded.image_spec.std) == (expected.mean, expected.std)
+    inputs = np.random.default_rng(0).random((2, size, size, 3), dtype=np.float32)
+    scores = loaded.predict(inputs)
+    np.testing.assert_array_equal(scores, model.predict(inputs, verbose=0))
+    # up to 200 float32 operations in a row, each rounding by 2^-24 of its result, and sums in another order
+    np.testing.assert_allclose(run_frozen(loaded.freeze(tmp_path), inputs, tf), scores, atol=1e-4 * np.abs(scores).max())
+    tf.keras.backend.clear_session()
