@@ -12,6 +12,7 @@ from edgecls.converters.bias_correction import bias_shifts, shift_biases, weight
 from edgecls.converters.calibration import collect_statistics
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.ranges import ESTIMATORS, Estimator, Histogram, Range, estimate_ranges
+from edgecls.converters.small_channels import raise_small_channels
 from edgecls.converters.tflite import reduce_tflite
 from edgecls.extras import quiet_frameworks
 
@@ -99,7 +100,7 @@ def score_loss(reference: np.ndarray, scores: np.ndarray) -> float:
 
 def _reduce(model: bytes, histograms: dict[str, Histogram], estimator: Estimator, io: Literal["float32", "int8"]) -> bytes:
     ranges = {name: _representable(value) for name, value in estimate_ranges(histograms, estimator).items()}
-    return reduce_tflite(model, "int8", ranges, io)
+    return reduce_tflite(raise_small_channels(model, ranges), "int8", ranges, io)
 
 
 def _representable(value: Range) -> Range:

@@ -27,10 +27,12 @@ class OperationParameters:
 
     Attributes:
         constants: parameters of each int8 constant operand, by its place among the TFLite operation's inputs.
+        weights: int8 codes of the operand at place 1, in TFLite's layout; None where it is no int8 constant.
         bias: int32 codes of the bias [channels], None where there is none.
     """
 
     constants: dict[int, Affine] = field(default_factory=dict)
+    weights: np.ndarray | None = None
     bias: np.ndarray | None = None
 
 
@@ -66,17 +68,19 @@ def read_parameters(model: bytes) -> Parameters:
         if codes[operator.opcodeIndex] in border:
             _name_across_border(graph, names, operator, activations)
             continue
-        constants, bias = {}, None
+        constants, weights, bias = {}, None, None
         for place, index in enumerate(operator.inputs):
             if index < 0 or index in produced:
                 continue
             tensor = graph.tensors[index]
             if tensor.type == schema.TensorType.INT8 and (affine := _affine(tensor)):
                 constants[place] = affine
+                if place == 1:
+                    weights = _data(model, unpacked.buffers[tensor.buffer]).view(np.int8).reshape(tensor.shape)
             elif tensor.type == schema.TensorType.INT32 and _affine(tensor):
                 bias = _data(model, unpacked.buffers[tensor.buffer]).view(np.int32)
         for output in operator.outputs:
-            operations[names[output]] = OperationParameters(constants, bias)
+            operations[names[output]] = OperationParameters(constants, weights, bias)
     for index in produced:
         tensor = graph.tensors[index]
         if tensor.type == schema.TensorType.INT8 and (affine := _affine(tensor)):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 SAME_VALUES = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "MaxPool"}
 WEIGHT_CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}  # Gemm with transB: 0
 LOWEST, HIGHEST = -128, 127
+# Axis orders that turn TFLite's weights into ONNX's: OHWI and 1HWO -> OIHW (transposed convolutions: IOHW); [out, in] -> Gemm's.
+_LAYOUTS = {4: ((0, 3, 1, 2), (3, 0, 1, 2)), 2: ((0, 1), (1, 0))}
 
 
 def emit_qdq(model: onnx.ModelProto, parameters: Parameters) -> onnx.ModelProto:
@@ -108,7 +110,8 @@ class _Emitter:
         for index, name in enumerate(node.input):
             affine = next((item for item in operation.constants.values() if len(item.scale) == 1), None)
             if affine is not None and node.op_type in ("Add", "Mul", "Sub", "Div") and self._is_float_constant(name):
-                node.input[index] = self._constant(f"{node.output[0]}/operand{index}", self.constants[name], affine, axis=None)
+                codes = _encode(self.constants[name], affine, axis=None)
+                node.input[index] = self._constant(f"{node.output[0]}/operand{index}", codes, affine, axis=None)
 
     def _weights(self, node: onnx.NodeProto, operation: OperationParameters) -> None:
         axis = WEIGHT_CHANNEL_AXIS[node.op_type]
@@ -122,19 +125,15 @@ class _Emitter:
         if len(node.input) > 2 and operation.bias is not None and operation.bias.shape == self.constants[node.input[2]].shape:
             per_channel = np.broadcast_to(bias_scale, operation.bias.shape).astype(np.float32)
             node.input[2] = self._bias(f"{node.output[0]}/bias", operation.bias, per_channel)
-        node.input[1] = self._constant(f"{node.output[0]}/weights", weights, affine, axis)
+        codes = _in_layout(operation.weights, weights, affine, axis)
+        node.input[1] = self._constant(f"{node.output[0]}/weights", codes, affine, axis)
 
-    def _constant(self, name: str, values: np.ndarray, affine: Affine, axis: int | None) -> str:
+    def _constant(self, name: str, codes: np.ndarray, affine: Affine, axis: int | None) -> str:
         from onnx import helper
 
-        per_channel = len(affine.scale) > 1
-        shape = [-1 if index == axis else 1 for index in range(values.ndim)] if per_channel else []
-        scale, zero_point = affine.scale.reshape(shape), affine.zero_point.astype(np.float32).reshape(shape)
-        lowest = -HIGHEST if not affine.zero_point.any() else LOWEST  # symmetric weights leave -128 unused, as TFLite does
-        codes = np.clip(np.rint(values / scale) + zero_point, lowest, HIGHEST).astype(np.int8)
         self.new_constants[f"{name}/codes"] = codes
         inputs = [f"{name}/codes", *self._affine_constants(name, affine)]
-        attributes = {"axis": axis} if per_channel else {}
+        attributes = {"axis": axis} if len(affine.scale) > 1 else {}
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}/dequantized"], f"{name}/DQ", **attributes))
         return f"{name}/dequantized"
 
@@ -183,6 +182,36 @@ class _Emitter:
 def skipped_output(node: onnx.NodeProto, skipped: dict[str, str]) -> str | None:
     """The name a node's output takes over from an activation that is dropped behind it."""
     return next((name for name, before in skipped.items() if before == node.output[0]), None)
+
+
+def _encode(values: np.ndarray, affine: Affine, axis: int | None) -> np.ndarray:
+    """int8 codes of float values."""
+    scale, zero_point = _spread_over(affine, values.ndim, axis)
+    lowest = -HIGHEST if not affine.zero_point.any() else LOWEST  # symmetric weights leave -128 unused, as TFLite does
+    return np.clip(np.rint(values / scale) + zero_point, lowest, HIGHEST).astype(np.int8)
+
+
+def _in_layout(codes: np.ndarray | None, values: np.ndarray, affine: Affine, axis: int) -> np.ndarray:
+    """TFLite's codes in the axis order of the ONNX weights; found by trying the orders that occur.
+
+    Where ONNX has other weights altogether (a factor folded into them), they are encoded anew with TFLite's scales.
+    """
+    best, best_error = _encode(values, affine, axis), np.inf
+    scale, zero_point = _spread_over(affine, values.ndim, axis)
+    for order in _LAYOUTS.get(values.ndim, ()):
+        if codes is None or codes.ndim != values.ndim or tuple(codes.shape[place] for place in order) != values.shape:
+            continue
+        moved = codes.transpose(order)
+        error = float(np.mean(np.abs((moved - zero_point) * scale - values)))
+        if error < best_error and error <= float(np.mean(scale)):  # codes are within half a step of their values
+            best, best_error = np.ascontiguousarray(moved), error
+    return best
+
+
+def _spread_over(affine: Affine, rank: int, axis: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Scale and zero point, shaped to broadcast along an axis."""
+    shape = [-1 if index == axis else 1 for index in range(rank)] if len(affine.scale) > 1 else []
+    return affine.scale.reshape(shape), affine.zero_point.astype(np.float32).reshape(shape)
 
 
 def _consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:

@@ -47,6 +47,8 @@ class Histogram:
             self.span *= 2
         if self.span:
             self.counts += np.histogram(sample, BINS, (-self.span, self.span))[0]
+        else:  # nothing but zeros so far: they stay in their bin however the span grows
+            self.counts[BINS // 2] += sample.size
 
     @property
     def edges(self) -> np.ndarray:

@@ -1,0 +1,84 @@
+"""Small channels: convolution channels whose weights are so small beside their bias that int8 cannot hold both.
+
+A bias is stored as int32 in steps of input scale * weight scale. Folding a BatchNorm leaves dead channels with weights near zero and a
+real bias; the steps are then so fine that the bias does not fit into 32 bits, and the quantizer writes the most negative number
+instead: the channel vanishes without a word. Here one weight of such a channel is raised until the bias fits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from edgecls.converters.ranges import Range
+
+# The bias may take 2**30 steps, half of what int32 holds. The raised weight adds at most 127 codes * 255 input codes = 2**15 steps
+# to it: 1/32768 of the bias, far below one step of the int8 result.
+LARGEST_CODE = 2**30
+_WEIGHT_CHANNEL_AXIS = {
+    schema.BuiltinOperator.CONV_2D: 0,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
+    schema.BuiltinOperator.FULLY_CONNECTED: 0,
+}
+
+
+def raise_small_channels(model: bytes, ranges: Mapping[str, Range]) -> bytes:
+    """A float32 TFLite model whose biases all fit into int32 under these activation ranges; the same bytes if they did before."""
+    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+    graph = unpacked.subgraphs[0]
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
+    changed = False
+    for operator in graph.operators:
+        axis = _WEIGHT_CHANNEL_AXIS.get(codes[operator.opcodeIndex])
+        source = ranges.get(graph.tensors[operator.inputs[0]].name.decode())
+        if axis is None or source is None or len(operator.inputs) < 3 or operator.inputs[2] < 0:
+            continue
+        weights, bias = (_values(unpacked, graph.tensors[index]) for index in operator.inputs[1:3])
+        if weights is None or bias is None:
+            continue
+        raised = _raise(weights, bias, axis, (source.high - source.low) / 255)
+        if raised is not None:
+            operator.inputs = [operator.inputs[0], _add_constant(unpacked, operator.inputs[1], raised), operator.inputs[2]]
+            changed = True
+    if not changed:
+        return model
+    builder = flatbuffers.Builder(len(model) + 2**16)
+    builder.Finish(unpacked.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _raise(weights: np.ndarray, bias: np.ndarray, axis: int, input_scale: float) -> np.ndarray | None:
+    channels_first = np.moveaxis(weights, axis, 0).reshape(len(bias), -1).copy()
+    largest = np.abs(channels_first).max(axis=1)
+    needed = 127 * np.abs(bias) / (LARGEST_CODE * max(input_scale, np.finfo(np.float32).tiny))
+    small = np.flatnonzero(largest < needed)
+    if not small.size:
+        return None
+    place = np.abs(channels_first[small]).argmax(axis=1)
+    sign = np.where(channels_first[small, place] < 0, -1, 1)
+    channels_first[small, place] = sign * needed[small]
+    moved = channels_first.reshape(np.moveaxis(weights, axis, 0).shape)
+    return np.ascontiguousarray(np.moveaxis(moved, 0, axis), np.float32)
+
+
+def _values(model: Any, tensor: Any) -> np.ndarray | None:
+    data = model.buffers[tensor.buffer].data
+    if data is None or tensor.type != schema.TensorType.FLOAT32:
+        return None
+    return np.asarray(data, np.uint8).view(np.float32).reshape(tensor.shape)
+
+
+def _add_constant(model: Any, like: int, values: np.ndarray) -> int:
+    """A copy of a constant with other values: constants may be shared between operations."""
+    graph = model.subgraphs[0]
+    buffer, tensor, original = schema.BufferT(), schema.TensorT(), graph.tensors[like]
+    buffer.data = values.view(np.uint8).ravel()
+    model.buffers.append(buffer)
+    tensor.shape, tensor.type, tensor.buffer = original.shape, original.type, len(model.buffers) - 1
+    tensor.name = original.name + f"/raised_{len(graph.tensors)}".encode()
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1

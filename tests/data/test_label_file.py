@@ -1,0 +1,66 @@
+"""Label files in every form people have."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edgecls.data.label_file import default_labels, read_labels
+from edgecls.errors import DataError
+
+THREE = ["cat", "big dog", "emu"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("labels.txt", "cat\nbig dog\nemu\n"),
+        ("labels.txt", "\ufeffcat\r\nbig dog\r\nemu"),
+        ("labels.txt", "0 cat\n1 big dog\n2 emu\n"),
+        ("labels.txt", "0: cat\n1: big dog\n2: emu\n"),
+        ("labels.json", json.dumps(THREE)),
+        ("labels.json", json.dumps({"0": "cat", "2": "emu", "1": "big dog"})),
+        ("labels.json", json.dumps({"0": ["n1", "cat"], "1": ["n2", "big dog"], "2": ["n3", "emu"]})),
+        ("labels.json", json.dumps({"emu": 2, "cat": 0, "big dog": 1})),
+    ],
+)
+def test_every_form_gives_the_same_labels(tmp_path: Path, name: str, text: str):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    assert read_labels(path, 3) == THREE
+
+
+def test_names_that_start_with_digits_are_kept(tmp_path: Path):
+    path = tmp_path / "labels.txt"
+    path.write_text("7 up\n42\n3 wishes\n")
+    assert read_labels(path, 3) == ["7 up", "42", "3 wishes"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("labels.txt", b"cat\ndog\n", "3 labels.*found 2"),
+        ("labels.txt", b"a\nb\nc\nd\n", "3 labels.*found 4"),
+        ("labels.txt", b"\xff\xfe\x00\x80\x81", "text or JSON"),
+        ("labels.json", b"{not json", "JSON list"),
+        ("labels.json", b'{"0": 1.5, "1": null, "2": "x"}', "JSON list"),
+        ("labels.json", b'{"0": "a", "1": "b", "5": "c"}', "JSON list"),
+        ("labels.json", b'["a", "", "c"]', "name for every class"),
+    ],
+)
+def test_what_cannot_be_labels_is_refused(tmp_path: Path, name: str, content: bytes, message: str):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_labels(path, 3)
+
+
+def test_a_missing_file_is_named(tmp_path: Path):
+    with pytest.raises(DataError, match="nowhere"):
+        read_labels(tmp_path / "nowhere.txt", 3)
+
+
+def test_default_labels_count_from_zero():
+    assert default_labels(2) == ["class_0", "class_1"]

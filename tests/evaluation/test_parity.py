@@ -1,0 +1,67 @@
+"""Parity verdicts: what passes, what is told apart as wrong."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgecls.evaluation.parity import compare, decide
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture
+def logits() -> np.ndarray:
+    return np.random.default_rng(0).normal(0, 4, (64, 10)).astype(np.float32)
+
+
+def test_equal_scores_pass_with_no_difference(logits):
+    parity = compare(logits, logits, "float32", "logits", "synthetic")
+    assert (parity.verdict, parity.max_abs_diff, parity.top1_agreement, parity.snr_db) == ("passed", 0.0, 1.0, None)
+
+
+@pytest.mark.parametrize(("relative", "verdict"), [(0.9e-4, "passed"), (1.1e-4, "failed")])
+def test_float32_is_held_to_1e_4_of_the_largest_output(logits, relative, verdict):
+    scores = logits.copy()
+    scores[3, 4] += np.abs(logits).max() * relative
+    assert compare(logits, scores, "float32", "logits", "images").verdict == verdict
+
+
+@pytest.mark.parametrize(("relative", "verdict"), [(4.9e-3, "passed"), (5.5e-3, "failed")])
+def test_float16_is_held_to_5e_3_of_the_largest_logit(logits, relative, verdict):
+    scores = logits.copy()
+    scores[3, 4] += np.abs(logits).max() * relative
+    assert compare(logits, scores, "float16", "logits", "images").verdict == verdict
+
+
+def test_float16_behind_a_softmax_may_differ_by_what_the_softmax_makes_of_the_rounding(logits):
+    noise = np.random.default_rng(1).uniform(-1, 1, logits.shape) * 5e-3 * np.abs(logits).max() / 2
+    parity = compare(softmax(logits), softmax(logits + noise), "float16", "softmax", "images")
+    assert parity.verdict == "passed"
+    assert compare(softmax(logits), softmax(logits * 0.7), "float16", "softmax", "images").verdict == "failed"
+
+
+def test_a_quantized_artifact_with_noise_passes_and_a_wrong_one_does_not(logits):
+    rng = np.random.default_rng(2)
+    noisy = logits + rng.normal(0, 0.3, logits.shape)
+    assert compare(logits, noisy, "int8", "logits", "images").verdict == "passed"
+    for wrong in (rng.permutation(logits), np.zeros_like(logits), logits[:, ::-1], -logits):
+        parity = compare(logits, np.ascontiguousarray(wrong), "int8", "logits", "images")
+        assert parity.verdict == "failed", parity
+        assert parity.reason
+
+
+def test_shapes_and_values_that_cannot_be_scores_fail(logits):
+    assert "shape" in compare(logits, logits[:, :5], "float32", "logits", "images").reason
+    broken = logits.copy()
+    broken[0, 0] = np.nan
+    assert "finite" in compare(logits, broken, "float32", "logits", "images").reason
+
+
+def test_a_single_output_decides_between_two_classes():
+    scores = np.array([[0.2], [0.7]], np.float32)
+    assert decide(scores, "sigmoid").tolist() == [0, 1]
+    assert decide(scores - 0.5, "logits").tolist() == [0, 1]
