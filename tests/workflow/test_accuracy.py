@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from zoo_models import MODELS, ZooModel
 
 from edgecls.converters import Calibration, Conversion, plan_jobs
 from edgecls.converters.conversion import _Hub
@@ -16,6 +15,7 @@ from edgecls.evaluation import BenchOptions
 from edgecls.metadata import ArtifactMetadata
 from edgecls.models import load_model
 from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
+from zoo_models import MODELS, ZooModel
 
 MEASURED = [model for model in MODELS if model.images in ("fashion_mnist.npz", "cifar10.npz") and model.images_are_its_own]
 QUICK = BenchOptions(min_seconds=0.05, min_runs=5, rounds=1)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from zoo_models import MODELS, ZooModel
 
 from edgecls.artifact import Manifest
 from edgecls.workflow import ConvertOptions, convert
+from zoo_models import MODELS, ZooModel
 
 CALIBRATION_IMAGES = 100
 

@@ -18,7 +18,7 @@ from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError, StageError
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.metadata import ArtifactMetadata
-from edgecls.worker import RemoteError, Worker, preload
+from edgecls.worker import RemoteError, Worker, preload, release_memory
 
 if TYPE_CHECKING:
     import onnx
@@ -153,13 +153,17 @@ class _Hub:
         from edgecls.converters.tflite import float_tflite
         from edgecls.converters.tflite_metadata import add_signature
 
-        return add_signature(float_tflite(self.conversion.graph))
+        model = add_signature(float_tflite(self.conversion.graph))
+        release_memory()
+        return model
 
     @cached_property
     def onnx(self) -> onnx.ModelProto:
         from edgecls.converters.onnx import float_onnx
 
-        return float_onnx(self.tflite)
+        model = float_onnx(self.tflite)
+        release_memory()
+        return model
 
     @cached_property
     def quantized(self) -> Quantized:

@@ -28,16 +28,20 @@ from edgecls.converters import Calibration, Conversion, Estimator, Job, Made, co
 from edgecls.converters.conversion import coreml_worker
 from edgecls.data import open_images
 from edgecls.data.label_file import default_labels, read_labels
+from edgecls.data.synthetic import synthetic_pixels
 from edgecls.errors import DataError, EdgeclsError
+from edgecls.frozen_graph import FrozenGraph
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
 from edgecls.store import publish, staging, write_manifest
-from edgecls.workflow.verify import Pending, Verifier, is_done
+from edgecls.worker import release_memory
+from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
 
 if TYPE_CHECKING:
     from edgecls.models import LoadedModel
 
 PARITY_IMAGES = 32
+SYNTHETIC_IMAGES = 16
 TOOLCHAIN = (
     "tensorflow",
     "keras",
@@ -115,49 +119,77 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
     _require_paths(options)
     with staging(options.folder) as staged, contextlib.ExitStack() as stack:
         worker = stack.enter_context(coreml_worker()) if any(job.target == "coreml" for job in jobs) else None
-        tell.stage(f"reading {options.model.name}")
-        model = _load(options)
-        spec = _image_spec(model, options)
-        record, labels_source = _record(model, spec, options)
-        calibration, sources = _open_data(options, spec, record.labels)
-        tell.stage("freezing the graph")
-        graph = model.freeze(staged)
-        verifier = stack.enter_context(Verifier(model, record, worker, _parity_images(options, spec), enabled=options.verify))
+        source = _prepare(options, staged, tell)
+        release_memory()  # the model itself is not needed any more
+        verifier = stack.enter_context(Verifier(source.record, worker, source.inputs, source.reference))
         tell.plan(jobs)
         conversion = Conversion(
-            graph=graph,
-            record=record,
+            graph=source.graph,
+            record=source.record,
             jobs=jobs,
             folder=staged,
-            calibration=calibration,
+            calibration=source.calibration,
             io=options.io,
             minimum_deployment_target=options.minimum_deployment_target,
             threads=options.threads,
         )
-        artifacts, notes = [], [*model.notes]
+        manifest = source.manifest
         for made, artifact in _verified(convert_jobs(conversion, worker), verifier):
-            notes += [f"{artifact.name}: {note}" for note in made.notes]
-            artifacts.append(_publish(made, artifact, options.folder))
-            tell.finish(artifacts[-1])
+            manifest.notes += [f"{artifact.name}: {note}" for note in made.notes]
+            manifest.artifacts.append(_publish(made, artifact, options.folder))
+            tell.finish(artifact)
         if verifier.reference is not None:
             publish(verifier.write_reference(staged / REFERENCE_NAME), options.folder / REFERENCE_NAME)
-        manifest = Manifest(
-            created=datetime.datetime.now(datetime.UTC),
-            edgecls_version=__version__,
-            source=model.source,
-            image_spec=spec,
-            labels=record.labels,
-            labels_source=labels_source,
-            output_kind=model.output_kind,
-            outputs=model.outputs,
-            toolchain=toolchain(),
-            repairs=model.repairs,
-            notes=notes,
-            data=sources,
-            artifacts=_with_previous(artifacts, record, options.folder),
-        )
+        manifest.artifacts += _previous_artifacts(manifest, options.folder)
         write_manifest(options.folder, manifest)
     return manifest
+
+
+@dataclass(frozen=True)
+class _Source:
+    """All that conversion needs of the model, without the model.
+
+    Attributes:
+        manifest: of the run, still without artifacts.
+        reference: the source model's own scores [n, outputs] of `inputs`; None with `--no-verify`.
+    """
+
+    graph: FrozenGraph
+    record: ArtifactMetadata
+    calibration: Calibration | None
+    inputs: ImageInputs
+    reference: np.ndarray | None
+    manifest: Manifest
+
+
+def _prepare(options: ConvertOptions, staged: Path, tell: Progress) -> _Source:
+    from edgecls.models import load_model
+
+    tell.stage(f"reading {options.model.name}")
+    model = load_model(options.model, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
+    spec = model.image_spec.with_preprocess(options.preprocess) if options.preprocess else model.image_spec
+    record, labels_source = _record(model, spec, options)
+    calibration, sources = _open_data(options, spec, record.labels)
+    inputs = _inputs(options, spec)
+    tell.stage("asking the source model")
+    reference = model.predict(spec.apply(inputs.pixels)) if options.verify else None
+    tell.stage("freezing the graph")
+    manifest = Manifest(
+        created=datetime.datetime.now(datetime.UTC),
+        edgecls_version=__version__,
+        source=model.source,
+        image_spec=spec,
+        labels=record.labels,
+        labels_source=labels_source,
+        output_kind=model.output_kind,
+        outputs=model.outputs,
+        toolchain=toolchain(),
+        repairs=model.repairs,
+        notes=[*model.notes],
+        data=sources,
+        artifacts=[],
+    )
+    return _Source(model.freeze(staged), record, calibration, inputs, reference, manifest)
 
 
 def toolchain() -> dict[str, str]:
@@ -181,16 +213,6 @@ def _require_paths(options: ConvertOptions) -> None:
     for flag, path in (("--calibration", options.calibration), ("--data", options.data), ("--labels", options.labels)):
         if path is not None and not path.exists() and str(path) != "digits":
             raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")
-
-
-def _load(options: ConvertOptions) -> LoadedModel:
-    from edgecls.models import load_model
-
-    return load_model(options.model, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
-
-
-def _image_spec(model: LoadedModel, options: ConvertOptions) -> ImageSpec:
-    return model.image_spec.with_preprocess(options.preprocess) if options.preprocess else model.image_spec
 
 
 def _record(model: LoadedModel, spec: ImageSpec, options: ConvertOptions) -> tuple[ArtifactMetadata, Literal["file", "default"]]:
@@ -220,13 +242,13 @@ def _open_data(options: ConvertOptions, spec: ImageSpec, labels: list[str]) -> t
     return calibration, sources
 
 
-def _parity_images(options: ConvertOptions, spec: ImageSpec) -> np.ndarray | None:
-    """Pixels [n, H, W, C] of the user's images, None where there are none."""
+def _inputs(options: ConvertOptions, spec: ImageSpec) -> ImageInputs:
+    """What every artifact is compared on: some of the user's images where there are any."""
     path = options.data or options.calibration
     if path is None or not options.verify:
-        return None
-    role = "data" if options.data else "calibration"
-    return np.concatenate(list(open_images(path, spec, role=role, limit=PARITY_IMAGES).batches()))
+        return ImageInputs(synthetic_pixels(spec, SYNTHETIC_IMAGES), "synthetic")
+    images = open_images(path, spec, role="data" if options.data else "calibration", limit=PARITY_IMAGES)
+    return ImageInputs(np.concatenate(list(images.batches())), "images")
 
 
 def _verified(made: Iterator[Made], verifier: Verifier) -> Iterator[tuple[Made, Artifact]]:
@@ -254,17 +276,14 @@ def _publish(made: Made, artifact: Artifact, folder: Path) -> Artifact:
     return artifact
 
 
-def _with_previous(artifacts: list[Artifact], record: ArtifactMetadata, folder: Path) -> list[Artifact]:
-    """Keep the rows of an earlier run of the same model with the same labels and preprocessing that were not made again."""
+def _previous_artifacts(manifest: Manifest, folder: Path) -> list[Artifact]:
+    """Rows of an earlier run of the same model, labels and preprocessing whose artifacts were not made again."""
     try:
         previous = Manifest.read(folder)
     except EdgeclsError:
-        return artifacts
-    same = (previous.source.sha256, previous.labels, previous.image_spec) == (
-        record.source_sha256,
-        record.labels,
-        record.image_spec,
-    )
-    made = {artifact.name for artifact in artifacts}
-    kept = [artifact for artifact in previous.artifacts if same and artifact.name not in made and artifact.status == "ok"]
-    return [*artifacts, *(artifact for artifact in kept if (folder / artifact.path).exists())]
+        return []
+    if (previous.source, previous.labels, previous.image_spec) != (manifest.source, manifest.labels, manifest.image_spec):
+        return []
+    made = {artifact.name for artifact in manifest.artifacts}
+    kept = [artifact for artifact in previous.artifacts if artifact.name not in made and artifact.status == "ok"]
+    return [artifact for artifact in kept if (folder / artifact.path).exists()]

@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import sys
 from concurrent.futures import Future
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from edgecls.artifact import Actual, Artifact, Parity
 from edgecls.converters import Job, Made
-from edgecls.data.synthetic import synthetic_pixels
 from edgecls.errors import EdgeclsError
 from edgecls.evaluation.parity import compare
 from edgecls.formats import describe, file_sizes, sha256
 from edgecls.metadata import ArtifactMetadata
 from edgecls.worker import RemoteError, Worker
 
-if TYPE_CHECKING:
-    from edgecls.models import LoadedModel
-
 Pending: TypeAlias = Future[tuple[Actual, Parity]] | None
-SYNTHETIC_IMAGES = 16
 TIMEOUT_S = 600.0
+
+
+@dataclass(frozen=True)
+class ImageInputs:
+    """What artifacts are compared on.
+
+    Attributes:
+        pixels: [n, H, W, C], 0..255.
+        kind: the user's images, or synthetic ones.
+    """
+
+    pixels: np.ndarray
+    kind: Literal["images", "synthetic"]
 
 
 class Verifier:
     """Compares artifacts with one source model.
 
     Args:
-        model: the source.
         record: what the artifacts carry.
         coreml: worker that has coremltools loaded, for Core ML packages.
-        images: the user's pixels [n, H, W, C], None for synthetic ones.
-        enabled: False records the verdict `skipped`.
+        inputs: what to compare on.
+        reference: the source model's own scores [n, outputs]; None records the verdict `skipped`.
     """
 
     def __init__(
-        self, model: LoadedModel, record: ArtifactMetadata, coreml: Worker | None, images: np.ndarray | None, *, enabled: bool
+        self, record: ArtifactMetadata, coreml: Worker | None, inputs: ImageInputs, reference: np.ndarray | None
     ) -> None:
-        self._model, self._record, self._coreml, self._enabled = model, record, coreml, enabled
-        self._images = images
+        self._record, self._coreml, self._inputs, self.reference = record, coreml, inputs, reference
         self._worker = Worker()
 
     def __enter__(self) -> Verifier:
@@ -51,25 +57,9 @@ class Verifier:
     def __exit__(self, *_: object) -> None:
         self._worker.kill()
 
-    @property
-    def inputs(self) -> Literal["images", "synthetic"]:
-        """What the comparison runs on."""
-        return "synthetic" if self._images is None else "images"
-
-    @cached_property
-    def pixels(self) -> np.ndarray:
-        """[n, H, W, C], 0..255."""
-        spec = self._record.image_spec
-        return synthetic_pixels(spec, SYNTHETIC_IMAGES) if self._images is None else self._images
-
-    @cached_property
-    def reference(self) -> np.ndarray | None:
-        """The source model's own scores [n, outputs], None when verifying is switched off."""
-        return self._model.predict(self._record.image_spec.apply(self.pixels)) if self._enabled else None
-
     def write_reference(self, path: Path) -> Path:
         """Keep inputs and source scores beside the artifacts, so that benching can say how they agree."""
-        np.savez_compressed(path, images=self.pixels, scores=self.reference)
+        np.savez_compressed(path, images=self._inputs.pixels, scores=self.reference)
         return path
 
     def start(self, made: Made) -> Pending:
@@ -77,7 +67,7 @@ class Verifier:
         if made.error:
             return None
         worker = self._coreml if made.job.target == "coreml" and self._coreml else self._worker
-        return worker.start(examine, made.path, made.job, self._record, self.pixels, self.reference, self.inputs)
+        return worker.start(examine, made.path, made.job, self._record, self._inputs, self.reference)
 
     def finish(self, made: Made, pending: Pending) -> Artifact:
         """The artifact's row: `rejected` where its scores are wrong, `failed` where there is no file."""
@@ -97,7 +87,7 @@ class Verifier:
         try:
             row.actual, row.parity = self._worker.wait(pending, TIMEOUT_S)
         except (EdgeclsError, RemoteError) as error:
-            row.parity = Parity(samples=0, inputs=self.inputs, verdict="failed", reason=str(error))
+            row.parity = Parity(samples=0, inputs=self._inputs.kind, verdict="failed", reason=str(error))
         if row.parity.verdict == "failed":
             row.status, row.reason, row.path = "rejected", row.parity.reason, f"{row.path}.rejected"
         return row
@@ -112,20 +102,19 @@ def examine(
     path: Path,
     job: Job,
     record: ArtifactMetadata,
-    pixels: np.ndarray,
+    inputs: ImageInputs,
     reference: np.ndarray | None,
-    inputs: Literal["images", "synthetic"],
 ) -> tuple[Actual, Parity]:
     """Runs in a worker: read back what is in the file, then run it."""
     actual = describe(path).actual
     if reference is None:
-        return actual, Parity(samples=0, inputs=inputs, verdict="skipped", reason="--no-verify")
+        return actual, Parity(samples=0, inputs=inputs.kind, verdict="skipped", reason="--no-verify")
     from edgecls.converters.coreml import check_structure
     from edgecls.runners import open_runner
 
     if job.target == "coreml" and sys.platform != "darwin":
         reason = check_structure(path, record)
         verdict = "failed" if reason else "structure"
-        return actual, Parity(samples=0, inputs=inputs, verdict=verdict, reason=reason or "Core ML executes on macOS only")
-    scores = open_runner(path, spec=record.image_spec).predict(pixels)
-    return actual, compare(reference, scores, job.scheme, record.output_kind, inputs)
+        return actual, Parity(samples=0, inputs=inputs.kind, verdict=verdict, reason=reason or "Core ML executes on macOS only")
+    scores = open_runner(path, spec=record.image_spec).predict(inputs.pixels)
+    return actual, compare(reference, scores, job.scheme, record.output_kind, inputs.kind)
