@@ -72,14 +72,21 @@ class ImageSpec(BaseModel):
         }
         return shapes[self.layout]
 
-    def apply(self, pixels: np.ndarray) -> np.ndarray:
-        """Turn pixels [N, H, W, C], RGB or grey, 0..255 (any dtype) into model input [N, *input_shape], float32."""
-        values = np.asarray(pixels, np.float32)
-        if self.color_order == "BGR":
-            values = values[..., ::-1]
-        if self.mean != (0.0,) or self.std != (1.0,):
-            values = (values - np.asarray(self.mean, np.float32)) / np.asarray(self.std, np.float32)
-        return np.ascontiguousarray(values.reshape(len(values), *self.input_shape), np.float32)
+    def apply(self, pixels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Turn pixels [N, H, W, C], RGB or grey, 0..255 (any dtype) into model input [N, *input_shape], float32.
+
+        `out`, if given, is a contiguous float32 array of that shape to write to; it is what comes back.
+        """
+        values = pixels[..., ::-1] if self.color_order == "BGR" else np.asarray(pixels)
+        result = np.empty((len(values), *self.input_shape), np.float32) if out is None else out
+        target = result.reshape(len(values), self.height, self.width, self.channels)  # a view: `result` is contiguous
+        if self.mean == (0.0,) and self.std == (1.0,):
+            target[...] = values.reshape(target.shape)
+        else:
+            real = {"dtype": np.float32, "casting": "unsafe"}  # arithmetic in float32 whatever the pixels are
+            np.subtract(values.reshape(target.shape), np.asarray(self.mean, np.float32), out=target, **real)
+            np.divide(target, np.asarray(self.std, np.float32), out=target)
+        return result
 
     def invert(self, inputs: np.ndarray) -> np.ndarray:
         """Turn model input [N, *input_shape] back into pixels [N, H, W, C], float32, not rounded, so that `apply` undoes it."""
@@ -108,7 +115,13 @@ class ImageSpec(BaseModel):
                 "give one value, or one per channel",
             )
         color_order: ColorOrder = order if self.channels == 3 else "GRAY" if self.channels == 1 else "OTHER"
-        update = {"mean": mean, "std": std, "color_order": color_order, "provenance": provenance, "note": f"--preprocess {preprocess}"}
+        update = {
+            "mean": mean,
+            "std": std,
+            "color_order": color_order,
+            "provenance": provenance,
+            "note": f"--preprocess {preprocess}",
+        }
         return ImageSpec.model_validate({**self.model_dump(), **update})
 
 

@@ -19,7 +19,9 @@ from edgecls.evaluation.probe import judge_share
 from edgecls.image_spec import ImageSpec
 from edgecls.worker import RemoteError, Worker
 
-_ALIGNMENT = 8  # shares begin where batches of runners begin: the same batches, so the same bits, whatever the number of workers
+_ALIGNMENT = (
+    8  # shares begin where batches of runners (1, 2, 4 or 8 images) begin: the same batches and bits, whatever the workers
+)
 _SHARE_BYTES = 4 << 20
 _MOST_IMAGES = 512
 

@@ -15,6 +15,7 @@ from edgecls.image_spec import ColorOrder, ImageSpec
 from edgecls.metadata import ArtifactMetadata
 
 _MOST_CHANNELS = 4
+_CACHED_BYTES = 512 << 10
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,10 @@ class Quantization:
     def quantize(self, values: np.ndarray) -> np.ndarray:
         """Real values to stored ones, rounded to nearest and clipped to the dtype."""
         limits = np.iinfo(self.dtype)
-        return np.clip(np.rint(values / np.float32(self.scale)) + self.zero_point, limits.min, limits.max).astype(self.dtype)
+        steps = values / np.float32(self.scale)
+        np.rint(steps, out=steps)
+        steps += self.zero_point
+        return np.clip(steps, limits.min, limits.max, out=steps).astype(self.dtype)
 
     def dequantize(self, stored: np.ndarray) -> np.ndarray:
         """Stored values to real ones, float32."""
@@ -48,6 +52,20 @@ class InputTensor:
     spec: ImageSpec
     shape: tuple[int, ...]
     channels_first: bool = False
+
+    @property
+    def batch(self) -> int:
+        """How many images to feed at a time: a power of two up to 8, fewer of large ones. Their float values then stay in the
+        processor's cache: larger batches cost more in memory traffic than they save in calls."""
+        fitting = _CACHED_BYTES // (4 * math.prod(self.shape))
+        return next(size for size in (8, 4, 2, 1) if size <= max(fitting, 1))
+
+    def feed_into(self, image: np.ndarray, tensor: np.ndarray) -> None:
+        """Pixels [1, H, W, C] straight into the engine's own float32 [1, *shape]."""
+        if self.shape == self.spec.input_shape:
+            self.spec.apply(image, out=tensor)
+        else:
+            tensor[...] = self.feed(image)
 
     def feed(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 [N, *shape]."""

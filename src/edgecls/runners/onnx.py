@@ -14,7 +14,6 @@ from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
 from edgecls.runners.border import Quantization, output_kind, read_input, read_output, require_single
 
-BATCH = 8  # images at a time where the file allows it
 _DTYPES = {
     "tensor(float)": np.dtype(np.float32),
     "tensor(float16)": np.dtype(np.float16),
@@ -45,7 +44,7 @@ class OnnxRunner:
         dtype = _DTYPES[source.type]
         plain = Quantization(1.0, 0, dtype) if dtype.kind in "iu" else None
         self._input = read_input(path, _free(source.shape[1:]), given=spec, record=record, quantization=plain)
-        self._batch = 1 if isinstance(source.shape[0], int) else BATCH
+        self._batch = 1 if isinstance(source.shape[0], int) else self._input.batch
         if source.shape[0] not in (1, None) and isinstance(source.shape[0], int):
             raise ArtifactError("batch 1 or any batch", f"{path} with batch {source.shape[0]}", "export it with batch 1")
         self.spec = self._input.spec
@@ -56,7 +55,7 @@ class OnnxRunner:
         self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Pixels [N, H, W, C] to float32 scores [N, outputs], in batches of 8 where the file allows them."""
+        """Pixels [N, H, W, C] to float32 scores [N, outputs], in batches where the file allows them."""
         scores = np.empty((len(images), self.outputs), np.float32)
         for start in range(0, len(images), self._batch):
             found = self._session.run(self._outputs, self._feed(images[start : start + self._batch]))[0]

@@ -13,7 +13,6 @@ from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
 from edgecls.runners.border import Quantization, output_kind, read_input, read_output, require_single
 
-_CHUNK = 16  # images turned into model inputs at a time: bounds memory
 _UNSUPPORTED = ("custom op", "Select TensorFlow op", "Didn't find op", "Op builtin_code out of range")
 
 
@@ -45,6 +44,7 @@ class TFLiteRunner:
         self.output_kind: OutputKind = output_kind(record, self.outputs)
         self._interpreter = interpreter
         self._input_index, self._output_index = source["index"], target["index"]
+        self._tensor = interpreter.tensor(source["index"])
         self._quantization, self._input_dtype = _quantization(source), np.dtype(source["dtype"])
         self._output_quantization = _quantization(target)
         self.invoke = interpreter.invoke  # the engine's own call, nothing around it
@@ -52,8 +52,14 @@ class TFLiteRunner:
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 scores [N, outputs], one image at a time as on a phone."""
         scores = np.empty((len(images), self.outputs), np.float32)
-        for start in range(0, len(images), _CHUNK):
-            for offset, values in enumerate(self._feed(images[start : start + _CHUNK])):
+        if self._input.batch == 1:
+            for index in range(len(images)):
+                self.prepare(images[index : index + 1])
+                self._interpreter.invoke()
+                scores[index] = self._read()
+            return scores
+        for start in range(0, len(images), self._input.batch):  # small images: preprocessing several at a time saves calls
+            for offset, values in enumerate(self._feed(images[start : start + self._input.batch])):
                 self._interpreter.set_tensor(self._input_index, values[None])
                 self._interpreter.invoke()
                 scores[start + offset] = self._read()
@@ -61,7 +67,10 @@ class TFLiteRunner:
 
     def prepare(self, image: np.ndarray) -> None:
         """Put one image [1, H, W, C] into the input tensor."""
-        self._interpreter.set_tensor(self._input_index, self._feed(image))
+        if self._input_dtype == np.float32:
+            self._input.feed_into(image, self._tensor())  # no view may be kept: the engine refuses to run then
+        else:
+            self._interpreter.set_tensor(self._input_index, self._feed(image))
 
     def _feed(self, images: np.ndarray) -> np.ndarray:
         values = self._input.feed(images)
