@@ -133,6 +133,11 @@ class TestFolders:
         assert caught.value.exit_code == 2
         assert "\n" not in str(caught.value)
 
+    def test_a_file_that_is_no_image_is_told_at_once(self, tmp_path: Path):
+        (tmp_path / "a.txt").write_text("x")
+        with pytest.raises(DataError, match=r"a\.txt"):
+            data(tmp_path / "a.txt")
+
     def test_image_files_cannot_feed_twelve_channels(self, tmp_path: Path):
         with pytest.raises(DataError, match="12 channels"):
             data(folder_of(tmp_path, ant=1), ImageSpec(height=8, width=8, channels=12))

@@ -224,6 +224,12 @@ def test_shares_cover_all_images_once_and_begin_where_batches_begin(count: int, 
     assert max(amount for _, amount in found) * size * size * 3 <= max(4 << 20, 8 * size * size * 3)
 
 
+def test_files_with_other_classes_are_not_compared(tmp_path: Path, archive: ImageSource):
+    found = rows(bench([fake(tmp_path, "a"), fake(tmp_path, "other", foreign=True, outputs=12)], archive))
+    assert found["other"].status == "ok"
+    assert found["other"].flips is None
+
+
 def test_unlabelled_images_count_flips_alone(tmp_path: Path, archive: ImageSource):
     with np.load(archive.path) as data:
         np.savez(tmp_path / "bare.npz", x=data["x"])

@@ -67,6 +67,8 @@ def open_files(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | 
             f"arrays of {spec.channels} channels in an .npz", f"image files at {path}", "save the inputs as an .npz with x and y"
         )
     if path.is_file():
+        if not _images([path]):
+            raise DataError("an image, a folder of images or an .npz", f"{path}", "its name does not end like an image's")
         return FileSource([path], Labelling(note="a single image, no labels"), spec, notes=[], skipped=[])
     path, notes = _split_for(path, role)
     folders, loose = _visible(path)

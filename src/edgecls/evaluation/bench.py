@@ -213,9 +213,11 @@ class _Bench:
         if not candidates:
             return False
         name = candidates[0].name
+        theirs, outputs = self._answers[name], self._timings[name].opened.outputs
         for job in self._running():
-            ours, theirs = self._answers.get(job.name), self._answers[name]
-            if ours is not None and job.name != name and len(ours.winners) == len(theirs.winners):
+            ours = self._answers.get(job.name)
+            comparable = self._timings[job.name].opened.outputs == outputs  # a file from elsewhere may know other classes
+            if ours is not None and job.name != name and comparable and len(ours.winners) == len(theirs.winners):
                 self._update(job.name, flips=flips_of(ours, theirs, name))
         return True
 
