@@ -238,6 +238,24 @@ def test_several_signatures(tf, tmp_path):
     assert "with none" in refusal(UnsupportedModelError, tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (lambda tf, image: tf.argmax(image[:, 0, :, 0], axis=1), "dtype int64"),
+        (lambda tf, image: tf.py_function(lambda x: x, [image], tf.float32), "PyFunc"),
+        (lambda tf, image: tf.reshape(image, tf.cast(image[0, 0, :2, 0], tf.int32)), "vector of scores"),
+    ],
+    ids=["class number", "python", "unknown shape"],
+)
+def test_outputs_that_are_no_scores(tf, tmp_path, function, text):
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda image: function(tf, image), input_signature=[tf.TensorSpec((None, 8, 8, 1), tf.float32, name="image")]
+    )
+    tf.saved_model.save(module, str(tmp_path / "folder"), signatures={"serving_default": module.serve})
+    assert text in refusal(InputError, tmp_path / "folder")
+
+
 def test_random_scores_are_refused(tf, tmp_path):
     module = tf.Module()
     module.serve = tf.function(

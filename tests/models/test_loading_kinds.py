@@ -201,6 +201,18 @@ def test_dropout_called_with_training_is_repaired(framework, saved, tmp_path, tf
     np.testing.assert_array_equal(model.predict(images), model.predict(images))
 
 
+def test_augmentation_model_called_with_training_is_repaired(framework, saved):
+    augment = framework.Sequential(
+        [framework.Input((8, 8, 3)), framework.layers.RandomFlip(), framework.layers.GaussianNoise(1.0)], name="augment"
+    )
+    inputs = framework.Input((8, 8, 3))
+    value = framework.layers.Flatten()(augment(inputs, training=True))
+    model = load_model(saved(framework.Model(inputs, framework.layers.Dense(2)(value)), "m.keras"))
+    assert {repair.layer for repair in model.repairs} == {"augment"}
+    images = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    np.testing.assert_array_equal(model.predict(images), model.predict(images))
+
+
 def test_several_outputs(framework, saved, tmp_path, tf):
     inputs = framework.Input((8, 8, 3))
     value = framework.layers.GlobalAveragePooling2D()(inputs)

@@ -107,8 +107,14 @@ class Scores:
 
     def _chosen(self, call: Callable[[Any], list[Any]], image: Any) -> Any:
         tf = self._tf
-        results = call(tf.cast(image, self._computation.input_dtype))
-        return tf.cast(tf.reshape(results[self._index], (-1, self.outputs)), tf.float32)
+        chosen = call(tf.cast(image, self._computation.input_dtype))[self._index]
+        if not chosen.dtype.is_floating:
+            raise UnsupportedModelError(
+                "scores as output",
+                f"numbers of dtype {chosen.dtype.name}, as of the winning class",
+                "name an output of scores with --output",
+            )
+        return tf.cast(tf.reshape(chosen, (-1, self.outputs)), tf.float32)
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Scores [n, outputs] of an array [n, *input_shape]; a model of a fixed batch size gets zeros added to fill it."""

@@ -16,9 +16,8 @@ from edgecls.models.config import layers, objects
 
 # Classes of well-known packages that compute, at inference, what a Keras class computes.
 _KNOWN_CLASSES = {"FixedDropout": "Dropout"}
-_RANDOM_CLASS = re.compile(
-    r"Random[A-Z]\w*|\w*Dropout(\dD)?|Gaussian(Noise|Dropout)|AutoContrast|AugMix|CutMix|MixUp|RandAugment"
-)
+# Layers that compute something else in training mode than random numbers: a call in that mode is meant.
+_BATCH_STATISTICS = re.compile(r"(Sync)?Batch(Re)?Norm\w*|SpectralNormalization")
 _LOW_PRECISION = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"}
 _TRAINING_ONLY = re.compile(r".*_(initializer|regularizer|constraint)")
 _SHAPE_FIELDS = ("batch_input_shape", "batch_shape", "build_input_shape")
@@ -35,8 +34,7 @@ def repair_architecture(config: dict[str, Any]) -> tuple[dict[str, Any], list[Re
         repairs += _free_batch(layer, item)
         repairs += _use_float32(layer, item)
         repairs += _replace_class(layer, item)
-        if _RANDOM_CLASS.fullmatch(item["class_name"].rpartition(">")[2]):
-            repairs += _stop_training_calls(layer, item)
+        repairs += _stop_training_calls(layer, item)
     return config, repairs
 
 
@@ -93,15 +91,13 @@ def _replace_class(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
 
 
 def _stop_training_calls(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
-    for _, call in _calls(item.get("inbound_nodes")):
-        if call.get("training"):
-            call["training"] = False
-            yield Repair(layer=layer, field="training", action="was called with training=True: inert at inference")
-
-
-def _calls(nodes: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Keyword arguments a layer is called with: Keras 3 keeps them under `kwargs`, Keras 2 as the fourth item of a node."""
-    return objects(nodes)
+    """Augmentation and dropout that the model calls with training=True; the argument stands anywhere in its nodes."""
+    calls = [call for _, call in objects(item.get("inbound_nodes")) if call.get("training") is True]
+    if not calls or any(_BATCH_STATISTICS.fullmatch(inner["class_name"]) for _, inner in layers(item)):
+        return
+    for call in calls:
+        call["training"] = False
+        yield Repair(layer=layer, field="training", action="was called with training=True: inert at inference")
 
 
 def _is_neutral(field: str, value: Any) -> bool:

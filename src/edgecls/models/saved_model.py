@@ -194,7 +194,9 @@ def _signature_key(meta_graph: Any, path: Path) -> str:
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:
-    """Shape of a signature's tensor; of unknown rank: nothing."""
+    """Shape of a signature's tensor, batch axis first; of unknown rank: unknown sizes."""
+    if tensor.tensor_shape.unknown_rank:
+        return (None, None)
     return tuple(dim.size if dim.size >= 0 else None for dim in tensor.tensor_shape.dim)
 
 
