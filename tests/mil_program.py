@@ -5,6 +5,7 @@ Only the operations of plain convolutional classifiers; another one is a KeyErro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,8 @@ def _pool(name: str) -> Callable[..., Any]:
         tf: Any = require("tensorflow")
         x, padding = _padded(x, pad_type, pad, -np.inf if name == "MAX" else 0.0)
         sizes, step = [int(item) for item in kernel_sizes], [int(item) for item in strides]
+        if sizes == [1, 1]:  # TensorFlow refuses strides larger than the window
+            return x[:, :: step[0], :: step[1]].transpose(0, 3, 1, 2)
         return np.asarray(tf.nn.pool(x, sizes, name, step, padding)).transpose(0, 3, 1, 2)
 
     return pool
@@ -98,6 +101,33 @@ def _padded(x: Any, pad_type: str, pad: Any, fill: float) -> tuple[np.ndarray, s
 def _pad(x: Any, pad: Any, constant_val: float = 0.0, **_: Any) -> Any:
     pairs = [(int(before), int(after)) for before, after in np.asarray(pad).reshape(-1, 2)]
     return np.pad(x, [(0, 0)] * (x.ndim - len(pairs)) + pairs, constant_values=constant_val)
+
+
+def _turned(x: Any, turn: bool) -> Any:
+    return np.swapaxes(x, -1, -2) if turn else x
+
+
+def _slice(x: Any, begin: Any, end: Any, stride: Any = None, begin_mask: Any = None, end_mask: Any = None, **_: Any) -> Any:
+    def at(values: Any, axis: int, default: Any) -> Any:
+        return default if values is None else values[axis]
+
+    return x[
+        tuple(
+            slice(
+                None if at(begin_mask, axis, False) else int(begin[axis]),
+                None if at(end_mask, axis, False) else int(end[axis]),
+                int(at(stride, axis, 1)),
+            )
+            for axis in range(len(begin))
+        )
+    ]
+
+
+def _batch_norm(x: Any, mean: Any, variance: Any, epsilon: Any, gamma: Any = 1.0, beta: Any = 0.0) -> Any:
+    def per_channel(values: Any) -> Any:
+        return np.reshape(values, (1, -1, *[1] * (x.ndim - 2)))
+
+    return per_channel(gamma) * (x - per_channel(mean)) / np.sqrt(per_channel(variance) + epsilon) + per_channel(beta)
 
 
 def _softmax(x: Any, axis: int) -> Any:
@@ -119,7 +149,14 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "transpose": lambda x, perm: np.transpose(x, [int(item) for item in perm]),
     "reduce_mean": lambda x, axes, keep_dims: x.mean(axis=tuple(int(item) for item in axes), keepdims=bool(keep_dims)),
     "linear": lambda x, weight, bias=0.0: x @ weight.T + bias,
-    "matmul": lambda x, y, transpose_x=False, transpose_y=False: (x.T if transpose_x else x) @ (y.T if transpose_y else y),
+    "matmul": lambda x, y, transpose_x=False, transpose_y=False: _turned(x, transpose_x) @ _turned(y, transpose_y),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "gelu": lambda x, mode: 0.5 * x * (1 + np.vectorize(math.erf)(x * 2**-0.5)).astype(np.float32),
+    "square": lambda x: x * x,
+    "rsqrt": lambda x, epsilon: 1 / np.sqrt(x + epsilon),
+    "tile": lambda x, reps: np.tile(x, [int(item) for item in reps]),
+    "slice_by_index": _slice,
+    "batch_norm": _batch_norm,
     "conv": _conv,
     "max_pool": _pool("MAX"),
     "avg_pool": _pool("AVG"),

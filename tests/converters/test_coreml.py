@@ -225,11 +225,25 @@ def snr_db(scores: np.ndarray, expected: np.ndarray) -> float:
 def test_keras_applications(name: str, tmp_path: Path) -> None:
     keras: Any = require("keras")
     size = 224 if name == "NASNetMobile" else 96
-    getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3)).save(tmp_path / "model.keras")
+    made = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classifier_activation=None)
+    _disturb_batch_norms(made)
+    made.save(tmp_path / "model.keras")
     model = load_model(tmp_path / "model.keras")
-    record = record_for(model.image_spec, model.outputs, model.output_kind)
-    packages = convert_coreml(model.freeze(tmp_path), record, ["float16", "weight8"], tmp_path)
-    assert [check_structure(path, record) for path in packages.values()] == ["", ""]
+    record = record_for(model.image_spec, model.outputs, "logits")
+    packages = convert_coreml(model.freeze(tmp_path), record, ALL, tmp_path)
+    assert {scheme: check_structure(path, record) for scheme, path in packages.items()} == dict.fromkeys(ALL, "")
+    pixels = pixels_for(model.image_spec, 2)
+    expected = model.predict(model.image_spec.apply(pixels))
+    # float32 with BatchNorm folded, operations in another order: the project's limit is 1e-4 of the largest score
+    np.testing.assert_allclose(run_package(packages["float32"], pixels), expected, atol=1e-4 * np.abs(expected).max())
+
+
+def _disturb_batch_norms(model: Any) -> None:
+    """Random weights leave every BatchNorm an identity, which would hide a wrong one."""
+    generator = np.random.default_rng(0)
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            layer.set_weights([weight + generator.random(weight.shape) * 0.2 for weight in layer.get_weights()])
 
 
 @pytest.fixture(scope="module")
@@ -315,7 +329,9 @@ def test_gelu_of_keras_3_becomes_one_operation(tmp_path: Path) -> None:
     assert "erf" not in operations
 
 
-def test_the_same_model_gives_the_same_bytes_and_no_noise(small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_same_model_gives_the_same_bytes_and_no_noise(
+    small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     capfd.readouterr()
     done: list[Scheme] = []
     first = convert_coreml(*small, ALL, tmp_path / "a", on_done=lambda scheme, path: done.append(scheme))

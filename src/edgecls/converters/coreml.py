@@ -185,6 +185,16 @@ def _check_labels(record: ArtifactMetadata) -> None:
         )
 
 
+def check_deployment_target(schemes: Sequence[Scheme], name: str) -> None:
+    """Refuse a deployment target that does not exist or is too old for one of the schemes, before any work.
+
+    Raises:
+        SchemeError: with the targets that would do.
+    """
+    for scheme in schemes:
+        _deployment_target(scheme, name)
+
+
 def _deployment_target(scheme: Scheme, name: str | None) -> Any:
     """The deployment target of a scheme as coremltools' enumeration."""
     if scheme not in MINIMUM_TARGETS:
