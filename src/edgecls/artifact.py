@@ -182,7 +182,9 @@ class Manifest(_Model):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise ArtifactError(f"a manifest of schema version {SCHEMA_VERSION}", f"{path}: {where}: {first['msg']}", remedy) from None
+            raise ArtifactError(
+                f"a manifest of schema version {SCHEMA_VERSION}", f"{path}: {where}: {first['msg']}", remedy
+            ) from None
         if manifest.schema_version != SCHEMA_VERSION:
             raise ArtifactError(
                 f"a manifest of schema version {SCHEMA_VERSION}", f"{path}: version {manifest.schema_version}", remedy

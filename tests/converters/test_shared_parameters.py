@@ -95,7 +95,7 @@ def test_onnxruntime_fuses_every_convolution(folder: Path, tmp_path: Path):
 def test_onnx_batches_are_free_and_each_image_answers_for_itself(folder: Path):
     session = onnxruntime.InferenceSession(str(folder / "base-onnx-float32.onnx"), providers=["CPUExecutionProvider"])
     images = np.random.default_rng(0).random((5, 96, 96, 3), np.float32)
-    together = session.run(None, {"image": images})[0]
-    apart = np.concatenate([session.run(None, {"image": image[None]})[0] for image in images])
+    together = np.asarray(session.run(None, {"image": images})[0])
+    apart = np.concatenate([np.asarray(session.run(None, {"image": image[None]})[0]) for image in images])
     # float32 sums in another order: some roundings of 6e-8 each
     np.testing.assert_allclose(together, apart, rtol=1e-4, atol=1e-6)

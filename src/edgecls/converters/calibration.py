@@ -65,7 +65,7 @@ def collect_statistics(
     probes = [output.name for output in session.get_outputs()][1:]
     images = 0
     for batch in _rebatch(batches, whole=_has_free_batch(model)):
-        values = iter(session.run(probes, {INPUT: batch}))
+        values = iter([np.asarray(value) for value in session.run(probes, {INPUT: batch})])
         for name, histogram in histograms.items():
             if name == INPUT:
                 histogram.add(float(batch.min()), float(batch.max()), batch.ravel()[:: _stride(batch[0].size)])

@@ -88,6 +88,7 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
     """
     coreml = [job for job in conversion.jobs if job.target == "coreml"]
     started = time.perf_counter()
+    _check_coreml(conversion, coreml, worker)
     future = _start_coreml(conversion, coreml, worker) if coreml and worker else None
     yield from _Hub(conversion).make([job for job in conversion.jobs if job.target != "coreml"])
     if coreml:
@@ -183,10 +184,20 @@ class _Hub:
         return emit_qdq(self.onnx, read_parameters(self.quantized.model))
 
 
+def _check_coreml(conversion: Conversion, jobs: Sequence[Job], worker: Worker | None) -> None:
+    """A deployment target that cannot be is the user's mistake: no artifact is made then."""
+    from edgecls.converters.coreml import check_deployment_target
+
+    name = conversion.minimum_deployment_target
+    schemes: list[Scheme] = [job.scheme for job in jobs]
+    if jobs and name is not None:
+        worker.call(check_deployment_target, schemes, name) if worker else check_deployment_target(schemes, name)
+
+
 def _start_coreml(conversion: Conversion, jobs: Sequence[Job], worker: Worker) -> Future[dict[Scheme, Path]]:
     from edgecls.converters.coreml import convert_coreml
 
-    schemes = [job.scheme for job in jobs]
+    schemes: list[Scheme] = [job.scheme for job in jobs]
     target = conversion.minimum_deployment_target
     return worker.start(
         convert_coreml, conversion.graph, conversion.record, schemes, conversion.folder, minimum_deployment_target=target
@@ -198,7 +209,7 @@ def _finish_coreml(
 ) -> Iterator[Made]:
     from edgecls.converters.coreml import convert_coreml
 
-    schemes = [job.scheme for job in jobs]
+    schemes: list[Scheme] = [job.scheme for job in jobs]
     target = conversion.minimum_deployment_target
     error, arguments = "", (conversion.graph, conversion.record, schemes, conversion.folder)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,9 +75,10 @@ def quantize(
         quantized = _reduce(model, histograms, name, io)
         return score_loss(reference, _run_tflite(quantized, trial, threads)), quantized
 
-    attempts = {name: attempt(corrected, name) for name in ((estimator,) if estimator else ESTIMATORS)}
-    best = min(attempts, key=lambda name: attempts[name][0])
-    losses = {name: loss for name, (loss, _) in attempts.items()}
+    candidates: Sequence[Estimator] = (estimator,) if estimator else ESTIMATORS
+    attempts = {name: attempt(corrected, name) for name in candidates}
+    best = min(candidates, key=lambda name: attempts[name][0])
+    losses: dict[str, float] = {name: loss for name, (loss, _) in attempts.items()}
     plain_loss, plain = attempt(float_model, best)
     keep_plain = plain_loss < losses[best]
     return Quantized(

@@ -200,10 +200,10 @@ def _free_batch(model: onnx.ModelProto) -> onnx.ModelProto | None:
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(free.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        together = session.run(None, {INPUT: inputs})[0]
+        together = np.asarray(session.run(None, {INPUT: inputs})[0])
     except Exception:  # noqa: BLE001 - onnxruntime's exceptions have no common base; whatever it is, batch 1 stays
         return None
-    apart = np.concatenate([session.run(None, {INPUT: inputs[index : index + 1]})[0] for index in range(2)])
+    apart = np.concatenate([np.asarray(session.run(None, {INPUT: inputs[index : index + 1]})[0]) for index in range(2)])
     return free if together.shape == apart.shape and np.allclose(together, apart, rtol=1e-3, atol=1e-6) else None
 
 

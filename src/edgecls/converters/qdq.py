@@ -8,7 +8,7 @@ the convolution and its QuantizeLinear and prevent the fusion.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -133,7 +133,7 @@ class _Emitter:
 
         self.new_constants[f"{name}/codes"] = codes
         inputs = [f"{name}/codes", *self._affine_constants(name, affine)]
-        attributes = {"axis": axis} if len(affine.scale) > 1 else {}
+        attributes: dict[str, Any] = {"axis": axis} if len(affine.scale) > 1 else {}
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}/dequantized"], f"{name}/DQ", **attributes))
         return f"{name}/dequantized"
 

@@ -112,11 +112,11 @@ def _own_jobs(folder: Path | None, manifest: Manifest | None) -> list[BenchJob]:
 
 
 def _foreign_jobs(files: tuple[Path, ...]) -> list[BenchJob]:
-    return [
-        BenchJob(name=path.name.removesuffix(SUFFIXES[target]), path=path, target=target, foreign=True)
-        for path in files
-        for target in [detect(path)]
-    ]
+    jobs = []
+    for path in files:
+        target = detect(path)
+        jobs.append(BenchJob(name=path.name.removesuffix(SUFFIXES[target]), path=path, target=target, foreign=True))
+    return jobs
 
 
 def _images(request: BenchRequest, manifest: Manifest | None) -> tuple[ImageSource | None, list[str]]:

@@ -138,8 +138,8 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
             manifest.notes += [f"{artifact.name}: {note}" for note in made.notes]
             manifest.artifacts.append(_publish(made, artifact, options.folder))
             tell.finish(artifact)
-        if verifier.reference is not None:
-            publish(verifier.write_reference(staged / REFERENCE_NAME), options.folder / REFERENCE_NAME)
+        if reference := verifier.write_reference(staged / REFERENCE_NAME):
+            publish(reference, options.folder / REFERENCE_NAME)
         manifest.artifacts += _previous_artifacts(manifest, options.folder)
         write_manifest(options.folder, manifest)
     return manifest

@@ -57,8 +57,10 @@ class Verifier:
     def __exit__(self, *_: object) -> None:
         self._worker.kill()
 
-    def write_reference(self, path: Path) -> Path:
-        """Keep inputs and source scores beside the artifacts, so that benching can say how they agree."""
+    def write_reference(self, path: Path) -> Path | None:
+        """Keep inputs and source scores beside the artifacts, so that benching can say how they agree; None without scores."""
+        if self.reference is None:
+            return None
         np.savez_compressed(path, images=self._inputs.pixels, scores=self.reference)
         return path
 

@@ -1,0 +1,212 @@
+"""convert: what a user sees, what is refused, and what a kill leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecls.artifact import Manifest
+from edgecls.errors import DataError, OutputError, SchemeError
+from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
+
+EDGECLS = [sys.executable, "-m", "edgecls.cli"]
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*EDGECLS, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
+
+
+def one_line(stderr: str) -> str:
+    lines = [line for line in stderr.splitlines() if line.strip()]
+    assert len(lines) == 1, stderr
+    assert "Traceback" not in stderr
+    return lines[0]
+
+
+def test_the_two_lines_a_user_types_first(small_model: Path, tmp_path: Path):
+    first = run("convert", small_model, "--targets", "tflite,coreml", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "class_0" in first.stderr
+    assert "Preprocessing is assumed" in first.stderr
+    assert "--calibration" in first.stderr
+    manifest = Manifest.read(tmp_path / "small.keras.artifacts")
+    assert {artifact.target for artifact in manifest.artifacts} == {"tflite", "coreml"}
+    assert "int8" not in {artifact.scheme for artifact in manifest.artifacts}
+    assert manifest.labels == ["class_0", "class_1", "class_2"]
+    assert {artifact.parity.inputs for artifact in manifest.artifacts if artifact.parity} == {"synthetic"}
+
+    second = run("bench", "--min-seconds", "0.1", cwd=tmp_path)
+    assert second.returncode == 0, second.stderr
+    results = json.loads((tmp_path / "small.keras.artifacts" / "results.json").read_text())
+    rows = {row["artifact"]: row for row in results["measurements"]}
+    assert rows["base-tflite-float32"]["latency"]["p50_ms"] > 0
+    assert rows["base-tflite-float32"]["accuracy"] is None
+    assert rows["base-tflite-float32"]["flips"]["reference"] == "source"
+    assert rows["base-tflite-float32"]["flips"]["count"] == 0
+
+
+def test_json_is_all_that_stands_on_stdout(small_model: Path, tmp_path: Path):
+    done = run("convert", small_model, "--targets", "tflite", "--schemes", "float32", "--json", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["artifacts"][0]["name"] == "base-tflite-float32"
+
+
+def test_int8_carries_labels_and_the_data_is_remembered(small_model: Path, small_images: Path, tmp_path: Path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("cat\ndog\nemu\n")
+    out = tmp_path / "out"
+    options = ConvertOptions(
+        model=small_model,
+        targets=("tflite", "onnx"),
+        schemes="float32,int8",
+        calibration=small_images,
+        labels=labels,
+        preprocess="-1..1",
+        io="int8",
+        output=out,
+    )
+    manifest = convert(options)
+    int8 = next(artifact for artifact in manifest.artifacts if artifact.name == "base-tflite-int8")
+    assert int8.actual is not None
+    assert (int8.actual.input_dtype, int8.actual.output_dtype) == ("int8", "int8")
+    assert not int8.actual.stayed_float
+    report = bench(BenchRequest(folder=out))
+    assert {row.status for row in report.measurements} == {"ok"}
+    assert all(row.accuracy and row.accuracy.images == 40 for row in report.measurements)
+
+
+def test_a_second_run_keeps_what_it_does_not_make_again(small_model: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=out))
+    (out / "notes.md").write_text("mine")
+    manifest = convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float16", output=out))
+    assert [artifact.name for artifact in manifest.artifacts] == ["base-tflite-float16", "base-tflite-float32"]
+    assert (out / "notes.md").read_text() == "mine"
+    other = convert(ConvertOptions(model=small_model, targets=("onnx",), schemes="float32", preprocess="0..255", output=out))
+    assert [artifact.name for artifact in other.artifacts] == ["base-onnx-float32"]  # the others are of another preprocessing
+
+
+def test_a_wrong_artifact_is_put_aside_and_the_exit_code_says_so(small_model: Path, tmp_path: Path, monkeypatch):
+    from edgecls.converters import tflite
+
+    real = tflite.float_tflite
+
+    def broken(graph):
+        """The converter goes wrong in silence: as an unfrozen function does, which gives a file that answers garbage."""
+        model = bytearray(real(graph))
+        weights = np.frombuffer(model, np.uint8).copy()
+        start = len(model) // 3
+        weights[start : start + 400] = np.random.default_rng(0).permutation(weights[start : start + 400])
+        return bytes(weights)
+
+    monkeypatch.setattr(tflite, "float_tflite", broken)
+    out = tmp_path / "out"
+    try:
+        manifest = convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=out))
+    except Exception as error:  # noqa: BLE001 - scrambling may also have made a file that cannot be read
+        pytest.skip(f"the scrambled file was not even readable: {error}")
+    assert manifest.artifacts[0].status == "rejected"
+    assert (out / "base-tflite-float32.tflite.rejected").exists()
+    assert not (out / "base-tflite-float32.tflite").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--schemes", "int8"], "--calibration PATH"),
+        (["--schemes", "int4"], "choose among"),
+        (["--targets", "tensorrt"], "targets among"),
+        (["--calibration", "nowhere"], "nowhere"),
+        (["--labels", "nowhere.txt"], "nowhere.txt"),
+        (["--preprocess", "zero-one"], "--preprocess"),
+        (["--io", "uint8"], "--io among"),
+        (["--estimator", "best"], "--estimator among"),
+        (["--minimum-deployment-target", "iOS3", "--targets", "coreml"], "iOS3"),
+    ],
+)
+def test_bad_options_are_one_line_and_exit_2(small_model: Path, tmp_path: Path, arguments: list[str], expected: str):
+    done = run("convert", small_model, "-o", tmp_path / "out", *arguments, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert expected in one_line(done.stderr)
+    assert not (tmp_path / "out").exists()
+
+
+def test_labels_of_another_model_are_refused(small_model: Path, tmp_path: Path):
+    labels = tmp_path / "labels.txt"
+    labels.write_text("only\ntwo\n")
+    with pytest.raises(DataError, match=r"3 labels.*found 2"):
+        convert(ConvertOptions(model=small_model, labels=labels, targets=("tflite",), output=tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_output_must_be_a_folder(small_model: Path, tmp_path: Path):
+    target = tmp_path / "file"
+    target.write_text("mine")
+    with pytest.raises(OutputError, match="is a file"):
+        convert(ConvertOptions(model=small_model, targets=("tflite",), output=target))
+    assert target.read_text() == "mine"
+
+
+def test_int8_without_images_is_refused_before_the_model_is_read(tmp_path: Path):
+    with pytest.raises(SchemeError, match="calibration images"):
+        convert(ConvertOptions(model=tmp_path / "no such model", schemes="int8", output=tmp_path / "out"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full and tmpfs mounts")  # noqa: PTH110
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(small_model: Path, tmp_path: Path):
+    mount = tmp_path / "tiny"
+    mount.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24k", "tmpfs", str(mount)], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("not allowed to mount a small file system here")
+    try:
+        out = mount / "out"
+        out.mkdir()
+        (out / "mine.txt").write_text("mine")
+        done = run("convert", small_model, "--targets", "tflite", "-o", out)
+        assert done.returncode == 2, done.stderr
+        assert "No space left" in one_line(done.stderr)
+        assert sorted(path.name for path in out.iterdir()) == ["mine.txt"]
+        assert [path.name for path in mount.iterdir()] == ["out"]
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.0, 7.0])
+def test_a_kill_leaves_the_previous_artifacts_and_the_next_run_succeeds(small_model: Path, tmp_path: Path, seconds: float):
+    out = tmp_path / "out"
+    before = convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=out))
+    process = subprocess.Popen(
+        [*EDGECLS, "convert", str(small_model), "-o", str(out)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    manifest = Manifest.read(out)
+    assert before.artifacts[0].name in {artifact.name for artifact in manifest.artifacts}
+    for artifact in manifest.artifacts:
+        assert (out / artifact.path).exists()
+    after = convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float16", output=out))
+    assert after.artifacts[0].status == "ok"
+    assert not list(tmp_path.glob(".out.partial-*"))
+
+
+def test_ctrl_c_is_one_line_and_130(small_model: Path, tmp_path: Path):
+    process = subprocess.Popen(
+        [*EDGECLS, "convert", str(small_model), "-o", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
+    )
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "interrupted" in one_line(stderr)
+    assert not (tmp_path / "out").exists()
+    assert list(tmp_path.iterdir()) == []
