@@ -83,6 +83,20 @@ def test_int8_carries_labels_and_the_data_is_remembered(small_model: Path, small
     assert all(row.accuracy and row.accuracy.images == 40 for row in report.measurements)
 
 
+def test_calibration_images_are_those_of_calibration_not_of_data(small_model: Path, tmp_path: Path):
+    """With both given, the training part of the archive calibrates; the test part must not be seen."""
+    rng = np.random.default_rng(0)
+    path = tmp_path / "split.npz"
+    arrays = {"x_train": rng.integers(0, 256, (24, 12, 12, 3)), "x_test": rng.integers(0, 256, (9, 12, 12, 3))}
+    np.savez(path, y_train=np.arange(24) % 3, y_test=np.arange(9) % 3, **{key: value.astype(np.uint8) for key, value in arrays.items()})
+    options = ConvertOptions(
+        model=small_model, targets=("tflite",), schemes="int8", calibration=path, data=path, output=tmp_path / "out"
+    )
+    manifest = convert(options)
+    assert [(source.role, source.images) for source in manifest.data] == [("calibration", 24), ("data", 9)]
+    assert any("int8 ranges from 24 calibration images" in note for note in manifest.notes)
+
+
 def test_a_second_run_keeps_what_it_does_not_make_again(small_model: Path, tmp_path: Path):
     out = tmp_path / "out"
     convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=out))

@@ -23,7 +23,7 @@ def demo(
     from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
     from edgecls.workflow.demo import demo_data, train_demo_model
 
-    note("Training a small CNN on 898 real handwritten digits …")
+    note("Training a small CNN on scikit-learn's real handwritten digits …")
     model = train_demo_model(output)
     folder = output / "digits_cnn.artifacts"
     options = ConvertOptions(model=model, output=folder, calibration=demo_data(), data=demo_data(), labels=output / "labels.txt")

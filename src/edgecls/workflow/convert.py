@@ -26,7 +26,7 @@ from edgecls.artifact import (
 )
 from edgecls.converters import Calibration, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
 from edgecls.converters.conversion import coreml_worker
-from edgecls.data import open_images
+from edgecls.data import ImageSet, open_images
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.synthetic import synthetic_pixels
 from edgecls.errors import DataError, EdgeclsError
@@ -234,12 +234,16 @@ def _open_data(options: ConvertOptions, spec: ImageSpec, labels: list[str]) -> t
     sources, calibration = [], None
     if options.calibration:
         images = open_images(options.calibration, spec, role="calibration", labels=labels, limit=options.calibration_images)
-        calibration = Calibration(lambda: (spec.apply(pixels) for pixels in images.batches(8)), options.estimator)
+        calibration = _calibration(images, spec, options.estimator)
         sources.append(DataSource(path=str(options.calibration.absolute()), role="calibration", images=images.candidates))
     if options.data:
-        images = open_images(options.data, spec, role="data", labels=labels)
-        sources.append(DataSource(path=str(options.data.absolute()), role="data", images=images.candidates))
+        measured = open_images(options.data, spec, role="data", labels=labels)
+        sources.append(DataSource(path=str(options.data.absolute()), role="data", images=measured.candidates))
     return calibration, sources
+
+
+def _calibration(images: ImageSet, spec: ImageSpec, estimator: Estimator | None) -> Calibration:
+    return Calibration(lambda: (spec.apply(pixels) for pixels in images.batches(8)), estimator)
 
 
 def _inputs(options: ConvertOptions, spec: ImageSpec) -> ImageInputs:
