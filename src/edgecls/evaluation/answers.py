@@ -21,12 +21,15 @@ class Answers:
 
     Attributes:
         winners: class of the highest score, int32 [N]; the first of them where several tie; -1 where scores are not numbers.
-        ties: all winners of those images where there are several.
+        classes: number of classes.
+        ties: for those images with several winners, all of them as a packed bit mask over the classes: small even where every class
+            of a thousand wins.
         top1, top5: share of a hit of each image, float32 [N]; None without labels, top5 also for five classes or fewer.
     """
 
     winners: np.ndarray
-    ties: dict[int, frozenset[int]]
+    classes: int
+    ties: dict[int, np.ndarray]
     top1: np.ndarray | None = None
     top5: np.ndarray | None = None
 
@@ -34,6 +37,12 @@ class Answers:
     def not_numbers(self) -> int:
         """Images whose scores hold NaN or infinity."""
         return int((self.winners < 0).sum())
+
+    def mask(self, row: int) -> np.ndarray:
+        """All winners of an image as a packed bit mask."""
+        if row in self.ties:
+            return self.ties[row]
+        return np.packbits(np.arange(self.classes) == self.winners[row])
 
 
 def judge_scores(scores: np.ndarray, labels: np.ndarray | None, kind: OutputKind) -> Answers:
@@ -55,11 +64,11 @@ def judge_scores(scores: np.ndarray, labels: np.ndarray | None, kind: OutputKind
     winning = scores == best
     winners = np.where(sound, winning.argmax(axis=1), -1).astype(np.int32)
     tied = np.flatnonzero(sound & (winning.sum(axis=1) > 1))
-    ties = {int(row): frozenset(np.flatnonzero(winning[row]).tolist()) for row in tied}
+    ties = {int(row): np.packbits(winning[row]) for row in tied}
     if labels is None:
-        return Answers(winners, ties)
+        return Answers(winners, classes, ties)
     top1 = _hits(scores, labels, 1) * sound
-    return Answers(winners, ties, top1, _hits(scores, labels, _TOP) * sound if classes > _TOP else None)
+    return Answers(winners, classes, ties, top1, _hits(scores, labels, _TOP) * sound if classes > _TOP else None)
 
 
 def join(parts: Sequence[Answers]) -> Answers:
@@ -68,6 +77,7 @@ def join(parts: Sequence[Answers]) -> Answers:
     ties = {row + int(offset): found for part, offset in zip(parts, offsets, strict=False) for row, found in part.ties.items()}
     return Answers(
         np.concatenate([part.winners for part in parts]),
+        parts[0].classes,
         ties,
         _concatenate([part.top1 for part in parts]),
         _concatenate([part.top5 for part in parts]),
@@ -90,8 +100,8 @@ def flips_of(answers: Answers, reference: Answers, name: str) -> Flips:
     """
     differs = (answers.winners != reference.winners).astype(np.float64)
     for row in answers.ties.keys() | reference.ties.keys():
-        ours, theirs = (found.ties.get(row, frozenset([int(found.winners[row])])) for found in (answers, reference))
-        differs[row] = 1.0 - len(ours & theirs) / max(len(ours), len(theirs))
+        ours, theirs = answers.mask(row), reference.mask(row)
+        differs[row] = 1.0 - _bits(ours & theirs) / max(_bits(ours), _bits(theirs))
     return Flips(reference=name, images=len(differs), count=int(differs.sum() + 0.5))
 
 
@@ -101,6 +111,10 @@ def _hits(scores: np.ndarray, labels: np.ndarray, places: int) -> np.ndarray:
     above = (scores > own).sum(axis=1)
     equal = np.maximum((scores == own).sum(axis=1), 1)  # a NaN equals nothing
     return np.clip((places - above) / equal, 0.0, 1.0).astype(np.float32)
+
+
+def _bits(mask: np.ndarray) -> int:
+    return int(np.bitwise_count(mask).sum())
 
 
 def _concatenate(columns: Sequence[np.ndarray | None]) -> np.ndarray | None:
