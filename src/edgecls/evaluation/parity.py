@@ -8,7 +8,10 @@ float16   relative <= 5e-3 of the network's own largest output. One float16 roun
           such errors that do not average out reach 5e-3. Where the scores went through a softmax or sigmoid, the network's own
           outputs are the logits, and softmax is 1-Lipschitz (Gao & Pavel 2017): an error of 5e-3 * L in the logits changes a score
           by at most 5e-3 * L. L is the largest difference between two logits of an image, which is the logarithm of the ratio of
-          their scores.
+          their scores. A network may amplify rounding beyond that (thin depthwise layers after folded BatchNorms: 28 to 45 dB were
+          seen for sound files, 68 dB being what 11 bits give one tensor). Such a file passes if the error is still below 1/300 of
+          the scores' energy (25 dB) and every image keeps its winner whose margin is above 8 root mean square errors (a margin is a
+          difference of two scores, so this is four standard deviations); the reason says so.
 quantized SNR >= 3 dB and agreement >= 50 % on decided images. int8 codes bound each tensor's error, not the network's, so there is no
           arithmetic limit that every sound network keeps (a thin one on images unlike its own keeps 9 dB and 70 %); the limits tell
           a lossy artifact from a wrong one. Scores that have nothing to do with the source's carry at least as much error as
@@ -25,6 +28,7 @@ import numpy as np
 from edgecls.artifact import OutputKind, Parity, Scheme
 
 RELATIVE_TOLERANCE: dict[Scheme, float] = {"float32": 1e-4, "float16": 5e-3}
+MIN_FLOAT16_SNR_DB = 25.0
 MIN_SNR_DB = 3.0
 MIN_AGREEMENT = 0.5
 _SMALLEST = 1e-30
@@ -65,11 +69,12 @@ def compare(
         "top1_agreement": float(agree.mean()),
         "snr_db": _snr_db(reference, error),
     }
-    reason = (
-        _float_reason(error, reference, scheme, output_kind)
-        if scheme in RELATIVE_TOLERANCE
-        else _quantized_reason(reference, error, agree)
-    )
+    if scheme not in RELATIVE_TOLERANCE:
+        reason = _quantized_reason(reference, error, agree)
+    else:
+        reason = _float_reason(error, reference, scheme, output_kind)
+        if reason and scheme == "float16" and _is_amplified_rounding(reference, error, agree):
+            return Parity(**measured, verdict="passed", reason=f"the network amplifies float16 rounding: {reason}")
     return Parity(**measured, verdict="failed" if reason else "passed", reason=reason)
 
 
@@ -79,6 +84,15 @@ def _float_reason(error: np.ndarray, reference: np.ndarray, scheme: Scheme, outp
         max(1.0, _largest_logit_difference(reference, output_kind)) if scheme == "float16" else 1.0
     )
     return "" if relative <= limit else f"largest difference is {relative:.2g} of the largest score, allowed {limit:.2g}"
+
+
+def _is_amplified_rounding(reference: np.ndarray, error: np.ndarray, agree: np.ndarray) -> bool:
+    snr_db = _snr_db(reference, error)
+    return snr_db is not None and snr_db >= MIN_FLOAT16_SNR_DB and bool(agree[_decided(reference, error, 8)].all())
+
+
+def _decided(reference: np.ndarray, error: np.ndarray, factor: float) -> np.ndarray:
+    return _margins(reference) > factor * np.sqrt(np.mean(error**2))
 
 
 def _largest_logit_difference(scores: np.ndarray, output_kind: OutputKind) -> float:
@@ -95,7 +109,7 @@ def _quantized_reason(reference: np.ndarray, error: np.ndarray, agree: np.ndarra
     snr_db = _snr_db(reference, error)
     if snr_db is not None and snr_db < MIN_SNR_DB:
         return f"signal-to-noise ratio of the scores is {snr_db:.1f} dB, needed {MIN_SNR_DB:g}"
-    decided = _margins(reference) > 2 * np.sqrt(np.mean(error**2))
+    decided = _decided(reference, error, 2)
     if decided.any() and agree[decided].mean() < MIN_AGREEMENT:
         return f"same winner on {agree[decided].mean():.0%} of {decided.sum()} decided images, needed {MIN_AGREEMENT:.0%}"
     return ""
