@@ -35,7 +35,7 @@ def test_the_two_lines_a_user_types_first(small_model: Path, tmp_path: Path):
     first = run("convert", small_model, "--targets", "tflite,coreml", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "class_0" in first.stderr
-    assert "Preprocessing is assumed" in first.stderr
+    assert "Assumed 0..1" in first.stderr
     assert "--calibration" in first.stderr
     manifest = Manifest.read(tmp_path / "small.keras.artifacts")
     assert {artifact.target for artifact in manifest.artifacts} == {"tflite", "coreml"}

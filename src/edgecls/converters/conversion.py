@@ -121,13 +121,27 @@ class _Hub:
             yield Made(job, path, requested, time.perf_counter() - started, error, self._notes(job, error))
 
     def _notes(self, job: Job, error: str) -> list[str]:
-        """What the competition of the estimators gave, said once."""
-        if error or job != next(other for other in self.conversion.jobs if other.scheme == job.scheme) or job.scheme != "int8":
+        """What is worth telling about an artifact; what concerns several of them, with the first."""
+        if error or job != next(other for other in self.conversion.jobs if self._shared(other) == self._shared(job)):
             return []
+        return [*self._mediapipe_note(job), *(self._estimator_note() if job.scheme == "int8" else ())]
+
+    def _shared(self, job: Job) -> object:
+        return job.scheme if job.scheme == "int8" else job.target
+
+    def _mediapipe_note(self, job: Job) -> list[str]:
+        from edgecls.converters.tflite_metadata import mediapipe_refusal
+
+        refusal = mediapipe_refusal(self.conversion.record.image_spec, self._requested(job).io)
+        return [f"MediaPipe Tasks' ImageClassifier does not open it: {refusal}"] if refusal and job.target == "tflite" else []
+
+    def _estimator_note(self) -> list[str]:
         quantized = self.quantized
         losses = ", ".join(f"{name} {loss:.3%}" for name, loss in quantized.losses.items())
-        compared = f"; error energy of the scores by estimator: {losses}" if losses else ""
-        return [f"int8 ranges from {quantized.images} calibration images by {quantized.estimator}{compared}"]
+        return [
+            f"int8 ranges from {quantized.images} calibration images by {quantized.estimator}; "
+            f"error energy of the scores by estimator: {losses}"
+        ]
 
     def _bytes(self, job: Job) -> bytes:
         from edgecls.converters.onnx import float16_onnx, stamp
