@@ -112,7 +112,7 @@ def _choice(flag: str, value: str | None, choices: tuple[str, ...]) -> Any:
 def _remarks(manifest: Manifest, folder: Path) -> None:
     spec = manifest.image_spec
     if spec.provenance == "assumed":
-note(f"{spec.note} Which one fits labelled images: edgecls bench {folder} --preprocess auto --data PATH")
+        note(f"{spec.note} Which one fits labelled images: edgecls bench {folder} --preprocess auto --data PATH")
     if manifest.labels_source == "default":
         note("No labels given: the classes are called class_0, class_1 … Name them with --labels FILE.")
     if not manifest.data and any(artifact.target == "tflite" for artifact in manifest.artifacts):
