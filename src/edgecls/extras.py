@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -55,9 +56,9 @@ def require(module: str) -> ModuleType:
 
 @contextlib.contextmanager
 def quiet_frameworks() -> Iterator[None]:
-    """Keep what the frameworks' native sides write to stderr for developers from the user; anything else is passed on."""
+    """Keep what the frameworks log, warn and write to stderr for their developers from the user; anything else is passed on."""
     sys.stderr.flush()
-    with tempfile.TemporaryFile() as captured:
+    with _without_logs(), tempfile.TemporaryFile() as captured:
         try:
             kept = os.dup(2)
         except OSError:  # no stderr at all: nothing to keep quiet
@@ -72,6 +73,18 @@ def quiet_frameworks() -> Iterator[None]:
             captured.seek(0)
             os.write(2, b"".join(line for line in captured if not _CHATTER.match(line)))
             os.close(kept)
+
+
+@contextlib.contextmanager
+def _without_logs() -> Iterator[None]:
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
 
 
 @contextlib.contextmanager

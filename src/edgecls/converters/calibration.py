@@ -56,7 +56,6 @@ def collect_statistics(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    options.enable_cpu_mem_arena = False  # the arena keeps the largest of everything, several times the network's own needs
     channels = list(dict.fromkeys(channel_tensors))
     probed = _probe(model, [name for name in present if name != INPUT], channels)
     session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])

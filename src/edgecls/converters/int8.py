@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 SAME_VALUES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")  # operations that only move values
-TRIAL_IMAGES = 64  # calibration images on which the estimators compete
+TRIAL_IMAGES = 32  # calibration images on which the estimators compete
 
 
 @dataclass(frozen=True)

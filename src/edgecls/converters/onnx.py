@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import re
 import tempfile
-import warnings
-from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +50,7 @@ def float16_onnx(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with float16 weights and arithmetic, float32 at the border."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    with _quiet():
+    with quiet_frameworks():
         half = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=False)
     _sort_nodes(half.graph)  # it appends the casts at the border to the end
     return half
@@ -99,7 +95,7 @@ def _tf2onnx(model: bytes) -> onnx.ModelProto:
     require("tf2onnx")
     tf, graphs, optimizers = require("tensorflow"), require("tf2onnx.tfonnx"), require("tf2onnx.optimizer")
     passes = {name: factory for name, factory in optimizers._get_optimizers().items() if name in PASSES}
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, quiet_frameworks():
         path = Path(folder) / "model.tflite"
         path.write_bytes(model)
         try:
@@ -231,16 +227,3 @@ def _drop_unused_constants(model: onnx.ModelProto) -> None:
     used = {name for node in model.graph.node for name in node.input}
     for constant in [constant for constant in model.graph.initializer if constant.name not in used]:
         model.graph.initializer.remove(constant)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the converters' log lines and warnings off the user's terminal."""
-    previous = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        with quiet_frameworks(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(previous)

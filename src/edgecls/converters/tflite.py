@@ -15,7 +15,7 @@ import numpy as np
 
 from edgecls.artifact import Scheme
 from edgecls.errors import ConversionError
-from edgecls.extras import require
+from edgecls.extras import quiet_frameworks, require
 from edgecls.frozen_graph import FrozenGraph
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ def float_tflite(graph: FrozenGraph) -> bytes:
     Raises:
         ConversionError: an operation has no TFLite counterpart.
     """
-    tf = require("tensorflow")
-    definition = tf.compat.v1.GraphDef()
-    definition.ParseFromString(graph.path.read_bytes())
-    imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(definition, name=""), [])
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([imported.prune(graph.input, graph.output)], imported)
+    # The converter of the version 1 API reads a frozen graph as it is; that of version 2 would trace, freeze and optimize it once more:
+    # the same file in more than twice the time.
+    converters = require("tensorflow").compat.v1.lite.TFLiteConverter
+    source, scores = graph.input.partition(":")[0], graph.output.partition(":")[0]
     try:
-        return converter.convert()
+        with quiet_frameworks():
+            return converters.from_frozen_graph(str(graph.path), [source], [scores], {source: list(graph.input_shape)}).convert()
     except Exception as error:  # the converter raises whatever its MLIR passes leave behind
         raise ConversionError(
             "a graph of TFLite's own operations", _first_cause(error), "replace that layer, or leave out the target tflite"
@@ -48,8 +48,7 @@ def reduce_tflite(
     model: bytes,
     scheme: Scheme,
     ranges: Mapping[str, Range] | None = None,
-    io: Literal["float32", "int8"] = "float32",
-    keep_float: tuple[str, ...] = (),
+    border: Literal["float32", "int8"] = "float32",
 ) -> bytes:
     """Rewrite a float32 TFLite model with a signature into another scheme.
 
@@ -57,17 +56,17 @@ def reduce_tflite(
         model: the float32 file, with a SignatureDef.
         scheme: `float16`, `dynamic` or `int8`.
         ranges: for int8, the range of every activation by tensor name.
-        io: for int8, the dtype of the model's input and output.
-        keep_float: names of output tensors whose operations stay float.
+        border: for int8, the dtype of the model's input and output.
     """
-    quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, io, keep_float))
+    quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, border))
     result = {name: _as_result(value) for name, value in (ranges or {}).items()}
-    with contextlib.redirect_stdout(_NullWriter()), contextlib.redirect_stderr(_NullWriter()):  # its progress bars
+    progress_bars = io.StringIO()  # it prints them and its statistics
+    with contextlib.redirect_stdout(progress_bars), contextlib.redirect_stderr(progress_bars):
         quantized = quantizer.quantize(result or None)
     return bytes(quantized.quantized_model)
 
 
-def _recipe(scheme: Scheme, io: str, keep_float: tuple[str, ...]) -> Any:
+def _recipe(scheme: Scheme, border: str) -> Any:
     recipes = require("litert_quantizer.recipe_manager")
     algorithm = recipes.AlgorithmName
     manager = recipes.RecipeManager()
@@ -77,10 +76,8 @@ def _recipe(scheme: Scheme, io: str, keep_float: tuple[str, ...]) -> Any:
         manager.add_weight_only_config(regex=".*", operation_name="*", num_bits=16, algorithm_key=algorithm.FLOAT_CASTING)
     else:
         manager.add_static_config(regex=".*", operation_name="*", activation_num_bits=8, weight_num_bits=8)
-        for operation in FLOAT_BORDER_OPERATIONS if io == "float32" else ():
+        for operation in FLOAT_BORDER_OPERATIONS if border == "float32" else ():
             manager.add_quantization_config(".*", operation, algorithm_key=algorithm.NO_QUANTIZE)
-    for name in keep_float:
-        manager.add_quantization_config(f"^{name}$", "*", algorithm_key=algorithm.NO_QUANTIZE)
     return manager.get_quantization_recipe()
 
 
@@ -91,8 +88,3 @@ def _as_result(value: Range) -> dict[str, Any]:
 def _first_cause(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if "error:" in line or "is neither a custom op" in line]
     return (lines[0] if lines else f"{type(error).__name__}: {error}")[:300]
-
-
-class _NullWriter(io.TextIOBase):
-    def write(self, text: str) -> int:
-        return len(text)

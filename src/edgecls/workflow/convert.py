@@ -40,6 +40,7 @@ from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
 if TYPE_CHECKING:
     from edgecls.models import LoadedModel
 
+CALIBRATION_BATCH = 4  # larger ones are no faster and take more memory
 PARITY_IMAGES = 32
 SYNTHETIC_IMAGES = 16
 TOOLCHAIN = (
@@ -243,7 +244,7 @@ def _open_data(options: ConvertOptions, spec: ImageSpec, labels: list[str]) -> t
 
 
 def _calibration(images: ImageSet, spec: ImageSpec, estimator: Estimator | None) -> Calibration:
-    return Calibration(lambda: (spec.apply(pixels) for pixels in images.batches(8)), estimator)
+    return Calibration(lambda: (spec.apply(pixels) for pixels in images.batches(CALIBRATION_BATCH)), estimator)
 
 
 def _inputs(options: ConvertOptions, spec: ImageSpec) -> ImageInputs:
