@@ -72,6 +72,12 @@ class ImageSpec(BaseModel):
         }
         return shapes[self.layout]
 
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """Least and greatest model input that pixels from 0 to 255 become, over all channels."""
+        ends = (np.array([[0.0], [255.0]]) - np.array(self.mean)) / np.array(self.std)
+        return float(ends.min()), float(ends.max())
+
     def apply(self, pixels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """Turn pixels [N, H, W, C], RGB or grey, 0..255 (any dtype) into model input [N, *input_shape], float32.
 

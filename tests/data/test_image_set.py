@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -20,6 +21,7 @@ from edgecls.image_spec import ImageSpec
 GREY = ImageSpec(height=8, width=8, channels=1)
 RGB = ImageSpec(height=8, width=8, channels=3)
 DEFAULT = ["class_0", "class_1", "class_2"]
+UNREADABLE = Path("/proc/self/mem")
 
 
 def paint(path: Path, level: int) -> None:
@@ -192,11 +194,34 @@ class TestArchives:
             (np.array([0.5, 1, 2, 0]), "float64"),
             (np.eye(4), "4 columns"),
             (np.ones((4, 3)), "one-hot"),
+            (np.int64(1), "shape \\(\\)"),
+            (np.array([b"caf\xe9", b"ant", b"bee", b"bee"]), "not UTF-8"),
         ],
     )
     def test_labels_that_cannot_be(self, tmp_path: Path, y: np.ndarray, message: str):
         with pytest.raises(DataError, match=message):
             data(self.save(tmp_path, x=self.pixels(), y=y), GREY, labels=DEFAULT)
+
+    def test_names_as_bytes(self, tmp_path: Path):
+        names = np.array(["caf\u00e9".encode(), b"ant", b"bee", b"bee"])
+        assert labels_of(data(self.save(tmp_path, x=self.pixels(), y=names), GREY, labels=["ant", "bee", "caf\u00e9"])) == [
+            2,
+            0,
+            1,
+            1,
+        ]
+        path = self.save(tmp_path, x=self.pixels(), y=np.zeros(4, int), class_names=np.array([b"caf\xe9"]))
+        with pytest.raises(DataError, match="class_names"):
+            data(path, GREY, labels=DEFAULT)
+
+    @pytest.mark.parametrize("y", [np.array([0, 1, 2, 10]), np.int64(1), np.array([b"\xe9"] * 4), np.eye(4), np.ones(3)])
+    def test_calibration_needs_no_labels(self, tmp_path: Path, y: np.ndarray):
+        path = self.save(tmp_path, x=self.pixels(), y=y)
+        images = open_images(path, GREY, role="calibration", labels=DEFAULT)
+        assert (levels(images), images.labels) == ([0, 1, 2, 3], None)
+        assert "labels not used" in images.note
+        with pytest.raises(DataError):
+            data(path, GREY, labels=DEFAULT)
 
     def test_class_names_in_another_order_are_followed(self, tmp_path: Path):
         path = self.save(tmp_path, x=self.pixels(3), y=np.array([0, 1, 2]), class_names=np.array(["cat", "ant", "bee"]))
@@ -228,6 +253,50 @@ class TestArchives:
             np.abs(again - inputs).max() < 1e-6
         )  # two roundings in float32 at magnitude 1 (and 255 in between): 2 * 255 * 2^-24 / 127.5
 
+    @pytest.mark.parametrize(
+        ("preprocess", "low", "high"),
+        [("0..1", 0, 255), ("-1..1", 0, 255), ("0..1", -128, 127), ("0..1", -1e30, 1), ("0..255", 0, 1), ("0..255", -1, 1)],
+    )
+    def test_floats_of_another_scale_are_refused(self, tmp_path: Path, preprocess: str, low: float, high: float):
+        inputs = np.linspace(low, high, 256).reshape(4, 8, 8, 1)
+        with pytest.raises(DataError, match=r"found values from .* in .*data\.npz: x; save pixels as uint8") as caught:
+            len(data(self.save(tmp_path, x=inputs), GREY.with_preprocess(preprocess)))
+        assert f"{high:.4g}" in caught.value.found
+
+    def test_the_scale_is_judged_by_all_chunks(self, tmp_path: Path):
+        inputs = np.zeros((9, 256, 256, 1))  # 8 images make a chunk of 4 MiB
+        inputs[8, 0, 0] = 200
+        with pytest.raises(DataError, match="values from 0 to 200"):
+            len(data(self.save(tmp_path, x=inputs), GREY.with_preprocess("0..1")))
+
+    @pytest.mark.parametrize(
+        ("preprocess", "expected"),
+        [
+            ("-1..1", (-1, 1)),
+            ("imagenet-torch", (-123.675 / 58.395, (255 - 103.53) / 57.375)),
+            ("imagenet-caffe", (-123.68, 255 - 103.939)),
+            ("scale=-1/255,mean=0,std=1", (-1, 0)),
+        ],
+    )
+    def test_range_of_model_inputs(self, preprocess: str, expected: tuple[float, float]):
+        assert RGB.with_preprocess(preprocess).input_range == pytest.approx(expected)
+
+    @pytest.mark.parametrize(
+        ("preprocess", "low", "high"),
+        [
+            ("0..1", (0 - 0.1307) / 0.3081, (1 - 0.1307) / 0.3081),  # MNIST standardized the usual way
+            ("0..1", 0, 1),
+            ("0..1", -12, 15),
+            ("0..255", -124, 152),
+            ("0..255", 0, 40),
+            ("0..255", 0, 0),
+            ("-1..1", 0, 1),
+        ],
+    )
+    def test_floats_that_may_be_inputs_are_taken(self, tmp_path: Path, preprocess: str, low: float, high: float):
+        inputs = np.linspace(low, high, 256).reshape(4, 8, 8, 1)
+        assert len(data(self.save(tmp_path, x=inputs), GREY.with_preprocess(preprocess))) == 4
+
     def test_floats_that_are_no_numbers(self, tmp_path: Path):
         with pytest.raises(DataError, match="NaN"):
             len(data(self.save(tmp_path, x=np.full((2, 8, 8, 1), np.nan)), GREY))
@@ -239,6 +308,7 @@ class TestArchives:
             ({"x_train": np.zeros((2, 8, 8), np.uint8)}, "with x_train"),
             ({"x": np.zeros((2, 3, 8, 8), np.uint8)}, "channels last"),
             ({"x": np.zeros((2, 9), np.uint8)}, "shape \\(2, 9\\)"),
+            ({"x": np.full((2, 8, 8), "a")}, "x of <U1"),
             ({"x": np.zeros((0, 8, 8), np.uint8)}, "shape \\(0, 8, 8\\)"),
             (
                 {"x": np.asfortranarray(np.zeros((2, 8, 8, 1), np.uint8) + np.arange(8)[:, None, None].astype(np.uint8))},
@@ -286,7 +356,52 @@ class TestArchives:
         assert np.array_equal(few.pixels.read(0, 100), pixels[chosen])
 
 
+@pytest.mark.skipif(not UNREADABLE.exists(), reason=f"no {UNREADABLE} on this system")
+class TestUnreadable:
+    """A file that opens and fails when read, for root too."""
+
+    @pytest.mark.parametrize("name", ["a.png", "a.npz"])
+    def test_files_are_named(self, tmp_path: Path, name: str):
+        (tmp_path / name).symlink_to(UNREADABLE)
+        with pytest.raises(DataError, match=name):
+            len(data(tmp_path / name))
+
+    def test_one_of_many_is_skipped_with_the_reason(self, tmp_path: Path):
+        folder_of(tmp_path, ant=3)
+        (tmp_path / "ant" / "zzz.png").symlink_to(UNREADABLE)
+        assert data(tmp_path).skipped[0].reason.startswith("cannot be read: ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.parametrize("name", ["a.npz", "a.png", "ant/a.png", "ant"])
+def test_what_may_not_be_read_is_named(tmp_path: Path, name: str):
+    folder_of(tmp_path, ant=1, bee=1)
+    (tmp_path / name).touch()
+    (tmp_path / name).chmod(0)
+    with pytest.raises(DataError, match=rf"{name}.*Permission denied"):
+        len(data(tmp_path if name == "ant" else tmp_path / name))
+    (tmp_path / name).chmod(0o755)
+
+
+def test_a_name_too_long_for_the_file_system():
+    with pytest.raises(DataError, match="too long"):
+        data(Path("a" * 300))
+
+
 class TestDigits:
+    def test_no_other_path_of_that_name(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+        monkeypatch.chdir(tmp_path)
+        for path in (tmp_path / "digits", Path("sub/digits"), Path("../digits")):
+            with pytest.raises(DataError, match="does not exist"):
+                data(path, GREY)
+        paint(tmp_path / "digits" / "a.png", 7)
+        assert levels(data(Path("digits"), GREY)) == [7]
+
+    def test_calibration_of_a_model_with_fewer_classes(self):
+        assert open_images(Path("digits"), GREY, role="calibration", labels=DEFAULT).labels is None
+        with pytest.raises(DataError, match="labels from 0 to 2"):
+            data(Path("digits"), GREY, labels=DEFAULT)
+
     def test_against_scikit_learn(self):
         from sklearn.datasets import load_digits
 

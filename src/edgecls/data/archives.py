@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -13,7 +15,8 @@ from typing import IO
 import numpy as np
 
 from edgecls.data.decode import convert_channels, resize_pixels
-from edgecls.data.labels import label_by_value
+from edgecls.data.input_range import InputRange
+from edgecls.data.labels import as_text, label_by_value, label_for
 from edgecls.data.source import Decoded, Labelling, Role, Skipped
 from edgecls.errors import DataError
 from edgecls.image_spec import ImageSpec
@@ -23,7 +26,18 @@ _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
     "data": (("x_test", "y_test"), ("x_val", "y_val"), ("x", "y")),
 }
 _CHUNK_BYTES = 4 << 20
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError, RuntimeError, SyntaxError)
+_DAMAGE = (  # what zipfile and numpy's reader of headers raise on damaged files
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    tokenize.TokenError,
+    EOFError,
+    ValueError,
+    OSError,
+    NotImplementedError,
+    RuntimeError,
+    SyntaxError,
+)
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -48,7 +62,7 @@ class ArraySource:
             self.total = self._check_shape(header)
             self._layout = _image_shape(header.shape, spec, f"{path}: {self._key}")
             self.dtype = "float32" if header.dtype.kind == "f" else "uint8"
-            self.labelling = self._read_labels(archive, label_key, labels)
+            self.labelling = label_for(role, lambda: self._read_labels(archive, label_key, labels))
         self.notes = [f"{self._key} of the archive used"]
         self._check_conversion()
 
@@ -56,6 +70,7 @@ class ArraySource:
         """The chosen images; the archive is read once, in chunks."""
         item_bytes = int(np.prod(self._header.shape[1:])) * self._header.dtype.itemsize
         per_chunk = max(1, _CHUNK_BYTES // item_bytes)
+        seen = InputRange(self._spec, f"{self._path}: {self._key}")
         with _archive(self._path) as archive, _member(self._path, archive, self._key) as (stream, header):
             for start in range(0, int(chosen[-1]) + 1, per_chunk):
                 count = min(per_chunk, self.total - start)
@@ -63,12 +78,17 @@ class ArraySource:
                 mine = chosen[np.searchsorted(chosen, start) : np.searchsorted(chosen, start + count)] - start
                 if len(mine):
                     values = np.frombuffer(block, header.dtype).reshape(count, *self._layout)[mine]
+                    if self.dtype == "float32":
+                        seen.add(values)
                     for image in self._convert(values):
                         yield Decoded(image)
+        seen.check()
 
     def _check_shape(self, header: _Header) -> int:
         if not header.shape or not header.shape[0] or not np.prod(header.shape):
             raise DataError("an array of images", f"{self._key} of shape {header.shape}", "save at least one image")
+        if header.dtype.kind not in "biuf":
+            raise DataError("an array of images", f"{self._key} of {header.dtype}", "save pixels 0..255 as uint8")
         return header.shape[0]
 
     def _read_labels(self, archive: zipfile.ZipFile, key: str, labels: Sequence[str] | None) -> Labelling:
@@ -77,7 +97,7 @@ class ArraySource:
         names: Sequence[str] = ()
         if "class_names.npy" in archive.namelist():
             array = _read_array(self._path, archive, "class_names")
-            names = array.astype(str).tolist() if array.dtype.kind in "US" and array.ndim == 1 else ()
+            names = as_text(array, "class_names").tolist() if array.dtype.kind in "US" and array.ndim == 1 else ()
         return label_by_value(_read_array(self._path, archive, key), self.total, names, labels)
 
     def _check_conversion(self) -> None:
@@ -96,8 +116,6 @@ class ArraySource:
             assert pixels is not None  # checked when the archive was opened
             yield from (resize_pixels(image, self._spec.height, self._spec.width) for image in pixels)
             return
-        if not np.isfinite(values).all():
-            raise DataError("finite numbers", f"NaN or infinity in {self._key}", "clean the array")
         for image in values.astype(np.float32):
             yield self._spec.invert(resize_pixels(image, self._spec.height, self._spec.width)[None])[0]
 
@@ -184,6 +202,8 @@ def _read_array(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray:
 
 
 def _damaged(path: Path, error: Exception) -> DataError:
+    if isinstance(error, OSError) and error.errno:  # the file system's words
+        return DataError("a file that can be read", f"{path}: {error.strerror}", "check the file and its permissions")
     return DataError(
         "a readable .npz archive", f"{path}: {error}", "it is damaged or of another type: save it again with np.savez"
     )

@@ -54,6 +54,8 @@ def decode_image(path: Path, spec: ImageSpec) -> Decoded | Skipped:
     except UnidentifiedImageError:
         return Skipped(str(path), _why_not_an_image(path))
     except _DECODE_ERRORS as error:
+        if isinstance(error, OSError) and error.errno:  # the file system's words; Pillow's own have no number
+            return Skipped(str(path), f"cannot be read: {error.strerror}")
         return Skipped(str(path), f"damaged: {' '.join(str(error).split()) or type(error).__name__}")
 
 

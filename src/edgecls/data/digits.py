@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecls.data.decode import convert_channels, resize_pixels
-from edgecls.data.labels import label_by_value
+from edgecls.data.labels import label_by_value, label_for
 from edgecls.data.source import Decoded, Role, Skipped
 from edgecls.errors import MissingExtraError
 from edgecls.image_spec import ImageSpec
@@ -44,7 +44,8 @@ class DigitsSource:
         self._spec = spec
         self._pixels, values = digits_split(role)
         self.total = len(self._pixels)
-        self.labelling = label_by_value(values, self.total, [str(digit) for digit in range(10)], labels)
+        names = [str(digit) for digit in range(10)]
+        self.labelling = label_for(role, lambda: label_by_value(values, self.total, names, labels))
         self.notes = ["scikit-learn's digits, " + ("every fifth image" if role == "data" else "four of five images")]
         self.skipped: list[Skipped] = []
 

@@ -118,10 +118,14 @@ def _visible(path: Path) -> tuple[list[Path], list[Path]]:
 
 def _walk(folder: Path) -> list[Path]:
     found: list[Path] = []
-    for parent, folders, files in os.walk(folder):
+    for parent, folders, files in os.walk(folder, onerror=_refuse):
         folders[:] = sorted(name for name in folders if not _is_clutter(name))
         found += [Path(parent, name) for name in sorted(files) if not _is_clutter(name)]
     return found
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError("a folder that can be read", f"{error.filename}: {error.strerror}", "check its permissions")
 
 
 def _is_clutter(name: str) -> bool:

@@ -175,11 +175,19 @@ def open_images(
     """
     if limit is not None and limit < 1:
         raise DataError("a limit of at least one image", f"{limit}", "leave --limit out to take all")
-    return ImageSet(path, _open_source(path, spec, role, labels), spec, limit, seed)
+    try:
+        source = _open_source(path, spec, role, labels)
+    except OSError as error:  # a folder that may not be entered, a name that is too long
+        raise DataError(
+            "images that can be read",
+            f"{error.filename or path}: {error.strerror or error}",
+            "check the path and its permissions",
+        ) from None
+    return ImageSet(path, source, spec, limit, seed)
 
 
 def _open_source(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | None) -> Source:
-    if str(path) == DIGITS_NAME and not path.exists():
+    if path == Path(DIGITS_NAME) and not path.exists():  # this one name: a folder of that name which has gone is no digits
         if spec.channels not in (1, 3):
             raise DataError(f"images of {spec.channels} channels", "the bundled digits, which are grey", "give other data")
         return DigitsSource(spec, role, labels)

@@ -9,7 +9,7 @@ from typing import Any
 
 from edgecls.errors import DataError
 
-_NUMBERED = re.compile(r"(\d+)[\s:,]+(.+)")
+_NUMBERED = re.compile(r"(\d{1,9})[\s:,]+(.+)")
 
 
 def read_labels(path: Path, classes: int) -> list[str]:
@@ -23,13 +23,13 @@ def read_labels(path: Path, classes: int) -> list[str]:
         classes: how many labels the model needs.
 
     Raises:
-        DataError: unreadable, empty, or another number of labels.
+        DataError: unreadable, empty, another number of labels, or numbers with a gap or twice the same.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("a text or JSON file of labels", f"{path}: {error}", "name it with --labels FILE") from None
-    labels = _from_json(text, path) if path.suffix.lower() == ".json" else _from_lines(text)
+    labels = _from_json(text, path) if path.suffix.lower() == ".json" else _from_lines(text, path)
     if len(labels) != classes:
         raise DataError(
             f"{classes} labels, one per class of the model", f"{len(labels)} in {path}", "give the label file of this model"
@@ -44,18 +44,26 @@ def default_labels(classes: int) -> list[str]:
     return [f"class_{index}" for index in range(classes)]
 
 
-def _from_lines(text: str) -> list[str]:
+def _from_lines(text: str, path: Path) -> list[str]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    numbered = [_NUMBERED.fullmatch(line) for line in lines]
-    if numbered and all(match and int(match[1]) == index for index, match in enumerate(numbered)):
-        return [match[2].strip() for match in numbered if match]
-    return lines
+    numbered = [match for match in map(_NUMBERED.fullmatch, lines) if match]
+    if len(numbered) < len(lines):
+        return lines  # names, of which some may begin with a number
+    found = [int(match[1]) for match in numbered]
+    for index in range(len(found)):
+        if found.count(index) != 1:
+            raise DataError(
+                f"labels numbered from 0 to {len(found) - 1}, each number once",
+                f"{'no line' if index not in found else f'{found.count(index)} lines'} with number {index} in {path}",
+                "correct the numbers, or leave them out and give one label per line in the order of the model's outputs",
+            )
+    return [match[2].strip() for _, match in sorted(zip(found, numbered, strict=True), key=lambda pair: pair[0])]
 
 
 def _from_json(text: str, path: Path) -> list[str]:
     try:
         return _from_value(json.loads(text))
-    except (json.JSONDecodeError, TypeError, ValueError, KeyError):
+    except (TypeError, ValueError, KeyError, RecursionError):
         raise DataError(
             'a JSON list of labels, {"0": "cat", …} or {"cat": 0, …}',
             f"another structure in {path}",
@@ -66,6 +74,8 @@ def _from_json(text: str, path: Path) -> list[str]:
 def _from_value(value: Any) -> list[str]:
     if isinstance(value, list):
         return [_name(item) for item in value]
+    if not isinstance(value, dict):
+        raise TypeError(value)
     if value and all(isinstance(item, int) for item in value.values()):
         value = {str(index): name for name, index in value.items()}
     indexed = {int(index): _name(item) for index, item in value.items()}
@@ -73,7 +83,7 @@ def _from_value(value: Any) -> list[str]:
 
 
 def _name(item: Any) -> str:
-    if isinstance(item, list):
+    if isinstance(item, list) and item:
         item = item[-1]
     if not isinstance(item, str):
         raise TypeError(item)

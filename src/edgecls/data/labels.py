@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edgecls.data.source import Labelling
+from edgecls.data.source import Labelling, Role
 from edgecls.errors import DataError
 
 _LEADING_INDEX = re.compile(r"^\s*\d+[\s:,;.)_-]+(?=\S)")
@@ -53,12 +53,12 @@ def label_by_value(values: np.ndarray, count: int, class_names: Sequence[str], l
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    if len(values) != count or values.ndim not in (1, 2):
+    if values.ndim not in (1, 2) or len(values) != count:
         raise DataError(
             f"one label for each of the {count} images", f"y of shape {values.shape}", "save x and y of the same length"
         )
     if values.dtype.kind in "US" and values.ndim == 1:
-        names, groups = np.unique(values.astype(str), return_inverse=True)
+        names, groups = np.unique(as_text(values, "y"), return_inverse=True)
         return label_by_name("names in y", names.tolist(), groups, labels)
     indices = _from_one_hot(values, labels) if values.ndim == 2 else _integers(values)
     top = len(labels) - 1 if labels is not None else None
@@ -70,6 +70,30 @@ def label_by_value(values: np.ndarray, count: int, class_names: Sequence[str], l
             "labels start at 0, in the order of the model's outputs",
         )
     return _renamed(indices, class_names, labels)
+
+
+def label_for(role: Role, label: Callable[[], Labelling]) -> Labelling:
+    """What `label()` finds. Calibration needs no labels: what is wrong with them is a note there, and no error."""
+    try:
+        return label()
+    except DataError as error:
+        if role != "calibration":
+            raise
+        return Labelling(note=f"labels not used: {error.found}")
+
+
+def as_text(values: np.ndarray, key: str) -> np.ndarray:
+    """An array of names, as text or as UTF-8 bytes, as text.
+
+    Raises:
+        DataError: bytes that are no UTF-8.
+    """
+    try:
+        return np.char.decode(values, "utf-8") if values.dtype.kind == "S" else values
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"names in {key} as text or UTF-8", f"bytes that are not UTF-8 ({error.object!r})", "save them as np.array of str"
+        ) from None
 
 
 def are_default(labels: Sequence[str]) -> bool:

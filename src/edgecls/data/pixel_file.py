@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from edgecls.errors import DataError, OutputError
+
+_PREFIX = "edgecls-pixels-"
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class PixelWriter:
     """
 
     def __init__(self, shape: tuple[int, int, int], dtype: str, expected: int) -> None:
+        _sweep(tempfile.gettempdir())
         need = int(np.prod(shape)) * np.dtype(dtype).itemsize * expected
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if need > free:
@@ -59,7 +66,7 @@ class PixelWriter:
                 "take fewer images with --limit, or set TMPDIR to a larger disk",
             )
         self._shape, self._dtype, self._count = shape, dtype, 0
-        self._file = tempfile.NamedTemporaryFile(prefix="edgecls-pixels-", buffering=1 << 20)  # noqa: SIM115
+        self._file = tempfile.NamedTemporaryFile(prefix=f"{_PREFIX}{os.getpid()}-", buffering=1 << 20)  # noqa: SIM115
 
     def append(self, pixels: np.ndarray) -> None:
         """Add one image [H, W, C]."""
@@ -85,3 +92,23 @@ class PixelWriter:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+@functools.cache  # once a process
+def _sweep(folder: str) -> None:
+    """Remove what killed processes left behind; their number is in the name."""
+    for leftover in Path(folder).glob(f"{_PREFIX}*-*"):
+        pid = leftover.name.removeprefix(_PREFIX).partition("-")[0]
+        if pid.isdigit() and not _is_alive(int(pid)):
+            with contextlib.suppress(OSError):  # another user's, or another process was faster
+                leftover.unlink()
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
