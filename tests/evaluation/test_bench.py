@@ -17,15 +17,16 @@ import pytest
 
 from edgecls.data import open_images, synthetic_pixels
 from edgecls.data.pixel_file import PixelWriter
-from edgecls.errors import ArtifactError, DataError, InputError
-from edgecls.evaluation import BenchJob, BenchOptions, Event, ImageSource, bench_artifacts, fit_preprocess
+from edgecls.errors import DataError, InputError
+from edgecls.evaluation import BenchJob, BenchOptions, Event, ImageSource, bench_artifacts, fit_preprocess, image_spec_of
 from edgecls.evaluation.accuracy import Exam, examine, shares
 from edgecls.evaluation.answers import Answers, judge_scores
-from edgecls.evaluation.crew import Crew
+from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.jobs import Failure
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Measurement, Report
 from edgecls.runners.fake import FakeRunner, open_fake
+from edgecls.worker import Worker, preload
 
 SPEC = ImageSpec(height=8, width=8, channels=1)
 QUICK = BenchOptions(min_seconds=0.02, min_runs=10, warmup_seconds=0.0, warmup_runs=2, cores=2, timeout_s=60)
@@ -275,10 +276,69 @@ class TestReference:
         assert row.flips is not None
         assert row.flips.reference == "source"
 
-    def test_damaged(self, tmp_path: Path):
+    def test_damaged_is_a_note(self, tmp_path: Path):
         (tmp_path / "reference.npz").write_bytes(b"junk")
-        with pytest.raises(ArtifactError):
-            bench([fake(tmp_path, "a")], None, reference=tmp_path / "reference.npz")
+        report = bench([fake(tmp_path, "a")], None, reference=tmp_path / "reference.npz")
+        assert report.measurements[0].latency is not None
+        assert any(note.startswith("not compared with the source model: ") for note in report.notes)
+
+    def test_scores_of_another_model_are_not_compared(self, tmp_path: Path, reference: Path):
+        with np.load(reference) as stored:
+            np.savez(tmp_path / "signed.npz", source_sha256=np.array("abc"), **stored)
+        same = bench([fake(tmp_path, "a")], None, reference=tmp_path / "signed.npz", source_sha256="abc")
+        assert same.measurements[0].flips is not None
+        other = bench([fake(tmp_path, "a")], None, reference=tmp_path / "signed.npz", source_sha256="def")
+        assert (other.measurements[0].status, other.measurements[0].flips) == ("ok", None)
+        assert any("which is of another" in note for note in other.notes)
+        unsigned = bench([fake(tmp_path, "a")], None, reference=reference, source_sha256="abc")
+        assert unsigned.measurements[0].flips is not None
+
+
+def test_a_job_with_a_failure_is_not_measured(tmp_path: Path, archive: ImageSource):
+    (tmp_path / "broken.json").write_text("{}")
+    broken = BenchJob("broken", tmp_path / "broken.json", "tflite", spec=SPEC, failure=Failure("failed", "changed"))
+    found = rows(bench([broken, fake(tmp_path, "good")], archive))
+    assert (found["broken"].status, found["broken"].reason, found["broken"].latency) == ("failed", "changed", None)
+    assert found["good"].accuracy is not None
+    assert bench([broken], archive).measurements[0].reason == "changed"
+
+
+def test_the_time_a_worker_takes_to_import_is_not_the_artifacts(tmp_path: Path, archive: ImageSource):
+    (tmp_path / "slow_to_import.py").write_text("import time\ntime.sleep(3)\n")
+    images = open_images(archive.path, SPEC, role="data")
+    exams = [Exam(job.name, job.path, SPEC, images.pixels, None) for job in [fake(tmp_path, "a")]]
+    environment = {"PYTHONPATH": str(tmp_path)}
+    with Worker(environment) as slow, Crew() as crew:
+        slow.start(preload, ["edgecls.evaluation.probe", "edgecls.runners.fake", "slow_to_import"])
+        found = examine(exams, [slow], open_fake, hire=lambda: crew.hire([]), timeout_s=1.5, progress=lambda *_: None)
+    assert isinstance(found["a"], Answers)
+
+
+def test_no_worker_that_starts_ends_the_exam(tmp_path: Path, archive: ImageSource):
+    images = open_images(archive.path, SPEC, role="data")
+    exams = [Exam(job.name, job.path, SPEC, images.pixels, None) for job in [fake(tmp_path, "a")]]
+    with Crew() as crew:
+        dead = crew.hire([])
+        dead.kill()
+        found = examine(exams, [dead], open_fake, hire=lambda: crew.hire([]), timeout_s=5, progress=lambda *_: None)
+    assert found["a"] == Failure("crashed", "no process to run it could be started")
+
+
+class TestImageSpecOf:
+    def test_told_by_the_runner(self, tmp_path: Path):
+        job = fake(tmp_path, "a")
+        assert image_spec_of(job.path, "tflite", open_runner=open_fake, timeout_s=60) == SPEC
+
+    @pytest.mark.parametrize(("behaviour", "status"), [("kill-at-load", "crashed"), ("raise-at-load", "failed")])
+    def test_a_bad_file_is_a_failure(self, tmp_path: Path, behaviour: str, status: str):
+        job = fake(tmp_path, "a", behaviour=behaviour)
+        found = image_spec_of(job.path, "tflite", open_runner=open_fake, timeout_s=60)
+        assert isinstance(found, Failure)
+        assert found.status == status
+
+
+def test_workers_for_core_ml_load_no_framework_ahead():
+    assert engines(["coreml"]) == []  # coremltools by itself would bring TensorFlow
 
 
 def test_bad_data_is_told_before_any_work(tmp_path: Path):

@@ -42,8 +42,7 @@ def bench(
     """Measure every artifact of OUT, and FILES beside it, each in a process of its own."""
     from edgecls.cli.output import console, show, show_json
     from edgecls.evaluation import BenchOptions
-    from edgecls.reporting import report_table
-    from edgecls.workflow.bench import BenchRequest, newest_folder, results_path
+    from edgecls.workflow.bench import BenchRequest, newest_folder, own_failures, results_path
     from edgecls.workflow.bench import bench as run
 
     folder, files = _split(paths or [])
@@ -59,9 +58,11 @@ def bench(
     if json:
         show_json(report)
     else:
+        from edgecls.reporting import report_table  # after the run: the first inference should not wait for it
+
         show(report_table(report, console().width))
         note(f"Raw samples and environment: {results_path(request, folder)}")
-    if not any(row.status == "ok" for row in report.measurements):
+    if own_failures(report) or not any(row.status == "ok" for row in report.measurements):
         raise typer.Exit(3)
 
 

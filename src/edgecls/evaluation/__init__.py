@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edgecls.evaluation.bench import bench_artifacts
 from edgecls.evaluation.fit import fit_preprocess
-from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, ImageSource
+from edgecls.evaluation.image_spec_of import image_spec_of
+from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource
 
-__all__ = ["BenchJob", "BenchOptions", "Event", "ImageSource", "bench_artifacts", "fit_preprocess"]
+__all__ = ["BenchJob", "BenchOptions", "Event", "Failure", "ImageSource", "bench_artifacts", "fit_preprocess", "image_spec_of"]

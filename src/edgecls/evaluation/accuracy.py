@@ -8,16 +8,18 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from edgecls.data import PixelFile
 from edgecls.errors import EdgeclsError
 from edgecls.evaluation.answers import Answers, join
+from edgecls.evaluation.crew import START_TIMEOUT_S
 from edgecls.evaluation.jobs import Failure, OpenRunner, failure_of
 from edgecls.evaluation.probe import judge_share
 from edgecls.image_spec import ImageSpec
-from edgecls.worker import RemoteError, Worker
+from edgecls.worker import RemoteError, Worker, preload
 
 _ALIGNMENT = (
     8  # shares begin where batches of runners (1, 2, 4 or 8 images) begin: the same batches and bits, whatever the workers
@@ -48,6 +50,15 @@ class _Share:
     count: int
 
 
+@dataclass(frozen=True)
+class _Task:
+    """What a worker is doing until `deadline`; without a share, it is still importing, which is no artifact's time."""
+
+    worker: Worker
+    share: _Share | None
+    deadline: float
+
+
 def examine(
     exams: Sequence[Exam],
     workers: Sequence[Worker],
@@ -60,7 +71,7 @@ def examine(
     """Put all exams to the workers.
 
     Args:
-        workers: idle ones; each takes the next share when it is done with one.
+        workers: idle ones, or such that are still importing; each takes the next share when it is done with one.
         hire: a new worker in the place of one that died or was too slow.
         progress: told (exam, images done, images) after every share.
     """
@@ -89,34 +100,47 @@ class _Hall:
         timeout_s: float,
     ) -> None:
         self._exams, self._open_runner, self._hire, self._timeout_s = exams, open_runner, hire, timeout_s
-        self._idle = list(workers)
+        self._idle: list[Worker] = []
         self._queue = collections.deque(
             _Share(index, *share) for index, exam in enumerate(exams) for share in shares(exam.pixels, len(workers))
         )
-        self._busy: dict[concurrent.futures.Future[Answers], tuple[Worker, _Share, float]] = {}
+        self._busy: dict[concurrent.futures.Future[Any], _Task] = {}
         self._parts: list[dict[int, Answers]] = [{} for _ in exams]
         self._failures: dict[int, Failure] = {}
+        for worker in workers:
+            self._welcome(worker)
 
     def run(self, progress: Callable[[str, int, int], None]) -> dict[str, Answers | Failure]:
         """Until every share is done or its exam has failed."""
         while self._queue or self._busy:
             self._give_out()
             if not self._busy:
-                continue
-            first_deadline = min(deadline for _, _, deadline in self._busy.values())
+                self._give_up()
+                break
+            first_deadline = min(task.deadline for task in self._busy.values())
             done, _ = concurrent.futures.wait(
                 self._busy, max(0.0, first_deadline - time.monotonic()), concurrent.futures.FIRST_COMPLETED
             )
             for future in done:
                 share = self._collect(future)
-                exam = self._exams[share.exam]
-                progress(exam.name, sum(len(part.winners) for part in self._parts[share.exam].values()), exam.pixels.count)
+                if share is not None:
+                    exam = self._exams[share.exam]
+                    progress(exam.name, sum(len(part.winners) for part in self._parts[share.exam].values()), exam.pixels.count)
             if not done:
                 self._stop_late()
         return {
             exam.name: self._failures.get(index) or join([part for _, part in sorted(self._parts[index].items())])
             for index, exam in enumerate(self._exams)
         }
+
+    def _welcome(self, worker: Worker) -> None:
+        """Wait for a worker's imports before it gets a share."""
+        self._busy[worker.start(preload, [])] = _Task(worker, None, time.monotonic() + START_TIMEOUT_S)
+
+    def _give_up(self) -> None:
+        """Fail what is left when no worker is."""
+        for share in self._queue:
+            self._failures.setdefault(share.exam, Failure("crashed", "no process to run it could be started"))
 
     def _give_out(self) -> None:
         while self._idle and self._queue:
@@ -128,25 +152,34 @@ class _Hall:
             future = worker.start(
                 judge_share, self._open_runner, exam.path, exam.spec, exam.pixels, share.start, labels, share.count
             )
-            self._busy[future] = (worker, share, time.monotonic() + self._timeout_s)
+            self._busy[future] = _Task(worker, share, time.monotonic() + self._timeout_s)
 
-    def _collect(self, future: concurrent.futures.Future[Answers]) -> _Share:
-        worker, share, _ = self._busy.pop(future)
+    def _collect(self, future: concurrent.futures.Future[Any]) -> _Share | None:
+        """Take a result in; the share it belongs to, None where a worker has merely finished importing."""
+        task = self._busy.pop(future)
+        worker, share = task.worker, task.share
         try:
-            self._parts[share.exam][share.start] = future.result()
+            found = future.result()
         except (EdgeclsError, RemoteError) as error:
             failure = failure_of(error, self._timeout_s)
+            if share is None:
+                return None  # it did not even start: go on without it
             self._failures.setdefault(share.exam, failure)
             if failure.status == "crashed":
-                worker = self._hire()
+                self._welcome(self._hire())
+                return share
+        else:
+            if share is not None:
+                self._parts[share.exam][share.start] = found
         self._idle.append(worker)
         return share
 
     def _stop_late(self) -> None:
         now = time.monotonic()
-        for future, (worker, share, deadline) in list(self._busy.items()):
-            if deadline <= now:
+        for future, task in list(self._busy.items()):
+            if task.deadline <= now:
                 del self._busy[future]
-                worker.kill()
-                self._failures.setdefault(share.exam, failure_of(TimeoutError(), self._timeout_s))
-                self._idle.append(self._hire())
+                task.worker.kill()
+                if task.share is not None:
+                    self._failures.setdefault(task.share.exam, failure_of(TimeoutError(), self._timeout_s))
+                    self._welcome(self._hire())

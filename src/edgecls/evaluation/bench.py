@@ -13,11 +13,11 @@ import numpy as np
 
 import edgecls
 from edgecls.data import ImageSet, PixelFile, open_images
-from edgecls.errors import InputError
+from edgecls.errors import ArtifactError, InputError
 from edgecls.evaluation import probe
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import Answers, accuracy_of, flips_of
-from edgecls.evaluation.crew import Crew
+from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.environment import environment
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner
 from edgecls.evaluation.latency import Timing, measure_latency
@@ -38,6 +38,7 @@ def bench_artifacts(
     *,
     open_runner: OpenRunner,
     reference: Path | None = None,
+    source_sha256: str | None = None,
 ) -> Report:
     """Measure artifacts.
 
@@ -48,16 +49,16 @@ def bench_artifacts(
         on_event: told about progress.
         open_runner: `edgecls.runners.open_runner`, or another function that workers can import by its name.
         reference: `reference.npz` with the source model's scores; used when flips cannot be counted on `images` (none given, or no float32
-            artifact among the jobs).
+            artifact among the jobs). One that is damaged or of another model is left out, and a note says so.
+        source_sha256: the source model; scores that are of another one are not compared with.
 
     Returns:
         One row for each job, in their order. Whatever happens to one artifact is that row's status and reason.
 
     Raises:
         DataError: images that cannot be used.
-        ArtifactError: a damaged reference.
     """
-    return _Bench(jobs, images, options or BenchOptions(), on_event, open_runner).run(reference)
+    return _Bench(jobs, images, options or BenchOptions(), on_event, open_runner).run(reference, source_sha256)
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,13 @@ class _Bench:
         self._sets: dict[tuple[object, ...], ImageSet] = {}
         self._notes: list[str] = []
 
-    def run(self, reference: Path | None) -> Report:
+    def run(self, reference_path: Path | None, source_sha256: str | None) -> Report:
         """All stages in their order."""
         self._check_images()
+        reference = self._read_reference(reference_path, source_sha256) if reference_path else None
         with Crew() as crew, contextlib.ExitStack() as keep:
             workers = self._time(crew)
-            workers = self._staff(crew, workers)
+            workers = self._staff(crew, workers) if self._running() else []
             if self._source is not None:
                 self._examine(crew, workers, {job.name: self._images_for(job) for job in self._running()})
                 self._mark()
@@ -106,6 +108,17 @@ class _Bench:
         spec = next((job.spec for job in self._jobs if job.spec is not None), None)
         if self._source is not None and spec is not None:
             open_images(self._source.path, spec, role="data", labels=self._source.labels)
+
+    def _read_reference(self, path: Path, source_sha256: str | None) -> Reference | None:
+        """Read the source's scores ahead: what is wrong with them must not cost the figures measured without them."""
+        spec = next((job.spec for job in self._jobs if job.spec is not None and not job.foreign), None)
+        if spec is None:
+            return None
+        try:
+            return read_reference(path, spec, source_sha256)
+        except ArtifactError as error:
+            self._notes.append(f"not compared with the source model: {error}")
+            return None
 
     # latency
 
@@ -128,7 +141,7 @@ class _Bench:
         return workers
 
     def _refuse_coreml(self) -> None:
-        for job in self._jobs:
+        for job in self._running():
             if job.target == "coreml" and sys.platform != "darwin":
                 self._fail(job.name, Failure("unsupported", "Core ML executes on macOS only"))
 
@@ -147,7 +160,7 @@ class _Bench:
         return kept + [self._hire(crew) for _ in range(self._options.cores - len(kept))]
 
     def _hire(self, crew: Crew) -> Worker:
-        return crew.hire([probe.__name__, self._open_runner.__module__])
+        return crew.hire([probe.__name__, self._open_runner.__module__, *engines(job.target for job in self._running())])
 
     def _images_for(self, job: BenchJob) -> _Images | Failure:
         opened = self._timings[job.name].opened
@@ -221,17 +234,15 @@ class _Bench:
                 self._update(job.name, flips=flips_of(ours, theirs, name))
         return True
 
-    def _compare_with_source(self, crew: Crew, workers: list[Worker], path: Path, keep: contextlib.ExitStack) -> None:
+    def _compare_with_source(self, crew: Crew, workers: list[Worker], reference: Reference, keep: contextlib.ExitStack) -> None:
         jobs = [job for job in self._running() if not job.foreign]
         if not jobs:
             return
-        first = self._timings[jobs[0].name].opened
-        reference = read_reference(path, first.spec)
         pixels = keep.enter_context(reference.write()).finish()
         marked, self._answers = self._answers, {}
         self._examine(crew, workers, {job.name: _Images(pixels, None) for job in jobs if self._fits(job, reference)})
         for name, answers in self._answers.items():
-            self._update(name, flips=flips_of(answers, reference.answers(first.output_kind), SOURCE))
+            self._update(name, flips=flips_of(answers, reference.answers(self._timings[name].opened.output_kind), SOURCE))
         self._answers = marked
         self._notes.append(
             f"flips are counted against the source model on {len(reference.images)} images stored with the artifacts"
@@ -282,6 +293,8 @@ def _blank(job: BenchJob, options: BenchOptions) -> Measurement:
         path=str(job.path),
         target=job.target,
         scheme=job.scheme,
+        status=job.failure.status if job.failure else "ok",
+        reason=job.failure.reason if job.failure else "",
         size_bytes=job.size_bytes or 0,
         compressed_bytes=job.compressed_bytes or 0,
         threads=options.threads,

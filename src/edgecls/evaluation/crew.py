@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
@@ -10,6 +10,13 @@ from edgecls.worker import Worker, preload
 
 P = ParamSpec("P")
 R = TypeVar("R")
+START_TIMEOUT_S = 120.0  # for a worker to import its engine, which is not the artifact's time
+_ENGINES = {"tflite": "ai_edge_litert.interpreter", "onnx": "onnxruntime"}  # Core ML's runner loads its own, without TensorFlow
+
+
+def engines(targets: Iterable[str]) -> list[str]:
+    """The modules that run artifacts of these targets: loaded ahead, so that importing is not counted as an artifact's time."""
+    return sorted({_ENGINES[target] for target in targets if target in _ENGINES})
 
 
 class Crew:

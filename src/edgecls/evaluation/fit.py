@@ -10,9 +10,9 @@ from edgecls.errors import DataError, InputError
 from edgecls.evaluation import probe
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import accuracy_of
-from edgecls.evaluation.crew import Crew
+from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.jobs import BenchOptions, Failure, OpenRunner
-from edgecls.formats import read_record
+from edgecls.formats import detect, read_record
 from edgecls.image_spec import PREPROCESS_CHOICES, ImageSpec
 
 
@@ -47,7 +47,7 @@ def fit_preprocess(
     with Crew() as crew:
 
         def hire():
-            return crew.hire([probe.__name__, open_runner.__module__])
+            return crew.hire([probe.__name__, open_runner.__module__, *engines([detect(path)])])
 
         workers = [hire() for _ in range(options.cores)]
         found = examine(exams, workers, open_runner, hire=hire, timeout_s=options.timeout_s, progress=progress)

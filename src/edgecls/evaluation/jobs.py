@@ -28,6 +28,7 @@ class BenchJob:
         labels: its labels where they are not those of the ImageSource.
         foreign: it comes from elsewhere: never the reference, never compared with the source model's scores.
         size_bytes, compressed_bytes: where already known; otherwise measured.
+        failure: why it must not be measured; its row says so.
     """
 
     name: str
@@ -40,6 +41,7 @@ class BenchJob:
     foreign: bool = False
     size_bytes: int | None = None
     compressed_bytes: int | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,12 @@ import numpy as np
 
 from edgecls.errors import EdgeclsError
 from edgecls.evaluation import probe
-from edgecls.evaluation.crew import Crew, ask
+from edgecls.evaluation.crew import START_TIMEOUT_S, Crew, ask, engines
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, OnEvent, OpenRunner, failure_of
 from edgecls.measurement import Latency
 from edgecls.worker import RemoteError, Worker, preload
 
 R = TypeVar("R")
-_ENGINES = {"tflite": "ai_edge_litert.interpreter", "onnx": "onnxruntime", "coreml": "coremltools"}
-_START_TIMEOUT_S = 120.0  # for a worker to import its engine, which is not the artifact's time
 
 
 @dataclass(frozen=True)
@@ -115,10 +113,10 @@ class _Turns:
     def _hire(self, jobs: Sequence[BenchJob]) -> None:
         """Start workers side by side and wait until each has loaded its engine."""
         for job in jobs:
-            engine = [_ENGINES[job.target]] if job.target in _ENGINES else []
-            self._workers[job.name] = self._crew.hire([probe.__name__, self._open_runner.__module__, *engine])
+            modules = [probe.__name__, self._open_runner.__module__, *engines([job.target])]
+            self._workers[job.name] = self._crew.hire(modules)
         for job in jobs:
-            self._ask(job.name, preload, [], timeout_s=_START_TIMEOUT_S)
+            self._ask(job.name, preload, [], timeout_s=START_TIMEOUT_S)
 
     def _alive(self) -> list[str]:
         return [name for name in self._opened if name not in self._failures]

@@ -45,19 +45,25 @@ class Reference:
         return writer
 
 
-def read_reference(path: Path, spec: ImageSpec) -> Reference:
+def read_reference(path: Path, spec: ImageSpec, source_sha256: str | None = None) -> Reference:
     """Read `reference.npz`: `scores` with `images`, or with the `seed` of synthetic_pixels.
 
+    Args:
+        source_sha256: the model the scores must be of; files that do not say are accepted.
+
     Raises:
-        ArtifactError: damaged.
+        ArtifactError: damaged, or of another model.
     """
     try:
         with np.load(path, allow_pickle=False) as archive:
             scores = archive["scores"].astype(np.float32)
             images = archive["images"] if "images" in archive else synthetic_pixels(spec, len(scores), int(archive["seed"]))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            source = str(archive["source_sha256"]) if "source_sha256" in archive else source_sha256
+    except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise ArtifactError("the source model's scores", f"{path}: {error}", "run `edgecls convert` again") from None
     if images.ndim != 4 or scores.ndim != 2 or len(images) != len(scores):
         found = f"{path} with images {images.shape} and scores {scores.shape}"
         raise ArtifactError("images [N, H, W, C] and scores [N, outputs]", found, "run `edgecls convert` again")
+    if source_sha256 is not None and source != source_sha256:
+        raise ArtifactError("the scores of this source model", f"{path}, which is of another", "run `edgecls convert` again")
     return Reference(images, scores)

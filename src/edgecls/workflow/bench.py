@@ -2,23 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from edgecls.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, DataSource, Manifest
+from edgecls.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Artifact, DataSource, Manifest
 from edgecls.data import open_images
-from edgecls.errors import ArtifactError, DataError, InputError
-from edgecls.evaluation import BenchJob, BenchOptions, Event, ImageSource, bench_artifacts, fit_preprocess
-from edgecls.formats import detect
+from edgecls.data.digits import DIGITS_NAME
+from edgecls.errors import ArtifactError, DataError, EdgeclsError, InputError, OutputError
+from edgecls.evaluation import (
+    BenchJob,
+    BenchOptions,
+    Event,
+    Failure,
+    ImageSource,
+    bench_artifacts,
+    fit_preprocess,
+    image_spec_of,
+)
+from edgecls.formats import describe, detect, sha256
+from edgecls.formats.files import members
 from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Report
+from edgecls.measurement import Measurement, Report
 from edgecls.runners import open_runner
 from edgecls.store import write_text
 
 AUTO = "auto"
 FIT_IMAGES = 500  # enough to tell preprocessings apart
+_FLOAT = {"float32", "float16"}
+_HASH_SHOWN = 12  # digits of a sha256 that people are shown
 
 
 @dataclass(frozen=True)
@@ -47,10 +63,12 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
     """Measure every sound artifact of a folder, and files beside it, and write the results.
 
     Raises:
-        InputError: nothing to measure, or data that cannot be used.
+        InputError: nothing to measure, data that cannot be used, or no place to write the results to.
     """
     folder = request.folder or (None if request.files else newest_folder(Path()))
     manifest = Manifest.read(folder) if folder else None
+    output = results_path(request, folder)
+    _require_place(output)
     jobs = [*_own_jobs(folder, manifest), *_foreign_jobs(request.files)]
     if not jobs:
         raise ArtifactError("artifacts to measure", f"none that passed verification in {folder}", "see its manifest.json for why")
@@ -58,17 +76,23 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
     if request.preprocess:
         jobs, fitted = _with_preprocess(jobs, request, images)
         notes += fitted
+    spec = _spec_used(jobs, manifest)
     reference = folder / REFERENCE_NAME if folder and (folder / REFERENCE_NAME).is_file() else None
-    report = bench_artifacts(jobs, images, request.options, on_event, open_runner=open_runner, reference=reference)
-    report = report.model_copy(
-        update={
-            "notes": [*notes, *report.notes],
-            "source_sha256": manifest.source.sha256 if manifest else None,
-            "image_spec": manifest.image_spec if manifest else None,
-        }
+    if reference and manifest and spec and not _same_preprocessing(spec, manifest.image_spec):
+        reference = None
+        notes.append("not compared with the source model's scores, which belong to the preprocessing of conversion")
+    source = manifest.source.sha256 if manifest else None
+    report = bench_artifacts(
+        jobs, images, request.options, on_event, open_runner=open_runner, reference=reference, source_sha256=source
     )
-    write_text(results_path(request, folder), report.model_dump_json(indent=2) + "\n")
+    report = report.model_copy(update={"notes": [*notes, *report.notes], "source_sha256": source, "image_spec": spec})
+    write_text(output, report.model_dump_json(indent=2) + "\n")
     return report
+
+
+def own_failures(report: Report) -> list[Measurement]:
+    """The folder's artifacts that failed, crashed or ran out of time. Files from elsewhere, whose scheme is unknown, do not count."""
+    return [row for row in report.measurements if row.scheme and row.status not in ("ok", "unsupported")]
 
 
 def results_path(request: BenchRequest, folder: Path | None) -> Path:
@@ -82,33 +106,78 @@ def newest_folder(here: Path) -> Path:
     Raises:
         ArtifactError: there is none.
     """
-    manifests = sorted(here.glob(f"*/{MANIFEST_NAME}"), key=lambda path: path.stat().st_mtime)
-    if not manifests:
+    manifests = [path for path in here.glob(f"*/{MANIFEST_NAME}") if path.is_file()]
+    manifests.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    ours = [path for path in manifests if _is_ours(path)]
+    damaged = [path for path in manifests if path.parent.suffix == ".artifacts"]  # what is wrong with it is said when it is read
+    if not ours and not damaged:
         raise ArtifactError(
             "an artifacts folder here",
             "none in this directory",
             "run `edgecls convert MODEL` first, or name the folder or the files",
         )
-    return manifests[-1].parent
+    return (ours or damaged)[0].parent
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether it looks like a manifest of edgecls: other tools also write files of this name."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"schema_version", "artifacts"} <= content.keys()
+
+
+def _require_place(output: Path) -> None:
+    """Tell of a place that cannot take the results before the work starts, not after; makes its folder.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if output.is_dir():
+        raise OutputError("a file for the results", f"{output}, which is a folder", f"write -o {output / 'results.json'}")
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=output.parent):
+            pass
+    except OSError as error:
+        raise OutputError("a place for the results", f"{output}: {error.strerror}", "choose another with -o") from None
 
 
 def _own_jobs(folder: Path | None, manifest: Manifest | None) -> list[BenchJob]:
     if folder is None or manifest is None:
         return []
-    return [
-        BenchJob(
-            name=artifact.name,
-            path=folder / artifact.path,
-            target=artifact.target,
-            scheme=artifact.scheme,
-            variant=artifact.variant,
-            spec=manifest.image_spec,
-            size_bytes=artifact.size_bytes,
-            compressed_bytes=artifact.compressed_bytes,
-        )
-        for artifact in manifest.artifacts
-        if artifact.status == "ok"
-    ]
+    return [_own_job(folder, manifest, artifact) for artifact in manifest.artifacts if artifact.status == "ok"]
+
+
+def _own_job(folder: Path, manifest: Manifest, artifact: Artifact) -> BenchJob:
+    reason = _change(folder / artifact.path, artifact)
+    return BenchJob(
+        name=artifact.name,
+        path=folder / artifact.path,
+        target=artifact.target,
+        scheme=artifact.scheme,
+        variant=artifact.variant,
+        spec=manifest.image_spec,
+        size_bytes=None if reason else artifact.size_bytes,
+        compressed_bytes=None if reason else artifact.compressed_bytes,
+        failure=Failure("failed", reason) if reason else None,
+    )
+
+
+def _change(path: Path, artifact: Artifact) -> str:
+    """Why a file is no longer the one the manifest tells of; empty where it is."""
+    try:
+        size = sum(item.stat().st_size for item in members(path))
+        if size != artifact.size_bytes:
+            return f"changed since conversion: expected {artifact.size_bytes:,} bytes, found {size:,}; convert again"
+        found = sha256(path)
+    except (ArtifactError, OSError) as error:
+        return f"cannot be read: {error.found if isinstance(error, ArtifactError) else error}; convert again"
+    if found != artifact.sha256:
+        expected, found = artifact.sha256[:_HASH_SHOWN], found[:_HASH_SHOWN]
+        return f"changed since conversion: expected sha256 {expected}…, found {found}…; convert again"
+    return ""
 
 
 def _foreign_jobs(files: tuple[Path, ...]) -> list[BenchJob]:
@@ -123,41 +192,66 @@ def _images(request: BenchRequest, manifest: Manifest | None) -> tuple[ImageSour
     labels = tuple(manifest.labels) if manifest else None
     if request.data is not None:
         return ImageSource(request.data, labels, request.limit), []
-    remembered = _remembered(manifest)
+    sources = sorted(manifest.data if manifest else [], key=lambda source: source.role != "data")  # `--data` comes first
+    remembered = next((source for source in sources if _is_there(source)), None)
     if remembered is None:
-        return None, ["no images are known: name some with --data to measure accuracy"]
-    path = Path(remembered.path) if Path(remembered.path).exists() else Path(Path(remembered.path).name)
+        gone = ", ".join(dict.fromkeys(source.path for source in sources))
+        why = f"the images remembered from conversion are gone ({gone})" if gone else "no images are known"
+        return None, [f"{why}: name some with --data to measure accuracy"]
+    path = Path(remembered.path)
     notes = [f"measured on {path}, remembered from conversion"]
     if remembered.role == "calibration" and path.is_dir():
         notes.append("these are the calibration images themselves: accuracy of int8 may look slightly better than on new images")
     return ImageSource(path, labels, request.limit), notes
 
 
-def _remembered(manifest: Manifest | None) -> DataSource | None:
-    """The images a manifest knows, `--data` before `--calibration`; the bundled digits need no path."""
-    sources = sorted(manifest.data if manifest else [], key=lambda source: source.role != "data")
-    return next((source for source in sources if Path(source.path).exists() or Path(source.path).name == "digits"), None)
+def _is_there(source: DataSource) -> bool:
+    return source.path == DIGITS_NAME or Path(source.path).exists()  # the bundled digits are no path
+
+
+def _spec_used(jobs: list[BenchJob], manifest: Manifest | None) -> ImageSpec | None:
+    """How images entered the folder's artifacts; Core ML's keep what is part of their program."""
+    specs = [job.spec for job in jobs if not job.foreign and job.target != "coreml"]
+    return specs[0] if specs else manifest.image_spec if manifest else None
+
+
+def _same_preprocessing(one: ImageSpec, other: ImageSpec) -> bool:
+    return (one.color_order, one.mean, one.std) == (other.color_order, other.mean, other.std)
 
 
 def _with_preprocess(jobs: list[BenchJob], request: BenchRequest, images: ImageSource | None) -> tuple[list[BenchJob], list[str]]:
-    notes, changed, chosen = [], [], request.preprocess or ""
-    for job in jobs:
-        if job.target == "coreml":  # its preprocessing is part of the program
-            changed.append(job)
-            continue
-        spec = job.spec or open_runner(job.path).spec
-        if request.preprocess == AUTO and not notes:
-            chosen, note = _fit(job, spec, request, images)
-            notes.append(note)
-        provenance: Literal["fitted", "declared"] = "fitted" if request.preprocess == AUTO else "declared"
-        changed.append(BenchJob(**{**vars(job), "spec": spec.with_preprocess(chosen, provenance)}))
-    return changed, notes
+    """The jobs with the preprocessing that was asked, and notes on it."""
+    jobs = [_with_spec(job, request.options.timeout_s) for job in jobs]
+    chosen, notes = request.preprocess or "", []
+    provenance: Literal["fitted", "declared"] = "fitted" if request.preprocess == AUTO else "declared"
+    if request.preprocess == AUTO:
+        chosen, note = _fit(jobs, request, images)
+        notes = [note]
+    return [
+        replace(job, spec=job.spec.with_preprocess(chosen, provenance)) if job.spec and _is_open_to_choice(job) else job
+        for job in jobs
+    ], notes
 
 
-def _fit(job: BenchJob, spec: ImageSpec, request: BenchRequest, images: ImageSource | None) -> tuple[str, str]:
+def _with_spec(job: BenchJob, timeout_s: float) -> BenchJob:
+    """A file from elsewhere with what it says itself about its images; what is wrong with it is its own row's failure."""
+    if job.spec is not None or not _is_open_to_choice(job):
+        return job
+    found = image_spec_of(job.path, job.target, open_runner=open_runner, timeout_s=timeout_s)
+    return replace(job, failure=found) if isinstance(found, Failure) else replace(job, spec=found)
+
+
+def _is_open_to_choice(job: BenchJob) -> bool:
+    return job.target != "coreml" and job.failure is None  # Core ML's preprocessing is part of the program
+
+
+def _fit(jobs: list[BenchJob], request: BenchRequest, images: ImageSource | None) -> tuple[str, str]:
+    """The preprocessing that fits best, and a note with all figures."""
     if images is None:
         raise DataError("labelled images for --preprocess auto", "none", "name them with --data")
-    if spec.provenance == "in-model":
+    job = _float_job(jobs)
+    spec = job.spec
+    if spec is None or spec.provenance == "in-model":
         raise InputError(
             "a model without preprocessing of its own", f"{job.name}, which takes pixels as they are", "leave --preprocess out"
         )
@@ -166,3 +260,26 @@ def _fit(job: BenchJob, spec: ImageSpec, request: BenchRequest, images: ImageSou
     figures = ", ".join(f"{choice} {top1:.1%}" for choice, top1 in ranked)
     best = ranked[0][0]
     return best, f"preprocessing {best} fits best (top-1 of {job.name}: {figures}); convert with --preprocess={best}"
+
+
+def _float_job(jobs: list[BenchJob]) -> BenchJob:
+    """What a preprocessing can be fitted on: integer artifacts have the ranges of one preprocessing built in.
+
+    Raises:
+        InputError: there is none.
+    """
+    usable = [job for job in jobs if _is_open_to_choice(job)]
+    own = [job for job in usable if job.scheme in _FLOAT]
+    own.sort(key=lambda job: (job.scheme != "float32", job.target != "tflite"))
+    chosen = next((job for job in (*own, *usable) if job in own or (job.foreign and _computes_in_float(job.path))), None)
+    if chosen is None:
+        names = ", ".join(job.name for job in jobs)
+        remedy = "convert with the scheme float32 too, or name the preprocessing"
+        raise InputError("a float .tflite or .onnx to fit the preprocessing on", names, remedy)
+    return chosen
+
+
+def _computes_in_float(path: Path) -> bool:
+    with contextlib.suppress(EdgeclsError):
+        return not any(dtype in ("int8", "uint8", "int16") for dtype in describe(path).actual.activation_dtypes)
+    return False

@@ -1,0 +1,42 @@
+"""Temporary files of decoded images: gone with their process, however it ended."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from edgecls.data.pixel_file import PixelWriter, _sweep
+
+KILLED = """
+import os, signal
+from edgecls.data.pixel_file import PixelWriter
+writer = PixelWriter((1, 1, 1), "uint8", 1)
+print(writer.finish().path, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_files_of_a_killed_process_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    run = subprocess.run(
+        [sys.executable, "-c", KILLED],
+        check=False,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    left = Path(run.stdout.strip())
+    assert left.parent == tmp_path and left.exists()
+    _sweep.cache_clear()
+    with PixelWriter((1, 1, 1), "uint8", 1) as first, PixelWriter((1, 1, 1), "uint8", 1) as second:
+        assert not left.exists()
+        _sweep.cache_clear()
+        _sweep(str(tmp_path))
+        assert Path(first.finish().path).exists() and Path(second.finish().path).exists()  # their process is alive
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,224 @@
+"""bench on an artifacts folder that was made by hand: tiny ONNX classifiers, no conversion."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
+
+from edgecls.artifact import Artifact, DataSource, Manifest, Requested, Source
+from edgecls.cli import app
+from edgecls.data import synthetic_pixels
+from edgecls.errors import ArtifactError, InputError, OutputError
+from edgecls.evaluation import BenchOptions, Event
+from edgecls.formats import file_sizes, sha256
+from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Measurement, Report
+from edgecls.workflow import BenchRequest, bench
+from edgecls.workflow.bench import newest_folder
+
+SPEC = ImageSpec(height=4, width=4, channels=3).with_preprocess("-1..1")
+QUICK = BenchOptions(min_seconds=0.0, min_runs=5, warmup_seconds=0.0, warmup_runs=1, rounds=1, cores=1, timeout_s=60)
+LABELS = [f"class_{index}" for index in range(10)]
+WEIGHTS = np.random.default_rng(1).standard_normal((48, 10)).astype(np.float32)
+
+
+def save_classifier(path: Path, note: str = "") -> None:
+    """A linear classifier of 10 classes; `note` makes files differ."""
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["image"], ["flat"]), helper.make_node("MatMul", ["flat", "weights"], ["scores"])],
+        "classifier",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 4, 4, 3])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, 10])],
+        [numpy_helper.from_array(WEIGHTS, "weights")],
+        doc_string=note,
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path)
+
+
+def artifact(folder: Path, name: str, scheme: str) -> Artifact:
+    path = folder / f"{name}.onnx"
+    save_classifier(path, name)
+    size, compressed = file_sizes(path)
+    return Artifact.model_validate(
+        {
+            "name": name,
+            "path": path.name,
+            "target": "onnx",
+            "scheme": scheme,
+            "requested": Requested.model_validate({"target": "onnx", "scheme": scheme}),
+            "size_bytes": size,
+            "compressed_bytes": compressed,
+            "sha256": sha256(path),
+        }
+    )
+
+
+MakeFolder = Callable[..., Path]
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> MakeFolder:
+    def make(schemes: tuple[str, ...] = ("float32", "int8"), data: list[DataSource] | None = None, name: str = "m") -> Path:
+        folder = tmp_path / f"{name}.artifacts"
+        folder.mkdir()
+        manifest = Manifest(
+            created=datetime.datetime.now(datetime.UTC),
+            edgecls_version="0",
+            source=Source(name="m", sha256="abc", format="keras"),
+            image_spec=SPEC,
+            labels=LABELS,
+            labels_source="default",
+            output_kind="logits",
+            outputs=10,
+            toolchain={},
+            data=data or [],
+            artifacts=[artifact(folder, f"a-{scheme}", scheme) for scheme in schemes],
+        )
+        (folder / "manifest.json").write_text(manifest.model_dump_json())
+        images = synthetic_pixels(SPEC, 8)
+        scores = (SPEC.apply(images).reshape(8, -1) @ WEIGHTS).astype(np.float32)
+        np.savez(folder / "reference.npz", images=images, scores=scores, source_sha256=np.array("abc"))
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> Path:
+    """40 images with the labels that the classifier gives them, preprocessed as the spec says."""
+    pixels = np.random.default_rng(3).integers(0, 256, (40, 4, 4, 3)).astype(np.uint8)
+    np.savez(tmp_path / "data.npz", x=pixels, y=(SPEC.apply(pixels).reshape(40, -1) @ WEIGHTS).argmax(axis=1))
+    return tmp_path / "data.npz"
+
+
+def rows(report: Report) -> dict[str, Measurement]:
+    return {row.artifact: row for row in report.measurements}
+
+
+class TestFiles:
+    def test_changed_and_missing_files_are_not_measured(self, make_folder: MakeFolder, tmp_path: Path):
+        folder = make_folder(("float32", "int8", "float16", "dynamic"))
+        content = bytearray((folder / "a-int8.onnx").read_bytes())
+        content[-200] ^= 1  # inside the weights: as long as before
+        (folder / "a-int8.onnx").write_bytes(content)
+        (folder / "a-float16.onnx").unlink()
+        save_classifier(folder / "a-dynamic.onnx", "a longer remark than before")
+        found = rows(bench(BenchRequest(folder=folder, options=QUICK)))
+        assert found["a-float32"].status == "ok"
+        assert found["a-float32"].flips is not None and found["a-float32"].flips.count == 0
+        reasons = {"a-int8": "expected sha256 ", "a-float16": "does not exist", "a-dynamic": " bytes, found "}
+        for name, reason in reasons.items():
+            assert (found[name].status, found[name].latency) == ("failed", None)
+            assert reason in found[name].reason and found[name].reason.endswith("convert again")
+
+    def test_exit_codes(self, make_folder: MakeFolder, tmp_path: Path):
+        folder, stranger = make_folder(), tmp_path / "stranger.onnx"
+        stranger.write_bytes(b"junk")
+        arguments = ["bench", str(folder), "--min-seconds", "0", "--min-runs", "2"]
+        assert CliRunner().invoke(app, arguments).exit_code == 0
+        assert CliRunner().invoke(app, [*arguments, str(stranger)]).exit_code == 0  # its row tells
+        (folder / "a-int8.onnx").write_bytes(b"junk")
+        assert CliRunner().invoke(app, arguments).exit_code == 3
+
+
+class TestPlace:
+    @pytest.mark.parametrize("place", ["adir", "afile/r.json"])
+    def test_told_before_any_work(self, make_folder: MakeFolder, tmp_path: Path, place: str):
+        (tmp_path / "adir").mkdir()
+        (tmp_path / "afile").write_text("")
+        events: list[Event] = []
+        with pytest.raises(OutputError):
+            bench(BenchRequest(folder=make_folder(), output=tmp_path / place, options=QUICK), events.append)
+        assert events == []
+
+    def test_its_folder_is_made(self, make_folder: MakeFolder, tmp_path: Path):
+        bench(BenchRequest(folder=make_folder(("int8",)), output=tmp_path / "new" / "r.json", options=QUICK))
+        assert Report.model_validate_json((tmp_path / "new" / "r.json").read_text()).measurements
+
+
+class TestPreprocess:
+    def test_the_report_tells_what_was_used(self, make_folder: MakeFolder):
+        folder = make_folder(("float32",))
+        report = bench(BenchRequest(folder=folder, preprocess="0..1", options=QUICK))
+        assert report.image_spec is not None and report.image_spec.std == (255.0,)
+        assert report.measurements[0].flips is None  # the source's scores were made with another preprocessing
+        assert any("preprocessing of conversion" in note for note in report.notes)
+        same = bench(BenchRequest(folder=folder, preprocess="-1..1", options=QUICK))
+        assert same.measurements[0].flips is not None
+
+    def test_a_damaged_foreign_file_is_one_row(self, make_folder: MakeFolder, tmp_path: Path):
+        (tmp_path / "stranger.onnx").write_bytes(b"junk")
+        request = BenchRequest(folder=make_folder(("float32",)), files=(tmp_path / "stranger.onnx",), preprocess="0..1")
+        found = rows(bench(replace(request, options=QUICK)))
+        assert (found["a-float32"].status, found["stranger"].status) == ("ok", "failed")
+
+    def test_auto_is_fitted_on_a_float_artifact(self, make_folder: MakeFolder, labelled: Path):
+        request = BenchRequest(folder=make_folder(("int8", "float32")), data=labelled, preprocess="auto", options=QUICK)
+        report = bench(request)
+        assert any(note.startswith("preprocessing -1..1 fits best (top-1 of a-float32: ") for note in report.notes)
+        assert report.image_spec is not None and report.image_spec.provenance == "fitted"
+
+    def test_auto_on_a_foreign_float_file(self, tmp_path: Path, labelled: Path):
+        save_classifier(tmp_path / "stranger.onnx")
+        files, output = (tmp_path / "stranger.onnx",), tmp_path / "r.json"
+        report = bench(BenchRequest(files=files, data=labelled, preprocess="auto", output=output, options=QUICK))
+        assert report.measurements[0].accuracy is not None and report.measurements[0].accuracy.top1 == 1.0
+
+    def test_auto_without_a_float_artifact(self, make_folder: MakeFolder, labelled: Path):
+        with pytest.raises(InputError, match="float"):
+            bench(BenchRequest(folder=make_folder(("int8",)), data=labelled, preprocess="auto", options=QUICK))
+
+
+class TestNewest:
+    def test_files_of_other_tools_are_passed_over(self, make_folder: MakeFolder, tmp_path: Path):
+        folder = make_folder(("int8",))
+        for name, text in (("web", '{"name": "app"}'), ("list", "[]"), ("bad.artifacts", "{")):
+            (tmp_path / name).mkdir()
+            (tmp_path / name / "manifest.json").write_text(text)
+        assert newest_folder(tmp_path) == folder
+
+    def test_a_damaged_one_alone_is_reported(self, tmp_path: Path):
+        (tmp_path / "web").mkdir()
+        (tmp_path / "web" / "manifest.json").write_text("{}")
+        with pytest.raises(ArtifactError, match="none in this directory"):
+            newest_folder(tmp_path)
+        (tmp_path / "m.artifacts").mkdir()
+        (tmp_path / "m.artifacts" / "manifest.json").write_text("{")
+        with pytest.raises(ArtifactError, match="schema version"):
+            bench(BenchRequest(folder=newest_folder(tmp_path)))
+
+
+class TestRemembered:
+    def test_images_that_are_gone_are_named(self, make_folder: MakeFolder, tmp_path: Path):
+        gone = DataSource(path=str(tmp_path / "gone" / "digits"), role="data", images=3)
+        report = bench(BenchRequest(folder=make_folder(("int8",), [gone]), options=QUICK))
+        assert report.data is None
+        assert any(str(tmp_path / "gone" / "digits") in note and "are gone" in note for note in report.notes)
+
+    def test_the_bundled_digits_are_a_name(self, make_folder: MakeFolder):
+        folder = make_folder(("int8",), [DataSource(path="digits", role="data", images=3)])
+        report = bench(BenchRequest(folder=folder, limit=5, options=QUICK))
+        assert report.data is not None and report.data.path == "digits"
+
+    def test_where_they_are_they_are_used(self, make_folder: MakeFolder, labelled: Path):
+        folder = make_folder(("int8",), [DataSource(path=str(labelled), role="data", images=40)])
+        row = bench(BenchRequest(folder=folder, options=QUICK)).measurements[0]
+        assert row.accuracy is not None and row.accuracy.top1 == 1.0
+
+
+def test_a_damaged_reference_costs_nothing_else(make_folder: MakeFolder):
+    folder = make_folder(("float32",))
+    (folder / "reference.npz").write_bytes(b"junk")
+    report = bench(BenchRequest(folder=folder, options=QUICK))
+    assert report.measurements[0].latency is not None
+    assert json.loads((folder / "results.json").read_text())["notes"] == report.notes
+    assert any("not compared with the source model" in note for note in report.notes)
