@@ -136,6 +136,7 @@ class Source(_Model):
     sha256: str
     format: str
     keras_version: str | None = None
+    output: str | None = None  # of several, the one that classifies
 
 
 class DataSource(_Model):

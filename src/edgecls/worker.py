@@ -88,7 +88,9 @@ class Worker:
         except concurrent.futures.TimeoutError:
             self.kill()
             raise WorkerError(
-                f"an answer within {timeout_s:g} s", f"worker process {self.pid} still busy", "give it more time with --timeout"
+                f"an answer within {timeout_s:g} s",
+                f"worker process {self.pid} still busy",
+                "it hangs, or needs more time than that",
             ) from None
 
     def kill(self) -> None:

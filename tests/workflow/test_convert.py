@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,7 +91,8 @@ def test_calibration_images_are_those_of_calibration_not_of_data(small_model: Pa
     rng = np.random.default_rng(0)
     path = tmp_path / "split.npz"
     arrays = {"x_train": rng.integers(0, 256, (24, 12, 12, 3)), "x_test": rng.integers(0, 256, (9, 12, 12, 3))}
-    np.savez(path, y_train=np.arange(24) % 3, y_test=np.arange(9) % 3, **{key: value.astype(np.uint8) for key, value in arrays.items()})
+    labels: dict[str, Any] = {"y_train": np.arange(24) % 3, "y_test": np.arange(9) % 3}
+    np.savez(path, **labels, **{key: value.astype(np.uint8) for key, value in arrays.items()})
     options = ConvertOptions(
         model=small_model, targets=("tflite",), schemes="int8", calibration=path, data=path, output=tmp_path / "out"
     )
@@ -108,28 +112,120 @@ def test_a_second_run_keeps_what_it_does_not_make_again(small_model: Path, tmp_p
     assert [artifact.name for artifact in other.artifacts] == ["base-onnx-float32"]  # the others are of another preprocessing
 
 
-def test_a_wrong_artifact_is_put_aside_and_the_exit_code_says_so(small_model: Path, tmp_path: Path, monkeypatch):
+def with_wrong_weights(model: bytes) -> bytes:
+    """A sound TFLite file that answers garbage: the first convolution's weights change their sign."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+    weights = next(
+        tensor
+        for tensor in unpacked.subgraphs[0].tensors
+        if len(tensor.shape) == 4 and tensor.buffer and unpacked.buffers[tensor.buffer].data is not None
+    )
+    buffer = unpacked.buffers[weights.buffer]
+    buffer.data = (-np.asarray(buffer.data, np.uint8).view(np.float32)).view(np.uint8)
+    builder = flatbuffers.Builder(len(model))
+    builder.Finish(unpacked.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def test_a_wrong_artifact_is_put_aside(small_model: Path, tmp_path: Path, monkeypatch):
     from edgecls.converters import tflite
 
-    real = tflite.float_tflite
-
-    def broken(graph):
-        """The converter goes wrong in silence: as an unfrozen function does, which gives a file that answers garbage."""
-        model = bytearray(real(graph))
-        weights = np.frombuffer(model, np.uint8).copy()
-        start = len(model) // 3
-        weights[start : start + 400] = np.random.default_rng(0).permutation(weights[start : start + 400])
-        return bytes(weights)
-
-    monkeypatch.setattr(tflite, "float_tflite", broken)
     out = tmp_path / "out"
+    options = ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=out)
+    convert(options)
+    real = tflite.float_tflite
+    monkeypatch.setattr(tflite, "float_tflite", lambda graph: with_wrong_weights(real(graph)))
+    row = convert(options).artifacts[0]
+    assert (row.status, row.path) == ("rejected", "base-tflite-float32.tflite.rejected")
+    assert "largest difference" in row.reason
+    assert (out / row.path).exists()
+    assert not (out / "base-tflite-float32.tflite").exists()  # the sound one of before would be taken for this one
+    monkeypatch.undo()
+    assert convert(options).artifacts[0].status == "ok"
+    assert not (out / row.path).exists()
+
+
+def test_a_scheme_that_changes_nothing_is_no_artifact(tmp_path: Path):
+    import keras
+
+    keras.Sequential([keras.Input((4, 4, 3)), keras.layers.GlobalAveragePooling2D(), keras.layers.Softmax()]).save(
+        tmp_path / "now.keras"
+    )
+    options = ConvertOptions(
+        model=tmp_path / "now.keras", targets=("tflite",), schemes="float32,dynamic", output=tmp_path / "out"
+    )
+    rows = {row.scheme: row for row in convert(options).artifacts}
+    assert rows["float32"].status == "ok"
+    assert rows["dynamic"].status == "rejected"
+    assert "holds no int8 weights" in rows["dynamic"].reason
+
+
+def test_a_bug_of_one_library_is_one_row(small_model: Path, small_images: Path, tmp_path: Path, monkeypatch):
+    from edgecls.converters import int8
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("deep inside")
+
+    monkeypatch.setattr(int8, "reduce_tflite", fails)
+    options = ConvertOptions(
+        model=small_model, targets=("tflite",), schemes="float32,int8", calibration=small_images, output=tmp_path / "out"
+    )
+    rows = {row.scheme: row for row in convert(options).artifacts}
+    assert rows["float32"].status == "ok"
+    assert rows["int8"].status == "failed"
+    assert "RuntimeError: deep inside" in rows["int8"].reason
+
+
+def test_artifacts_of_another_model_are_replaced_and_named(small_model: Path, tmp_path: Path):
+    import keras
+
+    other = tmp_path / "small.keras"
+    model = keras.saving.load_model(small_model)
+    model.set_weights([weights + 1 for weights in model.get_weights()])
+    model.save(other)
+    out = tmp_path / "out"
+    convert(ConvertOptions(model=small_model, targets=("tflite", "onnx"), schemes="float32", output=out))
+    manifest = convert(ConvertOptions(model=other, targets=("tflite",), schemes="float32", output=out))
+    assert [row.name for row in manifest.artifacts] == ["base-tflite-float32"]
+    assert any("replaced the artifacts of another model" in note for note in manifest.notes)
+    assert sorted(path.name for path in out.iterdir()) == ["base-tflite-float32.tflite", "manifest.json", "reference.npz"]
+
+
+def test_no_verify_is_recorded_and_leaves_no_old_scores(small_model: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    options = ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=out)
+    convert(options)
+    assert (out / "reference.npz").exists()
+    manifest = convert(dataclasses.replace(options, verify=False))
+    assert manifest.artifacts[0].parity is not None
+    assert manifest.artifacts[0].parity.verdict == "skipped"
+    assert not (out / "reference.npz").exists()
+
+
+def test_the_folder_may_be_a_mount_or_a_link_to_another_disk(small_model: Path, tmp_path: Path):
+    elsewhere = Path("/dev/shm") / f"edgecls-{os.getpid()}"
+    if not elsewhere.parent.is_dir():
+        pytest.skip("no second file system here")
+    elsewhere.mkdir()
+    (tmp_path / "out").symlink_to(elsewhere)
     try:
-        manifest = convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=out))
-    except Exception as error:  # noqa: BLE001 - scrambling may also have made a file that cannot be read
-        pytest.skip(f"the scrambled file was not even readable: {error}")
-    assert manifest.artifacts[0].status == "rejected"
-    assert (out / "base-tflite-float32.tflite.rejected").exists()
-    assert not (out / "base-tflite-float32.tflite").exists()
+        convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=tmp_path / "out"))
+        assert (elsewhere / "base-tflite-float32.tflite").exists()
+    finally:
+        shutil.rmtree(elsewhere)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"io": "int8"}, {"estimator": "mse"}, {"minimum_deployment_target": "iOS16", "targets": ("tflite",)}],
+    ids=lambda options: next(iter(options)),
+)
+def test_options_that_nothing_would_heed_are_refused(small_model: Path, tmp_path: Path, options: dict):
+    with pytest.raises(SchemeError, match="together with --"):
+        convert(ConvertOptions(model=small_model, output=tmp_path / "out", **options))
 
 
 @pytest.mark.parametrize(
@@ -210,7 +306,7 @@ def test_a_kill_leaves_the_previous_artifacts_and_the_next_run_succeeds(small_mo
         assert (out / artifact.path).exists()
     after = convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float16", output=out))
     assert after.artifacts[0].status == "ok"
-    assert not list(tmp_path.glob(".out.partial-*"))
+    assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 
 def test_ctrl_c_is_one_line_and_130(small_model: Path, tmp_path: Path):

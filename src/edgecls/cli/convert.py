@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -110,15 +111,15 @@ def _choice(flag: str, value: str | None, choices: tuple[str, ...]) -> Any:
 
 
 def _remarks(manifest: Manifest, folder: Path) -> None:
-    spec = manifest.image_spec
+    spec, quoted = manifest.image_spec, shlex.quote(str(folder))
     if spec.provenance == "assumed":
-        note(f"{spec.note} Which one fits labelled images: edgecls bench {folder} --preprocess auto --data PATH")
+        note(f"{spec.note} Which one fits labelled images: edgecls bench {quoted} --preprocess auto --data PATH")
     if manifest.labels_source == "default":
         note("No labels given: the classes are called class_0, class_1 … Name them with --labels FILE.")
     if not manifest.data and any(artifact.target == "tflite" for artifact in manifest.artifacts):
         note("No int8 without images to calibrate on: add --calibration PATH for it.")
     note(
-        f"{folder}: {sum(artifact.status == 'ok' for artifact in manifest.artifacts)} artifacts. Measure them: edgecls bench {folder}"
+        f"{folder}: {sum(artifact.status == 'ok' for artifact in manifest.artifacts)} artifacts. Measure them: edgecls bench {quoted}"
     )
 
 

@@ -56,7 +56,8 @@ def collect_statistics(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    channels = list(dict.fromkeys(channel_tensors))
+    ranks = _ranks(model)
+    channels = [name for name in dict.fromkeys(channel_tensors) if ranks.get(name, 0) >= 2]
     probed = _probe(model, [name for name in present if name != INPUT], channels)
     session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
     histograms = {name: Histogram() for name in present}
@@ -94,22 +95,32 @@ def _stride(elements: int) -> int:
     return max(1, elements // SAMPLES) | 1
 
 
+def _inferred(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Every value whose shape is known."""
+    from onnx import shape_inference
+
+    graph = shape_inference.infer_shapes(model).graph
+    return [*graph.value_info, *graph.input, *graph.output]
+
+
+def _ranks(model: onnx.ModelProto) -> dict[str, int]:
+    return {value.name: len(value.type.tensor_type.shape.dim) for value in _inferred(model)}
+
+
 def _probe(model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequence[str]) -> onnx.ModelProto:
     """The model with more outputs: minimum, maximum and a flat sample of each tensor, and the channel means of some.
 
     Only these few values leave the session.
     """
     import onnx
-    from onnx import TensorProto, helper, numpy_helper, shape_inference
+    from onnx import TensorProto, helper, numpy_helper
 
     probed = onnx.ModelProto()
     probed.CopyFrom(model)
     graph = probed.graph
-    graph_with_shapes = shape_inference.infer_shapes(model).graph
-    inferred = [*graph_with_shapes.value_info, *graph_with_shapes.input, *graph_with_shapes.output]
     elements = {
         value.name: int(np.prod([max(1, dimension.dim_value) for dimension in value.type.tensor_type.shape.dim]))
-        for value in inferred
+        for value in _inferred(model)
     }
     for name, value in (("flat", [-1]), ("from", [0]), ("to", [2**62]), ("axis", [0])):
         graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), f"probe/{name}"))
@@ -126,9 +137,9 @@ def _probe(model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequ
             ]
         )
         graph.output.extend(helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in (low, high, sample))
-    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in inferred}
+    ranks = _ranks(model)
     for name in channel_tensors:
-        mean, axes = f"{name}/probe/mean", [axis for axis in range(ranks.get(name, 2)) if axis != 1]
+        mean, axes = f"{name}/probe/mean", [axis for axis in range(ranks[name]) if axis != 1]
         graph.node.append(helper.make_node("ReduceMean", [name], [mean], axes=axes, keepdims=0))
         graph.output.append(helper.make_tensor_value_info(mean, TensorProto.FLOAT, None))
     return probed

@@ -115,6 +115,8 @@ class _Hub:
                 path.write_bytes(self._bytes(job))
             except EdgeclsError as failure:
                 error = str(failure)
+            except Exception as failure:  # noqa: BLE001 - border to four libraries: one artifact fails, the others go on
+                error = f"expected a conversion that succeeds, found {type(failure).__name__}: {failure}"[:500]
             requested = self._requested(job)
             if job.scheme == "int8" and not error:
                 requested = requested.model_copy(update={"estimator": self.quantized.estimator})
@@ -235,5 +237,6 @@ def _finish_coreml(
         error = str(failure)
     seconds = (time.perf_counter() - started) / len(jobs)
     for job in jobs:
+        path = artifact_path(conversion, job)
         requested = Requested(target=job.target, scheme=job.scheme, minimum_deployment_target=target)
-        yield Made(job, artifact_path(conversion, job), requested, seconds, error)
+        yield Made(job, path, requested, seconds, "" if path.exists() else error)  # what was finished before is whole

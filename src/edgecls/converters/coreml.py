@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +36,6 @@ def convert_coreml(
     folder: Path,
     *,
     minimum_deployment_target: str | None = None,
-    on_done: Callable[[Scheme, Path], None] | None = None,
 ) -> dict[Scheme, Path]:
     """Write one classifier package per scheme.
 
@@ -51,7 +50,6 @@ def convert_coreml(
         schemes: `float32`, `float16` (weights and computation), `weight8` (int8 weights per channel, float16 computation).
         folder: where `<record.name>-coreml-<scheme>.mlpackage` is written, each renamed into place when it is complete.
         minimum_deployment_target: a name as `iOS16` or `macOS13`; None for the oldest that each scheme runs on.
-        on_done: called with each scheme and its package as soon as that is in place.
 
     Returns:
         The package of each scheme.
@@ -72,8 +70,6 @@ def convert_coreml(
             with _writing(folder):
                 write_package(staging / name, built.spec, built.weights)
                 done[scheme] = _put(staging / name, folder / name, staging)
-            if on_done is not None:
-                on_done(scheme, done[scheme])
     return {scheme: done[scheme] for scheme in targets}
 
 

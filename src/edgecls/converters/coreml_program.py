@@ -64,7 +64,7 @@ def load(graph: FrozenGraph, record: ArtifactMetadata, input_name: str, specific
 def quantize_weights(spec: Any, weights_dir: Path, specification_version: int, folder: Path) -> Any:
     """A copy of a float program with int8 weights, one symmetric scale per output channel.
 
-    Constants of 2048 values or fewer and biases stay as they are (coremltools' own limits).
+    Kernels of every size: coremltools would leave those of up to 2048 values float. Biases stay as they are.
 
     Args:
         spec: Core ML `Model` message of the float program; unchanged.
@@ -79,7 +79,9 @@ def quantize_weights(spec: Any, weights_dir: Path, specification_version: int, f
     from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY
     from coremltools.optimize.coreml import OpLinearQuantizerConfig, OptimizationConfig
 
-    config = OptimizationConfig(global_config=OpLinearQuantizerConfig(mode="linear_symmetric", granularity="per_channel"))
+    config = OptimizationConfig(
+        global_config=OpLinearQuantizerConfig(mode="linear_symmetric", granularity="per_channel", weight_threshold=0)
+    )
     quantizer = PASS_REGISTRY["compression::linear_quantize_weights"]
     options: dict[str, Any] = {"config": config, "joint_compression": False}
     quantizer.set_options([PassOption(name, value) for name, value in options.items()])

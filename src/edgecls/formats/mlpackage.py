@@ -384,7 +384,7 @@ def _stayed_float(package: Package) -> list[FloatRemainder]:
 
 def _float_reason(kernel: Weight) -> str:
     if kernel.elements <= _SMALL:
-        return f"its {kernel.elements} weights are too few to gain by it: constants of up to {_SMALL} values are left alone"
+        return f"its {kernel.elements} weights are stored as {kernel.dtype}: coremltools leaves up to {_SMALL} alone unless told otherwise"
     return f"its weights are stored as {kernel.dtype}"
 
 

@@ -17,7 +17,7 @@ def conversion_grid(manifest: Manifest) -> Grid:
         Column[Artifact]("artifact", lambda row: row.name),
         Column[Artifact]("size", lambda row: format_bytes(row.size_bytes), numeric=True, rank=1),
         Column[Artifact]("download", lambda row: format_bytes(row.compressed_bytes), numeric=True, rank=5),
-        Column[Artifact]("requested", _requested, rank=8),
+        Column[Artifact]("requested", _requested, rank=1),
         Column[Artifact]("weights", _actual(lambda found: format_parts(found.weight_dtypes)), rank=3),
         Column[Artifact]("activations", _actual(lambda found: format_parts(found.activation_dtypes)), rank=4),
         Column[Artifact]("stayed float", _actual(lambda found: str(len(found.stayed_float) or "")), numeric=True, rank=6),

@@ -6,7 +6,6 @@ import contextlib
 import datetime
 import importlib.metadata
 import os
-import shutil
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -27,13 +26,14 @@ from edgecls.artifact import (
 from edgecls.converters import Calibration, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
 from edgecls.converters.conversion import coreml_worker
 from edgecls.data import ImageSet, open_images
+from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.synthetic import synthetic_pixels
-from edgecls.errors import DataError, EdgeclsError
+from edgecls.errors import DataError, EdgeclsError, SchemeError
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
-from edgecls.store import publish, staging, write_manifest
+from edgecls.store import publish, remove, staging, write_manifest
 from edgecls.worker import release_memory
 from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
 
@@ -105,7 +105,7 @@ class ConvertOptions:
     @property
     def folder(self) -> Path:
         """Where the artifacts go."""
-        return self.output or Path(f"{self.model.name.removesuffix('/')}.artifacts")
+        return self.output or Path(f"{self.model.resolve().name}.artifacts")
 
 
 def convert(options: ConvertOptions, progress: Progress | None = None) -> Manifest:
@@ -117,10 +117,11 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
     """
     tell = progress or _Silent()
     jobs = plan_jobs(options.targets, options.schemes, calibrated=options.calibration is not None)
+    _refuse_idle_options(options, jobs)
     _require_paths(options)
     with staging(options.folder) as staged, contextlib.ExitStack() as stack:
         worker = stack.enter_context(coreml_worker()) if any(job.target == "coreml" for job in jobs) else None
-        source = _prepare(options, staged, tell)
+        source = _prepare(options, staged, tell, calibrating=any(job.scheme == "int8" for job in jobs))
         release_memory()  # the model itself is not needed any more
         verifier = stack.enter_context(Verifier(source.record, worker, source.inputs, source.reference))
         tell.plan(jobs)
@@ -134,16 +135,37 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
             minimum_deployment_target=options.minimum_deployment_target,
             threads=options.threads,
         )
-        manifest = source.manifest
+        manifest, files = source.manifest, []
         for made, artifact in _verified(convert_jobs(conversion, worker), verifier):
             manifest.notes += [f"{artifact.name}: {note}" for note in made.notes]
-            manifest.artifacts.append(_publish(made, artifact, options.folder))
+            manifest.artifacts.append(artifact)
+            files += [(made.path, artifact.path)] if artifact.status != "failed" else []
             tell.finish(artifact)
-        if reference := verifier.write_reference(staged / REFERENCE_NAME):
-            publish(reference, options.folder / REFERENCE_NAME)
-        manifest.artifacts += _previous_artifacts(manifest, options.folder)
-        write_manifest(options.folder, manifest)
+        files += [(reference, REFERENCE_NAME)] if (reference := verifier.write_reference(staged / REFERENCE_NAME)) else []
+        _replace(options.folder, manifest, files)
     return manifest
+
+
+def _replace(folder: Path, manifest: Manifest, files: list[tuple[Path, str]]) -> None:
+    """Put a finished run in the place of an earlier one: nothing of it is touched before everything new is there."""
+    previous = _previous(folder)
+    stale = []
+    if previous is not None:
+        kept = _kept(previous, manifest, folder)
+        manifest.artifacts += kept
+        manifest.notes += [note for note in previous.notes if any(note.startswith(f"{row.name}:") for row in kept)]
+        manifest.data += [entry for entry in previous.data if kept and entry.role not in {new.role for new in manifest.data}]
+        listed = {artifact.path for artifact in manifest.artifacts}
+        stale = [row.path for row in previous.artifacts if row.path not in listed]
+        if stale and previous.source.sha256 != manifest.source.sha256:
+            manifest.notes.append(f"replaced the artifacts of another model, {previous.source.name}: {', '.join(stale)}")
+    for staged, name in files:
+        publish(staged, folder / name)
+    write_manifest(folder, manifest)
+    superseded = [*stale, *(f"{row.path}.rejected" for row in manifest.artifacts if row.status == "ok")]
+    if REFERENCE_NAME not in {name for _, name in files}:
+        superseded.append(REFERENCE_NAME)  # scores of an earlier run say nothing about this one
+    remove([folder / name for name in superseded])
 
 
 @dataclass(frozen=True)
@@ -163,14 +185,15 @@ class _Source:
     manifest: Manifest
 
 
-def _prepare(options: ConvertOptions, staged: Path, tell: Progress) -> _Source:
+def _prepare(options: ConvertOptions, staged: Path, tell: Progress, *, calibrating: bool) -> _Source:
     from edgecls.models import load_model
 
     tell.stage(f"reading {options.model.name}")
     model = load_model(options.model, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
     spec = model.image_spec.with_preprocess(options.preprocess) if options.preprocess else model.image_spec
     record, labels_source = _record(model, spec, options)
-    calibration, sources = _open_data(options, spec, record.labels)
+    tell.stage("reading images")
+    calibration, sources, remarks = _open_data(options, spec, record.labels, calibrating=calibrating)
     inputs = _inputs(options, spec)
     tell.stage("asking the source model")
     reference = model.predict(spec.apply(inputs.pixels)) if options.verify else None
@@ -178,7 +201,7 @@ def _prepare(options: ConvertOptions, staged: Path, tell: Progress) -> _Source:
     manifest = Manifest(
         created=datetime.datetime.now(datetime.UTC),
         edgecls_version=__version__,
-        source=model.source,
+        source=model.source.model_copy(update={"output": options.model_output}),
         image_spec=spec,
         labels=record.labels,
         labels_source=labels_source,
@@ -186,7 +209,7 @@ def _prepare(options: ConvertOptions, staged: Path, tell: Progress) -> _Source:
         outputs=model.outputs,
         toolchain=toolchain(),
         repairs=model.repairs,
-        notes=[*model.notes],
+        notes=[*model.notes, *remarks],
         data=sources,
         artifacts=[],
     )
@@ -210,9 +233,25 @@ class _Silent:
     def finish(self, artifact: Artifact) -> None: ...
 
 
+def _refuse_idle_options(options: ConvertOptions, jobs: list[Job]) -> None:
+    """An option that none of the planned artifacts would heed is a mistake."""
+    int8 = any(job.scheme == "int8" for job in jobs)
+    idle = {
+        "--io int8": (options.io == "int8" and Job("tflite", "int8") not in jobs, "the scheme tflite:int8"),
+        "--estimator": (options.estimator is not None and not int8, "the scheme int8"),
+        "--minimum-deployment-target": (
+            options.minimum_deployment_target is not None and not any(job.target == "coreml" for job in jobs),
+            "the target coreml",
+        ),
+    }
+    for option, (is_idle, needed) in idle.items():
+        if is_idle:
+            raise SchemeError(f"{needed} together with {option}", "a run without it", "ask for it, or leave the option out")
+
+
 def _require_paths(options: ConvertOptions) -> None:
     for flag, path in (("--calibration", options.calibration), ("--data", options.data), ("--labels", options.labels)):
-        if path is not None and not path.exists() and str(path) != "digits":
+        if path is not None and not path.exists() and str(path) != DIGITS_NAME:
             raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")
 
 
@@ -231,16 +270,27 @@ def _record(model: LoadedModel, spec: ImageSpec, options: ConvertOptions) -> tup
     return record, "file" if options.labels else "default"
 
 
-def _open_data(options: ConvertOptions, spec: ImageSpec, labels: list[str]) -> tuple[Calibration | None, list[DataSource]]:
-    sources, calibration = [], None
+def _open_data(
+    options: ConvertOptions, spec: ImageSpec, labels: list[str], *, calibrating: bool
+) -> tuple[Calibration | None, list[DataSource], list[str]]:
+    """Calibration images, what the manifest remembers of all images, and remarks on them."""
+    sources, notes, calibration = [], [], None
     if options.calibration:
         images = open_images(options.calibration, spec, role="calibration", labels=labels, limit=options.calibration_images)
-        calibration = _calibration(images, spec, options.estimator)
-        sources.append(DataSource(path=str(options.calibration.absolute()), role="calibration", images=images.candidates))
+        if calibrating:
+            calibration = _calibration(images, spec, options.estimator)
+            notes = [f"calibration images: {images.note}"] if images.decode().note else []
+        count = len(images) if calibrating else images.candidates
+        sources.append(DataSource(path=_remembered(options.calibration), role="calibration", images=count))
     if options.data:
         measured = open_images(options.data, spec, role="data", labels=labels)
-        sources.append(DataSource(path=str(options.data.absolute()), role="data", images=measured.candidates))
-    return calibration, sources
+        sources.append(DataSource(path=_remembered(options.data), role="data", images=measured.candidates))
+    return calibration, sources, notes
+
+
+def _remembered(path: Path) -> str:
+    """How the manifest names images: by absolute path, the bundled digits by their name."""
+    return str(path) if str(path) == DIGITS_NAME and not path.exists() else str(path.absolute())
 
 
 def _calibration(images: ImageSet, spec: ImageSpec, estimator: Estimator | None) -> Calibration:
@@ -268,25 +318,15 @@ def _verified(made: Iterator[Made], verifier: Verifier) -> Iterator[tuple[Made, 
         yield item, verifier.finish(item, pending)
 
 
-def _publish(made: Made, artifact: Artifact, folder: Path) -> Artifact:
-    """Move a file into the artifacts folder; a rejected one under a name of its own."""
-    if artifact.status == "failed":
-        return artifact
-    target = folder / artifact.path
-    publish(made.path, target)
-    if artifact.status == "rejected":
-        accepted = target.with_name(target.name.removesuffix(".rejected"))
-        if accepted.exists():  # a stale artifact of an earlier run must not pass for this one
-            shutil.rmtree(accepted) if accepted.is_dir() else accepted.unlink()
-    return artifact
-
-
-def _previous_artifacts(manifest: Manifest, folder: Path) -> list[Artifact]:
-    """Rows of an earlier run of the same model, labels and preprocessing whose artifacts were not made again."""
+def _previous(folder: Path) -> Manifest | None:
     try:
-        previous = Manifest.read(folder)
+        return Manifest.read(folder)
     except EdgeclsError:
-        return []
+        return None
+
+
+def _kept(previous: Manifest, manifest: Manifest, folder: Path) -> list[Artifact]:
+    """Rows of an earlier run of the same model, labels and preprocessing whose artifacts were not made again."""
     if (previous.source, previous.labels, previous.image_spec) != (manifest.source, manifest.labels, manifest.image_spec):
         return []
     made = {artifact.name for artifact in manifest.artifacts}

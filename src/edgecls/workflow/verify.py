@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from edgecls.artifact import Actual, Artifact, Parity
+from edgecls.artifact import Actual, Artifact, Parity, Scheme
 from edgecls.converters import Job, Made
 from edgecls.errors import EdgeclsError
 from edgecls.evaluation.parity import compare
@@ -18,8 +18,11 @@ from edgecls.formats import describe, file_sizes, sha256
 from edgecls.metadata import ArtifactMetadata
 from edgecls.worker import RemoteError, Worker
 
-Pending: TypeAlias = Future[tuple[Actual, Parity]] | None
+# the worker that examines a file and its answer; None where there is no file
+Pending: TypeAlias = "tuple[Worker, Future[Examined]] | None"
 TIMEOUT_S = 600.0
+STORED_AS: dict[Scheme, str] = {"float16": "float16", "dynamic": "int8", "int8": "int8", "weight8": "int8"}
+QUANTIZED = {scheme for scheme, dtype in STORED_AS.items() if dtype == "int8"}
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Verifier:
         """Keep inputs and source scores beside the artifacts, so that benching can say how they agree; None without scores."""
         if self.reference is None:
             return None
-        np.savez_compressed(path, images=self._inputs.pixels, scores=self.reference)
+        source = np.array(self._record.source_sha256)
+        np.savez_compressed(path, images=self._inputs.pixels, scores=self.reference, source_sha256=source)
         return path
 
     def start(self, made: Made) -> Pending:
@@ -69,13 +73,12 @@ class Verifier:
         if made.error:
             return None
         worker = self._coreml if made.job.target == "coreml" and self._coreml else self._worker
-        return worker.start(examine, made.path, made.job, self._record, self._inputs, self.reference)
+        return worker, worker.start(examine, made.path, made.job, self._record, self._inputs, self.reference)
 
     def finish(self, made: Made, pending: Pending) -> Artifact:
-        """The artifact's row: `rejected` where its scores are wrong, `failed` where there is no file."""
-        name = f"{self._record.name}-{made.job.target}-{made.job.scheme}"
+        """The artifact's row: `rejected` where its scores or contents are wrong, `failed` where there is no file."""
         row = Artifact(
-            name=name,
+            name=f"{self._record.name}-{made.job.target}-{made.job.scheme}",
             path=made.path.name,
             target=made.job.target,
             scheme=made.job.scheme,
@@ -84,39 +87,57 @@ class Verifier:
         )
         if pending is None:
             return row.model_copy(update={"status": "failed", "reason": made.error})
-        row.size_bytes, row.compressed_bytes = file_sizes(made.path)
-        row.sha256 = sha256(made.path)
+        worker, future = pending
         try:
-            row.actual, row.parity = self._worker.wait(pending, TIMEOUT_S)
+            found = worker.wait(future, TIMEOUT_S)
         except (EdgeclsError, RemoteError) as error:
-            row.parity = Parity(samples=0, inputs=self._inputs.kind, verdict="failed", reason=str(error))
-        if row.parity.verdict == "failed":
-            row.status, row.reason, row.path = "rejected", row.parity.reason, f"{row.path}.rejected"
+            parity = Parity(samples=0, inputs=self._inputs.kind, verdict="failed", reason=str(error))
+            found = Examined(None, parity, *file_sizes(made.path), sha256(made.path))
+        row = row.model_copy(update=vars(found))
+        if found.parity.verdict == "failed":
+            return row.model_copy(update={"status": "rejected", "reason": found.parity.reason, "path": f"{row.path}.rejected"})
         return row
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What was found in and measured of a file; the fields are those of Artifact."""
+
+    actual: Actual | None
+    parity: Parity
+    size_bytes: int
+    compressed_bytes: int
+    sha256: str
 
 
 def is_done(pending: Pending) -> bool:
     """Whether `finish` would answer without waiting."""
-    return pending is None or pending.done()
+    return pending is None or pending[1].done()
 
 
-def examine(
-    path: Path,
-    job: Job,
-    record: ArtifactMetadata,
-    inputs: ImageInputs,
-    reference: np.ndarray | None,
-) -> tuple[Actual, Parity]:
+def examine(path: Path, job: Job, record: ArtifactMetadata, inputs: ImageInputs, reference: np.ndarray | None) -> Examined:
     """Runs in a worker: read back what is in the file, then run it."""
     actual = describe(path).actual
-    if reference is None:
-        return actual, Parity(samples=0, inputs=inputs.kind, verdict="skipped", reason="--no-verify")
+    if job.scheme not in QUANTIZED:
+        actual = actual.model_copy(update={"stayed_float": []})  # nothing integer was asked
+    return Examined(actual, _judge(path, job, record, inputs, reference, actual), *file_sizes(path), sha256(path))
+
+
+def _judge(
+    path: Path, job: Job, record: ArtifactMetadata, inputs: ImageInputs, reference: np.ndarray | None, actual: Actual
+) -> Parity:
     from edgecls.converters.coreml import check_structure
     from edgecls.runners import open_runner
 
+    asked = STORED_AS.get(job.scheme)
+    if asked and not actual.weight_dtypes.get(asked):
+        reason = f"{job.scheme} was asked, but the file holds no {asked} weights: the model has none that can be stored so"
+        return Parity(samples=0, inputs=inputs.kind, verdict="failed", reason=reason)
+    if reference is None:
+        return Parity(samples=0, inputs=inputs.kind, verdict="skipped", reason="--no-verify")
     if job.target == "coreml" and sys.platform != "darwin":
         reason = check_structure(path, record)
         verdict = "failed" if reason else "structure"
-        return actual, Parity(samples=0, inputs=inputs.kind, verdict=verdict, reason=reason or "Core ML executes on macOS only")
+        return Parity(samples=0, inputs=inputs.kind, verdict=verdict, reason=reason or "Core ML executes on macOS only")
     scores = open_runner(path, spec=record.image_spec).predict(inputs.pixels)
-    return actual, compare(reference, scores, job.scheme, record.output_kind, inputs.kind)
+    return compare(reference, scores, job.scheme, record.output_kind, inputs.kind)
