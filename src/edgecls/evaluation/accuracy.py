@@ -112,7 +112,7 @@ class _Hall:
 
     def run(self, progress: Callable[[str, int, int], None]) -> dict[str, Answers | Failure]:
         """Until every share is done or its exam has failed."""
-        while self._queue or self._busy:
+        while self._queue or any(task.share for task in self._busy.values()):  # nobody waits for imports that are of no use
             self._give_out()
             if not self._busy:
                 self._give_up()
