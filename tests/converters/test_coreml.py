@@ -154,7 +154,7 @@ def test_weight8_is_the_float16_program_with_rounded_weights(zoo: Path, tmp_path
     packages = convert_coreml(model.freeze(tmp_path), record, ["float16", "weight8"], tmp_path)
     half, eight = (_materialized(packages[scheme]) for scheme in ("float16", "weight8"))
     quantized = [name for name in eight if name.endswith("_quantized")]
-    assert len(quantized) == 3
+    assert len(quantized) == 5  # every kernel, also those of up to 2048 weights
     for name in quantized:
         source = half[name.removesuffix("_quantized")].astype(np.float32)
         step = np.abs(source.reshape(len(source), -1)).max(axis=1) / 127
@@ -164,7 +164,7 @@ def test_weight8_is_the_float16_program_with_rounded_weights(zoo: Path, tmp_path
     actual = describe(packages["weight8"]).actual
     assert actual.weight_dtypes["int8"] == sum(eight[name].size for name in quantized)
     assert actual.minimum_deployment_target == "iOS16"
-    assert {item.operation for item in actual.stayed_float} == {"conv", "linear"}  # those of up to 2048 weights
+    assert actual.stayed_float == []
 
 
 def _materialized(path: Path) -> dict[str, np.ndarray]:
@@ -213,7 +213,8 @@ def test_real_models_compute_the_same(name: str, zoo: Path, tmp_path: Path) -> N
     # depthwise weights of up to 75 amplify that by up to 40 dB. A transposed weight or a swapped class leaves less than 10 dB.
     assert snr_db(run_package(packages["float16"], pixels), expected) > 30
     if name in FAST_MODELS:
-        assert snr_db(run_package(packages["weight8"], pixels), expected) > 40  # 1 / (127 * sqrt(12)) of a weight: -53 dB a layer
+        # rounding to 1 / (127 * sqrt(12)) of a weight is -53 dB a layer; the softmax turns errors of logits of 20 into ten times that
+        assert snr_db(run_package(packages["weight8"], pixels), expected) > 30
 
 
 def snr_db(scores: np.ndarray, expected: np.ndarray) -> float:
@@ -333,12 +334,10 @@ def test_the_same_model_gives_the_same_bytes_and_no_noise(
     small: Small, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     capfd.readouterr()
-    done: list[Scheme] = []
-    first = convert_coreml(*small, ALL, tmp_path / "a", on_done=lambda scheme, path: done.append(scheme))
+    first = convert_coreml(*small, ALL, tmp_path / "a")
     second = convert_coreml(*small, ALL, tmp_path / "b")
     assert {scheme: sha256(path) for scheme, path in first.items()} == {scheme: sha256(path) for scheme, path in second.items()}
     assert list(first) == ALL
-    assert sorted(done) == sorted(ALL)
     assert sorted(item.name for item in (tmp_path / "a").iterdir()) == sorted(
         f"model-coreml-{scheme}.mlpackage" for scheme in ALL
     )
@@ -499,12 +498,13 @@ def test_killed_while_converting_nothing_half_written_is_left(small: Small, tmp_
     graph, record = small
     script = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "from edgecls.converters.coreml import convert_coreml\nfrom edgecls.frozen_graph import FrozenGraph\n"
+        "import edgecls.converters.coreml as coreml\nfrom edgecls.frozen_graph import FrozenGraph\n"
         "from edgecls.metadata import ArtifactMetadata\n"
         f"graph = FrozenGraph(Path({str(graph.path)!r}), 'image:0', 'scores:0', {graph.input_shape!r}, 4)\n"
         "record = ArtifactMetadata.model_validate_json(sys.argv[1])\n"
-        f"convert_coreml(graph, record, ['float16', 'weight8'], Path({str(tmp_path)!r}),\n"
-        "    on_done=lambda scheme, path: os.kill(os.getpid(), signal.SIGKILL))\n"
+        "put = coreml._put\n"
+        "coreml._put = lambda *arguments: (put(*arguments), os.kill(os.getpid(), signal.SIGKILL))\n"
+        f"coreml.convert_coreml(graph, record, ['float16', 'weight8'], Path({str(tmp_path)!r}))\n"
     )
     run = subprocess.run([sys.executable, "-c", script, record.model_dump_json()], check=False, capture_output=True, timeout=120)
     assert run.returncode == -9
