@@ -90,7 +90,8 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
     started = time.perf_counter()
     _check_coreml(conversion, coreml, worker)
     future = _start_coreml(conversion, coreml, worker) if coreml and worker else None
-    yield from _Hub(conversion).make([job for job in conversion.jobs if job.target != "coreml"])
+    here = [job for job in conversion.jobs if job.target != "coreml"]
+    yield from _Hub(conversion).make(sorted(here, key=lambda job: job.scheme == "int8"))  # int8 last: the others need not wait
     if coreml:
         yield from _finish_coreml(conversion, coreml, future, started)
 

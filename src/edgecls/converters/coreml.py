@@ -20,6 +20,7 @@ from edgecls.formats.coreml_labels import unique_labels
 from edgecls.formats.mlpackage_layout import WEIGHTS_NAME, write_package
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
+from edgecls.worker import few_collections
 
 __all__ = ["MINIMUM_TARGETS", "check_structure", "convert_coreml"]
 
@@ -63,7 +64,7 @@ def convert_coreml(
     targets: dict[Scheme, Any] = {scheme: _deployment_target(scheme, minimum_deployment_target) for scheme in schemes}
     _check_labels(record)
     done: dict[Scheme, Path] = {}
-    with _staging(folder) as staging, coreml_program.few_collections():
+    with _staging(folder) as staging, few_collections():
         for scheme, built in _build(graph, record, targets, staging):
             name = f"{record.name}-coreml-{scheme}{SUFFIXES['coreml']}"
             _describe(built.spec, record, scheme)

@@ -7,7 +7,6 @@ a second time, printing it into log messages, and validating the whole program a
 from __future__ import annotations
 
 import contextlib
-import gc
 import io
 import logging
 import warnings
@@ -177,20 +176,6 @@ def _input_type(ct: Any, spec: ImageSpec, name: str) -> Any:
 def validate(model: Any) -> None:
     """Validate once, at the end, what `unchecked_passes` left out."""
     model._mil_program.validate(check_essential_scope=True)
-
-
-@contextlib.contextmanager
-def few_collections() -> Iterator[None]:
-    """Keep the garbage collector from walking the frameworks' own objects, which it does whenever coremltools asks it to."""
-    enabled = gc.isenabled()
-    gc.disable()
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-        if enabled:
-            gc.enable()
 
 
 @contextlib.contextmanager

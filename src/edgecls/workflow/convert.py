@@ -34,7 +34,7 @@ from edgecls.frozen_graph import FrozenGraph
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
 from edgecls.store import publish, remove, staging, write_manifest
-from edgecls.worker import release_memory
+from edgecls.worker import few_collections, release_memory
 from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
 
 if TYPE_CHECKING:
@@ -121,7 +121,8 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
     _require_paths(options)
     with staging(options.folder) as staged, contextlib.ExitStack() as stack:
         worker = stack.enter_context(coreml_worker()) if any(job.target == "coreml" for job in jobs) else None
-        source = _prepare(options, staged, tell, calibrating=any(job.scheme == "int8" for job in jobs))
+        with few_collections():
+            source = _prepare(options, staged, tell, calibrating=any(job.scheme == "int8" for job in jobs))
         release_memory()  # the model itself is not needed any more
         verifier = stack.enter_context(Verifier(source.record, worker, source.inputs, source.reference))
         tell.plan(jobs)
@@ -141,6 +142,7 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
             manifest.artifacts.append(artifact)
             files += [(made.path, artifact.path)] if artifact.status != "failed" else []
             tell.finish(artifact)
+        manifest.artifacts.sort(key=lambda row: jobs.index(Job(row.target, row.scheme)))  # as planned, not as finished
         files += [(reference, REFERENCE_NAME)] if (reference := verifier.write_reference(staged / REFERENCE_NAME)) else []
         _replace(options.folder, manifest, files)
     return manifest
