@@ -91,8 +91,8 @@ def test_calibration_images_are_those_of_calibration_not_of_data(small_model: Pa
     rng = np.random.default_rng(0)
     path = tmp_path / "split.npz"
     arrays = {"x_train": rng.integers(0, 256, (24, 12, 12, 3)), "x_test": rng.integers(0, 256, (9, 12, 12, 3))}
-    labels: dict[str, Any] = {"y_train": np.arange(24) % 3, "y_test": np.arange(9) % 3}
-    np.savez(path, **labels, **{key: value.astype(np.uint8) for key, value in arrays.items()})
+    contents: dict[str, Any] = {key: value.astype(np.uint8) for key, value in arrays.items()}
+    np.savez(path, y_train=np.arange(24) % 3, y_test=np.arange(9) % 3, **contents)
     options = ConvertOptions(
         model=small_model, targets=("tflite",), schemes="int8", calibration=path, data=path, output=tmp_path / "out"
     )
@@ -183,7 +183,7 @@ def test_artifacts_of_another_model_are_replaced_and_named(small_model: Path, tm
     import keras
 
     other = tmp_path / "small.keras"
-    model = keras.saving.load_model(small_model)
+    model: Any = keras.saving.load_model(small_model)
     model.set_weights([weights + 1 for weights in model.get_weights()])
     model.save(other)
     out = tmp_path / "out"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgecls.converters.constants import replace_constant
 from edgecls.converters.explicit import tflite_name
 from edgecls.converters.qdq import WEIGHT_CHANNEL_AXIS
 
@@ -74,16 +75,7 @@ def shift_biases(model: bytes, shifts: dict[str, np.ndarray]) -> bytes:
         values = np.asarray(unpacked.buffers[bias.buffer].data, np.uint8).view(np.float32)
         if values.shape != shift.shape:
             continue
-        buffer, tensor = schema.BufferT(), schema.TensorT()
-        buffer.data = (values + shift).astype(np.float32).view(np.uint8)
-        unpacked.buffers.append(buffer)
-        tensor.shape, tensor.type, tensor.buffer = bias.shape, bias.type, len(unpacked.buffers) - 1
-        tensor.name = graph.tensors[operator.outputs[0]].name + b"/corrected_bias"
-        graph.tensors.append(tensor)
-        operator.inputs = [
-            *operator.inputs[:2],
-            len(graph.tensors) - 1,
-        ]  # a bias of its own: constants may be shared between operations
+        replace_constant(unpacked, operator, 2, values + shift)
     builder = flatbuffers.Builder(len(model) + 2**16)
     builder.Finish(unpacked.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     import onnx
 
 SAME_VALUES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")  # operations that only move values
-TRIAL_IMAGES = 32  # calibration images on which the estimators compete
+# The attempts compete on the first calibration images: as many as make so many values in the network, so that small networks, whose
+# losses lie close together, are judged on hundreds and large ones do not take long. A count, not a time: the choice must repeat.
+TRIAL_VALUES = 2**26
+TRIAL_IMAGES = (32, 512)  # at least and at most
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def quantize(
         {name: seen.histograms[value] for name, value in tensors.onnx_names.items() if value in seen.histograms}
     )
     corrected = shift_biases(float_model, bias_shifts(onnx_model, seen.means))
-    trial = _first(batches(), TRIAL_IMAGES)
+    trial = _first(batches(), int(np.clip(TRIAL_VALUES // tensors.values_per_image, *TRIAL_IMAGES)))
     reference = _run_tflite(float_model, trial, threads)
 
     def attempt(model: bytes, name: Estimator) -> tuple[float, bytes]:
@@ -115,6 +118,7 @@ class Tensors:
 
     Attributes:
         onnx_names: TFLite name -> name in the ONNX model made from it.
+        values_per_image: how many values all of them hold together.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -130,6 +134,7 @@ class Tensors:
             names[index]: names[index] for index in produced if graph.tensors[index].type == schema.TensorType.FLOAT32
         }
         self.onnx_names |= {names[graph.inputs[0]]: INPUT, names[graph.outputs[0]]: OUTPUT}
+        self.values_per_image = sum(int(np.prod(graph.tensors[index].shape)) for index in produced)
         self._moves = [
             (names[operator.inputs[0]], names[operator.outputs[0]])
             for operator in graph.operators

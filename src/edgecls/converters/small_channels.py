@@ -14,6 +14,7 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgecls.converters.constants import replace_constant
 from edgecls.converters.ranges import Range
 
 # The bias may take 2**30 steps, half of what int32 holds. The raised weight adds at most 127 codes * 255 input codes = 2**15 steps
@@ -42,7 +43,7 @@ def raise_small_channels(model: bytes, ranges: Mapping[str, Range]) -> bytes:
             continue
         raised = _raise(weights, bias, axis, (source.high - source.low) / 255)
         if raised is not None:
-            operator.inputs = [operator.inputs[0], _add_constant(unpacked, operator.inputs[1], raised), operator.inputs[2]]
+            replace_constant(unpacked, operator, 1, raised)
             changed = True
     if not changed:
         return model
@@ -70,15 +71,3 @@ def _values(model: Any, tensor: Any) -> np.ndarray | None:
     if data is None or tensor.type != schema.TensorType.FLOAT32:
         return None
     return np.asarray(data, np.uint8).view(np.float32).reshape(tensor.shape)
-
-
-def _add_constant(model: Any, like: int, values: np.ndarray) -> int:
-    """A copy of a constant with other values: constants may be shared between operations."""
-    graph = model.subgraphs[0]
-    buffer, tensor, original = schema.BufferT(), schema.TensorT(), graph.tensors[like]
-    buffer.data = values.view(np.uint8).ravel()
-    model.buffers.append(buffer)
-    tensor.shape, tensor.type, tensor.buffer = original.shape, original.type, len(model.buffers) - 1
-    tensor.name = original.name + f"/raised_{len(graph.tensors)}".encode()
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1
