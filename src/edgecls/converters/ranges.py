@@ -46,7 +46,8 @@ class Histogram:
             self.counts[BINS // 4 : -BINS // 4] = merged
             self.span *= 2
         if self.span:
-            self.counts += np.histogram(sample, BINS, (-self.span, self.span))[0]
+            # in float64: the bins of a span that is itself near the smallest float32 would have no width
+            self.counts += np.histogram(sample.astype(np.float64), BINS, (-self.span, self.span))[0]
         else:  # nothing but zeros so far: they stay in their bin however the span grows
             self.counts[BINS // 2] += sample.size
 
