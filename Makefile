@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench lint format clean
+.PHONY: help demo test test-all bench lint format schema clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lint: $(STAMP) ## ruff, pyright and the import contracts
 format: $(STAMP) ## Let ruff format and sort imports
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+schema: $(STAMP) ## Write docs/results.schema.json anew from the models
+	$(BIN)/python -c 'from edgecls.measurement import results_schema; print(results_schema(), end="")' > docs/results.schema.json
 
 clean: ## Remove .venv and what tools cached
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -1,44 +1,210 @@
-"""Measurement and Report: what was measured of each artifact, in one environment, with the raw samples."""
+"""Measurement and Report: what was measured of each artifact, in one environment, with the raw samples.
+
+`results.json` holds one Report. `docs/results.schema.json` is generated from these models (`make schema`); whatever else writes results,
+as the samples on phones do, follows it. Only what every writer knows is required.
+"""
 
 from __future__ import annotations
 
 import datetime
+import json
+from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edgecls.errors import ArtifactError
 from edgecls.image_spec import ImageSpec
 
-RESULTS_SCHEMA_VERSION = 1
+RESULTS_SCHEMA_VERSION = 2
+READABLE_SCHEMA_VERSIONS = (1, RESULTS_SCHEMA_VERSION)  # version 1 has fewer fields and no other meaning of any
 Status = Literal["ok", "crashed", "timeout", "unsupported", "failed"]
+Doubt = Literal["too_few_runs", "too_noisy", "machine_loaded", "frequency_changed", "memory_swapped"]
 
 
 class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Interval(_Model):
+    """A confidence interval, in the unit of what it belongs to."""
+
+    low: float
+    high: float
+    confidence: float = 0.95
+
+
+class ClassAccuracy(_Model):
+    """How one class fares; a tie of k winners counts as in `Accuracy.top1`, elsewhere the first winner counts.
+
+    Attributes:
+        index: of the class, as in the scores.
+        support: images of this class.
+        recall, precision, f1: 0..1; precision is 0 where the class was never answered.
+        recall_interval: Wilson.
+        recall_delta, f1_delta: against the reference that `Measurement.flips` names; negative is worse.
+    """
+
+    index: int
+    label: str
+    support: int
+    recall: float
+    precision: float
+    f1: float
+    recall_interval: Interval | None = None
+    recall_delta: float | None = None
+    f1_delta: float | None = None
+
+
+class Confusion(_Model):
+    """The confusion matrix, without its zeros.
+
+    Attributes:
+        classes: number of rows and columns.
+        entries: (label, first winner, images), ascending.
+    """
+
+    classes: int
+    entries: list[tuple[int, int, int]]
+
+    def dense(self) -> list[list[int]]:
+        """Images by [label][winner]."""
+        matrix = [[0] * self.classes for _ in range(self.classes)]
+        for label, winner, images in self.entries:
+            matrix[label][winner] = images
+        return matrix
+
+
+class CalibrationBin(_Model):
+    """The images whose highest score lies in one range: mean of that score, and share of hits among them."""
+
+    images: int
+    confidence: float
+    accuracy: float
+
+
+class Calibration(_Model):
+    """How far the highest score can be read as a probability.
+
+    Attributes:
+        ece: expected calibration error 0..1 (Guo et al. 2017, arXiv 1706.04599): mean over the images of |accuracy - confidence| of
+            their bin.
+        bins: of equal width over 0..1, ascending.
+    """
+
+    ece: float
+    bins: list[CalibrationBin]
+
+
 class Accuracy(_Model):
     """Shares 0..1 over `images` labelled images.
 
-    `top1` counts a tie as a win of one of the tied classes: each of k tied winners counts 1/k. `top5` likewise is None where there
-    are five classes or fewer.
+    Attributes:
+        top1: a tie counts as a win of one of the tied classes: each of k tied winners counts 1/k.
+        top5: likewise; None where there are five classes or fewer.
+        top1_interval, top5_interval: Wilson score intervals.
+        tied_images: images with more than one winner, as int8 scores often have.
+        top1_lowest, top1_highest: top1 if every tie were lost, and if every tie with the right class among its winners were won.
+        calibration: None where scores are no probabilities.
     """
 
     images: int
     top1: float
     top5: float | None = None
+    top1_interval: Interval | None = None
+    top5_interval: Interval | None = None
+    tied_images: int | None = None
+    top1_lowest: float | None = None
+    top1_highest: float | None = None
+    classes: list[ClassAccuracy] = Field(default_factory=list)
+    confusion: Confusion | None = None
+    calibration: Calibration | None = None
+
+
+class Flip(_Model):
+    """One image on which the first winner is not the reference's; classes are indices.
+
+    Attributes:
+        index: of the image in its set.
+        image: its file's name, where it has one.
+        label: None where it is not known.
+    """
+
+    index: int
+    image: str = ""
+    label: int | None = None
+    reference_winner: int
+    winner: int
 
 
 class Flips(_Model):
-    """How often the winner differs from the reference's on the same images."""
+    """How often the winner differs from the reference's on the same images.
+
+    Attributes:
+        reference: name of an artifact, or `source` for the source model.
+        count: a tie counts by the share of winners the two do not have in common.
+        lost, gained: labelled images that only the reference, or only this artifact has right (first winner).
+        mcnemar_p: exact p-value of McNemar's paired test that both err equally often; None without labels.
+        images_listed: the images whose first winner differs: lost ones first, at most 1000 of all.
+    """
 
     reference: str
     images: int
     count: int
+    lost: int | None = None
+    gained: int | None = None
+    mcnemar_p: float | None = None
+    images_listed: list[Flip] = Field(default_factory=list)
+
+
+class Histogram(_Model):
+    """Counts between neighbouring edges; `edges_ms` has one more."""
+
+    edges_ms: list[float]
+    counts: list[int]
+
+
+class Reason(_Model):
+    """Why a latency is not to be trusted, for machines and in words."""
+
+    code: Doubt
+    text: str
+
+
+class Validity(_Model):
+    """Whether a latency may be compared with others; invalid for one of the reasons or more."""
+
+    verdict: Literal["valid", "invalid"]
+    reasons: list[Reason] = Field(default_factory=list)
+
+
+class Conditions(_Model):
+    """What the machine did meanwhile. None where this platform does not tell.
+
+    Attributes:
+        others_cpu_share: processor time that others took, as a share of all cores, 0..1.
+        load_average: of the last minute, as the measurement began.
+        frequency_min_mhz, frequency_max_mhz: of the cores, over all turns.
+        major_faults: pages this artifact's process had to fetch from disk while it was timed.
+        swapped_pages: pages the system swapped in or out meanwhile.
+    """
+
+    others_cpu_share: float | None = None
+    load_average: float | None = None
+    frequency_min_mhz: float | None = None
+    frequency_max_mhz: float | None = None
+    major_faults: int | None = None
+    swapped_pages: int | None = None
 
 
 class Latency(_Model):
-    """Time of one inference of batch 1, in milliseconds; preprocessing excluded. No sample is ever dropped."""
+    """Time of one inference of batch 1, in milliseconds; preprocessing excluded. No sample is ever dropped.
+
+    Attributes:
+        p50_interval: of the median, by bootstrap over blocks of consecutive samples.
+        rounds_p50_ms: median of each turn, in order; artifacts take turns.
+        samples_ms: in order, turn after turn.
+    """
 
     runs: int
     p50_ms: float
@@ -46,15 +212,128 @@ class Latency(_Model):
     p99_ms: float
     min_ms: float
     max_ms: float
-    samples_ms: list[float]
-    warmup_runs: int
+    samples_ms: list[float] = Field(default_factory=list)
+    warmup_runs: int = 0
+    p50_interval: Interval | None = None
+    rounds_p50_ms: list[float] = Field(default_factory=list)
+    histogram: Histogram | None = None
+    validity: Validity | None = None
+    conditions: Conditions | None = None
+
+
+class ThreadsLatency(_Model):
+    """Latency with another number of threads."""
+
+    threads: int
+    latency: Latency
+
+
+class Throughput(_Model):
+    """Images per second when `batch` images are handed over at once, preprocessing included.
+
+    Attributes:
+        engine_batch: how many of them the engine takes in one call: 1 where the file allows no more.
+        batch_p50_ms: median time of one batch.
+    """
+
+    batch: int
+    engine_batch: int
+    threads: int
+    images_per_second: float
+    batch_p50_ms: float
+    batches: int
+
+
+class Minute(_Model):
+    """One minute of a sustained run."""
+
+    minute: int
+    runs: int
+    p50_ms: float
+    p90_ms: float
+
+
+class Sustained(_Model):
+    """One inference after another without a pause: shows whether the processor gets slower as it gets warm.
+
+    Attributes:
+        slowdown: p50 of the last minute over p50 of the first.
+    """
+
+    threads: int
+    minutes: list[Minute]
+    slowdown: float
+
+
+class Engine(_Model):
+    """What really ran the artifact.
+
+    Attributes:
+        name, version: `LiteRT`, `ONNX Runtime`, `Core ML`.
+        delegate: what accelerates it, as found in effect: `XNNPACK`, `CPUExecutionProvider`; `none` where nothing does.
+        verified: whether the engine itself was asked; otherwise it is its documented default.
+        operations, delegated_operations: nodes the engine runs, and how many of the file's own the delegate took over.
+        note: what a reader should know.
+    """
+
+    name: str
+    version: str = ""
+    delegate: str = ""
+    verified: bool = False
+    operations: int | None = None
+    delegated_operations: int | None = None
+    note: str = ""
+
+
+class OperationTime(_Model):
+    """Time of one operation in one inference.
+
+    Attributes:
+        operation: its type in the engine's words.
+        name: its place in the graph, where the engine tells.
+        ms: mean per inference.
+        share: of all operations' time, 0..1.
+        dtype: what it computes in, where known: `int8`, `float32` …
+        accelerated: whether the delegate or a kernel of the requested dtype ran it; None where unknown.
+    """
+
+    operation: str
+    name: str = ""
+    ms: float
+    share: float
+    dtype: str = ""
+    accelerated: bool | None = None
+
+
+class Profile(_Model):
+    """Where an inference's time goes, operation by operation. Profiling costs time itself: shares count, not sums.
+
+    Attributes:
+        operations: the slowest first.
+        float_share: share of the time spent in operations that compute in float, 0..1.
+        unaccelerated_share: share of the time outside the delegate, or in conversions between dtypes and layouts.
+        words: what follows from it, one sentence each.
+    """
+
+    runs: int
+    total_ms: float
+    operations: list[OperationTime]
+    float_share: float | None = None
+    unaccelerated_share: float | None = None
+    words: list[str] = Field(default_factory=list)
 
 
 class Measurement(_Model):
-    """One artifact, measured in one process of its own."""
+    """One artifact, measured in one process of its own.
+
+    Attributes:
+        latency: with `threads` threads; `threads_latency` has further numbers of threads.
+        load_ms, first_inference_ms: apart from `latency`, as an application's start sees them.
+        profile_note: why there is no profile although one was asked for.
+    """
 
     artifact: str
-    path: str
+    path: str = ""
     target: str
     scheme: str
     status: Status = "ok"
@@ -68,18 +347,30 @@ class Measurement(_Model):
     first_inference_ms: float | None = None
     peak_memory_bytes: int | None = None
     threads: int = 1
+    threads_latency: list[ThreadsLatency] = Field(default_factory=list)
+    throughput: list[Throughput] = Field(default_factory=list)
+    sustained: Sustained | None = None
+    engine: Engine | None = None
+    profile: Profile | None = None
+    profile_note: str = ""
 
 
 class Environment(_Model):
-    """Where it was measured."""
+    """Where it was measured.
+
+    Attributes:
+        device: what people call it, as `Pixel 8`; empty for a computer.
+        python: empty where none is involved, as on a phone.
+    """
 
     platform: str
     machine: str
     processor: str
     cores: int
     memory_bytes: int
-    python: str
-    packages: dict[str, str]
+    device: str = ""
+    python: str = ""
+    packages: dict[str, str] = Field(default_factory=dict)
 
 
 class DataUsed(_Model):
@@ -92,14 +383,67 @@ class DataUsed(_Model):
 
 
 class Report(_Model):
-    """All measurements of one run: `results.json`."""
+    """All measurements of one run: `results.json`.
+
+    Attributes:
+        labels: name of each class of the model, in the order of its scores.
+    """
 
     schema_version: int = RESULTS_SCHEMA_VERSION
     created: datetime.datetime
     edgecls_version: str
     source_sha256: str | None = None
     image_spec: ImageSpec | None = None
+    labels: list[str] = Field(default_factory=list)
     environment: Environment
     data: DataUsed | None = None
     notes: list[str] = Field(default_factory=list)
     measurements: list[Measurement]
+
+    @classmethod
+    def read(cls, path: Path) -> Report:
+        """Read results of this version or an older one that means the same.
+
+        Raises:
+            ArtifactError: missing, damaged, or of another schema version.
+        """
+        expected = f"results of schema version {RESULTS_SCHEMA_VERSION}"
+        remedy = "measure again with `edgecls bench`, or name another file"
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ArtifactError(expected, f"{path}: {error}", remedy) from None
+        try:
+            report = cls.model_validate_json(text)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            found = _other_version(text) or f"{where}: {first['msg']}"
+            raise ArtifactError(expected, f"{path}: {found}", remedy) from None
+        if report.schema_version not in READABLE_SCHEMA_VERSIONS:
+            raise ArtifactError(expected, f"{path}: version {report.schema_version}", remedy)
+        return report
+
+
+def results_schema() -> str:
+    """JSON Schema of `results.json`, as `docs/results.schema.json` holds it."""
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Untitled(GenerateJsonSchema):
+        def field_title_should_be_set(self, schema: object) -> bool:  # titles made of the names themselves tell nothing
+            return False
+
+    found = Report.model_json_schema(schema_generator=Untitled)
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "edgecls results"}
+    schema["required"] = sorted({*schema["required"], "schema_version"})  # by which readers tell versions apart
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _other_version(text: str) -> str:
+    """What to say of a file whose version is another one; empty where it is none of that."""
+    try:
+        content = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    return "" if version in READABLE_SCHEMA_VERSIONS else f"schema_version {version}"
