@@ -10,6 +10,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   ├── UnsupportedModelError a readable model that no image classifier can be made of
     │   ├── DataError             images, labels, npz archives
     │   ├── SchemeError           a job the support table refuses
+    │   ├── RecipeError           a recipe with unknown or contradicting keys
     │   ├── ArtifactError         an artifact, manifest or results file that cannot be read
     │   │   └── UnsupportedOperationError  a sound artifact that its engine cannot run
     │   │       └── UnsupportedPlatformError  its engine does not exist on this platform
@@ -17,6 +18,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   └── MissingExtraError     an optional dependency that is not installed
     └── StageError (3)            a stage that failed
         ├── ConversionError
+        ├── CompressionError      training that went wrong, or a sparsity that was not reached
         ├── ParityError
         └── WorkerError           a worker process that crashed or ran out of time
 """
@@ -69,6 +71,10 @@ class SchemeError(InputError):
     """The support table has no way to make what was asked."""
 
 
+class RecipeError(InputError):
+    """A recipe has unknown or contradicting keys, or values out of their range."""
+
+
 class ArtifactError(InputError):
     """An artifact, manifest or results file cannot be read."""
 
@@ -95,6 +101,10 @@ class StageError(EdgeclsError):
 
 class ConversionError(StageError):
     """A converter failed."""
+
+
+class CompressionError(StageError):
+    """Training went wrong, or did not reach what the recipe asked."""
 
 
 class ParityError(StageError):

@@ -23,6 +23,7 @@ from edgecls.image_spec import ImageSpec
 
 _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
     "calibration": (("x_train", "y_train"), ("x", "y")),
+    "training": (("x_train", "y_train"), ("x", "y")),
     "data": (("x_test", "y_test"), ("x_val", "y_val"), ("x", "y")),
 }
 _CHUNK_BYTES = 4 << 20

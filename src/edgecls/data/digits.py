@@ -19,7 +19,7 @@ _TEST_EVERY = 5
 
 
 def digits_split(role: Role) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels uint8 [N, 8, 8, 1] in 0..255 and labels int64 [N]: every fifth image is for `data`, the others for `calibration`."""
+    """Pixels uint8 [N, 8, 8, 1] in 0..255 and labels int64 [N]: every fifth image is for `data`, the others for training."""
     table = np.loadtxt(_digits_file(), delimiter=",").astype(np.int64)  # 64 pixels and the label in each row
     test = np.arange(len(table)) % _TEST_EVERY == _TEST_EVERY - 1
     mine = table[test if role == "data" else ~test]

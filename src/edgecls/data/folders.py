@@ -19,6 +19,7 @@ from edgecls.image_spec import ImageSpec
 _CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 _SPLITS: dict[Role, tuple[str, ...]] = {
     "calibration": ("train", "training"),
+    "training": ("train", "training"),
     "data": ("test", "testing", "val", "valid", "validation"),
 }
 _SPLIT_NAMES = frozenset(name for names in _SPLITS.values() for name in names)

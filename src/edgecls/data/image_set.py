@@ -166,7 +166,8 @@ def open_images(
     Args:
         path: class folders, a flat folder, one image, an `.npz`, or `digits` for scikit-learn's.
         spec: the size and channels the pixels come in.
-        role: `calibration` takes the training part where a source has parts, `data` the test part.
+        role: `calibration` and `training` take the training part where a source has parts, `data` the test part. Calibration needs
+            no labels: what is wrong with them is a note there, and an error elsewhere.
         labels: the model's labels, one per class (two for a single sigmoid output); None where nothing is known of its classes.
         limit: at most so many images, each class in its share, the same ones for the same `seed`.
 

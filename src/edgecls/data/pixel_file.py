@@ -42,6 +42,15 @@ class PixelFile:
         values = np.fromfile(self.path, self.dtype, (stop - start) * size, offset=start * size * np.dtype(self.dtype).itemsize)
         return values.reshape(stop - start, *self.shape)
 
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """These images, in this order, as [n, H, W, C]."""
+        values = np.empty((len(indices), *self.shape), self.dtype)
+        with open(self.path, "rb", buffering=0) as stream:
+            for index, target in zip(indices, values, strict=True):
+                stream.seek(int(index) * target.nbytes)
+                stream.readinto(memoryview(target).cast("B"))
+        return values
+
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """All images in order, `size` at a time."""
         for start in range(0, self.count, size):

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-Role = Literal["calibration", "data"]
+Role = Literal["calibration", "training", "data"]
 
 
 @dataclass(frozen=True)

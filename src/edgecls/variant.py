@@ -1,0 +1,180 @@
+"""Variant: a model and the recipe that made it. One folder each: the model, and `variant.json` that tells all about it."""
+
+from __future__ import annotations
+
+import datetime
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgecls.artifact import OutputKind, Source
+from edgecls.errors import ArtifactError
+from edgecls.image_spec import ImageSpec
+from edgecls.recipe import Clustering, Pruning, QuantizationAwareTraining, Recipe, Training
+
+VARIANT_NAME = "variant.json"
+VARIANTS_NAME = "variants.json"
+MODEL_NAME = "model.keras"
+SCHEMA_VERSION = 1
+
+
+T = TypeVar("T", "Variant", "VariantSet")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Epoch(_Model):
+    """How a stage stood after one pass over the training images.
+
+    Attributes:
+        loss: mean over the steps of this epoch.
+        held_out_loss, held_out_accuracy: on the images that are not trained on, in inference mode; accuracy 0..1.
+        sparsity: share of exact zeros in the kernels that can be pruned, 0..1.
+        step_ms: median time of a training step.
+    """
+
+    stage: str
+    epoch: int
+    loss: float
+    held_out_loss: float
+    held_out_accuracy: float
+    sparsity: float
+    step_ms: float
+
+
+class Kernel(_Model):
+    """What a kernel holds at the end.
+
+    Attributes:
+        sparsity: share of exact zeros, 0..1.
+        distinct_values: number of different weights.
+        note: why a technique that was asked for left it alone, empty where it did not.
+    """
+
+    elements: int
+    sparsity: float
+    distinct_values: int
+    note: str = ""
+
+
+class Variant(_Model):
+    """One model that compression made.
+
+    Attributes:
+        name: `control`, `pruned50`, `pruned50-qat` …
+        pruning, clustering, qat: what made it; None for what did not.
+        source: the model everything came from.
+        sha256: of the model file beside this record.
+        fingerprint: hash of recipe, source, data and everything else that the result depends on.
+        ranges: of a quantization-aware variant: tensor -> learned (min, max) of its activations.
+        kernels: layer -> what its kernel holds.
+        normalised: whether BatchNorm was folded before training.
+        seconds: time spent training, all stages of its own.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    pruning: Pruning | None = None
+    clustering: Clustering | None = None
+    qat: QuantizationAwareTraining | None = None
+    training: Training
+    source: Source
+    image_spec: ImageSpec
+    labels: list[str]
+    labels_source: Literal["file", "default"]
+    output_kind: OutputKind
+    outputs: int
+    sha256: str
+    fingerprint: str
+    edgecls_version: str
+    ranges: dict[str, tuple[float, float]] | None = None
+    kernels: dict[str, Kernel] = Field(default_factory=dict)
+    epochs: list[Epoch] = Field(default_factory=list)
+    normalised: bool = False
+    notes: list[str] = Field(default_factory=list)
+    seconds: float = 0.0
+
+    @classmethod
+    def read(cls, folder: Path) -> Variant:
+        """The record of a variant's folder.
+
+        Raises:
+            ArtifactError: none there, damaged, or of another schema version.
+        """
+        return _read(cls, folder / VARIANT_NAME)
+
+    @property
+    def sparsity(self) -> float:
+        """Share of exact zeros over all kernels, 0..1."""
+        elements = sum(kernel.elements for kernel in self.kernels.values())
+        return sum(kernel.sparsity * kernel.elements for kernel in self.kernels.values()) / elements if elements else 0.0
+
+    @property
+    def distinct_values(self) -> int:
+        """Most different weights in any kernel."""
+        return max((kernel.distinct_values for kernel in self.kernels.values()), default=0)
+
+
+class VariantSet(_Model):
+    """`variants.json`: the variants of one model, each in the folder of its name beside this file.
+
+    Attributes:
+        model: path of the base.
+        data: path of the training images.
+        base_accuracy, base_loss: of the base on the held-out images.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    created: datetime.datetime
+    edgecls_version: str
+    source: Source
+    model: str
+    data: str
+    images: int
+    held_out_images: int
+    recipe: Recipe
+    base_accuracy: float
+    base_loss: float
+    notes: list[str] = Field(default_factory=list)
+    variants: list[str]
+
+    @classmethod
+    def read(cls, folder: Path) -> VariantSet:
+        """The record of a folder of variants.
+
+        Raises:
+            ArtifactError: none there, damaged, or of another schema version.
+        """
+        return _read(cls, folder / VARIANTS_NAME)
+
+
+def is_variant(path: Path) -> bool:
+    """Whether a path is the folder of one variant."""
+    return (path / VARIANT_NAME).is_file()
+
+
+def is_variant_set(path: Path) -> bool:
+    """Whether a path is a folder of variants."""
+    return (path / VARIANTS_NAME).is_file()
+
+
+def _read(kind: type[T], path: Path) -> T:
+    remedy = "run `edgecls compress` to make it anew"
+    try:
+        value = kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"a folder with {path.name}", f"{path}: {error}", remedy) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise ArtifactError(
+            f"a {path.name} of schema version {SCHEMA_VERSION}", f"{path}: {where}: {first['msg']}", remedy
+        ) from None
+    if value.schema_version != SCHEMA_VERSION:
+        raise ArtifactError(
+            f"a {path.name} of schema version {SCHEMA_VERSION}", f"{path}: version {value.schema_version}", remedy
+        )
+    return value
