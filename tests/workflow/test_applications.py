@@ -5,25 +5,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from application_models import SIZES as REQUIRED
+from application_models import application
 from edgecls.workflow import ConvertOptions, convert
 
-# Name -> side of the image: the family's least where its last feature map would vanish, else 96, to save time.
-SIZES = {
-    "MobileNet": 96,
-    "MobileNetV2": 96,
-    "MobileNetV3Small": 96,
-    "ResNet50": 96,
-    "EfficientNetB0": 96,
-    "DenseNet121": 96,
-    "Xception": 96,
-    "ConvNeXtTiny": 96,
-    "NASNetMobile": 224,
-    "VGG16": 96,
-    "InceptionV3": 96,
-}
+SIZES = {**REQUIRED, "MobileNet": 96, "ConvNeXtTiny": 96}
 
 
 @pytest.mark.slow
@@ -36,9 +24,7 @@ def test_converts_to_every_target(name: str, generation: str, tmp_path: Path):
     else:
         import tf_keras as keras
     size = SIZES[name]
-    keras.utils.set_random_seed(1)
-    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10)
-    _wake(model, size)
+    model = application(keras, name, size)
     path = tmp_path / f"{name}.{'keras' if generation == 'keras' else 'h5'}"
     model.save(path)
     del model
@@ -48,14 +34,3 @@ def test_converts_to_every_target(name: str, generation: str, tmp_path: Path):
     for artifact in manifest.artifacts:
         assert artifact.parity is not None, artifact
         assert artifact.parity.verdict == (executed if artifact.target == "coreml" else "passed"), artifact
-
-
-def _wake(model, size: int) -> None:
-    """Give BatchNorms the statistics of real activations.
-
-    With the initial ones the values of deep random networks vanish, and any two artifacts agree.
-    """
-    for layer in model.layers:
-        if type(layer).__name__ == "BatchNormalization":
-            layer.momentum = 0.0
-    model(np.random.default_rng(0).uniform(0, 255, (8, size, size, 3)).astype(np.float32), training=True)

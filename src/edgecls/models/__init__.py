@@ -5,5 +5,6 @@ from __future__ import annotations
 from edgecls.models.description import describe_model
 from edgecls.models.loaded_model import LoadedModel
 from edgecls.models.loading import load_model
+from edgecls.models.rebuild import Rebuilt, rebuild
 
-__all__ = ["LoadedModel", "describe_model", "load_model"]
+__all__ = ["LoadedModel", "Rebuilt", "describe_model", "load_model", "rebuild"]

@@ -33,6 +33,7 @@ class LoadedModel:
         repairs: what was changed to load it, field by field.
         notes: what a person should know, one sentence each.
         training_refusal: why it cannot be trained further, None when it can.
+        output_index: which of the Keras model's outputs holds the scores.
     """
 
     source: Source
@@ -43,6 +44,7 @@ class LoadedModel:
     repairs: list[Repair] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     training_refusal: str | None = None
+    output_index: int = 0
     _scores: Scores | None = field(default=None, repr=False)
     _graph: Any = field(default=None, repr=False)
 
@@ -91,8 +93,8 @@ class Scores:
     def __init__(self, computation: Computation, output: str | None) -> None:
         self._tf = require("tensorflow")
         self._computation = computation
-        self._index = _choose(computation.outputs, output)
-        shape = list(computation.outputs.values())[self._index]
+        self.index = _choose(computation.outputs, output)
+        shape = list(computation.outputs.values())[self.index]
         self.outputs = _length(shape)
         self.note = "" if len(shape) == 1 else f"The output of shape {list(shape)} is read as {self.outputs} scores."
         self._function: Any = None
@@ -107,7 +109,7 @@ class Scores:
 
     def _chosen(self, call: Callable[[Any], list[Any]], image: Any) -> Any:
         tf = self._tf
-        chosen = call(tf.cast(image, self._computation.input_dtype))[self._index]
+        chosen = call(tf.cast(image, self._computation.input_dtype))[self.index]
         if not chosen.dtype.is_floating:
             raise UnsupportedModelError(
                 "scores as output",

@@ -58,6 +58,7 @@ def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = Fa
         repairs=repairs,
         notes=[note for note in (*notes, scores.note) if note],
         training_refusal=computation.training_refusal,
+        output_index=scores.index,
         _scores=scores,
         _graph=graph,
     )

@@ -1,0 +1,88 @@
+"""Operations: arithmetic written into a model outside its layers, as layers of tf_keras or functions of TensorFlow it can save."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from edgecls.extras import require
+from edgecls.models.activations import separate_activation
+from edgecls.models.keras_graph import Call
+
+_ACTIVATIONS = {
+    "Relu": "relu",
+    "Relu6": "relu6",
+    "Sigmoid": "sigmoid",
+    "Silu": "swish",
+    "Softmax": "softmax",
+    "Tanh": "tanh",
+    "Elu": "elu",
+    "Selu": "selu",
+    "Softplus": "softplus",
+    "HardSilu": "hard_swish",
+    "HardSwish": "hard_swish",
+    "HardSigmoid": "relu6_sigmoid",
+}
+_MERGES = {"Add": "Add", "Multiply": "Multiply", "Subtract": "Subtract", "Maximum": "Maximum", "Minimum": "Minimum"}
+# Class of a Keras 3 operation -> TensorFlow function of its tensors, and of the settings it keeps as attributes.
+_FUNCTIONS: dict[str, tuple[str, dict[str, str]]] = {
+    "Add": ("add", {}),
+    "Multiply": ("multiply", {}),
+    "Subtract": ("subtract", {}),
+    "Maximum": ("maximum", {}),
+    "Minimum": ("minimum", {}),
+    "Divide": ("divide", {}),
+    "TrueDivide": ("truediv", {}),
+    "Power": ("pow", {}),
+    "Negative": ("negative", {}),
+    "Absolute": ("abs", {}),
+    "Square": ("square", {}),
+    "Sqrt": ("sqrt", {}),
+    "Exp": ("exp", {}),
+    "Mean": ("reduce_mean", {"axis": "axis", "keepdims": "keepdims"}),
+    "Sum": ("reduce_sum", {"axis": "axis", "keepdims": "keepdims"}),
+    "Max": ("reduce_max", {"axis": "axis", "keepdims": "keepdims"}),
+    "Transpose": ("transpose", {"axes": "perm"}),
+    "ExpandDims": ("expand_dims", {"axis": "axis"}),
+    "Squeeze": ("squeeze", {"axis": "axis"}),
+    "Cast": ("cast", {"dtype": "dtype"}),
+}
+_SPECIAL: dict[str, Callable[..., Any]] = {
+    "Gelu": lambda tf, layers, operation, name, value: tf.nn.gelu(value, approximate=operation.approximate),
+    "Concatenate": lambda tf, layers, operation, name, values: layers.Concatenate(operation.axis, name=name)(values),
+    "Reshape": lambda tf, layers, operation, name, value: layers.Reshape(operation.newshape[1:], name=name)(value),
+    "GetItem": lambda tf, layers, operation, name, value, key: value[key],
+}
+
+
+def translate_operation(tf_keras: Any, call: Call, free_name: Callable[[str], str]) -> Any:
+    """The outputs of one operation.
+
+    Raises:
+        ValueError: an operation that is not known.
+    """
+    if call.generation == 2:
+        made = type(call.layer).from_config({**call.layer.get_config(), "name": free_name(call.layer.name)})
+        return made(*call.args, **call.kwargs)
+    kind, tf, values = call.kind, require("tensorflow"), list(call.args)
+    if kind in _ACTIVATIONS and len(values) == 1 and getattr(call.layer, "axis", -1) == -1:
+        return separate_activation(tf_keras, _ACTIVATIONS[kind], values[0], free_name)
+    if kind in _MERGES and all(map(_is_symbolic, values)):
+        return getattr(tf_keras.layers, _MERGES[kind])(name=free_name(call.layer.name))(values)
+    if kind in _SPECIAL:
+        return _SPECIAL[kind](tf, tf_keras.layers, call.layer, free_name(call.layer.name), *values)
+    if kind not in _FUNCTIONS:
+        raise ValueError(f"the operation keras.ops.{kind} is unknown")
+    function, settings = _FUNCTIONS[kind]
+    arguments = {name: getattr(call.layer, attribute) for attribute, name in settings.items()}
+    constants = [value if _is_symbolic(value) else _plain(value) for value in values]
+    return getattr(tf, function)(*constants, **{**arguments, **call.kwargs})
+
+
+def _plain(value: Any) -> Any:
+    """A constant as Python values, which a tf_keras model can save."""
+    return value.numpy().tolist() if hasattr(value, "numpy") else value
+
+
+def _is_symbolic(value: Any) -> bool:
+    return hasattr(value, "_keras_history")

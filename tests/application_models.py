@@ -1,0 +1,44 @@
+"""Networks of keras.applications with random weights, as small as their family allows."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+# Name -> side of the image: the family's least where its last feature map would vanish, else 96, to save time.
+SIZES = {
+    "MobileNetV2": 96,
+    "MobileNetV3Small": 96,
+    "EfficientNetB0": 96,
+    "ResNet50": 96,
+    "ResNet50V2": 96,
+    "DenseNet121": 96,
+    "Xception": 96,
+    "NASNetMobile": 224,
+    "InceptionV3": 96,
+    "VGG16": 96,
+}
+
+
+def application(keras: ModuleType, name: str, size: int, classes: int = 10) -> Any:
+    """A network whose BatchNorms have the statistics of real activations.
+
+    With the initial ones the values of deep random networks vanish, and any two models agree.
+    """
+    keras.utils.set_random_seed(1)
+    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=classes)
+    wake(model, size)
+    return model
+
+
+def wake(model: Any, size: int) -> None:
+    """Give the BatchNorms of a model the statistics of random images of this size."""
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            layer.momentum = 0.0
+    model(np.random.default_rng(0).uniform(0, 255, (8, size, size, 3)).astype(np.float32), training=True)
+    for layer in model.layers:
+        if type(layer).__name__ == "BatchNormalization":
+            layer.momentum = 0.99
