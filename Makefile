@@ -43,8 +43,9 @@ format: $(STAMP) ## Let ruff format and sort imports
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-schema: $(STAMP) ## Write docs/results.schema.json anew from the models
+schema: $(STAMP) ## Write the schemas in docs/ anew from the models
 	$(BIN)/python -c 'from edgecls.measurement import results_schema; print(results_schema(), end="")' > docs/results.schema.json
+	$(BIN)/python -c 'from edgecls.baseline import baseline_schema; print(baseline_schema(), end="")' > docs/baseline.schema.json
 
 clean: ## Remove .venv and what tools cached
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

@@ -14,6 +14,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   ├── ArtifactError         an artifact, manifest or results file that cannot be read
     │   │   └── UnsupportedOperationError  a sound artifact that its engine cannot run
     │   │       └── UnsupportedPlatformError  its engine does not exist on this platform
+    │   ├── GateError             a baseline or budget that nothing can be held against
     │   ├── OutputError           a place that cannot be written
     │   └── MissingExtraError     an optional dependency that is not installed
     └── StageError (3)            a stage that failed
@@ -85,6 +86,10 @@ class UnsupportedOperationError(ArtifactError):
 
 class UnsupportedPlatformError(UnsupportedOperationError):
     """An artifact is sound, but its engine does not exist on this platform."""
+
+
+class GateError(InputError):
+    """A gate that is broken: a baseline or a budget that nothing can be held against. It is no regression."""
 
 
 class OutputError(InputError):

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from edgecls import __version__
 from edgecls.cli.bench import bench
+from edgecls.cli.check import check
 from edgecls.cli.convert import convert
 from edgecls.cli.demo import demo
 from edgecls.cli.errors import exit_code_for
@@ -65,6 +66,7 @@ def _root(
 
 app.command()(convert)
 app.command()(bench)
+app.command()(check)
 app.command()(demo)
 app.command()(inspect)
 app.command()(predict)

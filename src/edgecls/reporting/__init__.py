@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from edgecls.reporting.conversion import conversion_grid
 from edgecls.reporting.description import description_tables
+from edgecls.reporting.gate import gate_line, gate_markdown, gate_table
+from edgecls.reporting.github import gate_annotations
+from edgecls.reporting.junit import gate_junit
 from edgecls.reporting.markdown import conversion_markdown, report_markdown, to_markdown
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.predictions import Answer, Answers, Prediction, prediction_bars, top_predictions
@@ -19,6 +22,11 @@ __all__ = [
     "conversion_table",
     "description_tables",
     "format_bytes",
+    "gate_annotations",
+    "gate_junit",
+    "gate_line",
+    "gate_markdown",
+    "gate_table",
     "prediction_bars",
     "report_grid",
     "report_markdown",

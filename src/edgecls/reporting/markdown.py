@@ -26,9 +26,9 @@ def to_markdown(grid: Grid) -> str:
     lines = [
         _line([column.title for column in grid.columns]),
         _line(["---:" if column.numeric else "---" for column in grid.columns]),
-        *(_line([_escape(cell) for cell in row]) for row in grid.rows),
+        *(_line([escape(cell) for cell in row]) for row in grid.rows),
     ]
-    notes = [f"- {_escape(note)}" for note in grid.notes]
+    notes = [f"- {escape(note)}" for note in grid.notes]
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 
@@ -36,7 +36,8 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Text that stays text: on one line, its marks without meaning."""
     flat = " ".join(text.split())
     for character in "\\|<*_`":
         flat = flat.replace(character, "\\" + character)

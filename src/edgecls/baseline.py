@@ -1,0 +1,149 @@
+"""Baseline: what later artifacts are compared with, small enough to be committed. Only what `edgecls check` compares is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgecls.artifact import Manifest
+from edgecls.errors import GateError
+
+BASELINE_SCHEMA_VERSION = 1
+BASELINE_NAME = "edgecls-baseline.json"
+_REMEDY = "make it anew with `edgecls check OUT --update-baseline`"
+_NUMBERS = re.compile(r"\[\s+((?:\d+,?\s+)+)\]")
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class ModelIdentity(_Model):
+    """Which classifier: trained again it is still the same, with another image size or other classes it is not.
+
+    Attributes:
+        name: the model file's name without suffix.
+        sha256: of the model file; where it is the same, single images can be compared.
+        labels_sha256: of the labels, one a line.
+    """
+
+    name: str
+    sha256: str
+    height: int
+    width: int
+    channels: int
+    outputs: int
+    labels_sha256: str
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> ModelIdentity:
+        """The classifier a manifest's artifacts were made of."""
+        spec = manifest.image_spec
+        return cls(
+            name=Path(manifest.source.name).stem,
+            sha256=manifest.source.sha256,
+            height=spec.height,
+            width=spec.width,
+            channels=spec.channels,
+            outputs=manifest.outputs,
+            labels_sha256=hashlib.sha256("\n".join(manifest.labels).encode()).hexdigest(),
+        )
+
+
+class BaselineAccuracy(_Model):
+    """top1: share 0..1 of `images`; tied_images: of them, those that count by a share."""
+
+    images: int = Field(gt=0)
+    top1: float = Field(ge=0, le=1)
+    tied_images: int = 0
+
+
+class BaselineFlips(_Model):
+    """How often the winner was not the reference's.
+
+    Attributes:
+        lost, gained: indices of the images that only the reference, or only this artifact had right; None where not all are known.
+    """
+
+    reference: str
+    images: int = Field(gt=0)
+    count: int = Field(ge=0)
+    lost: list[int] | None = None
+    gained: list[int] | None = None
+
+
+class BaselineArtifact(_Model):
+    """One artifact.
+
+    Attributes:
+        latency_ratio: its median latency over that of `Baseline.latency_reference`, measured in the same run.
+        layers: bytes by layer, those of 1 % of the file or more.
+    """
+
+    size_bytes: int = Field(gt=0)
+    compressed_bytes: int = Field(gt=0)
+    accuracy: BaselineAccuracy | None = None
+    flips: BaselineFlips | None = None
+    latency_ratio: float | None = Field(default=None, gt=0)
+    layers: dict[str, int] = Field(default_factory=dict)
+
+
+class Baseline(_Model):
+    """`edgecls-baseline.json`.
+
+    Attributes:
+        latency_reference: the artifact that latencies are divided by; None without latencies.
+        processor: what the latencies were measured on.
+        artifacts: by name.
+    """
+
+    schema_version: int = BASELINE_SCHEMA_VERSION
+    model: ModelIdentity
+    latency_reference: str | None = None
+    processor: str | None = None
+    artifacts: dict[str, BaselineArtifact] = Field(min_length=1)
+
+    @classmethod
+    def read(cls, path: Path) -> Baseline:
+        """Read a baseline.
+
+        Raises:
+            GateError: missing, empty, damaged, or of another schema version.
+        """
+        expected = f"a baseline of schema version {BASELINE_SCHEMA_VERSION}"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            found = f"{path}, which is empty" if path.is_file() and not path.stat().st_size else f"{path}: {error}"
+            raise GateError(expected, found, _REMEDY) from None
+        version = content.get("schema_version") if isinstance(content, dict) else None
+        if version != BASELINE_SCHEMA_VERSION:
+            found = "no schema_version" if version is None else f"version {version}"
+            raise GateError(expected, f"{path}: {found}", _REMEDY)
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise GateError(expected, f"{path}: {where}: {first['msg']}", _REMEDY) from None
+
+    def to_json(self) -> str:
+        """Text in a stable order, one value a line, so that a difference between two versions can be read."""
+        ordered = self.model_copy(update={"artifacts": dict(sorted(self.artifacts.items()))})
+        text = json.dumps(ordered.model_dump(exclude_none=True, exclude_defaults=False), indent=2, ensure_ascii=False)
+        return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"  # lists of indices on one line
+
+
+def baseline_schema() -> str:
+    """JSON Schema of a baseline, as `docs/baseline.schema.json` holds it."""
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "edgecls baseline",
+        **{key: value for key, value in Baseline.model_json_schema().items() if key != "title"},
+    }
+    schema["required"] = sorted({*schema["required"], "schema_version"})  # readers tell versions apart by it
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

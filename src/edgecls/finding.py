@@ -1,0 +1,74 @@
+"""Finding: one quantity of one artifact beside the baseline; GateResult: all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Quantity = Literal["presence", "size", "download", "accuracy", "flips", "latency"]
+Verdict = Literal["ok", "warning", "violation"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One quantity of one artifact beside the baseline.
+
+    Attributes:
+        before, now: bytes, shares 0..1, or for latency the ratio to the reference artifact; None where there is none.
+        text: what is wrong or worth knowing, without the artifact's name; empty where all is well.
+    """
+
+    artifact: str
+    quantity: Quantity
+    before: float | None = None
+    now: float | None = None
+    verdict: Verdict = "ok"
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """Everything that was compared, in the order of the artifacts' names."""
+
+    model: str
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def violations(self) -> list[Finding]:
+        """What breaks the budget."""
+        return [finding for finding in self.findings if finding.verdict == "violation"]
+
+    @property
+    def warnings(self) -> list[Finding]:
+        """What a person should look at."""
+        return [finding for finding in self.findings if finding.verdict == "warning"]
+
+    def of(self, artifact: str) -> dict[Quantity, Finding]:
+        """The findings of one artifact."""
+        return {finding.quantity: finding for finding in self.findings if finding.artifact == artifact}
+
+    def changed_beyond(self, share: float) -> bool:
+        """Whether there is something to tell: a violation, a warning, or a change of more than `share`.
+
+        Of bytes and latency ratios `share` is relative, of accuracy and flips it is absolute (0.005: half a point).
+        Latency alone never counts: it changes from run to run.
+        """
+        return any(finding.verdict != "ok" or _change(finding) > share for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """Bytes of one layer of an artifact; None where the baseline does not know it, or where it is gone."""
+
+    artifact: str
+    layer: str
+    before: int | None
+    now: int | None
+
+
+def _change(finding: Finding) -> float:
+    if finding.before is None or finding.now is None or finding.quantity == "latency":
+        return 0.0
+    difference = abs(finding.now - finding.before)
+    return difference / finding.before if finding.quantity in ("size", "download") else difference

@@ -1,0 +1,310 @@
+"""`edgecls check` on folders of real ONNX files."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from typer.testing import Result
+
+from edgecls.baseline import Baseline, baseline_schema
+from gate_folder import FLOAT, INT8, MADE, make_folder, row, write_results
+
+Edgecls = Callable[..., Result]
+ROOT = Path(__file__).resolve().parents[2]
+WIDTH = 64
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two artifacts and their measurements."""
+    out = tmp_path / "out"
+    manifest = make_folder(out, {FLOAT: WIDTH, INT8: WIDTH})
+    write_results(out, manifest, {FLOAT: row(FLOAT, p50_ms=2.0), INT8: row(INT8, top1=0.895, lost=range(5))})
+    return out
+
+
+@pytest.fixture
+def baseline(folder: Path, tmp_path: Path, edgecls: Edgecls) -> Path:
+    """The baseline of that folder."""
+    path = tmp_path / "edgecls-baseline.json"
+    done = edgecls("check", folder, "--baseline", path, "--update-baseline")
+    assert done.exit_code == 0, done.stderr
+    return path
+
+
+def test_a_folder_is_within_its_own_baseline(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    done = edgecls("check", folder, "--baseline", baseline)
+    assert done.exit_code == 0
+    assert done.stderr == "2 artifacts are within budget.\n"
+    assert "0.50 ×" in done.stdout
+
+
+def test_the_baseline_is_small_stable_and_follows_its_schema(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    import jsonschema
+
+    text = baseline.read_text(encoding="utf-8")
+    schema = json.loads(baseline_schema())
+    assert (ROOT / "docs" / "baseline.schema.json").read_text(encoding="utf-8") == baseline_schema()  # `make schema` writes it
+    jsonschema.validate(json.loads(text), schema)
+    assert '"lost": [0, 1, 2, 3, 4],' in text
+    assert '"latency_ratio": 0.5' in text
+    assert "samples" not in text
+    assert list(json.loads(text)["artifacts"]) == sorted([FLOAT, INT8])
+    edgecls("check", folder, "--baseline", baseline, "--update-baseline")
+    assert baseline.read_text(encoding="utf-8") == text
+    assert not [path for path in baseline.parent.iterdir() if "partial" in path.name]
+
+
+def test_an_artifact_that_grew_is_exit_1_and_why_names_the_layer(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    manifest = make_folder(folder, {FLOAT: WIDTH, INT8: WIDTH + 8})
+    write_results(folder, manifest, {FLOAT: row(FLOAT, p50_ms=2.0), INT8: row(INT8, top1=0.895, lost=range(5))})
+    done = edgecls("check", folder, "--baseline", baseline, "--why")
+    assert done.exit_code == 1
+    assert "1 of 2 artifacts are over budget." in done.stderr
+    assert "--update-baseline" in done.stderr
+    size = Baseline.read(baseline).artifacts[INT8].size_bytes
+    assert f"{INT8}: the file grew by 1,857 bytes to {size + 1857:,}" in done.stdout  # 8 × (48 + 10) × 4, and a longer length
+    wide = next(line for line in done.stdout.splitlines() if "wide" in line)
+    assert "+1.5 KiB (+12.5%)" in wide  # 8 × 48 × 4 bytes; 72 / 64
+
+
+def test_the_budget_beside_the_baseline_is_used(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    budget = baseline.with_name("edgecls.toml")
+    budget.write_text("[artifact.'*-int8']\nmax_size = '4 KB'\n", encoding="utf-8")
+    done = edgecls("check", folder, "--baseline", baseline)
+    assert done.exit_code == 1
+    assert f"{INT8}: the file is" in done.stdout
+    assert "4,000 allowed" in done.stdout
+    elsewhere = baseline.with_name("other.toml")
+    elsewhere.write_text("[default]\nmax_size = '4 MB'\n", encoding="utf-8")
+    assert edgecls("check", folder, "--baseline", baseline, "--budget", elsewhere).exit_code == 0
+
+
+def test_a_vanished_artifact_is_exit_1_a_new_one_is_not(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    manifest = make_folder(folder, {FLOAT: WIDTH, "base-onnx-float16": WIDTH})
+    write_results(folder, manifest, {FLOAT: row(FLOAT)})
+    done = edgecls("check", folder, "--baseline", baseline)
+    assert done.exit_code == 1
+    assert f"{INT8}: is in the baseline and was not made" in done.stdout
+    assert "base-onnx-float16: is new" in done.stdout
+    edgecls("check", folder, "--baseline", baseline, "--update-baseline")
+    assert edgecls("check", folder, "--baseline", baseline).exit_code == 0
+
+
+def test_a_crash_is_a_regression(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    manifest = make_folder(folder, {FLOAT: WIDTH, INT8: WIDTH})
+    crashed = row(INT8).model_copy(
+        update={"status": "crashed", "reason": "signal 11", "accuracy": None, "flips": None, "latency": None}
+    )
+    write_results(folder, manifest, {FLOAT: row(FLOAT), INT8: crashed})
+    done = edgecls("check", folder, "--baseline", baseline)
+    assert done.exit_code == 1
+    assert f"{INT8}: crashed when it was run: signal 11" in done.stdout
+
+
+def _other_version(baseline: Path, folder: Path) -> None:
+    baseline.write_text(
+        baseline.read_text(encoding="utf-8").replace('"schema_version": 1', '"schema_version": 9'), encoding="utf-8"
+    )
+
+
+def _damaged(baseline: Path, folder: Path) -> None:
+    baseline.write_text(baseline.read_text(encoding="utf-8")[:200], encoding="utf-8")
+
+
+def _not_text(baseline: Path, folder: Path) -> None:
+    baseline.write_bytes(b"\xff\xfe\x00\x01" * 20)
+
+
+def _empty(baseline: Path, folder: Path) -> None:
+    baseline.write_text("", encoding="utf-8")
+
+
+def _gone(baseline: Path, folder: Path) -> None:
+    baseline.unlink()
+
+
+def _nothing_in_it(baseline: Path, folder: Path) -> None:
+    content = json.loads(baseline.read_text(encoding="utf-8"))
+    baseline.write_text(json.dumps({**content, "artifacts": {}}), encoding="utf-8")
+
+
+def _another_kind_of_json(baseline: Path, folder: Path) -> None:
+    baseline.write_text("[1, 2]", encoding="utf-8")
+
+
+def _impossible_value(baseline: Path, folder: Path) -> None:
+    content = json.loads(baseline.read_text(encoding="utf-8"))
+    content["artifacts"][INT8]["accuracy"]["top1"] = 89.5
+    baseline.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _another_model(baseline: Path, folder: Path) -> None:
+    content = json.loads(baseline.read_text(encoding="utf-8"))
+    content["model"]["name"] = "letters"
+    baseline.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _unknown_unit(baseline: Path, folder: Path) -> None:
+    baseline.with_name("edgecls.toml").write_text("[default]\nmax_size = '4 Mb'\n", encoding="utf-8")
+
+
+def _unknown_artifact(baseline: Path, folder: Path) -> None:
+    baseline.with_name("edgecls.toml").write_text("[artifact.'base-onnx-int4']\nmax_size = '4 MB'\n", encoding="utf-8")
+
+
+def _change_results(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    path = folder / "results.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), encoding="utf-8")
+
+
+def _a_field_is_missing(baseline: Path, folder: Path) -> None:
+    _change_results(folder, lambda content: content["environment"].pop("processor"))
+
+
+def _no_source(baseline: Path, folder: Path) -> None:
+    _change_results(folder, lambda content: content.pop("source_sha256"))
+
+
+def _no_accuracy(baseline: Path, folder: Path) -> None:
+    _change_results(folder, lambda content: content["measurements"][1].update(accuracy=None))
+
+
+def _a_row_is_missing(baseline: Path, folder: Path) -> None:
+    _change_results(folder, lambda content: content["measurements"].pop())
+
+
+def _other_results(baseline: Path, folder: Path) -> None:
+    _change_results(folder, lambda content: content.update(source_sha256="b" * 64))
+
+
+def _stale_results(baseline: Path, folder: Path) -> None:
+    _change_results(folder, lambda content: content.update(created=MADE.replace(year=2025).isoformat()))
+
+
+def _no_results(baseline: Path, folder: Path) -> None:
+    (folder / "results.json").unlink()
+
+
+def _changed_file(baseline: Path, folder: Path) -> None:
+    with (folder / f"{INT8}.onnx").open("ab") as stream:
+        stream.write(b"\0")
+
+
+def _no_manifest(baseline: Path, folder: Path) -> None:
+    (folder / "manifest.json").unlink()
+
+
+BROKEN: dict[Callable[[Path, Path], None], str] = {
+    _other_version: "version 9",
+    _damaged: "a baseline of schema version 1",
+    _not_text: "a baseline of schema version 1",
+    _empty: "which is empty",
+    _gone: "No such file",
+    _nothing_in_it: "artifacts: Dictionary should have at least 1 item",
+    _another_kind_of_json: "no schema_version",
+    _impossible_value: f"artifacts.{INT8}.accuracy.top1",
+    _another_model: "named digits: another model",
+    _unknown_unit: "max_size = '4 Mb'",
+    _unknown_artifact: "'base-onnx-int4'",
+    _a_field_is_missing: "environment.processor: Field required",
+    _no_source: "which lacks source_sha256",
+    _no_accuracy: f"the accuracy of {INT8}, since the baseline has one",
+    _a_row_is_missing: "no measurement of it in the results",
+    _other_results: "of another model",
+    _stale_results: "written before the artifacts were",
+    _no_results: "nothing was measured",
+    _changed_file: "as its manifest says",
+    _no_manifest: "manifest.json",
+}
+
+
+@pytest.mark.parametrize(("breaking", "said"), BROKEN.items(), ids=lambda value: getattr(value, "__name__", ""))
+def test_a_broken_gate_is_exit_2_and_one_line(
+    breaking: Callable[[Path, Path], None], said: str, folder: Path, baseline: Path, edgecls: Edgecls
+) -> None:
+    breaking(baseline, folder)
+    done = edgecls("check", folder, "--baseline", baseline)
+    assert done.exit_code == 2, done.stdout
+    assert done.stderr.startswith("error: expected ")
+    assert done.stderr.count("\n") == 1
+    assert said in done.stderr
+    assert done.stdout == ""
+
+
+def test_results_may_come_from_elsewhere(folder: Path, baseline: Path, edgecls: Edgecls, tmp_path: Path) -> None:
+    phone = (folder / "results.json").rename(tmp_path / "phone.json")
+    assert edgecls("check", folder, "--baseline", baseline).exit_code == 2
+    assert edgecls("check", folder, "--baseline", baseline, "--results", phone).exit_code == 0
+
+
+def test_latency_gates_when_asked(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    manifest = make_folder(folder, {FLOAT: WIDTH, INT8: WIDTH})
+    write_results(folder, manifest, {FLOAT: row(FLOAT, p50_ms=20.0), INT8: row(INT8, top1=0.895, lost=range(5), p50_ms=12.0)})
+    advised = edgecls("check", folder, "--baseline", baseline)
+    assert advised.exit_code == 0  # 20 ms instead of 2 is another machine; 0.6 instead of 0.5 of the reference is not
+    assert f"{INT8}: latency is 0.60 times {FLOAT}'s, 0.50 times before" in advised.stdout
+    assert edgecls("check", folder, "--baseline", baseline, "--gate-latency").exit_code == 1
+
+
+def test_markdown_junit_and_the_runners_files(
+    folder: Path, baseline: Path, edgecls: Edgecls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = make_folder(folder, {FLOAT: WIDTH, INT8: WIDTH + 8})
+    write_results(folder, manifest, {FLOAT: row(FLOAT, p50_ms=2.0), INT8: row(INT8, top1=0.895, lost=range(5))})
+    summary, outputs = tmp_path / "summary.md", tmp_path / "outputs"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
+    comment, junit = tmp_path / "comment.md", tmp_path / "junit.xml"
+    done = edgecls("check", folder, "--baseline", baseline, "--markdown", comment, "--junit", junit, "--github")
+    assert done.exit_code == 1
+    text = comment.read_text(encoding="utf-8")
+    assert text.startswith("<!-- edgecls check: digits -->\n### ❌ digits: 1 of 2 artifacts are over budget.\n")
+    assert f"| {INT8} |" in text
+    assert f"| {FLOAT} |" not in text  # unchanged: folded
+    assert f"- {FLOAT}" in text
+    assert summary.read_text(encoding="utf-8") == text
+    assert outputs.read_text(encoding="utf-8") == "verdict=failed\nnotable=true\n"
+    errors = [line for line in done.stdout.splitlines() if line.startswith("::error ")]
+    assert len(errors) == 2  # size and download
+    assert errors[0].startswith(f"::error file={baseline.as_posix()},title={INT8}%3A size::the file grew by 1,857 bytes")
+    suite = ElementTree.parse(junit).getroot().find("testsuite")
+    assert suite is not None
+    assert suite.get("failures") == "2"
+    assert len(suite.findall("testcase")) == int(suite.get("tests", "0")) == 9
+
+
+def test_two_hundred_artifacts_take_less_than_a_second_and_no_framework(tmp_path: Path, edgecls: Edgecls) -> None:
+    names = {f"base{index}-onnx-{scheme}": 8 for index in range(100) for scheme in ("float32", "int8")}
+    out, baseline = tmp_path / "out", tmp_path / "baseline.json"
+    manifest = make_folder(out, names)
+    write_results(out, manifest, {name: row(name) for name in names})
+    assert edgecls("check", out, "--baseline", baseline, "--update-baseline").exit_code == 0
+    code = f"""
+import sys
+from edgecls.cli import app
+try:
+    app(["check", {str(out)!r}, "--baseline", {str(baseline)!r}, "--markdown", {str(tmp_path / "c.md")!r}])
+except SystemExit as leaving:
+    assert not leaving.code, leaving.code
+print(*sys.modules, file=sys.__stderr__)
+"""
+    seconds = []
+    for _ in range(3):  # the fastest counts: other work on this machine is not the gate's
+        start = time.perf_counter()
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+        seconds.append(time.perf_counter() - start)
+    assert done.returncode == 0, done.stderr
+    frameworks = {"tensorflow", "keras", "tf_keras", "coremltools", "onnx", "onnxruntime", "sklearn", "scipy", "ai_edge_litert"}
+    assert not set(done.stderr.split()) & frameworks
+    assert min(seconds) < 1.0, seconds
