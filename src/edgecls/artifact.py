@@ -83,13 +83,18 @@ class Parity(_Model):
 
 
 class Requested(_Model):
-    """What was asked for."""
+    """What was asked for.
+
+    Attributes:
+        keep_float: of an int8 artifact, the operations that were to stay float, by the names of their tensors in the float TFLite file.
+    """
 
     target: Target
     scheme: Scheme
     io: Literal["float32", "int8"] = "float32"
     estimator: str | None = None
     minimum_deployment_target: str | None = None
+    keep_float: list[str] = Field(default_factory=list)
 
 
 class Artifact(_Model):

@@ -99,8 +99,8 @@ def test_what_stayed_float_is_named_with_its_reason(tmp_path: Path) -> None:
     onnx.checker.check_model(model)
     onnx.save(model, tmp_path / "mixed.onnx")
     actual = describe(tmp_path / "mixed.onnx").actual
-    assert [item.name for item in actual.stayed_float] == ["erf", "softmax"]  # conv, relu, pool and dense have integer kernels
-    assert "QuantizeLinear" in actual.stayed_float[0].reason and "resolution" in actual.stayed_float[1].reason
+    assert [item.name for item in actual.stayed_float] == ["erf", "dense", "softmax"]  # conv, relu and pool have integer kernels
+    assert "QuantizeLinear" in actual.stayed_float[0].reason and "resolution" in actual.stayed_float[2].reason
     assert actual.weight_dtypes == {"int8": 4 * 27, "float32": 12}
     # float: conv -> relu, erf -> flat, scores -> softmax; uint8: relu -> pool, pool -> erf, flat -> dense
     assert actual.activation_dtypes == {"float32": 3, "uint8": 3}

@@ -320,3 +320,16 @@ def test_ctrl_c_is_one_line_and_130(small_model: Path, tmp_path: Path):
     assert "interrupted" in one_line(stderr)
     assert not (tmp_path / "out").exists()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_layer_to_keep_float_is_refused_and_nothing_is_left(small_model: Path, small_images: Path, tmp_path: Path):
+    out = tmp_path / "out"
+    done = run(
+        "convert", small_model, "--targets", "tflite", "--calibration", small_images, "-o", out, "--keep-float", "convv"
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "'convv'" in one_line(done.stderr)
+    assert not out.exists()
+    idle = run("convert", small_model, "--targets", "tflite", "-o", out, "--keep-float", "conv")
+    assert idle.returncode == 2
+    assert "--keep-float" in one_line(idle.stderr)

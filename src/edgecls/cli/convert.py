@@ -60,6 +60,12 @@ def convert(
     minimum_deployment_target: Annotated[
         str | None, typer.Option("--minimum-deployment-target", metavar="NAME", help="Core ML: iOS15, iOS16, macOS13 …")
     ] = None,
+    keep_float: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep-float", metavar="LAYER", help="Leave this layer float in int8 files; repeat it for more.", show_default=False
+        ),
+    ] = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
     ] = False,
@@ -88,6 +94,7 @@ def convert(
         io=_choice("--io", io, ("float32", "int8")),
         estimator=_choice("--estimator", estimator, ("minmax", "percentile", "mse")),
         minimum_deployment_target=minimum_deployment_target,
+        keep_float=tuple(keep_float or ()),
         allow_code=allow_code,
         verify=verify,
     )

@@ -47,6 +47,7 @@ class Conversion:
 
     Attributes:
         folder: where the files go; private to this conversion, so that they may be written in place.
+        keep_float: layers that stay float in int8 files, as the user names them (see `resolve_layers`).
         threads: cores to use.
     """
 
@@ -57,6 +58,7 @@ class Conversion:
     calibration: Calibration | None = None
     io: Literal["float32", "int8"] = "float32"
     minimum_deployment_target: str | None = None
+    keep_float: Sequence[str] = ()
     threads: int = 2
 
 
@@ -85,13 +87,18 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
     Args:
         conversion: what to make.
         worker: from `coreml_worker`, where Core ML is among the jobs; None to convert it in this process.
+
+    Raises:
+        SchemeError: `keep_float` names a layer that the model does not have.
     """
+    hub = _Hub(conversion)
+    _ = hub.float_layers  # a name that is wrong is the user's mistake: no artifact is made then
     coreml = [job for job in conversion.jobs if job.target == "coreml"]
     started = time.perf_counter()
     _check_coreml(conversion, coreml, worker)
     future = _start_coreml(conversion, coreml, worker) if coreml and worker else None
     here = [job for job in conversion.jobs if job.target != "coreml"]
-    yield from _Hub(conversion).make(sorted(here, key=lambda job: job.scheme == "int8"))  # int8 last: the others need not wait
+    yield from hub.make(sorted(here, key=lambda job: job.scheme == "int8"))  # int8 last: the others need not wait
     if coreml:
         yield from _finish_coreml(conversion, coreml, future, started)
 
@@ -120,7 +127,8 @@ class _Hub:
                 error = f"expected a conversion that succeeds, found {type(failure).__name__}: {failure}"[:500]
             requested = self._requested(job)
             if job.scheme == "int8" and not error:
-                requested = requested.model_copy(update={"estimator": self.quantized.estimator})
+                kept = sorted(self.quantized.float_layers)
+                requested = requested.model_copy(update={"estimator": self.quantized.estimator, "keep_float": kept})
             yield Made(job, path, requested, time.perf_counter() - started, error, self._notes(job, error))
 
     def _notes(self, job: Job, error: str) -> list[str]:
@@ -190,15 +198,29 @@ class _Hub:
         conversion, calibration = self.conversion, self.conversion.calibration
         if calibration is None:
             raise StageError("calibration images for int8", "none", "plan jobs with plan_jobs, which refuses this")
-        options = {"estimator": calibration.estimator, "io": conversion.io, "threads": conversion.threads}
-        return quantize(self.tflite, self.onnx, calibration.batches, **options)
+        return quantize(
+            self.tflite,
+            self.onnx,
+            calibration.batches,
+            estimator=calibration.estimator,
+            io=conversion.io,
+            threads=conversion.threads,
+            float_layers=self.float_layers,
+        )
+
+    @cached_property
+    def float_layers(self) -> frozenset[str]:
+        from edgecls.converters.float_layers import layer_names, resolve_layers
+
+        asked = self.conversion.keep_float
+        return resolve_layers(asked, layer_names(self.tflite)) if asked else frozenset()
 
     @cached_property
     def qdq(self) -> onnx.ModelProto:
         from edgecls.converters.parameters import read_parameters
         from edgecls.converters.qdq import emit_qdq
 
-        return emit_qdq(self.onnx, read_parameters(self.quantized.model))
+        return emit_qdq(self.onnx, read_parameters(self.quantized.model), self.quantized.float_layers)
 
 
 def _check_coreml(conversion: Conversion, jobs: Sequence[Job], worker: Worker | None) -> None:

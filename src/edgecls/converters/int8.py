@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +36,8 @@ class Quantized:
         bias_corrected: whether biases took back the mean error of rounded weights.
         losses: what each attempt lost against the float model on the calibration images (see `score_loss`).
         images: number of calibration images seen.
+        float_layers: names of the output tensors of operations that stayed float.
+        remake: the same model with other operations left float, by the names of their output tensors.
     """
 
     model: bytes
@@ -43,6 +45,8 @@ class Quantized:
     bias_corrected: bool
     losses: dict[str, float]
     images: int
+    float_layers: Collection[str]
+    remake: Callable[[Collection[str]], bytes]
 
 
 def quantize(
@@ -53,6 +57,7 @@ def quantize(
     estimator: Estimator | None,
     io: Literal["float32", "int8"],
     threads: int,
+    float_layers: Collection[str] = (),
 ) -> Quantized:
     """Calibrate in one streamed pass and quantize, keeping of all attempts the one that loses least.
 
@@ -63,6 +68,7 @@ def quantize(
         estimator: `minmax`, `percentile`, `mse`, or None to try all.
         io: dtype at the model's border.
         threads: cores to use.
+        float_layers: names of the output tensors of operations that stay float.
     """
     tensors = Tensors(float_model)
     reads = weighted_inputs(onnx_model)
@@ -70,19 +76,25 @@ def quantize(
     histograms = tensors.complete(
         {name: seen.histograms[value] for name, value in tensors.onnx_names.items() if value in seen.histograms}
     )
-    corrected = shift_biases(float_model, bias_shifts(onnx_model, seen.means))
+    shifts = bias_shifts(onnx_model, seen.means)
     trial = _first(batches(), int(np.clip(TRIAL_VALUES // tensors.values_per_image, *TRIAL_IMAGES)))
     reference = _run_tflite(float_model, trial, threads)
 
-    def attempt(model: bytes, name: Estimator) -> tuple[float, bytes]:
-        quantized = _reduce(model, histograms, name, io)
+    def make(name: Estimator, corrected: bool, floats: Collection[str]) -> bytes:
+        kept = {layer: shift for layer, shift in shifts.items() if layer not in floats}  # float weights lose nothing to take back
+        model = shift_biases(float_model, kept) if corrected else float_model
+        ranges = {tensor: _representable(value) for tensor, value in estimate_ranges(histograms, name).items()}
+        return reduce_tflite(raise_small_channels(model, ranges, floats), "int8", ranges, io, floats)
+
+    def attempt(name: Estimator, corrected: bool) -> tuple[float, bytes]:
+        quantized = make(name, corrected, float_layers)
         return score_loss(reference, _run_tflite(quantized, trial, threads)), quantized
 
     candidates: Sequence[Estimator] = (estimator,) if estimator else ESTIMATORS
-    attempts = {name: attempt(corrected, name) for name in candidates}
+    attempts = {name: attempt(name, True) for name in candidates}
     best = min(candidates, key=lambda name: attempts[name][0])
     losses: dict[str, float] = {name: loss for name, (loss, _) in attempts.items()}
-    plain_loss, plain = attempt(float_model, best)
+    plain_loss, plain = attempt(best, False)
     keep_plain = plain_loss < losses[best]
     return Quantized(
         model=plain if keep_plain else attempts[best][1],
@@ -90,6 +102,8 @@ def quantize(
         bias_corrected=not keep_plain,
         losses={**losses, f"{best} without bias correction": plain_loss},
         images=seen.images,
+        float_layers=float_layers,
+        remake=lambda floats: make(best, not keep_plain, floats),
     )
 
 
@@ -100,11 +114,6 @@ def score_loss(reference: np.ndarray, scores: np.ndarray) -> float:
     """
     reference, scores = (values - values.mean(axis=1, keepdims=True) * (values.shape[1] > 1) for values in (reference, scores))
     return float(np.sum((scores - reference) ** 2) / max(float(np.sum(reference**2)), np.finfo(np.float32).tiny))
-
-
-def _reduce(model: bytes, histograms: dict[str, Histogram], estimator: Estimator, io: Literal["float32", "int8"]) -> bytes:
-    ranges = {name: _representable(value) for name, value in estimate_ranges(histograms, estimator).items()}
-    return reduce_tflite(raise_small_channels(model, ranges), "int8", ranges, io)
 
 
 def _representable(value: Range) -> Range:

@@ -1,13 +1,16 @@
 """QDQ: the float ONNX graph with the TFLite model's int8 parameters, in the form onnxruntime fuses into integer kernels.
 
 Around an operation stand DequantizeLinear on every operand and QuantizeLinear on the result; weights are int8 per channel, biases int32
-with scale input*weight. A ReLU or Clip whose bounds the following quantization has anyway is dropped, because it would stand between
-the convolution and its QuantizeLinear and prevent the fusion.
+with scale input*weight. Activations are uint8: the scales are TFLite's, codes and zero points are TFLite's plus 128, so that they stand for
+the same real values. On x86 onnxruntime has integer kernels for uint8 by int8 alone; int8 activations it first turns into uint8 by itself,
+which fails wherever two operations read one tensor, and those convolutions then run in float. A ReLU or Clip whose bounds the following
+quantization has anyway is dropped, because it would stand between the convolution and its QuantizeLinear and prevent the fusion.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,22 +25,24 @@ if TYPE_CHECKING:
 SAME_VALUES = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "MaxPool"}
 WEIGHT_CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}  # Gemm with transB: 0
 LOWEST, HIGHEST = -128, 127
+UNSIGNED = 128  # from an int8 code to the uint8 code of the same value
 # Axis orders that turn TFLite's weights into ONNX's: OHWI and 1HWO -> OIHW (transposed convolutions: IOHW); [out, in] -> Gemm's.
 _LAYOUTS = {4: ((0, 3, 1, 2), (3, 0, 1, 2)), 2: ((0, 1), (1, 0))}
 
 
-def emit_qdq(model: onnx.ModelProto, parameters: Parameters) -> onnx.ModelProto:
+def emit_qdq(model: onnx.ModelProto, parameters: Parameters, float_layers: Collection[str] = ()) -> onnx.ModelProto:
     """Rewrite a float ONNX model from `float_onnx` as a QDQ model.
 
     Args:
         model: float32; its values are named after the TFLite tensors.
         parameters: of the TFLite int8 model made from the same float TFLite model.
+        float_layers: names of the TFLite output tensors of operations that stayed float there, and stay so here.
     """
-    return _Emitter(model, parameters).run()
+    return _Emitter(model, parameters, float_layers).run()
 
 
 class _Emitter:
-    def __init__(self, model: onnx.ModelProto, parameters: Parameters) -> None:
+    def __init__(self, model: onnx.ModelProto, parameters: Parameters, float_layers: Collection[str]) -> None:
         import onnx
         from onnx import numpy_helper
 
@@ -49,7 +54,10 @@ class _Emitter:
         activations = {border.get(name, name): value for name, value in parameters.activations.items()}
         self.constants = {item.name: numpy_helper.to_array(item) for item in self.graph.initializer}
         _gemm_from_matmul(self.graph, self.constants)
-        self.activations = _spread(self.graph, activations)
+        self.tflite_names = {own: theirs for theirs, own in border.items()}
+        self.float_layers = {border.get(name, name) for name in float_layers}
+        self.activations = _spread(self.graph, activations, self.float_layers)
+        self.float_values = {INPUT, *(name for node in self.graph.node for name in node.output if self._stays_float(node))}
         self.new_constants: dict[str, np.ndarray] = {}
         self.nodes: list[onnx.NodeProto] = []
         self.dequantized: dict[str, str] = {}
@@ -66,10 +74,15 @@ class _Emitter:
                 continue
             self._constant_operands(node)
             for index, name in enumerate(node.input):
-                node.input[index] = self.dequantized.get(name, name)
+                as_made = self._stays_float(node) and name in self.float_values  # between two float layers nothing is rounded
+                node.input[index] = name if as_made else self.dequantized.get(name, name)
+                if index == 0 and node.input[0] != name and self._stays_float(node):
+                    self._dequantize_by_channel(node, name)
             replaced = skipped_output(node, skipped)
             if replaced:
                 node.output[0] = replaced
+            if self._stays_float(node):
+                node.name = self.tflite_names.get(node.output[0], node.output[0])
             self.nodes.append(node)
             for name in node.output:
                 if name in self.activations:
@@ -83,12 +96,15 @@ class _Emitter:
         self.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in self.new_constants.items())
         return self.model
 
+    def _stays_float(self, node: onnx.NodeProto) -> bool:
+        return tflite_name(node.output[0]) in self.float_layers
+
     def _quantize(self, name: str) -> None:
         """Put QuantizeLinear and DequantizeLinear behind a value; a graph output stays the last DequantizeLinear's."""
         from onnx import helper
 
         affine = self.activations[name]
-        scale, zero = self._affine_constants(name, affine)
+        scale, zero = self._affine_constants(name, affine, unsigned=True)
         source = name
         if name == OUTPUT:
             source = f"{name}/float"
@@ -99,6 +115,26 @@ class _Emitter:
         self.nodes.append(helper.make_node("QuantizeLinear", [source, scale, zero], [f"{name}/quantized"], f"{name}/Q"))
         self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}/quantized", scale, zero], [result], f"{name}/DQ"))
         self.dequantized[name] = result
+
+    def _dequantize_by_channel(self, node: onnx.NodeProto, name: str) -> None:
+        """Give a convolution or product that stays float its input from a DequantizeLinear with the one scale written once per channel.
+
+        The values are the same. Behind a DequantizeLinear with one scale, onnxruntime rounds float weights to int8 by itself (its
+        WeightBiasQuantization), per tensor.
+        """
+        from onnx import helper
+
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm") or not self._is_float_constant(node.input[1]):
+            return
+        weights, attributes = self.constants[node.input[1]].shape, {item.name: item.i for item in node.attribute}
+        by_rows = node.op_type == "Conv" or attributes.get("transB", 0)  # [out, in / groups, …]; the others [in, out / groups, …]
+        channels = weights[1] * attributes.get("group", 1) if by_rows else weights[0]
+        affine = self.activations[name]
+        repeated = Affine(np.repeat(affine.scale, channels), np.repeat(affine.zero_point, channels))
+        result = f"{name}/dequantized/for/{node.output[0]}"
+        inputs = [f"{name}/quantized", *self._affine_constants(result, repeated, unsigned=True)]
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [result], f"{result}/DQ", axis=1))
+        node.input[0] = result
 
     def _constant_operands(self, node: onnx.NodeProto) -> None:
         operation = self.operations.get(tflite_name(node.output[0]))
@@ -111,7 +147,8 @@ class _Emitter:
             affine = next((item for item in operation.constants.values() if len(item.scale) == 1), None)
             if affine is not None and node.op_type in ("Add", "Mul", "Sub", "Div") and self._is_float_constant(name):
                 codes = _encode(self.constants[name], affine, axis=None)
-                node.input[index] = self._constant(f"{node.output[0]}/operand{index}", codes, affine, axis=None)
+                operand = f"{node.output[0]}/operand{index}"
+                node.input[index] = self._constant(operand, _unsigned(codes), affine, axis=None, unsigned=True)
 
     def _weights(self, node: onnx.NodeProto, operation: OperationParameters) -> None:
         axis = WEIGHT_CHANNEL_AXIS[node.op_type]
@@ -128,11 +165,11 @@ class _Emitter:
         codes = _in_layout(operation.weights, weights, affine, axis)
         node.input[1] = self._constant(f"{node.output[0]}/weights", codes, affine, axis)
 
-    def _constant(self, name: str, codes: np.ndarray, affine: Affine, axis: int | None) -> str:
+    def _constant(self, name: str, codes: np.ndarray, affine: Affine, axis: int | None, *, unsigned: bool = False) -> str:
         from onnx import helper
 
         self.new_constants[f"{name}/codes"] = codes
-        inputs = [f"{name}/codes", *self._affine_constants(name, affine)]
+        inputs = [f"{name}/codes", *self._affine_constants(name, affine, unsigned=unsigned)]
         attributes: dict[str, Any] = {"axis": axis} if len(affine.scale) > 1 else {}
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}/dequantized"], f"{name}/DQ", **attributes))
         return f"{name}/dequantized"
@@ -145,10 +182,11 @@ class _Emitter:
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}/dequantized"], f"{name}/DQ", axis=0))
         return f"{name}/dequantized"
 
-    def _affine_constants(self, name: str, affine: Affine) -> tuple[str, str]:
+    def _affine_constants(self, name: str, affine: Affine, *, unsigned: bool = False) -> tuple[str, str]:
         scalar = len(affine.scale) == 1
         names = f"{name}/scale", f"{name}/zero_point"
-        for key, value in zip(names, (affine.scale, affine.zero_point), strict=True):
+        zero_point = _unsigned(affine.zero_point) if unsigned else affine.zero_point
+        for key, value in zip(names, (affine.scale, zero_point), strict=True):
             self.new_constants[key] = value[0] if scalar else value
         return names
 
@@ -160,6 +198,8 @@ class _Emitter:
         dropped = {}
         for node in self.graph.node:
             name, before = node.output[0], node.input[0] if node.input else ""
+            if self._stays_float(node):
+                continue
             if name not in self.activations or before in self.activations or len(consumers[before]) != 1 or name == OUTPUT:
                 continue
             bounds = self._bounds(node)
@@ -182,6 +222,10 @@ class _Emitter:
 def skipped_output(node: onnx.NodeProto, skipped: dict[str, str]) -> str | None:
     """The name a node's output takes over from an activation that is dropped behind it."""
     return next((name for name, before in skipped.items() if before == node.output[0]), None)
+
+
+def _unsigned(codes: np.ndarray) -> np.ndarray:
+    return (codes.astype(np.int16) + UNSIGNED).astype(np.uint8)
 
 
 def _encode(values: np.ndarray, affine: Affine, axis: int | None) -> np.ndarray:
@@ -222,13 +266,13 @@ def _consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
     return consumers
 
 
-def _spread(graph: onnx.GraphProto, activations: dict[str, Affine]) -> dict[str, Affine]:
-    """Give values on both sides of an operation that only moves values the same parameters."""
+def _spread(graph: onnx.GraphProto, activations: dict[str, Affine], float_layers: Collection[str]) -> dict[str, Affine]:
+    """Give values on both sides of an integer operation that only moves values the same parameters."""
     spread = dict(activations)
     known = {INPUT, *(name for node in graph.node for name in node.output)}
     for nodes in (graph.node, reversed(graph.node)):
         for node in nodes:
-            if node.op_type not in SAME_VALUES:
+            if node.op_type not in SAME_VALUES or tflite_name(node.output[0]) in float_layers:
                 continue
             before, after = node.input[0], node.output[0]
             if before in spread and after not in spread:

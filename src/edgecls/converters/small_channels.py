@@ -7,7 +7,7 @@ instead: the channel vanishes without a word. Here one weight of such a channel 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import flatbuffers
@@ -27,8 +27,12 @@ _WEIGHT_CHANNEL_AXIS = {
 }
 
 
-def raise_small_channels(model: bytes, ranges: Mapping[str, Range]) -> bytes:
-    """A float32 TFLite model whose biases all fit into int32 under these activation ranges; the same bytes if they did before."""
+def raise_small_channels(model: bytes, ranges: Mapping[str, Range], float_layers: Collection[str] = ()) -> bytes:
+    """A float32 TFLite model whose biases all fit into int32 under these activation ranges; the same bytes if they did before.
+
+    Args:
+        float_layers: outputs of operations that stay float, and so as they are.
+    """
     unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
     graph = unpacked.subgraphs[0]
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
@@ -37,6 +41,8 @@ def raise_small_channels(model: bytes, ranges: Mapping[str, Range]) -> bytes:
         axis = _WEIGHT_CHANNEL_AXIS.get(codes[operator.opcodeIndex])
         source = ranges.get(graph.tensors[operator.inputs[0]].name.decode())
         if axis is None or source is None or len(operator.inputs) < 3 or operator.inputs[2] < 0:
+            continue
+        if graph.tensors[operator.outputs[0]].name.decode() in float_layers:
             continue
         weights, bias = (_values(unpacked, graph.tensors[index]) for index in operator.inputs[1:3])
         if weights is None or bias is None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -49,6 +50,7 @@ def reduce_tflite(
     scheme: Scheme,
     ranges: Mapping[str, Range] | None = None,
     border: Literal["float32", "int8"] = "float32",
+    float_layers: Collection[str] = (),
 ) -> bytes:
     """Rewrite a float32 TFLite model with a signature into another scheme.
 
@@ -57,8 +59,9 @@ def reduce_tflite(
         scheme: `float16`, `dynamic` or `int8`.
         ranges: for int8, the range of every activation by tensor name.
         border: for int8, the dtype of the model's input and output.
+        float_layers: for int8, names of the output tensors of operations that stay float.
     """
-    quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, border))
+    quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, border, float_layers))
     result = {name: _as_result(value) for name, value in (ranges or {}).items()}
     progress_bars = io.StringIO()  # it prints them and its statistics
     with contextlib.redirect_stdout(progress_bars), contextlib.redirect_stderr(progress_bars):
@@ -66,7 +69,7 @@ def reduce_tflite(
     return bytes(quantized.quantized_model)
 
 
-def _recipe(scheme: Scheme, border: str) -> Any:
+def _recipe(scheme: Scheme, border: str, float_layers: Collection[str]) -> Any:
     recipes = require("litert_quantizer.recipe_manager")
     algorithm = recipes.AlgorithmName
     manager = recipes.RecipeManager()
@@ -78,6 +81,8 @@ def _recipe(scheme: Scheme, border: str) -> Any:
         manager.add_static_config(regex=".*", operation_name="*", activation_num_bits=8, weight_num_bits=8)
         for operation in FLOAT_BORDER_OPERATIONS if border == "float32" else ():
             manager.add_quantization_config(".*", operation, algorithm_key=algorithm.NO_QUANTIZE)
+        for name in sorted(float_layers):  # an operation's scope is its output's name and a semicolon
+            manager.add_quantization_config(f"^{re.escape(name)};$", "*", algorithm_key=algorithm.NO_QUANTIZE)
     return manager.get_quantization_recipe()
 
 

@@ -34,6 +34,7 @@ _INTEGERS = {"int8", "uint8", "int16", "uint16", "int4", "uint4"}  # dtypes of q
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 _UNPACKS = {_QUANTIZE, _DEQUANTIZE, "Cast", "Identity", "Transpose"}  # of a constant these make a constant
 _FUSED_BEHIND = {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid"}  # runtimes compute these with the operation before them
+_KERNELS = {"Conv", "ConvTranspose", "Gemm", "MatMul"}  # operations that no runtime computes in integers with float weights
 _FLOAT_OUTPUT = {"MatMul", "Gemm"}  # integer kernels exist that answer in float
 _NO_ARITHMETIC = {
     _QUANTIZE,
@@ -319,8 +320,32 @@ def _stayed_float(graph: _Graph) -> list[FloatRemainder]:
     return [
         FloatRemainder(operation=node.op_type, name=_name(node), reason=_REASONS.get(node.op_type, _OTHER_REASON))
         for node in graph.nodes
-        if node.op_type not in _NO_ARITHMETIC and _is_float(graph, node) and not (_enters(graph, node) and _leaves(graph, node))
+        if node.op_type not in _NO_ARITHMETIC and _is_float(graph, node) and not _is_integer_form(graph, node)
     ]
+
+
+def _is_integer_form(graph: _Graph, node: Any) -> bool:
+    """Whether an engine computes a float node in integers: everything it takes is dequantized, and what it makes is quantized again."""
+    makers = [graph.makers.get(name) for name in graph.activations(list(node.input))] if node.op_type in _FUSED_BEHIND else []
+    computed = [node, *(maker for maker in makers if maker is not None)]
+    return _enters(graph, node) and _leaves(graph, node) and not any(_has_float_kernel(graph, item) for item in computed)
+
+
+def _has_float_kernel(graph: _Graph, node: Any) -> bool:
+    """Whether a node computes with float weights that no runtime turns into integers by itself.
+
+    onnxruntime does so for convolutions and Gemm (not MatMul) behind a DequantizeLinear with one scale.
+    """
+    maker = graph.makers.get(node.input[0]) if node.input else None
+    scale = graph.constants.get(maker.input[1]) if maker is not None and maker.op_type == _DEQUANTIZE else None
+    if node.op_type != "MatMul" and scale is not None and not np.prod(scale.dims) > 1:
+        return False
+    names = [
+        graph.folded[name] for index, name in enumerate(node.input) if name in graph.folded and _is_weight(graph, node, index)
+    ]
+    return node.op_type in _KERNELS and any(
+        len(graph.constants[name].dims) > 1 and _dtype(graph.constants[name].data_type) in _FLOATS for name in names
+    )
 
 
 def _is_float(graph: _Graph, node: Any) -> bool:

@@ -46,6 +46,7 @@ def _requested(row: Artifact) -> str:
         "int8 in and out" if asked.io == "int8" else "",
         asked.estimator or "",
         asked.minimum_deployment_target or "",
+        f"{len(asked.keep_float)} float" if asked.keep_float else "",
     ]
     return ", ".join([asked.scheme, *filter(None, details)])
 

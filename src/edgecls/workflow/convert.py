@@ -80,6 +80,7 @@ class ConvertOptions:
         model: file or folder.
         output: artifacts folder, None for `<model>.artifacts` beside the working directory.
         schemes: as the user wrote them, None for all that are possible.
+        keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
         calibration: images that int8 ranges are measured on.
         data: labelled images that `bench` should use later; also used to verify.
     """
@@ -98,6 +99,7 @@ class ConvertOptions:
     io: Literal["float32", "int8"] = "float32"
     estimator: Estimator | None = None
     minimum_deployment_target: str | None = None
+    keep_float: tuple[str, ...] = ()
     allow_code: bool = False
     verify: bool = True
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
@@ -134,6 +136,7 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
             calibration=source.calibration,
             io=options.io,
             minimum_deployment_target=options.minimum_deployment_target,
+            keep_float=options.keep_float,
             threads=options.threads,
         )
         manifest, files = source.manifest, []
@@ -240,6 +243,7 @@ def _refuse_idle_options(options: ConvertOptions, jobs: list[Job]) -> None:
     int8 = any(job.scheme == "int8" for job in jobs)
     idle = {
         "--io int8": (options.io == "int8" and Job("tflite", "int8") not in jobs, "the scheme tflite:int8"),
+        "--keep-float": (bool(options.keep_float) and not int8, "the scheme int8"),
         "--estimator": (options.estimator is not None and not int8, "the scheme int8"),
         "--minimum-deployment-target": (
             options.minimum_deployment_target is not None and not any(job.target == "coreml" for job in jobs),

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from edgecls.artifact import Actual, Artifact, Parity, Scheme
+from edgecls.artifact import Actual, Artifact, FloatRemainder, Parity, Requested, Scheme
 from edgecls.converters import Job, Made
 from edgecls.errors import EdgeclsError
 from edgecls.evaluation.parity import compare
@@ -73,7 +73,7 @@ class Verifier:
         if made.error:
             return None
         worker = self._coreml if made.job.target == "coreml" and self._coreml else self._worker
-        return worker, worker.start(examine, made.path, made.job, self._record, self._inputs, self.reference)
+        return worker, worker.start(examine, made.path, made.job, made.requested, self._record, self._inputs, self.reference)
 
     def finish(self, made: Made, pending: Pending) -> Artifact:
         """The artifact's row: `rejected` where its scores or contents are wrong, `failed` where there is no file."""
@@ -115,12 +115,23 @@ def is_done(pending: Pending) -> bool:
     return pending is None or pending[1].done()
 
 
-def examine(path: Path, job: Job, record: ArtifactMetadata, inputs: ImageInputs, reference: np.ndarray | None) -> Examined:
+def examine(
+    path: Path, job: Job, requested: Requested, record: ArtifactMetadata, inputs: ImageInputs, reference: np.ndarray | None
+) -> Examined:
     """Runs in a worker: read back what is in the file, then run it."""
     actual = describe(path).actual
+    actual = actual.model_copy(update={"stayed_float": [_with_request(entry, requested) for entry in actual.stayed_float]})
     if job.scheme not in QUANTIZED:
         actual = actual.model_copy(update={"stayed_float": []})  # nothing integer was asked
     return Examined(actual, _judge(path, job, record, inputs, reference, actual), *file_sizes(path), sha256(path))
+
+
+def _with_request(entry: FloatRemainder, requested: Requested) -> FloatRemainder:
+    """What stayed float because the user said so has that reason."""
+    from edgecls.converters.explicit import tflite_name
+
+    asked = tflite_name(entry.name) in requested.keep_float
+    return entry.model_copy(update={"reason": "asked by --keep-float"}) if asked else entry
 
 
 def _judge(

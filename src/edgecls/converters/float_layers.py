@@ -1,0 +1,57 @@
+"""Float layers: which operations of a model stay float in its int8 files, from the names that people give."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Any
+
+from edgecls.errors import SchemeError
+
+NEAR_MATCHES = 5
+
+
+def layer_names(model: bytes) -> list[str]:
+    """Names of the operations of a float TFLite model, in their order: each that of its only output tensor."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+    graph = unpacked.subgraphs[0]
+    return [graph.tensors[operator.outputs[0]].name.decode() for operator in graph.operators if len(operator.outputs) == 1]
+
+
+def resolve_layers(asked: Sequence[str], layers: Sequence[str]) -> frozenset[str]:
+    """The operations that names stand for.
+
+    A name is that of the tensor, one of the names it is fused of (`a/Relu` of `a/Relu;a/BiasAdd;a/Conv2D`), or a layer of the model, one
+    step of these paths (`a`), which stands for all operations made of it.
+
+    Args:
+        asked: as the user wrote them.
+        layers: from `layer_names`.
+
+    Raises:
+        SchemeError: a name that stands for no operation; the message says which are near it.
+    """
+    chosen: set[str] = set()
+    for name in asked:
+        found = [layer for layer in layers if name == layer] or [layer for layer in layers if name in _parts(layer)]
+        if not found:
+            raise SchemeError("--keep-float with layers of this model", repr(name), _near(name, layers))
+        chosen.update(found)
+    return frozenset(chosen)
+
+
+def _parts(layer: str) -> set[str]:
+    fused = layer.split(";")
+    return {*fused, *(step for path in fused for step in path.split("/"))}
+
+
+def _near(name: str, layers: Sequence[str]) -> str:
+    known = list(dict.fromkeys(part for layer in layers for part in sorted(_parts(layer), key=len)))
+    near = difflib.get_close_matches(name, known, NEAR_MATCHES, 0.5)
+    if near:
+        return f"did you mean {', '.join(near)}?"
+    return (
+        f"its operations are {', '.join(layer.split(';')[0] for layer in layers[:NEAR_MATCHES])} …; `edgecls inspect` shows all"
+    )
