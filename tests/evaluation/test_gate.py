@@ -162,6 +162,15 @@ def test_what_the_baseline_measured_has_to_be_measured_again() -> None:
     assert nothing.verdict == "ok"
 
 
+def test_what_cannot_run_on_this_platform_is_not_limited_and_that_is_said() -> None:
+    elsewhere = Current(state(x=artifact()), unmeasured={"x": "Core ML executes on macOS only"}, unsupported={"x"})
+    result = compare(elsewhere, state(x=artifact()), budget(min_accuracy=0.5))
+    assert not result.violations
+    assert "the accuracy of x is not limited here: Core ML executes on macOS only" in result.notes
+    with pytest.raises(GateError, match="the baseline has one"):
+        compare(elsewhere, state(x=measured(0.9)), Budget())
+
+
 @pytest.mark.parametrize("change", [{"name": "letters"}, {"outputs": 11}, {"width": 9}, {"labels_sha256": "c" * 64}])
 def test_another_model_is_a_broken_gate(change: dict[str, Any]) -> None:
     with pytest.raises(GateError, match="another model"):

@@ -92,7 +92,7 @@ def _tell_runner(result: GateResult, baseline: Path, markdown: str, notable: boo
     """Annotations on stdout; summary and outputs in the files that the runner names."""
     from edgecls.reporting import gate_annotations
 
-    for line in gate_annotations(result, baseline.as_posix()):
+    for line in gate_annotations(result, None if baseline.is_absolute() else baseline.as_posix()):
         typer.echo(line)
     verdict = "failed" if result.violations else "passed"
     outputs = f"verdict={verdict}\nnotable={str(notable).lower()}\n"

@@ -6,7 +6,7 @@ budget's confidence, more than the limit; one that might be chance is told as a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from edgecls.baseline import Baseline, BaselineAccuracy, BaselineArtifact
@@ -27,12 +27,14 @@ class Current:
         failures: name -> why an artifact is none: it was rejected, failed, or crashed when it was run.
         doubts: name -> why its latency is not to be trusted.
         unmeasured: name -> why there is no accuracy of it.
+        unsupported: those of them that cannot run on this platform.
     """
 
     state: Baseline
     failures: Mapping[str, str] = field(default_factory=dict)
     doubts: Mapping[str, str] = field(default_factory=dict)
     unmeasured: Mapping[str, str] = field(default_factory=dict)
+    unsupported: Set[str] = frozenset()
 
 
 def compare(current: Current, baseline: Baseline, budget: Budget, *, gate_latency: bool = False) -> GateResult:
@@ -73,6 +75,7 @@ def _require_same_model(state: Baseline, baseline: Baseline) -> None:
 class _Comparison:
     def __init__(self, current: Current, baseline: Baseline, gate_latency: bool) -> None:
         self._current, self._baseline, self._gate_latency = current, baseline, gate_latency
+        self._unlimited: list[str] = []
         self._same_source = current.state.model.sha256 == baseline.model.sha256
 
     def of(self, name: str, limits: Limits) -> Iterator[Finding]:
@@ -116,6 +119,7 @@ class _Comparison:
             processor = self._baseline.processor
             elsewhere = f"; the baseline's were measured on {processor}" if processor != self._current.state.processor else ""
             yield f"latency: relative to {' or '.join(sorted(map(str, references)))} of the same run; {gating}{elsewhere}"
+        yield from self._unlimited
         if not self._same_source:
             yield "the model was trained or saved anew since the baseline: accuracies are compared as of two samples of images"
 
@@ -127,7 +131,9 @@ class _Comparison:
             ("flips", now.flips, before and before.flips and limits.max_flips_growth is not None, limits.max_flips),
         ]
         for what, found, in_baseline, absolute in wanted:
-            if found is None and (in_baseline or absolute is not None):
+            if found is None and absolute is not None and not in_baseline and name in self._current.unsupported:
+                self._unlimited.append(f"the {what} of {name} is not limited here: {why}")
+            elif found is None and (in_baseline or absolute is not None):
                 asked = "the baseline has one" if in_baseline else "the budget limits it"
                 raise GateError(f"the {what} of {name}, since {asked}", why, _REMEASURE)
 

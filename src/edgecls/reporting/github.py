@@ -12,10 +12,11 @@ _IN_MESSAGES = {"%": "%25", "\r": "%0D", "\n": "%0A"}
 _IN_PROPERTIES = {**_IN_MESSAGES, ":": "%3A", ",": "%2C"}
 
 
-def gate_annotations(result: GateResult, file: str) -> list[str]:
-    """One line for each violation and warning, attached to `file` (the baseline's path in the repository)."""
+def gate_annotations(result: GateResult, file: str | None) -> list[str]:
+    """One line for each violation and warning, attached to `file` (the baseline's path in the repository), if there is one."""
+    place = {"file": file} if file else {}
     return [
-        annotation(_COMMANDS[finding.verdict], finding.text, file=file, title=f"{finding.artifact}: {finding.quantity}")
+        annotation(_COMMANDS[finding.verdict], finding.text, **place, title=f"{finding.artifact}: {finding.quantity}")
         for finding in (*result.violations, *result.warnings)
     ]
 

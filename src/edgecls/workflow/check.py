@@ -119,7 +119,9 @@ def snapshot(request: CheckRequest, latency_reference: str | None = None) -> Cur
     names = {artifact.name for artifact in sound}
     broken = {name: row for name, row in rows.items() if name in names and row.status not in ("ok", "unsupported")}
     failures |= {name: f"{row.status} when it was run: {row.reason or 'no reason is known'}" for name, row in broken.items()}
-    return Current(state, failures, _doubts(rows), {name: _unmeasured(rows.get(name), report is not None) for name in names})
+    unmeasured = {name: _unmeasured(rows.get(name), report is not None) for name in names}
+    unsupported = {name for name, row in rows.items() if row.status == "unsupported"}
+    return Current(state, failures, _doubts(rows), unmeasured, unsupported)
 
 
 def explain(request: CheckRequest, result: GateResult) -> tuple[list[LayerChange], list[str]]:
@@ -262,7 +264,7 @@ def _doubts(rows: dict[str, Measurement]) -> dict[str, str]:
 def _unmeasured(row: Measurement | None, has_results: bool) -> str:
     if row is None:
         return "no measurement of it in the results" if has_results else "no results.json: nothing was measured"
-    return f"{row.status}: {row.reason}" if row.status != "ok" else "a measurement without it"
+    return row.reason or row.status if row.status != "ok" else "a measurement without it"
 
 
 def _reason(artifact: Artifact) -> str:
