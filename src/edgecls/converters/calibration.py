@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgecls.converters.onnx import BATCH, INPUT
-from edgecls.converters.ranges import Histogram
+from edgecls.ranges import Histogram
 
 if TYPE_CHECKING:
     import onnx

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edgecls.artifact import SUFFIXES, Requested, Scheme
-from edgecls.converters.ranges import Estimator
+from edgecls.ranges import Estimator
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError, StageError
 from edgecls.frozen_graph import FrozenGraph

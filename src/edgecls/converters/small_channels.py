@@ -15,7 +15,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgecls.converters.constants import replace_constant
-from edgecls.converters.ranges import Range
+from edgecls.ranges import Range
 
 # The bias may take 2**30 steps, half of what int32 holds. The raised weight adds at most 127 codes * 255 input codes = 2**15 steps
 # to it: 1/32768 of the bias, far below one step of the int8 result.

@@ -20,7 +20,7 @@ from edgecls.extras import quiet_frameworks, require
 from edgecls.frozen_graph import FrozenGraph
 
 if TYPE_CHECKING:
-    from edgecls.converters.ranges import Range
+    from edgecls.ranges import Range
 
 # With float input and output the last softmax stays float: its int8 form has steps of 1/256, which makes ties between classes.
 FLOAT_BORDER_OPERATIONS = ("INPUT", "OUTPUT", "SOFTMAX")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgecls.converters.ranges import BINS, ESTIMATORS, Histogram, estimate_ranges, minmax, mse, percentile
+from edgecls.ranges import BINS, ESTIMATORS, Histogram, estimate_ranges, minmax, mse, percentile
 
 
 def histogram_of(*batches: np.ndarray) -> Histogram:

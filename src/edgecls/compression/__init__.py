@@ -1,0 +1,1 @@
+"""Pruning, clustering and quantization-aware training of flat tf_keras models."""

@@ -1,0 +1,259 @@
+"""Normalisation: a flat tf_keras model rewritten, without changing what it computes, into operations that int8 kernels have.
+
+BatchNorm, Rescaling, Normalization and LayerScale are all x * scale + shift for each channel. Such a step is folded into the weights of
+the layer before it or after it where that is exact, else it becomes a 1x1 depthwise convolution with bias. SeparableConv2D becomes its
+two convolutions, swish its sigmoid and product, a global maximum a pooling.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node
+from edgecls.extras import require
+
+_SWISH = ("swish", "silu")
+_SWISH_FUNCTIONS = ("nn.silu", "nn.swish")
+
+
+@dataclass(frozen=True)
+class Affine:
+    """x * scale + shift over the last axis; both [channels], float64."""
+
+    scale: np.ndarray
+    shift: np.ndarray
+
+    def after(self, first: Affine) -> Affine:
+        """Both steps as one."""
+        return Affine(first.scale * self.scale, first.shift * self.scale + self.shift)
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """What came of it.
+
+    Attributes:
+        model: flat tf_keras model that computes the same.
+        actions: layer of the given model -> what was done about it, for those that did not stay as they are.
+    """
+
+    model: Any
+    actions: dict[str, str] = field(default_factory=dict)
+
+
+def normalise(model: Any) -> Normalised:
+    """Rewrite a flat tf_keras model; the given one stays as it is."""
+    return _Normaliser(model).run()
+
+
+class _Normaliser:
+    def __init__(self, model: Any) -> None:
+        self.tf_keras = require("tf_keras")
+        self.layers = self.tf_keras.layers
+        self.model, self.graph = model, FlatGraph(model)
+        self.values: dict[int, Any] = {}
+        self.pending: dict[int, Affine] = {}  # tensor -> what its taker still has to apply to it
+        self.folded: dict[str, str] = {}  # calls that are part of the layer before them
+        self.made: dict[int, Any] = {}
+        self.weights: list[tuple[Any, list[np.ndarray]]] = []
+        self.actions: dict[str, str] = {}
+
+    def run(self) -> Normalised:
+        source = self.graph.inputs[0]
+        self.values[id(source)] = self.tf_keras.Input(source.shape[1:], name=self.model.input_names[0], dtype=source.dtype)
+        image = self.values[id(source)]
+        for node in self.graph.nodes:
+            self._emit(node)
+        result = self.tf_keras.Model(image, self.values[id(self.graph.outputs[0])], name=self.model.name)
+        for layer, values in self.weights:
+            layer.set_weights(values)
+        return Normalised(result, self.actions)
+
+    def _emit(self, node: Node) -> None:
+        affine = affine_of(node)
+        if node.name in self.folded:
+            self._pass(node)
+        elif affine is not None:
+            self._affine(node, affine)
+        elif node.kind in WEIGHTED or node.kind == "SeparableConv2D":
+            self._weighted(node)
+        elif node.is_inert:
+            self._copy(node)
+            if id(node.inputs[0]) in self.pending:
+                self.pending[id(node.outputs[0])] = self.pending[id(node.inputs[0])]
+        elif node.activation in _SWISH or node.kind in _SWISH_FUNCTIONS:
+            value = self.values[id(node.inputs[0])]
+            gate = self.layers.Activation("sigmoid", name=f"{node.name}_sigmoid")(value)
+            self._set(node, self.layers.Multiply(name=node.name)([value, gate]))
+            self.actions[node.name] = "written as x * sigmoid(x)"
+        elif node.kind == "GlobalMaxPooling2D":
+            self._global_maximum(node)
+        else:
+            self._copy(node)
+
+    def _copy(self, node: Node) -> None:
+        """The same layer with the same weights, a copy of its own."""
+        if id(node.layer) not in self.made:
+            copy = type(node.layer).from_config(node.layer.get_config())
+            self.made[id(node.layer)] = copy
+            self.weights += [(copy, node.layer.get_weights())] if node.layer.weights else []
+        args, kwargs = node.called(self.values)
+        results = self.made[id(node.layer)](*args, **kwargs)
+        for tensor, value in zip(node.outputs, require("tensorflow").nest.flatten(results), strict=True):
+            self.values[id(tensor)] = value
+
+    def _pass(self, node: Node) -> None:
+        self.values[id(node.outputs[0])] = self.values[id(node.inputs[0])]
+        self.actions[node.name] = self.folded[node.name]
+
+    def _set(self, node: Node, value: Any) -> None:
+        self.values[id(node.outputs[0])] = value
+
+    def _affine(self, node: Node, affine: Affine) -> None:
+        affine = affine.after(self.pending[id(node.inputs[0])]) if id(node.inputs[0]) in self.pending else affine
+        taker = self.graph.sole_consumer(node.outputs[0])
+        if taker is not None and (affine_of(taker) is not None or _takes(taker, affine)):
+            self._set(node, self.values[id(node.inputs[0])])
+            self.pending[id(node.outputs[0])] = affine
+            self.actions[node.name] = f"folded into {taker.name}, after it"
+            return
+        self._set(node, self._depthwise(node.name, self.values[id(node.inputs[0])], affine))
+        self.actions[node.name] = "becomes a 1x1 depthwise convolution"
+
+    def _depthwise(self, name: str, value: Any, affine: Affine) -> Any:
+        shape = tuple(value.shape[1:])
+        layer = self.layers.DepthwiseConv2D(1, name=name)
+        self.weights.append((layer, [affine.scale.reshape(1, 1, -1, 1), affine.shift]))
+        if len(shape) == 3:
+            return layer(value)
+        image = self.layers.Reshape((1, *(1,) * (2 - len(shape)), *shape), name=f"{name}_as_image")(value)
+        return self.layers.Reshape(shape, name=f"{name}_as_before")(layer(image))
+
+    def _weighted(self, node: Node) -> None:
+        before, after = self.pending.get(id(node.inputs[0])), self._following(node)
+        if before is None and after is None and node.kind != "SeparableConv2D":
+            self._copy(node)
+            return
+        value = self.values[id(node.inputs[0])]
+        parts = _parts(node.layer)
+        for index, part in enumerate(parts):
+            if index == 0 and before is not None:
+                part.take_before(before)
+            if index == len(parts) - 1 and after is not None:
+                part.take_after(after)
+            made = self.made.get((id(node.layer), index))
+            if made is None:
+                made = self.made[id(node.layer), index] = getattr(self.layers, part.kind).from_config(part.config)
+                self.weights.append((made, part.weights))
+            value = made(value)
+        self._set(node, value)
+        if len(parts) > 1:
+            self.actions[node.name] = f"becomes {' and '.join(part.config['name'] for part in parts)}"
+
+    def _following(self, node: Node) -> Affine | None:
+        """The affine steps right behind a layer, now part of it."""
+        total = None
+        tensor = node.outputs[0]
+        while node.calls == 1:
+            taker = self.graph.sole_consumer(tensor, through_inert=False)
+            step = affine_of(taker) if taker is not None else None
+            if taker is None or step is None:
+                break
+            total = step if total is None else step.after(total)
+            self.folded[taker.name] = f"folded into {node.name}, before it"
+            tensor = taker.outputs[0]
+        return total
+
+    def _global_maximum(self, node: Node) -> None:
+        value = self.values[id(node.inputs[0])]
+        pooled = self.layers.MaxPooling2D(value.shape[1:3], name=f"{node.name}_pool")(value)
+        self._set(node, self.layers.Reshape(node.outputs[0].shape[1:], name=node.name)(pooled))
+        self.actions[node.name] = "becomes a pooling over the whole image"
+
+
+def affine_of(node: Node) -> Affine | None:
+    """What a call computes as x * scale + shift over the last axis; None where it is something else."""
+    layer, kind = node.layer, node.kind
+    channels = node.outputs[0].shape[-1]
+    if kind in ("BatchNormalization", "SyncBatchNormalization"):
+        if list(layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]) not in ([-1], [len(node.outputs[0].shape) - 1]):
+            return None
+        variance = layer.moving_variance.numpy().astype(np.float64)
+        scale = 1.0 / np.sqrt(variance + layer.epsilon) * (layer.gamma.numpy() if layer.scale else 1.0)
+        return Affine(scale, (layer.beta.numpy() if layer.center else 0.0) - layer.moving_mean.numpy() * scale)
+    if kind == "Rescaling":
+        return Affine(*(np.broadcast_to(np.asarray(value, np.float64), (channels,)) for value in (layer.scale, layer.offset)))
+    if kind == "Normalization" and not layer.invert and _size(layer.mean) in (1, channels):
+        mean, variance = (np.asarray(value, np.float64).reshape(-1) for value in (layer.mean, layer.variance))
+        scale = np.broadcast_to(1.0 / np.maximum(np.sqrt(variance), 1e-7), (channels,))
+        return Affine(scale, -mean * scale)
+    if kind == "LayerScale":
+        return Affine(layer.gamma.numpy().astype(np.float64), np.zeros(channels))
+    return None
+
+
+def _size(value: Any) -> int:
+    return int(np.size(np.asarray(value)))
+
+
+def _takes(node: Node, affine: Affine) -> bool:
+    """Whether a layer computes the same when its weights take an affine step on its input: zeros padded around it must not need one."""
+    layer = node.layer
+    if node.calls != 1 or getattr(layer, "groups", 1) != 1 or node.kind not in (*WEIGHTED, "SeparableConv2D"):
+        return False
+    if node.kind == "Dense":
+        return True
+    padded = layer.padding != "valid" and tuple(layer.kernel_size) != (1, 1)
+    return node.kind != "Conv2DTranspose" and not (padded and np.any(affine.shift))
+
+
+class _Part:
+    """One layer with weights that takes up affine steps.
+
+    The kernel is seen as [..., inputs, outputs]; of a depthwise convolution as [..., inputs, multiplier].
+    """
+
+    def __init__(self, kind: str, config: dict[str, Any], kernel: np.ndarray, bias: np.ndarray | None) -> None:
+        self.kind, self.config = kind, {**config, "use_bias": True}
+        self.depthwise = kind == "DepthwiseConv2D"
+        self.kernel = kernel.astype(np.float64)
+        outputs = kernel.shape[-2] * kernel.shape[-1] if self.depthwise else kernel.shape[-2 if kind == "Conv2DTranspose" else -1]
+        self.bias = np.zeros(outputs) if bias is None else bias.astype(np.float64)
+
+    @property
+    def weights(self) -> list[np.ndarray]:
+        return [self.kernel, self.bias]
+
+    def take_before(self, affine: Affine) -> None:
+        """y = K (x * scale + shift) + b."""
+        shifted = self.kernel * affine.shift[:, None]
+        spatial = tuple(range(self.kernel.ndim - 2))
+        self.bias = self.bias + (shifted.sum(axis=spatial).ravel() if self.depthwise else shifted.sum(axis=(*spatial, -2)))
+        self.kernel = self.kernel * affine.scale[:, None]
+
+    def take_after(self, affine: Affine) -> None:
+        """y = (K x + b) * scale + shift."""
+        scale = affine.scale
+        if self.depthwise:
+            scale = scale.reshape(self.kernel.shape[-2:])
+        elif self.kind == "Conv2DTranspose":
+            scale = scale[:, None]
+        self.kernel = self.kernel * scale
+        self.bias = self.bias * affine.scale + affine.shift
+
+
+def _parts(layer: Any) -> list[_Part]:
+    """The layer, or the two that a separable convolution is."""
+    config = layer.get_config()
+    bias = layer.bias.numpy() if layer.use_bias else None
+    kind = type(layer).__name__
+    if kind != "SeparableConv2D":
+        return [_Part(kind, config, (layer.depthwise_kernel if kind == "DepthwiseConv2D" else layer.kernel).numpy(), bias)]
+    spatial = {name: config[name] for name in ("kernel_size", "strides", "padding", "data_format", "dilation_rate", "trainable")}
+    first = {**spatial, "name": f"{layer.name}_depthwise", "depth_multiplier": layer.depth_multiplier}
+    second = {"name": f"{layer.name}_pointwise", "filters": layer.filters, "kernel_size": 1, "trainable": layer.trainable}
+    depthwise = _Part("DepthwiseConv2D", first, layer.depthwise_kernel.numpy(), None)
+    return [depthwise, _Part("Conv2D", second, layer.pointwise_kernel.numpy(), bias)]
