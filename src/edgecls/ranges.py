@@ -98,9 +98,9 @@ def mse(histogram: Histogram) -> Range:
     return Range(float(lows[best]), float(highs[best]))
 
 
-_ESTIMATE: dict[Estimator, Callable[[Histogram], Range]] = {"minmax": minmax, "percentile": percentile, "mse": mse}
+ESTIMATE: dict[Estimator, Callable[[Histogram], Range]] = {"minmax": minmax, "percentile": percentile, "mse": mse}
 
 
 def estimate_ranges(histograms: Mapping[str, Histogram], estimator: Estimator) -> dict[str, Range]:
     """Turn the histogram of every tensor into its int8 range."""
-    return {name: _ESTIMATE[estimator](histogram) for name, histogram in histograms.items()}
+    return {name: ESTIMATE[estimator](histogram) for name, histogram in histograms.items()}

@@ -57,7 +57,7 @@ class _Normaliser:
         self.values: dict[int, Any] = {}
         self.pending: dict[int, Affine] = {}  # tensor -> what its taker still has to apply to it
         self.folded: dict[str, str] = {}  # calls that are part of the layer before them
-        self.made: dict[int, Any] = {}
+        self.made: dict[tuple[int, int], Any] = {}
         self.weights: list[tuple[Any, list[np.ndarray]]] = []
         self.actions: dict[str, str] = {}
 
@@ -96,12 +96,13 @@ class _Normaliser:
 
     def _copy(self, node: Node) -> None:
         """The same layer with the same weights, a copy of its own."""
-        if id(node.layer) not in self.made:
+        key = id(node.layer), 0
+        if key not in self.made:
             copy = type(node.layer).from_config(node.layer.get_config())
-            self.made[id(node.layer)] = copy
+            self.made[key] = copy
             self.weights += [(copy, node.layer.get_weights())] if node.layer.weights else []
         args, kwargs = node.called(self.values)
-        results = self.made[id(node.layer)](*args, **kwargs)
+        results = self.made[key](*args, **kwargs)
         for tensor, value in zip(node.outputs, require("tensorflow").nest.flatten(results), strict=True):
             self.values[id(tensor)] = value
 
@@ -179,7 +180,10 @@ def affine_of(node: Node) -> Affine | None:
     layer, kind = node.layer, node.kind
     channels = node.outputs[0].shape[-1]
     if kind in ("BatchNormalization", "SyncBatchNormalization"):
-        if list(layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]) not in ([-1], [len(node.outputs[0].shape) - 1]):
+        if list(layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]) not in (
+            [-1],
+            [len(node.outputs[0].shape) - 1],
+        ):
             return None
         variance = layer.moving_variance.numpy().astype(np.float64)
         scale = 1.0 / np.sqrt(variance + layer.epsilon) * (layer.gamma.numpy() if layer.scale else 1.0)

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edgecls.artifact import SUFFIXES, Requested, Scheme
-from edgecls.ranges import Estimator
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError, StageError
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.metadata import ArtifactMetadata
+from edgecls.ranges import Estimator
 from edgecls.worker import RemoteError, Worker, preload, release_memory
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import numpy as np
 from edgecls.converters.bias_correction import bias_shifts, shift_biases, weighted_inputs
 from edgecls.converters.calibration import collect_statistics
 from edgecls.converters.onnx import INPUT, OUTPUT
-from edgecls.ranges import ESTIMATORS, Estimator, Histogram, Range, estimate_ranges
 from edgecls.converters.small_channels import raise_small_channels
 from edgecls.converters.tflite import reduce_tflite
 from edgecls.extras import quiet_frameworks
+from edgecls.ranges import ESTIMATORS, Estimator, Histogram, Range, estimate_ranges
 
 if TYPE_CHECKING:
     import onnx

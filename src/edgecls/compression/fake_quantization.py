@@ -1,0 +1,130 @@
+"""Fake quantization: tf_keras layers that round as int8 kernels do, with gradients that pass the rounding (straight through).
+
+Weights are int8 from -127 to 127 without zero point, one scale for each output channel: max|w| / 127. Activations are int8 with a
+zero point, one scale for a tensor, over a range that contains zero. The same arithmetic is in litert-quantizer, which writes the files.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from edgecls.extras import require
+
+_LEAST_BOUND = 1e-9  # litert-quantizer's, so that a channel of zeros has a scale
+MOMENTUM = 0.99
+
+
+@cache
+def quantizer_class() -> Any:
+    """The layer that rounds activations; made when tf_keras is first needed."""
+    tf, tf_keras = require("tensorflow"), require("tf_keras")
+
+    class Quantizer(tf_keras.layers.Layer):
+        """Rounds all tensors of one group to its int8 codes.
+
+        The range of the group spans those of its members. While it is not frozen, a member's range follows the extremes of each training
+        batch, drawn in by the share that the estimator of the starting range drew them in.
+
+        Args:
+            starts: lowest and highest value of each member [members, 2], as estimated.
+            extremes: the same without an estimator's clipping.
+            momentum: variable shared by all: 1 freezes.
+        """
+
+        def __init__(self, starts: np.ndarray, extremes: np.ndarray, momentum: Any, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self._starts, self._momentum = starts.astype(np.float32), momentum
+            safe = np.where(extremes == 0, 1.0, extremes)
+            self._shares = np.where(extremes == 0, 1.0, starts / safe).astype(np.float32)
+
+        def build(self, shape: Any) -> None:
+            def weight(name: str, values: np.ndarray) -> Any:
+                return self.add_weight(name, values.shape, initializer=tf.constant_initializer(values), trainable=False)
+
+            self.low, self.high = weight("low", self._starts[:, 0]), weight("high", self._starts[:, 1])
+            super().build(shape)
+
+        def call(self, values: Any, member: int = 0, *, follow: bool = True, training: bool = False) -> Any:
+            if training and follow:
+                tf.cond(self._momentum < 1.0, lambda: self._follow(values, member), tf.no_op)
+            low, high = self.range()
+            return tf.quantization.fake_quant_with_min_max_vars(values, low, high)
+
+        def range(self) -> tuple[Any, Any]:
+            """Range of the group; it contains zero and is not a point."""
+            low = tf.minimum(tf.reduce_min(self.low), 0.0)
+            high = tf.maximum(tf.reduce_max(self.high), 0.0)
+            return low, tf.maximum(high, low + 1e-6)
+
+        def _follow(self, values: Any, member: int) -> Any:
+            for variable, extreme, share in (
+                (self.low, tf.reduce_min(values), self._shares[member, 0]),
+                (self.high, tf.reduce_max(values), self._shares[member, 1]),
+            ):
+                change = (1.0 - self._momentum) * (extreme * share - variable[member])
+                variable.scatter_nd_add([[member]], [change])
+            return tf.no_op()
+
+    return Quantizer
+
+
+@cache
+def fixed_quantizer_class() -> Any:
+    """The layer that rounds to codes that an operation's kernel prescribes."""
+    tf, tf_keras = require("tensorflow"), require("tf_keras")
+
+    class FixedQuantizer(tf_keras.layers.Layer):
+        def __init__(self, low: float, high: float, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+            self._range = low, high
+
+        def call(self, values: Any) -> Any:
+            return tf.quantization.fake_quant_with_min_max_args(values, *self._range)
+
+    return FixedQuantizer
+
+
+@cache
+def quantized_class(kind: str, *, per_channel: bool) -> Any:
+    """The tf_keras layer of a name with a kernel that is rounded whenever it is used.
+
+    The variable keeps its own values; `float_kernel` is it.
+    """
+    base = getattr(require("tf_keras").layers, kind)
+    name = "depthwise_kernel" if kind == "DepthwiseConv2D" else "kernel"
+
+    def get(layer: Any) -> Any:
+        return round_kernel(layer.float_kernel, kind, per_channel=per_channel)
+
+    def set_variable(layer: Any, value: Any) -> None:
+        layer.float_kernel = value
+
+    return type(f"Quantized{kind}", (base,), {name: property(get, set_variable)})
+
+
+def round_kernel(kernel: Any, kind: str, *, per_channel: bool) -> Any:
+    """A kernel as int8 stores it; its gradient is that of the kernel itself.
+
+    A depthwise kernel always has a scale for each channel: with one for all, most channels would be left few codes.
+    """
+    tf = require("tensorflow")
+    value = tf.convert_to_tensor(kernel)
+    shape = tf.shape(value)
+    if kind == "DepthwiseConv2D":
+        flat = tf.reshape(value, [-1, value.shape[-2] * value.shape[-1]])
+    elif kind == "Conv2DTranspose":
+        flat = tf.transpose(value, [0, 1, 3, 2])
+    else:
+        flat = value
+    flat = tf.stop_gradient(flat)
+    if per_channel or kind == "DepthwiseConv2D":
+        bound = tf.maximum(tf.reduce_max(tf.abs(flat), axis=list(range(len(flat.shape) - 1))), _LEAST_BOUND)
+        rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(flat, -bound, bound, narrow_range=True)
+    else:
+        bound = tf.maximum(tf.reduce_max(tf.abs(flat)), _LEAST_BOUND)
+        rounded = tf.quantization.fake_quant_with_min_max_vars(flat, -bound, bound, narrow_range=True)
+    rounded = tf.transpose(rounded, [0, 1, 3, 2]) if kind == "Conv2DTranspose" else tf.reshape(rounded, shape)
+    return value + tf.stop_gradient(rounded - value)

@@ -1,0 +1,197 @@
+"""Quantization-aware training: a model that rounds as its int8 files will, so that training makes up for the rounding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from edgecls.compression.fake_quantization import MOMENTUM, fixed_quantizer_class, quantized_class, quantizer_class
+from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node, tensors_of
+from edgecls.compression.normalise import normalise
+from edgecls.compression.quantization_plan import Plan, plan_quantization
+from edgecls.errors import UnsupportedModelError
+from edgecls.extras import require
+from edgecls.ranges import ESTIMATE, Histogram
+from edgecls.recipe import QuantizationAwareTraining
+
+_SAMPLES = 2048  # values of each tensor and image that a starting range is estimated on; the extremes are over all
+
+
+@dataclass(frozen=True)
+class QatModel:
+    """A model under quantization-aware training.
+
+    Attributes:
+        model: trainable tf_keras model of the same inputs and outputs as the float one, rounding inside.
+        kernels: layer -> the float variable of its kernel, which is rounded when it is used. In the layout of the float layer.
+        plan: what is rounded where, and what stays float and why.
+        actions: layer of the model it was made of -> what was done about it before.
+    """
+
+    model: Any
+    kernels: dict[str, Any]
+    plan: Plan
+    actions: dict[str, str]
+    _normalised: Any = field(repr=False)
+    _quantizers: dict[int, Any] = field(repr=False)
+    _momentum: Any = field(repr=False)
+
+    def freeze_ranges(self) -> None:
+        """Let the ranges of the activations stay as they are from now on."""
+        self._momentum.assign(1.0)
+
+    def float_model(self) -> Any:
+        """The same model with the trained weights and without rounding, as a tf_keras model of standard layers."""
+        tf_keras = require("tf_keras")
+        model = tf_keras.models.clone_model(self._normalised)
+        for layer in model.layers:
+            if layer.weights:
+                layer.set_weights([variable.numpy() for variable in _variables(self.model.get_layer(layer.name))])
+        return model
+
+    def ranges(self) -> dict[str, tuple[float, float]]:
+        """Lowest and highest value of every int8 tensor, by the name of the call of the float model that makes it."""
+        groups = {number: tuple(float(value) for value in quantizer.range()) for number, quantizer in self._quantizers.items()}
+        found: dict[str, tuple[float, float]] = {}
+        for tensor, site in self.plan.tensors().items():
+            low, high = self.plan.fixed.get(site) or groups[self.plan.group[site]]
+            found[tensor] = (low, high)
+        return found
+
+
+def prepare_qat(model: Any, recipe: QuantizationAwareTraining, calibration: Iterable[np.ndarray]) -> QatModel:
+    """Make a model trainable with int8 rounding.
+
+    Args:
+        model: flat tf_keras model; it stays as it is.
+        recipe: how ranges start and kernels are rounded.
+        calibration: batches of model inputs [n, *input_shape], float32, that the ranges start from.
+
+    Raises:
+        UnsupportedModelError: layers that are not known to be quantizable; the error names them.
+    """
+    normalised = normalise(model)
+    plan = plan_quantization(normalised.model)
+    if plan.unknown:
+        raise UnsupportedModelError(
+            "layers that can be quantized while training",
+            f"others: {', '.join(_described(normalised.model, plan.unknown))}",
+            "leave out quantization-aware training; `edgecls inspect MODEL --compression` lists every layer",
+        )
+    starts, extremes = _starting_ranges(normalised.model, plan, recipe, calibration)
+    builder = _Builder(normalised.model, plan, starts, extremes, per_channel=recipe.per_channel)
+    trainable = builder.run()
+    return QatModel(
+        model=trainable,
+        kernels=builder.kernels,
+        plan=plan,
+        actions=normalised.actions,
+        _normalised=normalised.model,
+        _quantizers=builder.quantizers,
+        _momentum=builder.momentum,
+    )
+
+
+class _Builder:
+    """Goes through the normalised model once more with rounding kernels, and a quantizer behind every site."""
+
+    def __init__(self, model: Any, plan: Plan, starts: Ranges, extremes: Ranges, *, per_channel: bool) -> None:
+        self.model, self.plan, self.per_channel = model, plan, per_channel
+        self.momentum = require("tensorflow").Variable(MOMENTUM, trainable=False, name="momentum", dtype="float32")
+        self.quantizers: dict[int, Any] = {}
+        self.members: dict[str, int] = {}
+        for number, sites in plan.members().items():
+            self.members |= {site: member for member, site in enumerate(sites)}
+            bounds = [np.array([ranges[site] for site in sites]) for ranges in (starts, extremes)]
+            self.quantizers[number] = quantizer_class()(*bounds, self.momentum, name=f"quantizer_{number}")
+        self.kernels: dict[str, Any] = {}
+        self.made: dict[int, Any] = {}
+
+    def run(self) -> Any:
+        tf_keras = require("tf_keras")
+        graph = FlatGraph(self.model)
+        source = graph.inputs[0]
+        image = tf_keras.Input(source.shape[1:], name=self.model.input_names[0], dtype=source.dtype)
+        values = {id(source): self._rounded(source.name, image)}
+        for node in graph.nodes:
+            args, kwargs = node.called(values)
+            results = require("tensorflow").nest.flatten(self._layer(node)(*args, **kwargs))
+            values.update(zip(map(id, node.outputs), results, strict=True))
+            if node.outputs[0] is not graph.outputs[0] or node.name not in self.plan.fixed:  # see logits_of in losses
+                values[id(node.outputs[0])] = self._rounded(node.name, results[0])
+        result = tf_keras.Model(image, values[id(graph.outputs[0])], name=self.model.name)
+        for node in graph.nodes:
+            if node.layer.weights:
+                made = self.made[id(node.layer)]
+                for variable, value in zip(_variables(made), node.layer.get_weights(), strict=True):
+                    variable.assign(value)
+                if node.kind in WEIGHTED:
+                    self.kernels[node.layer.name] = made.float_kernel
+        return result
+
+    def _layer(self, node: Node) -> Any:
+        if id(node.layer) not in self.made:
+            quantized = node.kind in WEIGHTED
+            cls = quantized_class(node.kind, per_channel=self.per_channel) if quantized else type(node.layer)
+            self.made[id(node.layer)] = cls.from_config(node.layer.get_config())
+        return self.made[id(node.layer)]
+
+    def _rounded(self, name: str, value: Any) -> Any:
+        plan = self.plan
+        if name in plan.fixed:
+            return fixed_quantizer_class()(*plan.fixed[name], name=f"{_scope(name)}_fixed")(value)
+        if name in self.members:
+            return self.quantizers[plan.group[name]](value, member=self.members[name])
+        site = plan.aliases.get(name)
+        if name in plan.rounded_again and site in self.members:
+            return self.quantizers[plan.group[str(site)]](value, member=self.members[str(site)], follow=False)
+        return value
+
+
+Ranges = dict[str, tuple[float, float]]
+
+
+def _starting_ranges(
+    model: Any, plan: Plan, recipe: QuantizationAwareTraining, calibration: Iterable[np.ndarray]
+) -> tuple[Ranges, Ranges]:
+    """Range of every site on the calibration images, as estimated and as it is."""
+    tf, tf_keras = require("tensorflow"), require("tf_keras")
+    tensors = tensors_of(model)
+    sites = [site for site in plan.sites if site not in plan.fixed]
+    probe = tf_keras.Model(model.inputs, [tensors[site] for site in sites])
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def observe(batch: Any) -> list[tuple[Any, Any, Any]]:
+        values = tf.nest.flatten(probe(batch, training=False))
+        return [(tf.reduce_min(value), tf.reduce_max(value), _sample(tf, value)) for value in values]
+
+    histograms = {site: Histogram() for site in sites}
+    for batch in calibration:
+        for histogram, (low, high, sample) in zip(histograms.values(), observe(tf.constant(batch)), strict=True):
+            histogram.add(float(low), float(high), sample.numpy())
+    estimate = ESTIMATE[recipe.estimator]
+    starts = {site: tuple(estimate(histogram)) for site, histogram in histograms.items()}
+    return starts, {site: (histogram.low, histogram.high) for site, histogram in histograms.items()}  # type: ignore[return-value]
+
+
+def _sample(tf: Any, value: Any) -> Any:
+    """Evenly spread values of a tensor; the step is odd, so that it does not walk along one channel of an even number."""
+    elements = int(np.prod(value.shape[1:]))
+    return tf.reshape(value, [-1])[:: max(1, elements // _SAMPLES) | 1]
+
+
+def _variables(layer: Any) -> list[Any]:
+    """A layer's variables in the order of its weights; a rounding layer has the same as the one it was made of."""
+    return list(layer.weights)
+
+
+def _scope(name: str) -> str:
+    return name.replace(":", "_")
+
+
+def _described(model: Any, names: list[str]) -> list[str]:
+    nodes = {node.name: node for node in FlatGraph(model).nodes}
+    return [f"{nodes[name].kind} {name!r}" for name in names]

@@ -1,0 +1,128 @@
+"""Quantization-aware training rounds as the int8 files do, and learns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edgecls.compression.fake_quantization import round_kernel
+from edgecls.compression.qat import prepare_qat
+from edgecls.compression.quantization_plan import plan_quantization
+from edgecls.errors import UnsupportedModelError
+from edgecls.extras import require
+from edgecls.recipe import QuantizationAwareTraining
+
+RECIPE = QuantizationAwareTraining(estimator="minmax")
+
+
+@pytest.fixture(scope="module")
+def tf_keras():
+    return require("tf_keras")
+
+
+@pytest.fixture(scope="module")
+def tf():
+    return require("tensorflow")
+
+
+def images(count: int = 16) -> np.ndarray:
+    return np.random.default_rng(0).uniform(-1, 1, (count, 8, 8, 3)).astype(np.float32)
+
+
+def small(tf_keras, *, softmax: bool = True):
+    tf_keras.utils.set_random_seed(1)
+    keras = tf_keras.layers
+    inputs = tf_keras.Input((8, 8, 3), name="image")
+    first = keras.ReLU(name="relu")(keras.Conv2D(8, 3, padding="same", name="conv")(inputs))
+    gate = keras.Activation("sigmoid", name="gate")(keras.DepthwiseConv2D(3, padding="same", name="depthwise")(first))
+    joined = keras.Concatenate(name="join")([keras.Multiply(name="product")([first, gate]), first])
+    values = keras.Dense(5, name="dense")(keras.GlobalAveragePooling2D(name="mean")(keras.MaxPooling2D(name="pool")(joined)))
+    return tf_keras.Model(inputs, keras.Softmax(name="softmax")(values) if softmax else values)
+
+
+def test_plan(tf_keras):
+    plan = plan_quantization(small(tf_keras))
+    assert plan.sites == ["image", "relu", "depthwise", "gate", "product", "mean", "dense"]
+    assert plan.unrounded == {"conv": "relu is fused into it"}
+    assert plan.fixed == {"gate": (0.0, 255 / 256)}
+    assert plan.group["product"] == plan.group["relu"]  # the concatenation has one scale
+    assert plan.aliases == {"join": "product", "pool": "product"}
+    assert list(plan.stays_float) == ["softmax"]
+
+
+@pytest.mark.parametrize(("kind", "axis"), [("Conv2D", 3), ("Conv2DTranspose", 2), ("Dense", 1), ("DepthwiseConv2D", (2, 3))])
+def test_kernels_are_rounded_as_int8_stores_them(tf, kind, axis):
+    shape = (6, 5) if kind == "Dense" else (3, 3, 6, 2)
+    kernel = np.random.default_rng(2).normal(size=shape).astype(np.float32)
+    rounded = round_kernel(tf.constant(kernel), kind, per_channel=True).numpy()
+    kept = axis if isinstance(axis, tuple) else (axis,)
+    others = tuple(index for index in range(len(shape)) if index not in kept)
+    scale = np.abs(kernel).max(axis=others, keepdims=True) / 127
+    # The codes are those of litert-quantizer: the nearest multiple of the scale. A value half-way may fall to either side.
+    assert np.abs(rounded - kernel).max() <= (scale / 2 * (1 + 1e-4)).max()
+    np.testing.assert_allclose(rounded / scale, np.rint(rounded / scale), atol=1e-3)
+    assert np.abs(rounded / scale).max() <= 127.001
+
+
+def test_gradients_pass_the_rounding_of_kernels(tf):
+    kernel = tf.Variable(np.random.default_rng(2).normal(size=(3, 3, 4, 2)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(round_kernel(kernel, "Conv2D", per_channel=True) * 3.0)
+    np.testing.assert_array_equal(tape.gradient(loss, kernel), np.full(kernel.shape, 3.0))
+
+
+def test_a_channel_of_zeros_stays_one(tf):
+    kernel = np.ones((3, 3, 2, 2), np.float32)
+    kernel[..., 0] = 0
+    np.testing.assert_array_equal(round_kernel(tf.constant(kernel), "Conv2D", per_channel=True), kernel)
+
+
+def test_activations_lie_on_the_codes_of_their_range(tf_keras):
+    qat = prepare_qat(small(tf_keras, softmax=False), RECIPE, [images()])
+    low, high = qat.ranges()["dense"]
+    step = (high - low) / 255
+    scores = qat.model(images(), training=False).numpy()
+    np.testing.assert_allclose(scores / step, np.rint(scores / step), atol=1e-2)
+    assert np.abs(scores - small(tf_keras, softmax=False)(images())).max() < 8 * step
+
+
+def test_ranges_start_from_the_images_follow_them_and_freeze(tf_keras):
+    qat = prepare_qat(small(tf_keras), RECIPE, [images()])
+    start = qat.ranges()
+    assert set(start) == {"image", "relu", "depthwise", "gate", "product", "mean", "dense", "join", "pool"}
+    assert start["image"] == pytest.approx((images().min(), images().max()), abs=1e-6)
+    assert start["relu"] == start["product"] == start["join"] == start["pool"]
+    qat.model(2 * images(), training=False)
+    assert qat.ranges() == start
+    qat.model(2 * images(), training=True)
+    # One step of the moving average: 1 % of the way to twice the extremes.
+    assert qat.ranges()["image"][1] == pytest.approx(start["image"][1] * 1.01, rel=1e-4)
+    qat.freeze_ranges()
+    frozen = qat.ranges()
+    qat.model(4 * images(), training=True)
+    assert qat.ranges() == frozen
+
+
+def test_learns_and_gives_the_float_model_back(tf_keras, tf):
+    qat = prepare_qat(small(tf_keras), RECIPE, [images()])
+    labels = np.arange(16) % 5
+    optimizer = tf_keras.optimizers.Adam(0.02)
+    qat.model.compile(optimizer, "sparse_categorical_crossentropy")
+    before = qat.model.evaluate(images(), labels, verbose=0)
+    qat.model.fit(images(), labels, epochs=30, verbose=0)
+    assert qat.model.evaluate(images(), labels, verbose=0) < 0.9 * before
+    assert set(qat.kernels) == {"conv", "depthwise", "dense"}
+    learned = qat.float_model()
+    for name, variable in qat.kernels.items():
+        np.testing.assert_array_equal(learned.get_layer(name).get_weights()[0], variable.numpy())
+    assert {type(layer).__module__.split(".")[0] for layer in learned.layers} == {"tf_keras"}
+    assert np.abs(learned(images()).numpy() - qat.model(images(), training=False).numpy()).max() < 0.1
+
+
+def test_names_layers_it_cannot_quantize(tf_keras):
+    inputs = tf_keras.Input((8, 8, 3))
+    model = tf_keras.Model(
+        inputs, tf_keras.layers.Dense(2)(tf_keras.layers.Flatten()(tf_keras.layers.UnitNormalization(name="u")(inputs)))
+    )
+    with pytest.raises(UnsupportedModelError, match="UnitNormalization 'u'"):
+        prepare_qat(model, RECIPE, [images()])
