@@ -14,9 +14,10 @@ from edgecls.artifact import Actual, FloatRemainder
 from edgecls.errors import ArtifactError
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
 from edgecls.formats.files import members
-from edgecls.formats.mlpackage_blob import read_blob
+from edgecls.formats.mlpackage_blob import PACKED_BITS
 from edgecls.formats.mlpackage_layout import PackageFiles, locate
-from edgecls.formats.mlpackage_message import dtype_name, parse_model
+from edgecls.formats.mlpackage_message import parse_model
+from edgecls.formats.mlpackage_value import ValueReader, dtype_of, known_dtype, shape_of
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.formats.record import parse_record
 from edgecls.formats.weights import Weight, elements_by_dtype, layer_of, sparsity_of
@@ -47,23 +48,26 @@ class Package:
 
     Attributes:
         spec: its `Model` message.
-        block: the operations of its main function.
+        function: its main function.
+        block: the operations of that function.
+        values: reads the constants.
         constants: name -> the weight that a `const` or `constexpr_*` operation makes.
     """
 
     files: PackageFiles
     spec: Any
+    function: Any
     block: Any
+    values: ValueReader
     constants: dict[str, Weight] = field(default_factory=dict)
 
     def float_values(self) -> Iterator[tuple[str, np.ndarray]]:
         """(name, values) of every float constant of one axis or more, the scales of compressed ones included."""
-        weight_files: dict[str, memoryview] = {}
         for operation in self.block.operations:
             if operation.type != "const" and not operation.type.startswith("constexpr_"):
                 continue
             for value in _parameters(operation).values():
-                weight = _weight(self, value, weight_files) if _dtype(value) in _FLOATS else None
+                weight = _weight(self, value) if dtype_of(value) in _FLOATS else None
                 if weight is not None and weight.values is not None:
                     yield operation.outputs[0].name, weight.values
 
@@ -81,7 +85,7 @@ def open_package(path: Path) -> Package:
         files = locate(path)
         spec = parse_model(mapped(files.model))
         _check_kind(path, spec)
-        package = Package(files, spec, _main_block(spec))
+        package = Package(files, spec, *_main_block(spec), ValueReader(files))
         package.constants.update(_constants(package))
     except (DecodeError, DamagedError) as error:
         raise damaged(path, "coreml", error) from None
@@ -162,7 +166,7 @@ def _check_kind(path: Path, spec: Any) -> None:
         )
 
 
-def _main_block(spec: Any) -> Any:
+def _main_block(spec: Any) -> tuple[Any, Any]:
     functions = spec.mlProgram.functions
     name = spec.description.defaultFunctionName or "main"
     if name not in functions:
@@ -174,7 +178,7 @@ def _main_block(spec: Any) -> Any:
     if not block.operations or not block.outputs:
         raise DamagedError(f"function {name!r} is empty")
     _check_connections(function, block)
-    return block
+    return function, block
 
 
 def _check_connections(function: Any, block: Any) -> None:
@@ -194,15 +198,14 @@ def _check_connections(function: Any, block: Any) -> None:
 
 def _constants(package: Package) -> Iterator[tuple[str, Weight]]:
     """The weights of the program: float and integer constants that stand for float values, whatever packs them."""
-    weight_files: dict[str, memoryview] = {}
     for operation in package.block.operations:
         values = _packed_values(operation)
         if values is None:
             continue
         data, zero_points, axis = values
-        weight = _weight(package, data, weight_files)
+        weight = _weight(package, data)
         if weight is not None:
-            zeros = _weight(package, zero_points, weight_files) if zero_points is not None else None
+            zeros = _weight(package, zero_points) if zero_points is not None else None
             points = np.zeros(0, np.int64) if zeros is None or zeros.values is None else zeros.values.astype(np.int64).reshape(-1)
             if points.size > 1 and (
                 not 0 <= axis < weight.rank or weight.values is None or weight.values.shape[axis] != points.size
@@ -218,7 +221,7 @@ def _packed_values(operation: Any) -> tuple[Any, Any, int] | None:
     """(values, zero points, axis) of an operation that makes a constant; None for all others."""
     if operation.type == "const":
         value = dict(operation.attributes).get("val")
-        return None if value is None or _dtype(value) not in _FLOATS else (value, None, 0)
+        return None if value is None or dtype_of(value) not in _FLOATS else (value, None, 0)
     if not operation.type.startswith("constexpr_"):
         return None
     parameters = _parameters(operation)
@@ -236,53 +239,17 @@ def _parameters(operation: Any) -> dict[str, Any]:
     return {**bound, **dict(operation.attributes.items())}
 
 
-def _weight(package: Package, value: Any, weight_files: dict[str, memoryview]) -> Weight | None:
+def _weight(package: Package, value: Any) -> Weight | None:
     """A constant of one axis or more, in the weight file or in the program itself; None for a single number."""
-    dtype, shape = _dtype(value), _shape(value.type.tensorType)
+    dtype, shape = dtype_of(value), shape_of(value.type.tensorType)
     elements = int(np.prod(shape, dtype=np.float64))
     if value.WhichOneof("value") == "blobFileValue":
-        name = value.blobFileValue.fileName
-        if name not in weight_files:
-            weight_files[name] = mapped(package.files.resolve(name))
-        blob = read_blob(weight_files[name], value.blobFileValue.offset, dtype, shape)
-        return Weight(dtype, elements, blob.size_bytes, len(shape), blob.values, np.zeros(0, np.int64), 0)
+        blob = package.values.blob(value)
+        return Weight(dtype, elements, blob.size_bytes, len(shape), blob.stored, np.zeros(0, np.int64), 0)
     if not shape:
         return None
-    values = _immediate(value.immediateValue.tensor, dtype, shape)
-    return Weight(dtype, elements, values.nbytes, len(shape), values, np.zeros(0, np.int64), 0)
-
-
-def _immediate(tensor: Any, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
-    """Values written into the program: as floats, as integers, or as bytes (float16 and 8-bit integers)."""
-    kind = tensor.WhichOneof("value")
-    raw = getattr(tensor, kind).values if kind else ()
-    try:
-        numpy_dtype = np.dtype(dtype)
-        if isinstance(raw, bytes):
-            return np.frombuffer(raw, numpy_dtype.newbyteorder("<")).reshape(shape)
-        return np.asarray(raw, numpy_dtype).reshape(shape)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise DamagedError(f"a constant of shape {shape} in the program: {str(error)[:80]}") from None
-
-
-def _dtype(value: Any) -> str:
-    if value.type.WhichOneof("type") != "tensorType":
-        return "none"
-    return _dtype_name(value.type.tensorType.dataType)
-
-
-def _dtype_name(number: int) -> str:
-    try:
-        return dtype_name(number)
-    except ValueError:
-        raise DamagedError(f"a tensor of the unknown type {number}") from None
-
-
-def _shape(tensor: Any) -> tuple[int, ...]:
-    shape = tuple(int(axis.constant.size) for axis in tensor.dimensions)
-    if any(axis > 2**40 for axis in shape):
-        raise DamagedError(f"a constant has the shape {shape[:16]}")
-    return shape
+    values = np.asarray(package.values.read(value))
+    return Weight(dtype, elements, values.nbytes, len(shape), None if dtype in PACKED_BITS else values, np.zeros(0, np.int64), 0)
 
 
 def features(spec: Any, side: str) -> list[Any]:
@@ -364,7 +331,7 @@ def _between(package: Package) -> dict[str, int]:
     taken = {name for operation in operations for name in _taken(operation)}
     made = [value for operation in operations for value in operation.outputs if value.name in taken]
     tensors = [value for value in made if value.type.WhichOneof("type") == "tensorType"]
-    return dict(Counter(_dtype_name(value.type.tensorType.dataType) for value in tensors))
+    return dict(Counter(known_dtype(value.type.tensorType.dataType) for value in tensors))
 
 
 def _stayed_float(package: Package) -> list[FloatRemainder]:

@@ -24,7 +24,8 @@ _BITS = {
     "int32": 32,
     "uint32": 32,
 }
-_BITS |= {"int4": 4, "uint4": 4, "uint6": 6, "uint3": 3, "uint2": 2, "uint1": 1, "float8e4m3fn": 8, "float8e5m2": 8}
+PACKED_BITS = {"int4": 4, "uint4": 4, "uint6": 6, "uint3": 3, "uint2": 2, "uint1": 1}  # integers of less than a byte
+_BITS |= {**PACKED_BITS, "float8e4m3fn": 8, "float8e5m2": 8}
 _NUMPY = {"float16", "float32", "int8", "uint8", "int16", "uint16", "int32", "uint32"}
 
 
@@ -34,11 +35,28 @@ class Blob:
 
     Attributes:
         size_bytes: of the values, header and padding apart.
-        values: of the constant's shape, a view into the file; None for dtypes that NumPy does not have.
+        raw: its bytes, a view into the file.
+        dtype, shape: of the constant.
     """
 
     size_bytes: int
-    values: np.ndarray | None
+    raw: memoryview
+    dtype: str
+    shape: tuple[int, ...]
+
+    @property
+    def stored(self) -> np.ndarray | None:
+        """The values as they are stored, a view into the file; None for dtypes that NumPy does not have."""
+        if self.dtype not in _NUMPY:
+            return None
+        return np.frombuffer(self.raw, np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
+
+    @property
+    def values(self) -> np.ndarray | None:
+        """The values, with integers of less than a byte unpacked; None for other dtypes that NumPy does not have."""
+        if self.dtype not in PACKED_BITS:
+            return self.stored
+        return unpack(self.raw, self.dtype, int(np.prod(self.shape))).reshape(self.shape)
 
 
 def read_blob(data: memoryview, offset: int, dtype: str, shape: tuple[int, ...]) -> Blob:
@@ -59,6 +77,19 @@ def read_blob(data: memoryview, offset: int, dtype: str, shape: tuple[int, ...])
         raise DamagedError(f"a constant of {size} bytes is said to hold {elements} values of {dtype}")
     if start + size > len(data):
         raise DamagedError(f"the constant at byte {offset} reaches behind the end of the weight file ({len(data)} bytes)")
-    if dtype not in _NUMPY:
-        return Blob(size, None)
-    return Blob(size, np.frombuffer(data, np.dtype(dtype).newbyteorder("<"), elements, start).reshape(shape))
+    return Blob(size, data[start : start + size], dtype, shape)
+
+
+def unpack(raw: bytes | memoryview, dtype: str, elements: int) -> np.ndarray:
+    """Integers of less than a byte, packed from the least significant bit on: int8 or uint8 [elements].
+
+    Raises:
+        ValueError: there are fewer bits.
+    """
+    bits = PACKED_BITS[dtype]
+    each = np.unpackbits(np.frombuffer(raw, np.uint8), count=elements * bits, bitorder="little").reshape(elements, bits)
+    values = np.packbits(each, axis=1, bitorder="little").reshape(elements)
+    if dtype.startswith("u"):
+        return values
+    sign = 1 << (bits - 1)
+    return ((values ^ sign).astype(np.int16) - sign).astype(np.int8)  # two's complement of `bits` bits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from edgecls.formats import detect, read_record
@@ -12,7 +13,7 @@ __all__ = ["Runner", "open_runner"]
 
 
 def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> Runner:
-    """Open an artifact with the engine of its format.
+    """Open an artifact with the engine of its format; a Core ML package where there is no Core ML with its reference.
 
     Args:
         path: a .tflite, .onnx or .mlpackage.
@@ -21,7 +22,7 @@ def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) 
 
     Raises:
         ArtifactError: missing, damaged, of another type, or no image classifier.
-        InputError: an engine that does not run on this platform.
+        UnsupportedOperationError: an operation that the engine does not have.
     """
     target = detect(path)
     record = read_record(path)
@@ -33,6 +34,10 @@ def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) 
         from edgecls.runners.onnx import OnnxRunner
 
         return OnnxRunner(path, spec, record, threads)
+    if sys.platform != "darwin":
+        from edgecls.runners.coreml_reference import CoreMLReferenceRunner
+
+        return CoreMLReferenceRunner(path, spec, record, threads)
     from edgecls.runners.coreml import CoreMLRunner
 
     return CoreMLRunner(path, spec, record, threads)

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edgecls.artifact import OutputKind
-from edgecls.errors import ArtifactError, UnsupportedOperationError, UnsupportedPlatformError
+from edgecls.errors import UnsupportedOperationError, UnsupportedPlatformError
 from edgecls.extras import require
-from edgecls.formats.mlpackage import class_labels, features, image_color, open_package
-from edgecls.image_spec import ColorOrder, ImageSpec
+from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
-from edgecls.runners.border import InputTensor, output_kind, read_input, read_output, require_single
+from edgecls.runners.coreml_border import CoreMLBorder
 
 
 class CoreMLRunner:
@@ -32,24 +30,12 @@ class CoreMLRunner:
         MissingExtraError: coremltools is not installed.
     """
 
+    stand_in = ""
+
     def __init__(self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int) -> None:
         _require_macos(path)
-        package = open_package(path)
-        inputs, outputs = features(package.spec, "input"), features(package.spec, "output")
-        require_single(path, "input", [item.name for item in inputs])
-        self._source, self._labels = inputs[0], class_labels(package)
-        self._record, self._input = record, None
-        if self._is_image:
-            self.spec = spec or (record.image_spec if record else _image_spec(path, self._source.type.imageType))
-        elif record is not None:
-            self.spec = record.image_spec  # written by edgecls: an array of pixels, preprocessed inside
-        else:
-            shape = [int(size) for size in self._source.type.multiArrayType.shape]
-            self._input = read_input(path, shape[1:], given=spec, record=None)
-            self.spec = self._input.spec
-        self._target = package.spec.description.predictedProbabilitiesName or _only_array(path, outputs)
-        self.outputs = record.outputs if record else len(self._labels) or _vector_length(path, outputs, self._target)
-        self.output_kind: OutputKind = output_kind(record, self.outputs)
+        self._border = CoreMLBorder(path, spec, record)
+        self.spec, self.outputs, self.output_kind = self._border.spec, self._border.outputs, self._border.output_kind
         self._model = _load(path)
         self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
 
@@ -64,30 +50,18 @@ class CoreMLRunner:
         """Keep one image [1, H, W, C] ready as the model's input."""
         self.invoke = functools.partial(self._model.predict, self._feed(image))  # the engine's own call, nothing around it
 
-    @property
-    def _is_image(self) -> bool:
-        return self._source.type.WhichOneof("Type") == "imageType"
-
     def _feed(self, image: np.ndarray) -> dict[str, Any]:
-        name = self._source.name
-        if self._is_image:
-            # Core ML takes an RGB image for a BGR input too, and turns the channels itself
-            pixels = np.clip(np.rint(image[0]), 0, 255).astype(np.uint8)
-            return {name: Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)}
-        tensor: InputTensor | None = self._input
-        return {name: image.astype(np.float32) if tensor is None else tensor.feed(image)}
+        if not self._border.is_image:
+            return {self._border.source: self._border.array(image)}
+        # Core ML takes an RGB image for a BGR input too, and turns the channels itself
+        pixels = np.clip(np.rint(image[0]), 0, 255).astype(np.uint8)
+        return {self._border.source: Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)}
 
     def _scores(self, answer: dict[str, Any]) -> np.ndarray:
-        """The score vector of an answer, as the source model gives it: a single output became two classes in the package."""
-        found = answer[self._target]
-        scores = [found[label] for label in self._labels] if isinstance(found, dict) else found
-        values = np.asarray(scores, np.float64).reshape(-1)
-        if self._record is None or self._record.outputs != 1:
-            return values
-        if self._record.output_kind == "logits":
-            smallest = np.finfo(np.float64).tiny
-            return np.log(np.maximum(values[1:], smallest)) - np.log(np.maximum(values[:1], smallest))
-        return values[1:]
+        """The score vector of an answer, as the source model gives it."""
+        found = answer[self._border.target]
+        scores = [found[label] for label in self._border.labels] if isinstance(found, dict) else found
+        return self._border.source_scores(np.asarray(scores, np.float64).reshape(1, -1))[0]
 
 
 def _require_macos(path: Path) -> None:
@@ -117,28 +91,3 @@ def _without_tensorflow() -> Iterator[None]:
     finally:
         for name in hidden:
             sys.modules.pop(name, None)
-
-
-def _image_spec(path: Path, image: Any) -> ImageSpec:
-    """The spec of a foreign package's image input: pixels enter as they are, the model does the rest."""
-    order: ColorOrder = {"GRAY": "GRAY", "RGB": "RGB", "BGR": "BGR"}.get(image_color(image), "RGB")  # type: ignore[assignment]
-    note = f"{path.name} takes images: pixels enter as they are"
-    channels = 1 if order == "GRAY" else 3
-    return ImageSpec(
-        height=image.height, width=image.width, channels=channels, color_order=order, provenance="in-model", note=note
-    )
-
-
-def _only_array(path: Path, outputs: list[Any]) -> str:
-    arrays = [output.name for output in outputs if output.type.WhichOneof("Type") == "multiArrayType"]
-    require_single(path, "output of scores", arrays)
-    return arrays[0]
-
-
-def _vector_length(path: Path, outputs: list[Any], name: str) -> int:
-    output = next(item for item in outputs if item.name == name)
-    if output.type.WhichOneof("Type") != "multiArrayType":
-        raise ArtifactError(
-            "class labels for a dictionary of scores", f"{path} without a classify operation", "name a classifier"
-        )
-    return read_output(path, [int(size) for size in output.type.multiArrayType.shape])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +145,7 @@ def _judge(
         return Parity(samples=0, inputs=inputs.kind, verdict="failed", reason=reason)
     if reference is None:
         return Parity(samples=0, inputs=inputs.kind, verdict="skipped", reason="--no-verify")
-    if job.target == "coreml" and sys.platform != "darwin":
-        reason = check_structure(path, record)
-        verdict = "failed" if reason else "structure"
-        return Parity(samples=0, inputs=inputs.kind, verdict=verdict, reason=reason or "Core ML executes on macOS only")
+    if job.target == "coreml" and (reason := check_structure(path, record)):
+        return Parity(samples=0, inputs=inputs.kind, verdict="failed", reason=reason)
     scores = open_runner(path, spec=record.image_spec).predict(inputs.pixels)
     return compare(reference, scores, job.scheme, record.output_kind, inputs.kind)

@@ -1,0 +1,137 @@
+"""Operations that pick values out: slices and gathers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edgecls.coreml_reference.call import Call, Entry, always, entry
+from edgecls.coreml_reference.graph import onnx_dtype
+
+_FAR = np.iinfo(np.int32).max  # behind the end of any axis
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """begin:end:step of one axis; `single` picks begin alone and drops the axis."""
+
+    begin: int
+    end: int
+    step: int
+    single: bool
+
+    @property
+    def is_all(self) -> bool:
+        """Whether the axis stays as it is."""
+        return not self.single and self.step == 1 and self.begin == 0 and self.end == _FAR
+
+
+def _slices(call: Call) -> list[_Slice]:
+    """How `slice_by_index` cuts each axis. An end that reaches the end of the axis is written as one far behind it."""
+    sizes = call.free_shape(call.argument("x"))
+    rank = len(sizes)
+    begins, ends, steps = call.integers("begin"), call.integers("end"), call.integers("stride", [1] * rank)
+    no_begin, no_end, single = (call.integers(name, [0] * rank) for name in ("begin_mask", "end_mask", "squeeze_mask"))
+    found = []
+    for axis in range(rank):
+        begin, end, step, size = begins[axis], ends[axis], steps[axis], sizes[axis]
+        if single[axis]:
+            found.append(_Slice(begin, begin + 1 if begin != -1 else _FAR, 1, True))
+            continue
+        if no_begin[axis]:
+            begin = 0 if step > 0 else _FAR
+        if no_end[axis] or (step > 0 and size is not None and end >= size):
+            end = _FAR if step > 0 else -_FAR
+        found.append(_Slice(begin, end, step, False))
+    return found
+
+
+def _slice_by_index(call: Call) -> str:
+    slices = _slices(call)
+    axes = [axis for axis, cut in enumerate(slices) if not cut.is_all]
+    result = _cut(
+        call, axes, [slices[axis].begin for axis in axes], [slices[axis].end for axis in axes], [slices[a].step for a in axes]
+    )
+    dropped = [axis for axis, cut in enumerate(slices) if cut.single]
+    return call.graph.node("Squeeze", result, call.graph.constant(dropped, np.int64)) if dropped else result
+
+
+def _cut(call: Call, axes: list[int], begins: list[int], ends: list[int], steps: list[int]) -> str:
+    if not axes:
+        return call.tensor("x")
+    bounds = [call.graph.constant(values, np.int64) for values in (begins, ends, axes, steps)]
+    return call.graph.node("Slice", call.tensor("x"), *bounds)
+
+
+def _slice_by_size(call: Call) -> str:
+    begins, sizes = call.integers("begin"), call.integers("size")
+    ends = [_FAR if size == -1 else begin + size for begin, size in zip(begins, sizes, strict=True)]
+    return _cut(call, list(range(len(begins))), begins, ends, [1] * len(begins))
+
+
+def _slice_by_size_keeps_images(call: Call) -> bool:
+    return call.integers("begin")[0] == 0 and call.integers("size")[0] == -1
+
+
+def _crop(call: Call) -> str:
+    (top, bottom), (left, right) = call.integers("crop_height"), call.integers("crop_width")
+    rank, shape = call.rank("x"), call.shape("x")
+    ends = [shape[-2] - bottom, shape[-1] - right]
+    return _cut(call, [rank - 2, rank - 1], [top, left], ends, [1, 1])
+
+
+def _gather(call: Call) -> str:
+    if call.integer("batch_dims"):
+        raise call.unsupported("with batch_dims")
+    return call.graph.node("Gather", call.tensor("x"), _indices(call), axis=call.axis("axis", of="x", default=0))
+
+
+def _gather_along_axis(call: Call) -> str:
+    return call.graph.node("GatherElements", call.tensor("x"), _indices(call), axis=call.axis("axis", of="x", default=0))
+
+
+def _gather_nd(call: Call) -> str:
+    return call.graph.node("GatherND", call.tensor("x"), _indices(call), batch_dims=call.integer("batch_dims"))
+
+
+def _indices(call: Call) -> str:
+    return call.tensor("indices", np.int64)
+
+
+def _gather_keeps_images(call: Call) -> bool:
+    return call.per_image() == ["x"] and call.axis("axis", of="x", default=0) != 0
+
+
+def _never(call: Call) -> bool:
+    return False
+
+
+def _along_keeps_images(call: Call) -> bool:
+    return call.per_image() == ["x", "indices"] and call.axis("axis", of="x", default=0) != 0
+
+
+def _one_hot(call: Call) -> str:
+    on, off = (
+        np.asarray(call.constant(name, np.int32(value))).reshape(-1) for name, value in (("on_value", 1), ("off_value", 0))
+    )
+    depth = call.graph.constant([call.integer("one_hot_vector_size")], np.int64)
+    axis = call.positive([call.integer("axis", -1)], call.rank("indices") + 1)[0]
+    # ONNX has no one-hot of truth values
+    plain = np.concatenate([off, on])
+    values = call.graph.constant(plain.astype(np.int32) if plain.dtype == bool else plain)
+    found = call.graph.node("OneHot", call.tensor("indices", np.int64), depth, values, axis=axis)
+    return call.graph.node("Cast", found, to=onnx_dtype("bool")) if plain.dtype == bool else found
+
+
+ENTRIES: dict[str, Entry] = {
+    "slice_by_index": entry(
+        _slice_by_index, "x begin end stride begin_mask end_mask squeeze_mask", lambda call: _slices(call)[0].is_all
+    ),
+    "slice_by_size": entry(_slice_by_size, "x begin size", _slice_by_size_keeps_images),
+    "crop": entry(_crop, "x crop_height crop_width", always),
+    "gather": entry(_gather, "x indices axis batch_dims validate_indices", _gather_keeps_images),
+    "gather_along_axis": entry(_gather_along_axis, "x indices axis validate_indices", _along_keeps_images),
+    "gather_nd": entry(_gather_nd, "x indices batch_dims validate_indices", _never),
+    "one_hot": entry(_one_hot, "indices one_hot_vector_size axis on_value off_value", _never),
+}

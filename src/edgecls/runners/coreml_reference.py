@@ -1,0 +1,43 @@
+"""Core ML packages where Core ML does not exist: by the reference, which computes the same program."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edgecls.coreml_reference import open_program
+from edgecls.image_spec import ImageSpec
+from edgecls.metadata import ArtifactMetadata
+from edgecls.runners.coreml_border import CoreMLBorder
+
+
+class CoreMLReferenceRunner:
+    """An .mlpackage, opened by the reference.
+
+    Raises:
+        ArtifactError: damaged, or no image classifier.
+        UnsupportedOperationError: it holds an operation that the reference does not compute.
+        MissingExtraError: coremltools is not installed.
+    """
+
+    def __init__(self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int) -> None:
+        self._border = CoreMLBorder(path, spec, record)
+        self.spec, self.outputs, self.output_kind = self._border.spec, self._border.outputs, self._border.output_kind
+        self._program = open_program(path, threads=threads)
+        self.stand_in = f"the Core ML reference{f', {self._program.note}' if self._program.note else ''}"
+        self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
+
+    def predict(self, images: np.ndarray) -> np.ndarray:
+        """Pixels [N, H, W, C] to float32 scores [N, outputs]. An image input takes pixels rounded to 8 bits."""
+        values = images if self._border.is_image else self._border.array(images)
+        found = self._program.run(values, [self._border.target])[self._border.target]
+        return self._border.source_scores(found.reshape(len(images), -1)).astype(np.float32)
+
+    def prepare(self, image: np.ndarray) -> None:
+        """Keep one image [1, H, W, C] ready."""
+        self._image = image
+
+    def invoke(self) -> object:
+        """Run it on the prepared image. Its time is not the package's: see `stand_in`."""
+        return self.predict(self._image)
