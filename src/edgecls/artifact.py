@@ -68,7 +68,8 @@ class Parity(_Model):
         top1_agreement: share of inputs with the same winner, 0..1.
         snr_db: signal-to-noise ratio of the scores in decibels.
         inputs: `images` (the user's) or `synthetic`.
-        verdict: `structure` where the file could be examined but not executed on this platform.
+        verdict: `structure` where the file could be examined but not computed here: a Core ML program with an operation that the
+            reference lacks.
         reason: why the verdict is not `passed`.
     """
 

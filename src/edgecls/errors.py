@@ -13,7 +13,6 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   ├── RecipeError           a recipe with unknown or contradicting keys
     │   ├── ArtifactError         an artifact, manifest or results file that cannot be read
     │   │   └── UnsupportedOperationError  a sound artifact that its engine cannot run
-    │   │       └── UnsupportedPlatformError  its engine does not exist on this platform
     │   ├── GateError             a baseline or budget that nothing can be held against
     │   ├── OutputError           a place that cannot be written
     │   └── MissingExtraError     an optional dependency that is not installed
@@ -82,10 +81,6 @@ class ArtifactError(InputError):
 
 class UnsupportedOperationError(ArtifactError):
     """An artifact is sound, but holds an operation its engine does not have here."""
-
-
-class UnsupportedPlatformError(UnsupportedOperationError):
-    """An artifact is sound, but its engine does not exist on this platform."""
 
 
 class GateError(InputError):

@@ -330,6 +330,7 @@ class Measurement(_Model):
         latency: with `threads` threads; `threads_latency` has further numbers of threads.
         load_ms, first_inference_ms: apart from `latency`, as an application's start sees them.
         profile_note: why there is no profile although one was asked for.
+        latency_needs: the system on which its latency can be measured, where it is not this one.
     """
 
     artifact: str
@@ -353,6 +354,7 @@ class Measurement(_Model):
     engine: Engine | None = None
     profile: Profile | None = None
     profile_note: str = ""
+    latency_needs: str = ""
 
 
 class Environment(_Model):

@@ -17,11 +17,14 @@ class Runner(Protocol):
         spec: the images it takes; its `note` says where an assumption was made.
         outputs: length of the score vector.
         output_kind: what the scores are; `softmax` (or `sigmoid` for a single output) where the file does not say.
+        stand_in: what computes where the artifact's own engine does not exist, whose time and memory are not the artifact's; empty where
+            it does.
     """
 
     spec: ImageSpec
     outputs: int
     output_kind: OutputKind
+    stand_in: str
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C], 0..255, to float32 scores [N, outputs]; integer outputs are dequantized."""

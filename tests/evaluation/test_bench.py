@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
@@ -173,7 +172,7 @@ def test_unsupported_not_numbers_missing_and_coreml(tmp_path: Path, archive: Ima
         fake(tmp_path, "unsupported", behaviour="unsupported"),
         fake(tmp_path, "nan", behaviour="nan"),
         BenchJob("missing", tmp_path / "none.json", "tflite", spec=SPEC),
-        fake(tmp_path, "apple", target="coreml", scheme="float16"),
+        fake(tmp_path, "apple", target="coreml", scheme="float16", stand_in="a stand-in"),
         fake(tmp_path, "good"),
     ]
     found = rows(bench(jobs, archive))
@@ -181,9 +180,11 @@ def test_unsupported_not_numbers_missing_and_coreml(tmp_path: Path, archive: Ima
     assert (found["nan"].status, found["nan"].reason) == ("failed", "scores of 300 of 300 images are not numbers")
     assert found["missing"].status == "failed"
     assert found["good"].status == "ok"
-    if sys.platform != "darwin":
-        assert (found["apple"].status, found["apple"].reason) == ("unsupported", "Core ML executes on macOS only")
-        assert found["apple"].size_bytes > 0
+    apple = found["apple"]
+    assert (apple.status, apple.computed_by, apple.latency_needs) == ("ok", "a stand-in", "macOS")
+    assert (apple.latency, apple.load_ms, apple.first_inference_ms, apple.peak_memory_bytes) == (None, None, None, None)
+    assert apple.accuracy == found["good"].accuracy
+    assert apple.size_bytes > 0
 
 
 def test_answers_do_not_depend_on_how_the_images_are_shared(tmp_path: Path, archive: ImageSource):

@@ -36,6 +36,8 @@ def predict(
     runner = _open(file, preprocess)
     if runner.spec.provenance == "assumed":
         note(f"note: {runner.spec.note}")
+    if runner.stand_in:
+        note(f"note: computed by {runner.stand_in}")
     record = read_record(file)
     labels = record.labels if record else [f"class_{index}" for index in range(max(2, runner.outputs))]
     answers = []

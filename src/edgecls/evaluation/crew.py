@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import ParamSpec, TypeVar
@@ -11,7 +12,9 @@ from edgecls.worker import Worker, preload
 P = ParamSpec("P")
 R = TypeVar("R")
 START_TIMEOUT_S = 120.0  # for a worker to import its engine, which is not the artifact's time
-_ENGINES = {"tflite": "ai_edge_litert.interpreter", "onnx": "onnxruntime"}  # Core ML's runner loads its own, without TensorFlow
+_ENGINES = {"tflite": "ai_edge_litert.interpreter", "onnx": "onnxruntime"}
+if sys.platform != "darwin":
+    _ENGINES["coreml"] = "onnxruntime"  # of the reference; on macOS the runner loads Core ML itself, without TensorFlow
 
 
 def engines(targets: Iterable[str]) -> list[str]:

@@ -24,12 +24,13 @@ class Timing:
     """What one artifact's own process measured.
 
     Attributes:
+        latency: None where a stand-in computes.
         peak_memory_bytes: largest resident memory while it was opened and run, above what the process took before, with Python and the
             engine's libraries loaded and no model. It includes the pages of the file that were touched.
     """
 
     opened: probe.Opened
-    latency: Latency
+    latency: Latency | None
     peak_memory_bytes: int
 
 
@@ -87,11 +88,11 @@ class _Turns:
     def sample(self) -> None:
         """Warm up and take turns."""
         options = self._options
-        for name in self._alive():
+        for name in self._timed():
             self._warmups[name] = self._ask(name, probe.warm_up, options.warmup_seconds, options.warmup_runs) or 0
         seconds, runs = options.min_seconds / options.rounds, math.ceil(options.min_runs / options.rounds)
         for turn in range(options.rounds):
-            names = self._alive()
+            names = self._timed()
             shift = turn % max(len(names), 1)
             for name in names[shift:] + names[:shift]:
                 samples = self._ask(name, probe.take_turn, seconds, runs)
@@ -105,9 +106,9 @@ class _Turns:
         for name in self._alive():
             peak = self._ask(name, probe.own_memory_bytes)
             if peak is not None:
-                timings[name] = Timing(
-                    self._opened[name], summarize(np.concatenate(self._samples[name]), self._warmups[name]), peak
-                )
+                samples = self._samples.get(name)
+                latency = summarize(np.concatenate(samples), self._warmups[name]) if samples else None
+                timings[name] = Timing(self._opened[name], latency, peak)
         return {**timings, **self._failures}, [self._workers[name] for name in self._alive()]
 
     def _hire(self, jobs: Sequence[BenchJob]) -> None:
@@ -120,6 +121,10 @@ class _Turns:
 
     def _alive(self) -> list[str]:
         return [name for name in self._opened if name not in self._failures]
+
+    def _timed(self) -> list[str]:
+        """Those whose own engine runs: a stand-in's time says nothing about the artifact."""
+        return [name for name in self._alive() if not self._opened[name].stand_in]
 
     def _ask(self, name: str, function: Callable[..., R], *args: object, timeout_s: float | None = None) -> R | None:
         """Have an artifact's worker do something; None where that failed, now or before."""

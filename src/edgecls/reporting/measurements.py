@@ -31,9 +31,7 @@ def _columns(report: Report) -> list[Column[Measurement]]:
         Column[Measurement](
             "flips", _maybe(lambda row: row.flips, lambda found: f"{found.count} of {found.images}"), numeric=True, rank=4
         ),
-        Column[Measurement](
-            "p50 ms", _maybe(lambda row: row.latency, lambda found: format_ms(found.p50_ms)), numeric=True, rank=1
-        ),
+        Column[Measurement]("p50 ms", _p50, numeric=True, rank=1),
         Column[Measurement](
             "p90 ms", _maybe(lambda row: row.latency, lambda found: format_ms(found.p90_ms)), numeric=True, rank=5
         ),
@@ -44,6 +42,12 @@ def _columns(report: Report) -> list[Column[Measurement]]:
     if any(row.status != "ok" for row in report.measurements):
         columns.append(Column[Measurement]("status", lambda row: row.status))
     return columns
+
+
+def _p50(row: Measurement) -> str:
+    if row.latency is None:
+        return f"needs {row.latency_needs}" if row.latency_needs else ""
+    return format_ms(row.latency.p50_ms)
 
 
 def _maybe(part: Callable[[Measurement], T | None], text: Callable[[T], str]) -> Callable[[Measurement], str]:
@@ -65,6 +69,8 @@ def _notes(report: Report) -> list[str]:
     references = sorted({row.flips.reference for row in report.measurements if row.flips is not None})
     if references:
         notes.append(f"flips: images on which the winner differs from that of {', '.join(references)}")
+    stand_ins = [(row.artifact, f"scores by {row.computed_by}") for row in report.measurements if row.computed_by]
+    notes += shared_reasons(stand_ins)
     threads = sorted({row.threads for row in report.measurements})
     notes.append(
         f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {report.environment.processor}; "

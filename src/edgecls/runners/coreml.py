@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edgecls.errors import UnsupportedOperationError, UnsupportedPlatformError
+from edgecls.artifact import OutputKind
+from edgecls.errors import UnsupportedOperationError
 from edgecls.extras import require
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
@@ -25,7 +26,6 @@ class CoreMLRunner:
 
     Raises:
         ArtifactError: damaged, or no image classifier.
-        UnsupportedPlatformError: this is no macOS.
         UnsupportedOperationError: this macOS cannot load it.
         MissingExtraError: coremltools is not installed.
     """
@@ -33,9 +33,9 @@ class CoreMLRunner:
     stand_in = ""
 
     def __init__(self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int) -> None:
-        _require_macos(path)
         self._border = CoreMLBorder(path, spec, record)
-        self.spec, self.outputs, self.output_kind = self._border.spec, self._border.outputs, self._border.output_kind
+        self.spec, self.outputs = self._border.spec, self._border.outputs
+        self.output_kind: OutputKind = self._border.output_kind
         self._model = _load(path)
         self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
 
@@ -62,12 +62,6 @@ class CoreMLRunner:
         found = answer[self._border.target]
         scores = [found[label] for label in self._border.labels] if isinstance(found, dict) else found
         return self._border.source_scores(np.asarray(scores, np.float64).reshape(1, -1))[0]
-
-
-def _require_macos(path: Path) -> None:
-    if sys.platform != "darwin":
-        found = f"{path.name} on {sys.platform}, and Core ML executes on macOS only"
-        raise UnsupportedPlatformError("macOS", found, "open it there, or look into it here with `edgecls inspect`")
 
 
 def _load(path: Path) -> Any:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgecls.artifact import OutputKind
 from edgecls.coreml_reference import open_program
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
@@ -23,7 +24,8 @@ class CoreMLReferenceRunner:
 
     def __init__(self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int) -> None:
         self._border = CoreMLBorder(path, spec, record)
-        self.spec, self.outputs, self.output_kind = self._border.spec, self._border.outputs, self._border.output_kind
+        self.spec, self.outputs = self._border.spec, self._border.outputs
+        self.output_kind: OutputKind = self._border.output_kind
         self._program = open_program(path, threads=threads)
         self.stand_in = f"the Core ML reference{f', {self._program.note}' if self._program.note else ''}"
         self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))

@@ -23,6 +23,7 @@ class FakeRunner:
     Attributes:
         behaviour: `ok`; or what happens at which moment, as `<what>-at-<when>` (what: `kill`, `hang`, `raise`; when: `load`,
             `invoke`, `predict`); `nan` answers NaN; `unsupported` cannot be opened.
+        stand_in: as in `Runner`.
         seed: of the directions; two fakes with one seed agree.
         delay_ms: time of one inference.
     """
@@ -33,6 +34,7 @@ class FakeRunner:
     seed: int = 0
     delay_ms: float = 0.0
     output_kind: OutputKind = "softmax"
+    stand_in: str = ""
     _directions: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:

@@ -26,6 +26,8 @@ class TFLiteRunner:
         UnsupportedOperationError: it holds an operation this LiteRT does not have.
     """
 
+    stand_in = ""
+
     def __init__(self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int) -> None:
         from ai_edge_litert.interpreter import Interpreter
 

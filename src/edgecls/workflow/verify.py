@@ -11,7 +11,7 @@ import numpy as np
 
 from edgecls.artifact import Actual, Artifact, FloatRemainder, Parity, Requested, Scheme
 from edgecls.converters import Job, Made
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, UnsupportedOperationError
 from edgecls.evaluation.parity import compare
 from edgecls.formats import describe, file_sizes, sha256
 from edgecls.metadata import ArtifactMetadata
@@ -147,5 +147,11 @@ def _judge(
         return Parity(samples=0, inputs=inputs.kind, verdict="skipped", reason="--no-verify")
     if job.target == "coreml" and (reason := check_structure(path, record)):
         return Parity(samples=0, inputs=inputs.kind, verdict="failed", reason=reason)
-    scores = open_runner(path, spec=record.image_spec).predict(inputs.pixels)
+    try:
+        runner = open_runner(path, spec=record.image_spec)
+    except UnsupportedOperationError as error:
+        if job.target != "coreml":
+            raise
+        return Parity(samples=0, inputs=inputs.kind, verdict="structure", reason=f"not computed here: {error.found}")
+    scores = runner.predict(inputs.pixels)
     return compare(reference, scores, job.scheme, record.output_kind, inputs.kind)
