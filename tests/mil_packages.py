@@ -38,7 +38,10 @@ def build(build_block: Callable[..., Any], inputs: Mapping[str, tuple[tuple[int,
 
     target = ct.target[opset]
     program = Program()
-    placeholders = {name: mb.placeholder(shape, dtype=types_of(dtype)) for name, (shape, dtype) in inputs.items()}
+    placeholders = {
+        name: mb.placeholder(shape, dtype=types_of(dtype))  # type: ignore[arg-type]
+        for name, (shape, dtype) in inputs.items()
+    }
     with Function(placeholders, opset_version=target) as function:
         found = build_block(**function.inputs)
         function.set_outputs(list(found) if isinstance(found, tuple | list) else [found])

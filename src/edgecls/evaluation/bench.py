@@ -23,7 +23,7 @@ from edgecls.evaluation.latency import Timing, measure_latency
 from edgecls.evaluation.reference import SOURCE, Reference, read_reference
 from edgecls.formats import file_sizes
 from edgecls.image_spec import ImageSpec
-from edgecls.measurement import DataUsed, Measurement, Report
+from edgecls.measurement import DataUsed, Engine, Measurement, Report
 from edgecls.worker import Worker
 
 _REFERENCE_ORDER = ("tflite", "onnx", "coreml")
@@ -130,9 +130,8 @@ class _Bench:
                 continue
             self._timings[name] = timing
             if timing.opened.stand_in:
-                self._update(
-                    name, computed_by=timing.opened.stand_in, latency_needs=_NEEDS.get(self._job(name).target, "its own engine")
-                )
+                needs = _NEEDS.get(self._job(name).target, "its own engine")
+                self._update(name, engine=Engine(name=timing.opened.stand_in, note="a stand-in"), latency_needs=needs)
                 continue
             self._update(
                 name,

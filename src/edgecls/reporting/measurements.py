@@ -69,7 +69,9 @@ def _notes(report: Report) -> list[str]:
     references = sorted({row.flips.reference for row in report.measurements if row.flips is not None})
     if references:
         notes.append(f"flips: images on which the winner differs from that of {', '.join(references)}")
-    stand_ins = [(row.artifact, f"scores by {row.computed_by}") for row in report.measurements if row.computed_by]
+    stand_ins = [
+        (row.artifact, f"scores by {row.engine.name}") for row in report.measurements if row.latency_needs and row.engine
+    ]
     notes += shared_reasons(stand_ins)
     threads = sorted({row.threads for row in report.measurements})
     notes.append(
