@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -44,6 +44,7 @@ class Actual(_Model):
         operations: operation -> how often.
         stayed_float: operations that compute in float although a quantized scheme was asked.
         sparsity: share of weight elements that are exactly zero (for integers: equal to their zero point), 0..1.
+        distinct_values: layer -> number of different values stored in its kernel.
         input_dtype, output_dtype: dtypes at the border.
         minimum_deployment_target: Core ML alone, as `iOS15`.
     """
@@ -53,6 +54,7 @@ class Actual(_Model):
     operations: dict[str, int]
     stayed_float: list[FloatRemainder] = Field(default_factory=list)
     sparsity: float = 0.0
+    distinct_values: dict[str, int] = Field(default_factory=dict)
     input_dtype: str
     output_dtype: str
     minimum_deployment_target: str | None = None
@@ -169,6 +171,7 @@ class Manifest(_Model):
     repairs: list[Repair] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     data: list[DataSource] = Field(default_factory=list)
+    recipes: dict[str, dict[str, Any]] = Field(default_factory=dict)  # variant -> what made it; nothing for the base
     artifacts: list[Artifact]
 
     @classmethod

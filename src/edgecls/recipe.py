@@ -170,7 +170,7 @@ class Recipe(Value):
         pruning, clustering, qat: the techniques asked for; None for those that are not.
         training: how each is fine-tuned.
         control: also train the model without any of them, as long as the longest variant, so that a table can say what compression cost.
-        variants: names of the variants to make, as `pruned50-qat`; None for every combination.
+        variants: names of the variants to make, as `pruned50-qat`, which is made from `pruned50`; None for every combination.
     """
 
     pruning: Pruning | None = None
@@ -207,8 +207,13 @@ class Recipe(Value):
 
     @property
     def wanted(self) -> dict[str, tuple[Stage, ...]]:
-        """The possible variants that were asked for."""
-        return {name: stages for name, stages in self.possible.items() if self.variants is None or name in self.variants}
+        """The possible variants that were asked for, with those they start from."""
+        asked = [stages for name, stages in self.possible.items() if self.variants is None or name in self.variants]
+        return {
+            name: stages
+            for name, stages in self.possible.items()
+            if stages in asked or any(stages and other[: len(stages)] == stages for other in asked)
+        }
 
     def fingerprint(self, *facts: str) -> str:
         """Hash of this recipe and of what it is applied to: equal only where the result would be."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -105,6 +105,11 @@ class Variant(_Model):
             ArtifactError: none there, damaged, or of another schema version.
         """
         return _read(cls, folder / VARIANT_NAME)
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What made it, as plain values."""
+        return self.model_dump(mode="json", include={"pruning", "clustering", "qat", "training"}, exclude_none=True)
 
     @property
     def sparsity(self) -> float:

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from edgecls import __version__
 from edgecls.cli.bench import bench
 from edgecls.cli.check import check
+from edgecls.cli.compress import compress
 from edgecls.cli.convert import convert
 from edgecls.cli.demo import demo
 from edgecls.cli.errors import exit_code_for
@@ -64,6 +65,7 @@ def _root(
     """Take a trained Keras image classifier to TFLite, Core ML and ONNX, prove the artifacts equal, and measure them."""
 
 
+app.command()(compress)
 app.command()(convert)
 app.command()(bench)
 app.command()(check)

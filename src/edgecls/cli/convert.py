@@ -130,7 +130,7 @@ def _remarks(manifest: Manifest, folder: Path) -> None:
     )
 
 
-def _own_stderr() -> TextIO:
+def own_stderr() -> TextIO:
     """stderr under a descriptor of its own: the bars go on while a framework's messages are caught."""
     return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
 
@@ -143,7 +143,7 @@ class ConvertProgress:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn())
-        self._bars = Progress(*columns, console=Console(file=_own_stderr()), transient=True)
+        self._bars = Progress(*columns, console=Console(file=own_stderr()), transient=True)
         self._stage = self._bars.add_task("starting", total=None)
         self._tasks: dict[tuple[str, str], Any] = {}
 

@@ -10,7 +10,7 @@ from edgecls.reporting.junit import gate_junit
 from edgecls.reporting.markdown import conversion_markdown, report_markdown, to_markdown
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.predictions import Answer, Answers, Prediction, prediction_bars, top_predictions
-from edgecls.reporting.table import conversion_table, report_table, to_table
+from edgecls.reporting.table import conversion_table, report_table, to_table, variants_table
 from edgecls.reporting.units import format_bytes
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "to_markdown",
     "to_table",
     "top_predictions",
+    "variants_table",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.cells import cell_len
 from rich.console import Group
@@ -13,6 +15,8 @@ from edgecls.measurement import Report
 from edgecls.reporting.conversion import conversion_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
+from edgecls.reporting.variants import variants_grid
+from edgecls.variant import Variant, VariantSet
 
 _GAP = 3  # blanks between two columns
 
@@ -25,6 +29,11 @@ def report_table(report: Report, width: int | None = None) -> Group:
 def conversion_table(manifest: Manifest, width: int | None = None) -> Group:
     """The artifacts of a manifest, in `width` columns of text (None: as wide as it needs)."""
     return to_table(conversion_grid(manifest), width)
+
+
+def variants_table(done: VariantSet, variants: Sequence[Variant], width: int | None = None) -> Group:
+    """A base and its variants, in `width` columns of text (None: as wide as it needs)."""
+    return to_table(variants_grid(done, variants), width)
 
 
 def to_table(grid: Grid, width: int | None = None) -> Group:

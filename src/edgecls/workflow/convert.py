@@ -33,8 +33,11 @@ from edgecls.errors import DataError, EdgeclsError, SchemeError
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
+from edgecls.recipe import BASE
 from edgecls.store import publish, remove, staging, write_manifest
+from edgecls.variant import MODEL_NAME, Variant, is_variant
 from edgecls.worker import few_collections, release_memory
+from edgecls.workflow.variants import open_variant
 from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
 
 if TYPE_CHECKING:
@@ -77,7 +80,7 @@ class ConvertOptions:
     """What `edgecls convert` was asked.
 
     Attributes:
-        model: file or folder.
+        model: file or folder, also the folder of a variant that `compress` made.
         output: artifacts folder, None for `<model>.artifacts` beside the working directory.
         schemes: as the user wrote them, None for all that are possible.
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
@@ -120,6 +123,7 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
     tell = progress or _Silent()
     jobs = plan_jobs(options.targets, options.schemes, calibrated=options.calibration is not None)
     _refuse_idle_options(options, jobs)
+    _refuse_settled_options(options)
     _require_paths(options)
     with staging(options.folder) as staged, contextlib.ExitStack() as stack:
         worker = stack.enter_context(coreml_worker()) if any(job.target == "coreml" for job in jobs) else None
@@ -146,18 +150,26 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
             files += [(made.path, artifact.path)] if artifact.status != "failed" else []
             tell.finish(artifact)
         manifest.artifacts.sort(key=lambda row: jobs.index(Job(row.target, row.scheme)))  # as planned, not as finished
-        files += [(reference, REFERENCE_NAME)] if (reference := verifier.write_reference(staged / REFERENCE_NAME)) else []
-        _replace(options.folder, manifest, files)
+        if source.record.name == BASE and (reference := verifier.write_reference(staged / REFERENCE_NAME)):
+            files.append((reference, REFERENCE_NAME))
+        _replace(options.folder, manifest, files, source.record.name)
     return manifest
 
 
-def _replace(folder: Path, manifest: Manifest, files: list[tuple[Path, str]]) -> None:
-    """Put a finished run in the place of an earlier one: nothing of it is touched before everything new is there."""
+def _replace(folder: Path, manifest: Manifest, files: list[tuple[Path, str]], variant: str) -> None:
+    """Put a finished run in the place of an earlier one: nothing of it is touched before everything new is there.
+
+    Artifacts of other variants of the same model stay: the base's come first, then variant after variant as they were first made.
+    """
     previous = _previous(folder)
-    stale = []
+    stale, kept = [], []
     if previous is not None:
         kept = _kept(previous, manifest, folder)
-        manifest.artifacts += kept
+        order = list(dict.fromkeys([BASE, *(row.variant for row in previous.artifacts), variant]))
+        manifest.artifacts = sorted([*manifest.artifacts, *kept], key=lambda row: order.index(row.variant))
+        variants = {row.variant for row in kept}
+        manifest.recipes |= {name: recipe for name, recipe in previous.recipes.items() if name in variants - {variant}}
+        manifest.repairs += [repair for repair in previous.repairs if kept and repair not in manifest.repairs]
         manifest.notes += [note for note in previous.notes if any(note.startswith(f"{row.name}:") for row in kept)]
         manifest.data += [entry for entry in previous.data if kept and entry.role not in {new.role for new in manifest.data}]
         listed = {artifact.path for artifact in manifest.artifacts}
@@ -168,7 +180,7 @@ def _replace(folder: Path, manifest: Manifest, files: list[tuple[Path, str]]) ->
         publish(staged, folder / name)
     write_manifest(folder, manifest)
     superseded = [*stale, *(f"{row.path}.rejected" for row in manifest.artifacts if row.status == "ok")]
-    if REFERENCE_NAME not in {name for _, name in files}:
+    if REFERENCE_NAME not in {name for _, name in files} and (variant == BASE or not kept):
         superseded.append(REFERENCE_NAME)  # scores of an earlier run say nothing about this one
     remove([folder / name for name in superseded])
 
@@ -194,9 +206,12 @@ def _prepare(options: ConvertOptions, staged: Path, tell: Progress, *, calibrati
     from edgecls.models import load_model
 
     tell.stage(f"reading {options.model.name}")
-    model = load_model(options.model, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
-    spec = model.image_spec.with_preprocess(options.preprocess) if options.preprocess else model.image_spec
-    record, labels_source = _record(model, spec, options)
+    variant = open_variant(options.model) if is_variant(options.model) else None
+    path = options.model / MODEL_NAME if variant else options.model
+    model = load_model(path, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
+    spec = variant.image_spec if variant else model.image_spec
+    spec = spec.with_preprocess(options.preprocess) if options.preprocess else spec
+    record, labels_source = _record_of(variant) if variant else _record(model, spec, options)
     tell.stage("reading images")
     calibration, sources, remarks = _open_data(options, spec, record.labels, calibrating=calibrating)
     inputs = _inputs(options, spec)
@@ -206,7 +221,7 @@ def _prepare(options: ConvertOptions, staged: Path, tell: Progress, *, calibrati
     manifest = Manifest(
         created=datetime.datetime.now(datetime.UTC),
         edgecls_version=__version__,
-        source=model.source.model_copy(update={"output": options.model_output}),
+        source=variant.source if variant else model.source.model_copy(update={"output": options.model_output}),
         image_spec=spec,
         labels=record.labels,
         labels_source=labels_source,
@@ -216,6 +231,7 @@ def _prepare(options: ConvertOptions, staged: Path, tell: Progress, *, calibrati
         repairs=model.repairs,
         notes=[*model.notes, *remarks],
         data=sources,
+        recipes={variant.name: variant.recipe} if variant else {},
         artifacts=[],
     )
     return _Source(model.freeze(staged), record, calibration, inputs, reference, manifest)
@@ -255,6 +271,19 @@ def _refuse_idle_options(options: ConvertOptions, jobs: list[Job]) -> None:
             raise SchemeError(f"{needed} together with {option}", "a run without it", "ask for it, or leave the option out")
 
 
+def _refuse_settled_options(options: ConvertOptions) -> None:
+    """A variant keeps what its model was compressed with."""
+    settled = {
+        "--labels": options.labels,
+        "--preprocess": options.preprocess,
+        "--weights": options.weights,
+        "--output": options.model_output,
+    }
+    given = [flag for flag, value in settled.items() if value is not None]
+    if given and is_variant(options.model):
+        raise SchemeError(f"a model with {given[0]}", f"{options.model}, a variant that brings its own", f"leave {given[0]} out")
+
+
 def _require_paths(options: ConvertOptions) -> None:
     for flag, path in (("--calibration", options.calibration), ("--data", options.data), ("--labels", options.labels)):
         if path is not None and not path.exists() and str(path) != DIGITS_NAME:
@@ -265,7 +294,7 @@ def _record(model: LoadedModel, spec: ImageSpec, options: ConvertOptions) -> tup
     classes = max(model.outputs, 2)  # one sigmoid output decides between two classes
     labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
     record = ArtifactMetadata(
-        name="base",
+        name=BASE,
         image_spec=spec,
         labels=labels,
         outputs=model.outputs,
@@ -274,6 +303,19 @@ def _record(model: LoadedModel, spec: ImageSpec, options: ConvertOptions) -> tup
         edgecls_version=__version__,
     )
     return record, "file" if options.labels else "default"
+
+
+def _record_of(variant: Variant) -> tuple[ArtifactMetadata, Literal["file", "default"]]:
+    record = ArtifactMetadata(
+        name=variant.name,
+        image_spec=variant.image_spec,
+        labels=variant.labels,
+        outputs=variant.outputs,
+        output_kind=variant.output_kind,
+        source_sha256=variant.source.sha256,
+        edgecls_version=__version__,
+    )
+    return record, variant.labels_source
 
 
 def _open_data(

@@ -79,6 +79,7 @@ class Verifier:
         row = Artifact(
             name=f"{self._record.name}-{made.job.target}-{made.job.scheme}",
             path=made.path.name,
+            variant=self._record.name,
             target=made.job.target,
             scheme=made.job.scheme,
             requested=made.requested,

@@ -1,0 +1,218 @@
+"""`edgecls compress`: a model and its data to pruned, clustered and quantization-aware variants."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from edgecls.cli.output import note
+
+if TYPE_CHECKING:
+    from edgecls.recipe import Recipe
+    from edgecls.variant import Epoch
+
+
+def compress(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .h5, .hdf5, .keras or architecture .json.")],
+    data: Annotated[Path, typer.Option(metavar="PATH", help="Labelled images to train on: class folders or an .npz.")],
+    recipe: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="All that follows to --seed as a TOML file, instead of options.")
+    ] = None,
+    prune: Annotated[float | None, typer.Option(metavar="SHARE", help="Prune to this share of zeros, as 0.5.")] = None,
+    prune_pattern: Annotated[
+        str | None, typer.Option(metavar="NAME", help="unstructured, 2:4, or blocks as 4x1 (inputs x outputs). [unstructured]")
+    ] = None,
+    prune_schedule: Annotated[str | None, typer.Option(metavar="NAME", help="polynomial or constant. [polynomial]")] = None,
+    cluster: Annotated[int | None, typer.Option(metavar="N", help="Let each kernel hold N distinct values.")] = None,
+    qat: Annotated[bool, typer.Option("--qat", help="Quantization-aware training.")] = False,
+    skip_first: Annotated[bool, typer.Option("--skip-first", help="Neither prune nor cluster the first convolution.")] = False,
+    skip_last: Annotated[bool, typer.Option("--skip-last", help="Neither prune nor cluster the classifying layer.")] = False,
+    control: Annotated[bool, typer.Option("--control", help="Also train the model without compression, as a yardstick.")] = False,
+    variants: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Of the combinations these alone, as pruned50-qat. [all]")
+    ] = None,
+    distill: Annotated[bool, typer.Option("--distill", help="Learn from the float model's scores as well.")] = False,
+    temperature: Annotated[float | None, typer.Option(metavar="T", help="Softens the scores for --distill. [2]")] = None,
+    distill_weight: Annotated[float | None, typer.Option(metavar="SHARE", help="Share of the distillation loss. [0.7]")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs of every stage. [3]")] = None,
+    batch: Annotated[int | None, typer.Option(metavar="N", help="Images a step. [32]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At the start of its cosine. [0.0001]")] = None,
+    optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="adamw or sgd. [adamw]")] = None,
+    held_out: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Of the images, judged on and not trained on. [0.1, at most 2000]")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(metavar="N", help="Stop after N epochs without a better one, keep the best. [off]")
+    ] = None,
+    limit: Annotated[int | None, typer.Option(metavar="N", help="At most N training images. [all]")] = None,
+    flip: Annotated[bool, typer.Option("--flip", help="Augmentation: mirror left to right.")] = False,
+    shift: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Augmentation: move by up to this share of a side.")
+    ] = None,
+    zoom: Annotated[float | None, typer.Option(metavar="SHARE", help="Augmentation: enlarge by up to this share.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random. [0]")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Class names, one a line or JSON. [class_0, class_1 …]")
+    ] = None,
+    preprocess: Annotated[
+        str | None, typer.Option(metavar="NAME", help="How pixels enter, as `edgecls convert` takes it.")
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights, where MODEL is an architecture .json.")] = None,
+    model_output: Annotated[
+        str | None, typer.Option("--output", metavar="NAME", help="Of several outputs, the one that classifies.")
+    ] = None,
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where an earlier run of the same was stopped; keep what is finished.")
+    ] = False,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--out", metavar="DIR", help="Folder of variants. [<model>.variants]")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print variants.json, for machines.")] = False,
+) -> None:
+    """Prune, cluster and quantize MODEL while it trains on, in every combination asked for; each variant converts like a model."""
+    from edgecls.cli.output import console, show, show_json
+    from edgecls.reporting import variants_table
+    from edgecls.workflow import CompressOptions, read_variants
+    from edgecls.workflow import compress as run
+
+    skips = {"skip_first": skip_first or None, "skip_last": skip_last or None}
+    flags = {
+        "pruning": {
+            "sparsity": prune,
+            "pattern": prune_pattern,
+            "schedule": prune_schedule,
+            **(skips if prune is not None else {}),
+        },
+        "clustering": {"clusters": cluster, **(skips if cluster is not None else {})},
+        "training": {
+            "epochs": epochs,
+            "batch": batch,
+            "learning_rate": learning_rate,
+            "optimizer": optimizer,
+            "held_out": held_out,
+            "patience": patience,
+            "limit": limit,
+            "seed": seed,
+            "augmentation": {"flip": flip or None, "shift": shift, "zoom": zoom},
+            "distillation": {"temperature": temperature, "weight": distill_weight},
+        },
+        "control": control or None,
+        "variants": variants.split(",") if variants is not None else None,
+    }
+    content = _given(flags)
+    if qat:
+        content["qat"] = {}
+    if distill:
+        content.setdefault("training", {}).setdefault("distillation", {})
+    _refuse_idle(content, distill=distill, skips=skip_first or skip_last)
+    options = CompressOptions(
+        model=model,
+        data=data,
+        recipe=_recipe(recipe, content),
+        output=output,
+        labels=labels,
+        weights=weights,
+        preprocess=preprocess,
+        model_output=model_output,
+        allow_code=allow_code,
+        resume=resume,
+    )
+    with CompressProgress() as progress:
+        done = run(options, progress)
+    if json:
+        show_json(done)
+        return
+    show(variants_table(done, read_variants(options.folder), console().width))
+    folder = shlex.quote(str(options.folder))
+    note(f"{options.folder}: {len(done.variants)} variants. Convert them with their base: edgecls convert {folder}")
+
+
+def _given(flags: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, nested as a recipe is."""
+    found = {key: _given(value) if isinstance(value, dict) else value for key, value in flags.items()}
+    return {key: value for key, value in found.items() if value is not None and value != {}}
+
+
+def _refuse_idle(content: dict[str, Any], *, distill: bool, skips: bool) -> None:
+    from edgecls.errors import RecipeError
+
+    idle = {
+        "--prune-pattern or --prune-schedule": ("pruning" in content and "sparsity" not in content["pruning"], "--prune"),
+        "--temperature or --distill-weight": (
+            "distillation" in content.get("training", {}) and not distill,
+            "--distill",
+        ),
+        "--skip-first or --skip-last": (skips and not content.keys() & {"pruning", "clustering"}, "--prune or --cluster"),
+    }
+    for option, (is_idle, needed) in idle.items():
+        if is_idle:
+            raise RecipeError(f"{needed} together with {option}", "a run without it", "ask for it, or leave the option out")
+
+
+def _recipe(path: Path | None, content: dict[str, Any]) -> Recipe:
+    from edgecls.errors import RecipeError
+    from edgecls.recipe import Recipe, parse_recipe, read_recipe
+
+    if path is None:
+        return parse_recipe(content, Recipe, "the options")
+    if content:
+        found = f"--recipe {path} beside options for {', '.join(content)}"
+        raise RecipeError("a recipe file, or the options that say the same", found, "give one")
+    return read_recipe(path, Recipe)
+
+
+class CompressProgress:
+    """A bar for the steps on stderr, and a line for every epoch."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        from edgecls.cli.convert import own_stderr
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        self._bars = Progress(*columns, console=Console(file=own_stderr(), highlight=False), transient=True)
+        self._task = self._bars.add_task("starting", total=None)
+
+    def stage(self, text: str) -> None:
+        """A step begins."""
+        self._bars.update(self._task, description=text, total=None, completed=0)
+
+    def variant(self, name: str, index: int, count: int) -> None:
+        """Training of a variant begins."""
+        self._bars.update(self._task, description=f"{name} ({index} of {count})", total=None, completed=0)
+
+    def step(self, done: int, total: int) -> None:
+        """A training step is done."""
+        self._bars.update(self._task, completed=done, total=total)
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch is done."""
+        self._bars.console.print(
+            f"{epoch.stage} epoch {epoch.epoch}: loss {epoch.loss:.4f}, held-out loss {epoch.held_out_loss:.4f}, "
+            f"held-out top-1 {epoch.held_out_accuracy:.2%}, sparsity {epoch.sparsity:.1%}, {epoch.step_ms:.1f} ms a step"
+        )
+
+    def kept(self, name: str) -> None:
+        """A variant is there already."""
+        self._bars.console.print(f"{name}: unchanged, kept")
+
+    def __enter__(self) -> CompressProgress:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()

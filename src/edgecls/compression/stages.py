@@ -1,0 +1,223 @@
+"""One stage of a variant: what its technique holds about the kernels, the training, and the check that it kept what it promised."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.compression.clustering import cluster, clusters_of
+from edgecls.compression.held import HeldKernels
+from edgecls.compression.kernels import LayerKernel, chosen_kernels, describe_kernels, layer_kernels
+from edgecls.compression.pruning import has_pattern, refusal
+from edgecls.compression.training import FineTuning, fine_tune
+from edgecls.compression.training_images import TrainingImages
+from edgecls.errors import CompressionError
+from edgecls.extras import require
+from edgecls.recipe import Clustering, Pruning, QuantizationAwareTraining, Stage, Training
+from edgecls.variant import Epoch, Kernel
+
+_SKIPPED = "left as it is: the recipe skips it"
+
+
+@dataclass(frozen=True)
+class StageJob:
+    """What to train.
+
+    Attributes:
+        name: of the variant, for people.
+        start: opens the tf_keras model of the variant before, which is trained in place.
+        stages: all of the variant; the last is trained now, the others hold. Empty for the control.
+        teacher: the float base, for distillation.
+        checkpoint: file for the state after each epoch.
+        fingerprint: of everything the result depends on.
+    """
+
+    name: str
+    start: Callable[[], Any]
+    stages: tuple[Stage, ...]
+    training: Training
+    images: TrainingImages
+    kind: OutputKind
+    outputs: int
+    teacher: Any
+    checkpoint: Path
+    fingerprint: str
+    resume: bool = False
+    on_step: Callable[[int, int], None] = field(default=lambda done, total: None)
+    on_epoch: Callable[[Epoch], None] = field(default=lambda epoch: None)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What came of it.
+
+    Attributes:
+        model: float tf_keras model; of quantization-aware training, without its rounding.
+        ranges: tensor -> learned (min, max); None without quantization-aware training.
+    """
+
+    model: Any
+    epochs: list[Epoch]
+    kernels: dict[str, Kernel]
+    ranges: dict[str, tuple[float, float]] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def train_stage(job: StageJob) -> StageResult:
+    """Train the last stage of a variant.
+
+    Raises:
+        CompressionError: training diverged, or the sparsity or the clusters asked for are not there at the end.
+        OutputError: a checkpoint cannot be written.
+        RecipeError: a checkpoint to resume is of another recipe.
+    """
+    stage = job.stages[-1] if job.stages else None
+    result = _train_quantized(job, stage) if isinstance(stage, QuantizationAwareTraining) else _train_float(job, stage)
+    _check(job, result.model)
+    return result
+
+
+def copy_model(model: Any) -> Any:
+    """A tf_keras model of its own with the same weights."""
+    copied = require("tf_keras").models.clone_model(model)
+    copied.set_weights(model.get_weights())
+    return copied
+
+
+def _train_float(job: StageJob, stage: Stage | None) -> StageResult:
+    """Control, pruning and clustering: the model itself is trained."""
+    model = job.start()
+    if isinstance(stage, Clustering):  # clusters found before BatchNorm is folded would not be clusters after
+        from edgecls.compression.normalise import normalise
+
+        model = normalise(model).model
+    found = layer_kernels(model)
+    notes: dict[str, str] = {}
+    masks = _masks_of_zeros(job.stages[:-1], found)
+    clusters: dict[str, np.ndarray] = {}
+    if isinstance(stage, Pruning):
+        chosen, notes = _prunable(found, stage)
+        masks = {kernel.layer: np.ones(kernel.variable.shape, np.float32) for kernel in chosen}
+    if isinstance(stage, Clustering):
+        chosen = chosen_kernels(found, skip_first=stage.skip_first, skip_last=stage.skip_last)
+        notes = _skipped(found, chosen)
+        for kernel in chosen:
+            clusters[kernel.layer] = cluster(kernel.variable.numpy(), stage.clusters, keep_zeros=kernel.layer in masks)
+    held = HeldKernels({kernel.layer: kernel.variable for kernel in found if not kernel.note}, masks, clusters)
+    held.project()  # the weights of a cluster become one before the first step
+    epochs = _fine_tune(job, model, held, pruning=stage if isinstance(stage, Pruning) else None)
+    return StageResult(model, epochs, describe_kernels(found, notes))
+
+
+def _train_quantized(job: StageJob, stage: QuantizationAwareTraining) -> StageResult:
+    """Quantization-aware training: a model with rounding in it is trained, and its float model is what stays."""
+    from edgecls.compression.qat import prepare_qat
+
+    clustered = _stage_of(job.stages, Clustering)
+    if clustered is not None:
+        stage = stage.model_copy(update={"per_channel": False})
+    qat = prepare_qat(job.start(), stage, job.images.calibration(stage.calibration_images))
+    found = layer_kernels(qat.float_model())
+    found = [LayerKernel(kernel.layer, qat.kernels[kernel.layer], kernel.note) for kernel in found if kernel.layer in qat.kernels]
+    clusters: dict[str, np.ndarray] = {}
+    if clustered is not None:
+        chosen = chosen_kernels(found, skip_first=clustered.skip_first, skip_last=clustered.skip_last)
+        clusters = {kernel.layer: clusters_of(kernel.variable.numpy()) for kernel in chosen}
+    kernels = {kernel.layer: kernel.variable for kernel in found if not kernel.note}
+    held = HeldKernels(kernels, _masks_of_zeros(job.stages, found), clusters)
+    epochs = _fine_tune(job, qat.model, held, freeze=qat.freeze_ranges, freeze_at=stage.freeze)
+    model = qat.float_model()
+    return StageResult(model, epochs, describe_kernels(layer_kernels(model), {}), qat.ranges())
+
+
+def _fine_tune(
+    job: StageJob,
+    model: Any,
+    held: HeldKernels,
+    *,
+    pruning: Pruning | None = None,
+    freeze: Callable[[], None] | None = None,
+    freeze_at: float = 1.0,
+) -> list[Epoch]:
+    tuning = FineTuning(
+        stage=job.name,
+        model=model,
+        kind=job.kind,
+        outputs=job.outputs,
+        training=job.training,
+        held=held,
+        checkpoint=job.checkpoint,
+        fingerprint=job.fingerprint,
+        teacher=job.teacher,
+        pruning=pruning,
+        freeze=freeze,
+        freeze_at=freeze_at,
+        on_step=job.on_step,
+        on_epoch=job.on_epoch,
+    )
+    return fine_tune(tuning, job.images, resume=job.resume)
+
+
+def _prunable(found: list[LayerKernel], recipe: Pruning) -> tuple[list[LayerKernel], dict[str, str]]:
+    """Kernels that can be pruned as asked, and why the others are not.
+
+    Raises:
+        CompressionError: there are none.
+    """
+    chosen = chosen_kernels(found, skip_first=recipe.skip_first, skip_last=recipe.skip_last)
+    notes = _skipped(found, chosen)
+    for kernel in chosen:
+        if reason := refusal(tuple(kernel.variable.shape), recipe.pattern):
+            notes[kernel.layer] = f"not pruned: {reason}"
+    usable = [kernel for kernel in chosen if kernel.layer not in notes]
+    if not usable:
+        reasons = "; ".join(f"{layer}: {note}" for layer, note in notes.items()) or "it has none"
+        raise CompressionError("a kernel that can be pruned", reasons[:300], "take another pattern, or a model with kernels")
+    return usable, notes
+
+
+def _skipped(found: list[LayerKernel], chosen: list[LayerKernel]) -> dict[str, str]:
+    return {kernel.layer: _SKIPPED for kernel in found if not kernel.note and kernel not in chosen}
+
+
+def _stage_of(stages: tuple[Stage, ...], kind: type) -> Any:
+    return next((stage for stage in stages if isinstance(stage, kind)), None)
+
+
+def _masks_of_zeros(stages: tuple[Stage, ...], found: list[LayerKernel]) -> dict[str, np.ndarray]:
+    """Of pruned kernels, the masks that keep their zeros."""
+    recipe = _stage_of(stages, Pruning)
+    if recipe is None:
+        return {}
+    chosen, _ = _prunable(found, recipe)
+    return {kernel.layer: (kernel.variable.numpy() != 0).astype(np.float32) for kernel in chosen}
+
+
+def _check(job: StageJob, model: Any) -> None:
+    """Every stage's promise, on the final weights.
+
+    Raises:
+        CompressionError: one is broken.
+    """
+    found = layer_kernels(model)
+    pruning, clustering = _stage_of(job.stages, Pruning), _stage_of(job.stages, Clustering)
+    for kernel in _prunable(found, pruning)[0] if pruning else ():
+        if not has_pattern(kernel.variable.numpy(), pruning.sparsity, pruning.pattern):
+            zeros = np.count_nonzero(kernel.variable.numpy() == 0) / np.size(kernel.variable.numpy())
+            raise CompressionError(
+                f"{pruning.sparsity:.1%} zeros ({pruning.pattern}) in {kernel.layer} of {job.name}",
+                f"{zeros:.1%}",
+                "train for more steps, or ask for a lower sparsity",
+            )
+    if clustering is not None:
+        for kernel in chosen_kernels(found, skip_first=clustering.skip_first, skip_last=clustering.skip_last):
+            distinct = len(np.unique(kernel.variable.numpy()))
+            if distinct > clustering.clusters:
+                raise CompressionError(
+                    f"at most {clustering.clusters} distinct values in {kernel.layer} of {job.name}", f"{distinct}", "report this"
+                )

@@ -1,0 +1,276 @@
+"""The fine-tuning of one stage: steps, epochs, checkpoints. The same seed gives the same weights, interrupted or not."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.compression.checkpoint import read_checkpoint, write_checkpoint
+from edgecls.compression.held import HeldKernels
+from edgecls.compression.losses import distillation_loss, label_loss, logits_of
+from edgecls.compression.pruning import PruningSchedule, mask_of
+from edgecls.compression.training_images import TrainingImages
+from edgecls.errors import CompressionError
+from edgecls.extras import require
+from edgecls.recipe import Pruning, Training
+from edgecls.variant import Epoch
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """One stage of one variant.
+
+    Attributes:
+        stage: its name, for people.
+        model: tf_keras model that is trained in place.
+        kind, outputs: what the scores are.
+        held: zeros and clusters that stay.
+        teacher: float model to distil from; heeded where `training` says so.
+        pruning: raises the sparsity of the masks in `held` while training goes on.
+        freeze: called once, after the share `freeze_at` of the steps.
+        checkpoint: file to write after every epoch.
+        fingerprint: what a checkpoint must carry to be gone on from.
+    """
+
+    stage: str
+    model: Any
+    kind: OutputKind
+    outputs: int
+    training: Training
+    held: HeldKernels
+    checkpoint: Path
+    fingerprint: str
+    teacher: Any = None
+    pruning: Pruning | None = None
+    freeze: Callable[[], None] | None = None
+    freeze_at: float = 1.0
+    on_step: Callable[[int, int], None] = field(default=lambda done, total: None)
+    on_epoch: Callable[[Epoch], None] = field(default=lambda epoch: None)
+
+
+def fine_tune(job: FineTuning, images: TrainingImages, *, resume: bool) -> list[Epoch]:
+    """Train to the end, or until `patience` is over; then the best epoch's weights are in the model.
+
+    Args:
+        resume: go on from the checkpoint if there is one.
+
+    Raises:
+        CompressionError: the loss is no number any more; the last good checkpoint is kept.
+        OutputError: a checkpoint cannot be written.
+        RecipeError: the checkpoint is of another job.
+    """
+    run = _Run(job, images)
+    epochs = run.restore() if resume else []
+    if not resume:
+        job.checkpoint.unlink(missing_ok=True)
+    while len(epochs) < job.training.epochs and not run.is_over(epochs):
+        epochs = [*epochs, run.epoch(len(epochs))]
+        run.save(epochs)
+        job.on_epoch(epochs[-1])
+    if job.training.patience is not None:
+        run.take_best()
+    return epochs
+
+
+def evaluate(model: Any, images: TrainingImages, kind: OutputKind, outputs: int) -> tuple[float, float]:
+    """(loss, accuracy) on the held-out images, in inference mode."""
+    tf = require("tensorflow")
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def judge(inputs: Any, labels: Any) -> tuple[Any, Any]:
+        logits = logits_of(model(inputs, training=False), kind)
+        loss = label_loss(logits, labels, kind, outputs)
+        winners = tf.cast(logits[:, 0] > 0, tf.int64) if outputs == 1 else tf.argmax(logits, axis=-1)
+        return loss, tf.reduce_mean(tf.cast(winners == labels, tf.float32))
+
+    sums, count = np.zeros(2), 0
+    for inputs, labels in images.evaluation():
+        loss, accuracy = judge(tf.constant(inputs), tf.constant(labels))
+        sums += len(labels) * np.array([float(loss), float(accuracy)])
+        count += len(labels)
+    return float(sums[0] / count), float(sums[1] / count)
+
+
+class _Run:
+    """The state of a stage while it trains."""
+
+    def __init__(self, job: FineTuning, images: TrainingImages) -> None:
+        self._tf = require("tensorflow")
+        self._job, self._images = job, images
+        self._total = images.steps * job.training.epochs
+        self._schedule = PruningSchedule(job.pruning, self._total) if job.pruning else None
+        self._variables = list(job.model.trainable_variables)
+        self._optimizer = _optimizer(job.training, self._variables)
+        self._generators = _random_generators(job.model)
+        self._step = self._tf.function(self._traced_step, autograph=False)
+        self._best: tuple[tuple[float, float], list[np.ndarray]] | None = None
+        self._frozen = False
+
+    def epoch(self, number: int) -> Epoch:
+        """Train one epoch, 0, 1, 2 …, and judge it."""
+        tf, job = self._tf, self._job
+        for index, generator in enumerate(self._generators):
+            generator.reset_from_seed(int(np.random.default_rng([job.training.seed, number, index]).integers(2**31)))
+        losses, times = [], []
+        for step, (inputs, labels) in enumerate(self._images.epoch(number), start=number * self._images.steps):
+            self._before(step)
+            started = time.perf_counter()
+            rate = job.training.learning_rate * (1 + math.cos(math.pi * step / self._total)) / 2
+            loss = float(self._step(tf.constant(inputs), tf.constant(labels), tf.constant(rate, tf.float32)))
+            times.append(time.perf_counter() - started)
+            if not math.isfinite(loss):
+                raise self._diverged(f"a loss of {loss} in step {step + 1} of {self._total}", number)
+            losses.append(loss)
+            job.on_step(step + 1, self._total)
+        held_out_loss, accuracy = evaluate(job.model, self._images, job.kind, job.outputs)
+        if not math.isfinite(held_out_loss):
+            raise self._diverged(f"a held-out loss of {held_out_loss} after epoch {number + 1}", number)
+        done = Epoch(
+            stage=job.stage,
+            epoch=number + 1,
+            loss=statistics.fmean(losses),
+            held_out_loss=held_out_loss,
+            held_out_accuracy=accuracy,
+            sparsity=_sparsity(job.held),
+            step_ms=1000 * statistics.median(times),
+        )
+        self._remember(done)
+        return done
+
+    def is_over(self, epochs: list[Epoch]) -> bool:
+        """Whether `patience` epochs went by without a better one."""
+        patience = self._job.training.patience
+        judged = [_merit(epoch) for epoch in epochs if self._is_eligible(epoch)]
+        return patience is not None and bool(judged) and len(judged) - 1 - judged.index(max(judged)) >= patience
+
+    def take_best(self) -> None:
+        """Put the best epoch's weights into the model."""
+        if self._best is not None:
+            _assign(self._job.model.weights, self._best[1])
+
+    def save(self, epochs: list[Epoch]) -> None:
+        """Write the checkpoint."""
+        best = self._best[1] if self._best else []
+        write_checkpoint(
+            self._job.checkpoint, self._job.fingerprint, epochs, [*(value.numpy() for value in self._state()), *best]
+        )
+
+    def restore(self) -> list[Epoch]:
+        """Go back to the checkpoint; its epochs, none where there is none."""
+        found = read_checkpoint(self._job.checkpoint, self._job.fingerprint)
+        if found is None:
+            return []
+        epochs, values = found
+        state = self._state()
+        _assign(state, values[: len(state)])
+        eligible = [epoch for epoch in epochs if self._is_eligible(epoch)]
+        if self._job.training.patience is not None and eligible:
+            self._best = max(_merit(epoch) for epoch in eligible), values[len(state) :]
+        self._frozen = False  # frozen again, where it was, before the next step
+        return epochs
+
+    def _state(self) -> list[Any]:
+        return [*self._job.model.weights, *self._optimizer.variables, *self._job.held.state]
+
+    def _before(self, step: int) -> None:
+        """What changes between two steps: masks, and what is frozen."""
+        job = self._job
+        if self._schedule is not None and job.pruning is not None and self._schedule.is_update(step):
+            for layer in job.held.masked:
+                weights = job.held.kernels[layer].numpy()
+                job.held.set_mask(layer, mask_of(weights, self._schedule.sparsity(step), job.pruning.pattern))
+        if job.freeze is not None and not self._frozen and step >= job.freeze_at * self._total:
+            job.freeze()
+            self._frozen = True
+
+    def _traced_step(self, inputs: Any, labels: Any, rate: Any) -> Any:
+        job, tf = self._job, self._tf
+        with tf.GradientTape() as tape:
+            logits = logits_of(job.model(inputs, training=True), job.kind)
+            loss = label_loss(logits, labels, job.kind, job.outputs)
+            distillation = job.training.distillation
+            if distillation is not None and job.teacher is not None:
+                taught = logits_of(job.teacher(inputs, training=False), job.kind)
+                distilled = distillation_loss(logits, taught, job.kind, job.outputs, distillation)
+                loss = (1 - distillation.weight) * loss + distillation.weight * distilled
+        gradients = tape.gradient(loss, self._variables)
+        pairs = [
+            (job.held.gradient(gradient, variable), variable)
+            for gradient, variable in zip(gradients, self._variables, strict=True)
+            if gradient is not None
+        ]
+        self._optimizer.learning_rate.assign(rate)
+        self._optimizer.apply_gradients(pairs)
+        job.held.project()
+        return loss
+
+    def _is_eligible(self, epoch: Epoch) -> bool:
+        """Whether an epoch may be the best: the sparsity asked has to be there."""
+        return self._schedule is None or epoch.epoch * self._images.steps >= self._schedule.ramp
+
+    def _remember(self, epoch: Epoch) -> None:
+        if self._job.training.patience is None or not self._is_eligible(epoch):
+            return
+        if self._best is None or _merit(epoch) > self._best[0]:
+            self._best = _merit(epoch), [value.numpy() for value in self._job.model.weights]
+
+    def _diverged(self, what: str, epoch: int) -> CompressionError:
+        kept = f"; the checkpoint after epoch {epoch} is kept at {self._job.checkpoint}" if self._job.checkpoint.exists() else ""
+        rate = self._job.training.learning_rate
+        return CompressionError(
+            f"training of {self._job.stage} that converges",
+            f"{what}{kept}",
+            f"lower the learning rate: --learning-rate {rate / 10:g}",
+        )
+
+
+def _merit(epoch: Epoch) -> tuple[float, float]:
+    return epoch.held_out_accuracy, -epoch.held_out_loss
+
+
+def _sparsity(held: HeldKernels) -> float:
+    values = [kernel.numpy() for kernel in held.kernels.values()]
+    total = sum(value.size for value in values)
+    return 1 - sum(np.count_nonzero(value) for value in values) / total if total else 0.0
+
+
+def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
+def _optimizer(training: Training, variables: list[Any]) -> Any:
+    """AdamW or SGD of tf_keras, with its variables made, so that a checkpoint finds them."""
+    optimizers = require("tf_keras").optimizers
+    if training.optimizer == "adamw":
+        optimizer = optimizers.AdamW(training.learning_rate, weight_decay=training.weight_decay, jit_compile=False)
+        optimizer.exclude_from_weight_decay(var_list=[value for value in variables if len(value.shape) < 2])
+    else:
+        optimizer = optimizers.SGD(training.learning_rate, momentum=0.9, nesterov=True, jit_compile=False)
+    optimizer.build(variables)
+    return optimizer
+
+
+def _random_generators(model: Any) -> list[Any]:
+    """Generators of the layers that draw random numbers, brought to a kind whose state can be set.
+
+    tf_keras' own default draws from hidden counters of the running graph, which no checkpoint can keep.
+    """
+    from tf_keras.src.backend import RandomGenerator
+
+    found = []
+    for layer in model.layers:
+        if isinstance(getattr(layer, "_random_generator", None), RandomGenerator):
+            generator = RandomGenerator(seed=0, rng_type=RandomGenerator.RNG_STATEFUL)
+            generator._maybe_init()
+            layer._random_generator = generator
+            found.append(generator._generator)
+    return found

@@ -1,0 +1,302 @@
+"""compress: model file -> flat tf_keras model -> variants, each trained, checked and written to a folder of its own."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from edgecls import __version__
+from edgecls.artifact import Source
+from edgecls.compression import StageJob, StageResult, TrainingImages, copy_model, evaluate, train_stage
+from edgecls.data import open_images
+from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.label_file import default_labels, read_labels
+from edgecls.errors import ArtifactError, DataError, EdgeclsError
+from edgecls.formats import sha256
+from edgecls.image_spec import ImageSpec
+from edgecls.recipe import (
+    CONTROL,
+    Clustering,
+    Pruning,
+    QuantizationAwareTraining,
+    Recipe,
+    Stage,
+    Training,
+    fingerprint,
+    variant_name,
+)
+from edgecls.store import publish, remove, staging, write_text
+from edgecls.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Epoch, Variant, VariantSet, is_variant
+from edgecls.workflow.variants import open_variant
+
+if TYPE_CHECKING:
+    from edgecls.models import LoadedModel
+
+_PROOF_IMAGES = 32
+
+
+class Progress(Protocol):
+    """Told what happens, so that a command line can show it."""
+
+    def stage(self, text: str) -> None:
+        """A step begins."""
+        ...
+
+    def variant(self, name: str, index: int, count: int) -> None:
+        """Training of a variant begins, `index` of `count`."""
+        ...
+
+    def step(self, done: int, total: int) -> None:
+        """A training step of this variant is done."""
+        ...
+
+    def epoch(self, epoch: Epoch) -> None:
+        """An epoch of this variant is done."""
+        ...
+
+    def kept(self, name: str) -> None:
+        """A variant is there already and unchanged."""
+        ...
+
+
+@dataclass(frozen=True)
+class CompressOptions:
+    """What `edgecls compress` was asked.
+
+    Attributes:
+        model: file of the classifier.
+        data: labelled images to train on.
+        output: folder of variants, None for `<model>.variants` beside the working directory.
+        resume: keep finished variants, and go on from checkpoints, where recipe, model and data are the same.
+    """
+
+    model: Path
+    data: Path
+    recipe: Recipe
+    output: Path | None = None
+    labels: Path | None = None
+    weights: Path | None = None
+    preprocess: str | None = None
+    model_output: str | None = None
+    allow_code: bool = False
+    resume: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Where the variants go."""
+        return self.output or Path(f"{self.model.resolve().name}.variants")
+
+
+def compress(options: CompressOptions, progress: Progress | None = None) -> VariantSet:
+    """Make every variant a recipe asks for, and write the folder of variants.
+
+    Raises:
+        InputError: a model that cannot be trained, data that do not fit it, or a place that cannot be written; before any training.
+        CompressionError: training diverged, or did not reach what was asked. Variants finished before stay, and `resume` goes on there.
+    """
+    tell = progress or _Silent()
+    _require_paths(options)
+    tell.stage(f"reading {options.model.name}")
+    base = _open_base(options, tell)
+    tell.stage("judging the base")
+    loss, accuracy = evaluate(base.flat, base.images, base.loaded.output_kind, base.loaded.outputs)
+    done = VariantSet(
+        created=datetime.datetime.now(datetime.UTC),
+        edgecls_version=__version__,
+        source=base.source,
+        model=str(options.model.absolute()),
+        data=str(options.data) if _is_digits(options.data) else str(options.data.absolute()),
+        images=len(base.images.trained),
+        held_out_images=len(base.images.held_out),
+        recipe=options.recipe,
+        base_accuracy=accuracy,
+        base_loss=loss,
+        notes=base.notes,
+        variants=[],
+    )
+    names = list(options.recipe.wanted)
+    _remove_foreign(options.folder, done)
+    for index, (name, stages) in enumerate(options.recipe.wanted.items()):
+        job = _job(base, options, name, stages, tell)
+        if options.resume and _is_finished(options.folder / name, job.fingerprint):
+            tell.kept(name)
+        else:
+            tell.variant(name, index + 1, len(names))
+            _write_variant(options.folder, _train(base, job))
+        done.variants.append(name)
+        write_text(options.folder / VARIANTS_NAME, done.model_dump_json(indent=2) + "\n")
+        job.checkpoint.unlink(missing_ok=True)
+    return done
+
+
+@dataclass(frozen=True)
+class _Base:
+    """The model everything starts from.
+
+    Attributes:
+        flat: its rebuild on tf_keras, never trained itself.
+        facts: what results depend on beside the recipe, as text.
+    """
+
+    loaded: LoadedModel
+    source: Source
+    flat: Any
+    spec: ImageSpec
+    labels: list[str]
+    labels_source: Literal["file", "default"]
+    images: TrainingImages
+    notes: list[str]
+    facts: tuple[str, ...]
+
+
+def _open_base(options: CompressOptions, tell: Progress) -> _Base:
+    from edgecls.models import load_model
+    from edgecls.models.rebuild import rebuild
+
+    loaded = load_model(options.model, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
+    spec = loaded.image_spec.with_preprocess(options.preprocess) if options.preprocess else loaded.image_spec
+    classes = max(loaded.outputs, 2)  # one sigmoid output decides between two classes
+    labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
+    tell.stage("reading images")
+    training = options.recipe.training
+    opened = open_images(options.data, spec, role="training", labels=labels, limit=training.limit, seed=training.seed)
+    images = TrainingImages(opened, spec, loaded.outputs, training)
+    tell.stage("rebuilding the model for training")
+    rebuilt = rebuild(loaded, next(islice(images.calibration(_PROOF_IMAGES), 1)))
+    facts = (loaded.source.sha256, _data_hash(options.data), spec.model_dump_json(), *labels, __version__)
+    notes = [*loaded.notes, *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
+    source = loaded.source.model_copy(update={"output": options.model_output})
+    return _Base(loaded, source, rebuilt.model, spec, labels, "file" if options.labels else "default", images, notes, facts)
+
+
+def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, ...], tell: Progress) -> StageJob:
+    """What to train for a variant; its start is read when it begins."""
+    training = options.recipe.training
+    if name == CONTROL:
+        training = _as_long_as_the_longest(options.recipe)
+    return StageJob(
+        name=name,
+        start=lambda: _start(base, options.folder, stages),
+        stages=stages,
+        training=training,
+        images=base.images,
+        kind=base.loaded.output_kind,
+        outputs=base.loaded.outputs,
+        teacher=base.flat,
+        checkpoint=options.folder / f".{name}.checkpoint.npz",
+        fingerprint=fingerprint(name, training, *stages, *base.facts),
+        resume=options.resume,
+        on_step=tell.step,
+        on_epoch=tell.epoch,
+    )
+
+
+def _as_long_as_the_longest(recipe: Recipe) -> Training:
+    """The control trains as many epochs as the variant of most stages, so that it has had all the training any of them had."""
+    longest = max((len(stages) for stages in recipe.wanted.values()), default=1)
+    return recipe.training.model_copy(update={"epochs": recipe.training.epochs * max(1, longest)})
+
+
+def _start(base: _Base, folder: Path, stages: tuple[Stage, ...]) -> Any:
+    """The model that a variant starts from: the base, or the variant of one stage less."""
+    from edgecls.models import load_model
+
+    if len(stages) < 2:
+        return copy_model(base.flat)
+    before = folder / variant_name(stages[:-1])
+    open_variant(before)
+    return load_model(before / MODEL_NAME).model
+
+
+def _train(base: _Base, job: StageJob) -> tuple[Variant, Any]:
+    job.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    result = train_stage(job)
+    return _record(base, job, result, time.perf_counter() - started), result.model
+
+
+def _record(base: _Base, job: StageJob, result: StageResult, seconds: float) -> Variant:
+    def of(kind: type) -> Any:
+        return next((stage for stage in job.stages if isinstance(stage, kind)), None)
+
+    return Variant(
+        name=job.name,
+        pruning=of(Pruning),
+        clustering=of(Clustering),
+        qat=of(QuantizationAwareTraining),
+        training=job.training,
+        source=base.source,
+        image_spec=base.spec,
+        labels=base.labels,
+        labels_source=base.labels_source,
+        output_kind=base.loaded.output_kind,
+        outputs=base.loaded.outputs,
+        sha256="",
+        fingerprint=job.fingerprint,
+        edgecls_version=__version__,
+        ranges=result.ranges,
+        kernels=result.kernels,
+        epochs=result.epochs,
+        notes=result.notes,
+        seconds=round(seconds, 1),
+    )
+
+
+def _write_variant(folder: Path, trained: tuple[Variant, Any]) -> None:
+    """Put a finished variant in place, in one step."""
+    variant, model = trained
+    with staging(folder) as staged:
+        place = staged / variant.name
+        place.mkdir()
+        model.save(place / MODEL_NAME)
+        variant = variant.model_copy(update={"sha256": sha256(place / MODEL_NAME)})
+        write_text(place / VARIANT_NAME, variant.model_dump_json(indent=2) + "\n")
+        publish(place, folder / variant.name)
+
+
+def _is_finished(folder: Path, wanted: str) -> bool:
+    try:
+        return is_variant(folder) and open_variant(folder).fingerprint == wanted
+    except ArtifactError:
+        return False
+
+
+def _remove_foreign(folder: Path, new: VariantSet) -> None:
+    """Remove the variants of another model that an earlier run left here."""
+    try:
+        previous = VariantSet.read(folder)
+    except EdgeclsError:
+        return
+    if previous.source.sha256 != new.source.sha256:
+        new.notes.append(f"replaced the variants of another model, {previous.source.name}: {', '.join(previous.variants)}")
+        remove([folder / name for name in previous.variants])
+
+
+def _data_hash(path: Path) -> str:
+    return DIGITS_NAME if _is_digits(path) else sha256(path)
+
+
+def _is_digits(path: Path) -> bool:
+    return str(path) == DIGITS_NAME and not path.exists()
+
+
+def _require_paths(options: CompressOptions) -> None:
+    for flag, path in (("--data", options.data), ("--labels", options.labels)):
+        if path is not None and not path.exists() and not _is_digits(path):
+            raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")
+
+
+class _Silent:
+    def stage(self, text: str) -> None: ...
+
+    def variant(self, name: str, index: int, count: int) -> None: ...
+
+    def step(self, done: int, total: int) -> None: ...
+
+    def epoch(self, epoch: Epoch) -> None: ...
+
+    def kept(self, name: str) -> None: ...

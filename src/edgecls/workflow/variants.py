@@ -1,0 +1,32 @@
+"""Folders of variants, as the other stages take them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgecls.errors import ArtifactError
+from edgecls.formats import sha256
+from edgecls.variant import MODEL_NAME, Variant, VariantSet
+
+
+def open_variant(folder: Path) -> Variant:
+    """The record of a variant whose model is the one that was made.
+
+    Raises:
+        ArtifactError: the record is damaged, or the model missing or changed.
+    """
+    variant, path = Variant.read(folder), folder / MODEL_NAME
+    if not path.is_file() or sha256(path) != variant.sha256:
+        found = f"{path}, which has changed since" if path.is_file() else f"no {path}"
+        raise ArtifactError("the model of the variant as it was made", found, "run `edgecls compress` to make it anew")
+    return variant
+
+
+def read_variants(folder: Path) -> Sequence[Variant]:
+    """The variants of a folder, in the order they were made.
+
+    Raises:
+        ArtifactError: no folder of variants, or one of them is damaged.
+    """
+    return [Variant.read(folder / name) for name in VariantSet.read(folder).variants]
