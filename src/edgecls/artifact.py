@@ -44,7 +44,7 @@ class Actual(_Model):
         operations: operation -> how often.
         stayed_float: operations that compute in float although a quantized scheme was asked.
         sparsity: share of weight elements that are exactly zero (for integers: equal to their zero point), 0..1.
-        distinct_values: layer -> number of different values stored in its kernel.
+        distinct_values: layer -> number of different values stored in its kernel, where they are at most 256.
         input_dtype, output_dtype: dtypes at the border.
         minimum_deployment_target: Core ML alone, as `iOS15`.
     """

@@ -127,7 +127,7 @@ class VariantSet(_Model):
     """`variants.json`: the variants of one model, each in the folder of its name beside this file.
 
     Attributes:
-        model: path of the base.
+        model, weights: path of the base, and of its weights where it is an architecture alone.
         data: path of the training images.
         base_accuracy, base_loss: of the base on the held-out images.
     """
@@ -137,6 +137,10 @@ class VariantSet(_Model):
     edgecls_version: str
     source: Source
     model: str
+    weights: str | None = None
+    image_spec: ImageSpec
+    labels: list[str]
+    labels_source: Literal["file", "default"]
     data: str
     images: int
     held_out_images: int

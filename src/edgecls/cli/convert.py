@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 
 def convert(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A .h5, .hdf5, .keras, architecture .json or SavedModel folder.")
+        Path,
+        typer.Argument(
+            metavar="MODEL", help="A .h5, .hdf5, .keras, architecture .json, SavedModel folder, or what compress made."
+        ),
     ],
     targets: Annotated[str, typer.Option(metavar="LIST", help="Among tflite, coreml, onnx.")] = "tflite,coreml,onnx",
     schemes: Annotated[
@@ -76,8 +79,7 @@ def convert(
     from edgecls.cli.output import console, show, show_json
     from edgecls.converters import parse_targets
     from edgecls.reporting import conversion_table
-    from edgecls.workflow import ConvertOptions
-    from edgecls.workflow import convert as run
+    from edgecls.workflow import ConvertOptions, convert_all
 
     options = ConvertOptions(
         model=model,
@@ -99,7 +101,7 @@ def convert(
         verify=verify,
     )
     with ConvertProgress() as progress:
-        manifest = run(options, progress)
+        manifest = convert_all(options, progress)
     if json:
         show_json(manifest)
     else:
@@ -149,7 +151,7 @@ class ConvertProgress:
 
     def stage(self, text: str) -> None:
         """A step begins."""
-        self._bars.update(self._stage, description=text)
+        self._bars.update(self._stage, description=text, visible=True)
 
     def plan(self, jobs: list[Job]) -> None:
         """These artifacts will be made."""

@@ -8,6 +8,7 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,10 +25,11 @@ def write_checkpoint(path: Path, fingerprint: str, epochs: Sequence[Epoch], vari
         OutputError: the place cannot be written.
     """
     record = json.dumps({"fingerprint": fingerprint, "epochs": [epoch.model_dump() for epoch in epochs]})
+    arrays: dict[str, Any] = {f"v{index}": values for index, values in enumerate(variables)} | {"record": np.array(record)}
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("wb") as stream:
-            np.savez(stream, record=np.array(record), **{f"v{index}": values for index, values in enumerate(variables)})
+            np.savez(stream, **arrays)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-_ITERATIONS = 100
+_ITERATIONS = 300
 
 
 def cluster(weights: np.ndarray, clusters: int, *, keep_zeros: bool) -> np.ndarray:
@@ -33,8 +33,10 @@ def clusters_of(weights: np.ndarray) -> np.ndarray:
 
 
 def _least_error(ordered: np.ndarray, clusters: int) -> np.ndarray:
-    """Centroids of ascending values by Lloyd's algorithm, from evenly spread and from evenly filled clusters: the better of the two.
+    """Centroids of ascending values by Lloyd's algorithm.
 
+    It starts where the best quantizer of many levels has them: as dense as the cube root of the values' density (Panter and Dite, 1951).
+    The gap between neighbours is the inverse of the density, and there are density × length of them, so that gap^(2/3) adds up to that.
     In one dimension a cluster is a stretch of the sorted values, and its mean a difference of running sums: a round costs
     clusters × log(weights).
     """
@@ -42,14 +44,9 @@ def _least_error(ordered: np.ndarray, clusters: int) -> np.ndarray:
     if len(distinct) <= clusters:
         return distinct
     sums = np.concatenate([[0.0], np.cumsum(ordered)])
-    centres = (np.arange(clusters) + 0.5) / clusters
-    starts = (ordered[0] + centres * (ordered[-1] - ordered[0]), np.quantile(ordered, centres))
-    return max((_lloyd(ordered, sums, start) for start in starts), key=lambda found: found[1])[0]
-
-
-def _lloyd(ordered: np.ndarray, sums: np.ndarray, centroids: np.ndarray) -> tuple[np.ndarray, float]:
-    """Centroids, and the sum of n·mean² over the clusters: the larger, the smaller the squared error."""
-    gain = -np.inf
+    spread = np.concatenate([[0.0], np.cumsum(np.diff(ordered) ** (2 / 3))])
+    centroids = np.interp((np.arange(clusters) + 0.5) / clusters * spread[-1], spread, ordered)
+    gain = -np.inf  # sum of n·mean² over the clusters: the larger, the smaller the squared error
     for _ in range(_ITERATIONS):
         edges = np.searchsorted(ordered, (centroids[1:] + centroids[:-1]) / 2)
         borders = np.concatenate([[0], edges, [len(ordered)]])
@@ -58,4 +55,4 @@ def _lloyd(ordered: np.ndarray, sums: np.ndarray, centroids: np.ndarray) -> tupl
         before, gain = gain, float(np.sum(counts * np.where(counts > 0, centroids, 0) ** 2))
         if gain <= before * (1 + 1e-12):
             break
-    return centroids, gain
+    return centroids

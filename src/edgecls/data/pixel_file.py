@@ -48,7 +48,7 @@ class PixelFile:
         with open(self.path, "rb", buffering=0) as stream:
             for index, target in zip(indices, values, strict=True):
                 stream.seek(int(index) * target.nbytes)
-                stream.readinto(memoryview(target).cast("B"))
+                target[...] = np.fromfile(stream, self.dtype, target.size).reshape(target.shape)
         return values
 
     def batches(self, size: int) -> Iterator[np.ndarray]:

@@ -20,7 +20,7 @@ from edgecls.formats.mlpackage_message import parse_model
 from edgecls.formats.mlpackage_value import ValueReader, dtype_of, known_dtype, shape_of
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.formats.record import parse_record
-from edgecls.formats.weights import Weight, elements_by_dtype, layer_of, sparsity_of
+from edgecls.formats.weights import Weight, distinct_values_of, elements_by_dtype, layer_of, sparsity_of
 from edgecls.metadata import METADATA_KEY
 
 # How the operations that preprocess the input are named: <input> and one of these. The first two are coremltools' own names for the
@@ -107,7 +107,7 @@ def describe_mlpackage(path: Path) -> FileDescription:
         format=f"Core ML ML program, specification {package.spec.specificationVersion}",
         inputs=[_feature(feature) for feature in features(package.spec, "input")],
         outputs=[_feature(feature, class_labels(package)) for feature in features(package.spec, "output")],
-        actual=_actual(package, [weight for _, weights in layers for weight in weights]),
+        actual=_actual(package, layers),
         layers=[layer for layer, _ in layers],
         metadata=_texts(package),
         record=None if record is None else parse_record(record, path),
@@ -307,7 +307,8 @@ def _is_preprocessing(package: Package, operation: Any) -> bool:
     return any(name == f"{feature.name}{suffix}" for feature in features(package.spec, "input") for suffix in suffixes)
 
 
-def _actual(package: Package, weights: list[Weight]) -> Actual:
+def _actual(package: Package, layers: list[tuple[Layer, list[Weight]]]) -> Actual:
+    weights = [weight for _, found in layers for weight in found]
     inputs, outputs = features(package.spec, "input"), features(package.spec, "output")
     if not inputs or not outputs:
         raise DamagedError("its description names no inputs or no outputs")
@@ -319,6 +320,7 @@ def _actual(package: Package, weights: list[Weight]) -> Actual:
         operations=dict(Counter(item.type for item in package.block.operations if item.type != "const")),
         stayed_float=_stayed_float(package),
         sparsity=sparsity_of(weights),
+        distinct_values=distinct_values_of(layers),
         input_dtype=_feature(inputs[0]).dtype,
         output_dtype=_feature(scores).dtype,
         minimum_deployment_target=SPECIFICATIONS.get(package.spec.specificationVersion),

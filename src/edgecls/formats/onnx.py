@@ -13,7 +13,7 @@ from edgecls.artifact import Actual, FloatRemainder
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.formats.record import parse_record
-from edgecls.formats.weights import Weight, elements_by_dtype, layer_of, sparsity_of
+from edgecls.formats.weights import Weight, distinct_values_of, elements_by_dtype, layer_of, sparsity_of
 from edgecls.metadata import METADATA_KEY
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def _describe(model: onnx.ModelProto, path: Path, size: int) -> FileDescription:
         format=f"ONNX, IR {model.ir_version}",
         inputs=graph.inputs,
         outputs=graph.outputs,
-        actual=_actual(graph, [weight for _, weights in layers for weight in weights]),
+        actual=_actual(graph, layers),
         layers=[layer for layer, _ in layers],
         metadata=_texts(model, props),
         record=None if record is None else parse_record(record, path),
@@ -280,13 +280,15 @@ def _layers(graph: _Graph) -> list[tuple[Layer, list[Weight]]]:
     return found
 
 
-def _actual(graph: _Graph, weights: list[Weight]) -> Actual:
+def _actual(graph: _Graph, layers: list[tuple[Layer, list[Weight]]]) -> Actual:
+    weights = [weight for _, found in layers for weight in found]
     return Actual(
         weight_dtypes=elements_by_dtype(weights),
         activation_dtypes=dict(_between(graph)),
         operations=dict(Counter(node.op_type for node in graph.nodes)),
         stayed_float=_stayed_float(graph),
         sparsity=sparsity_of(weights),
+        distinct_values=distinct_values_of(layers),
         input_dtype=graph.inputs[0].dtype if graph.inputs else "none",
         output_dtype=graph.outputs[0].dtype,
     )

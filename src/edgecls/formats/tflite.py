@@ -31,7 +31,7 @@ from edgecls.formats.tflite_schema import (
     TensorMap,
     TensorMetadata,
 )
-from edgecls.formats.weights import Weight, elements_by_dtype, layer_of, sparsity_of
+from edgecls.formats.weights import Weight, distinct_values_of, elements_by_dtype, layer_of, sparsity_of
 from edgecls.metadata import METADATA_KEY
 
 _DTYPES: dict[int, tuple[str, int]] = {  # schema's TensorType -> name, bits
@@ -159,7 +159,7 @@ def _describe(data: memoryview, path: Path) -> FileDescription:
         format=f"TFLite, schema {model.scalar(Model.VERSION, 'I')}",
         inputs=inputs,
         outputs=outputs,
-        actual=_actual(graphs, [weight for _, weights in layers for weight in weights]),
+        actual=_actual(graphs, layers),
         layers=[layer for layer, _ in layers],
         metadata=_texts(model, named, graphs[0], _packed_names(path)),
         record=None if record is None else parse_record(bytes(record), path),
@@ -275,7 +275,8 @@ def _layers(graphs: list[_Graph]) -> list[tuple[Layer, list[Weight]]]:
     return found
 
 
-def _actual(graphs: list[_Graph], weights: list[Weight]) -> Actual:
+def _actual(graphs: list[_Graph], layers: list[tuple[Layer, list[Weight]]]) -> Actual:
+    weights = [weight for _, found in layers for weight in found]
     main = graphs[0]
     return Actual(
         weight_dtypes=elements_by_dtype(weights),
@@ -283,6 +284,7 @@ def _actual(graphs: list[_Graph], weights: list[Weight]) -> Actual:
         operations=dict(Counter(operation.name for graph in graphs for operation in graph.operations)),
         stayed_float=[remainder for graph in graphs for remainder in _stayed_float(graph)],
         sparsity=sparsity_of(weights),
+        distinct_values=distinct_values_of(layers),
         input_dtype=main.tensors[main.inputs[0]].dtype if main.inputs else "none",
         output_dtype=main.tensors[main.outputs[0]].dtype if main.outputs else "none",
     )

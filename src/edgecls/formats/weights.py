@@ -10,6 +10,8 @@ import numpy as np
 
 from edgecls.formats.description import Layer
 
+_MOST_DISTINCT = 256  # as a byte can tell apart
+_FIRST_LOOK = 4096
 _BLOCK = 1 << 22  # elements compared at once, so that no mask of a whole large layer is held
 
 
@@ -60,6 +62,29 @@ def sparsity_of(weights: Sequence[Weight]) -> float:
     kernels = [weight for weight in weights if weight.rank > 1 and weight.values is not None]
     total = sum(kernel.elements for kernel in kernels)
     return sum(kernel.zeros for kernel in kernels) / total if total else 0.0
+
+
+def distinct_values_of(layers: Sequence[tuple[Layer, Sequence[Weight]]]) -> dict[str, int]:
+    """Layer -> number of different values stored in its kernel, for kernels of few enough that sharing them saves room."""
+    counts = {layer.name: _distinct(weight.values) for layer, weights in layers for weight in weights if weight.rank > 1}
+    return {name: count for name, count in counts.items() if count is not None}
+
+
+def _distinct(values: np.ndarray | None) -> int | None:
+    """Number of different values, None where they are more than `_MOST_DISTINCT`; most kernels show that in their first few."""
+    if values is None:
+        return None
+    flat, found = values.reshape(-1), np.empty(0, f"u{values.dtype.itemsize}")
+    start, size = 0, _FIRST_LOOK
+    while start < flat.size:
+        bits = (flat[start : start + size] + values.dtype.type(0)).view(
+            found.dtype
+        )  # -0 becomes 0; NumPy 2.4 missorts float16 itself
+        found = np.union1d(found, bits)
+        if len(found) > _MOST_DISTINCT:
+            return None
+        start, size = start + size, _BLOCK
+    return len(found)
 
 
 def layer_of(name: str, operation: str, weights: Sequence[Weight]) -> Layer:

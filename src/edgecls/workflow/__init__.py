@@ -5,6 +5,17 @@ from __future__ import annotations
 from edgecls.workflow.bench import BenchRequest, bench
 from edgecls.workflow.compress import CompressOptions, compress
 from edgecls.workflow.convert import ConvertOptions, Progress, convert
+from edgecls.workflow.convert_set import convert_all
 from edgecls.workflow.variants import read_variants
 
-__all__ = ["BenchRequest", "CompressOptions", "ConvertOptions", "Progress", "bench", "compress", "convert", "read_variants"]
+__all__ = [
+    "BenchRequest",
+    "CompressOptions",
+    "ConvertOptions",
+    "Progress",
+    "bench",
+    "compress",
+    "convert",
+    "convert_all",
+    "read_variants",
+]

@@ -35,9 +35,9 @@ from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
 from edgecls.recipe import BASE
 from edgecls.store import publish, remove, staging, write_manifest
-from edgecls.variant import MODEL_NAME, Variant, is_variant
+from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant
 from edgecls.worker import few_collections, release_memory
-from edgecls.workflow.variants import open_variant
+from edgecls.workflow.variants import open_variant, source_name
 from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class ConvertOptions:
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
         calibration: images that int8 ranges are measured on.
         data: labelled images that `bench` should use later; also used to verify.
+        base_of: where `model` is the base of variants, their record: image spec and labels come from there.
     """
 
     model: Path
@@ -105,12 +106,13 @@ class ConvertOptions:
     keep_float: tuple[str, ...] = ()
     allow_code: bool = False
     verify: bool = True
+    base_of: VariantSet | None = None
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)
 
     @property
     def folder(self) -> Path:
-        """Where the artifacts go."""
-        return self.output or Path(f"{self.model.resolve().name}.artifacts")
+        """Where the artifacts go; those of variants by default where those of their base go."""
+        return self.output or Path(f"{source_name(self.model)}.artifacts")
 
 
 def convert(options: ConvertOptions, progress: Progress | None = None) -> Manifest:
@@ -209,9 +211,10 @@ def _prepare(options: ConvertOptions, staged: Path, tell: Progress, *, calibrati
     variant = open_variant(options.model) if is_variant(options.model) else None
     path = options.model / MODEL_NAME if variant else options.model
     model = load_model(path, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
-    spec = variant.image_spec if variant else model.image_spec
+    settled = variant or options.base_of
+    spec = settled.image_spec if settled else model.image_spec
     spec = spec.with_preprocess(options.preprocess) if options.preprocess else spec
-    record, labels_source = _record_of(variant) if variant else _record(model, spec, options)
+    record, labels_source = _record(model, spec, options, settled)
     tell.stage("reading images")
     calibration, sources, remarks = _open_data(options, spec, record.labels, calibrating=calibrating)
     inputs = _inputs(options, spec)
@@ -221,7 +224,7 @@ def _prepare(options: ConvertOptions, staged: Path, tell: Progress, *, calibrati
     manifest = Manifest(
         created=datetime.datetime.now(datetime.UTC),
         edgecls_version=__version__,
-        source=variant.source if variant else model.source.model_copy(update={"output": options.model_output}),
+        source=settled.source if settled else model.source.model_copy(update={"output": options.model_output}),
         image_spec=spec,
         labels=record.labels,
         labels_source=labels_source,
@@ -290,32 +293,21 @@ def _require_paths(options: ConvertOptions) -> None:
             raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")
 
 
-def _record(model: LoadedModel, spec: ImageSpec, options: ConvertOptions) -> tuple[ArtifactMetadata, Literal["file", "default"]]:
+def _record(
+    model: LoadedModel, spec: ImageSpec, options: ConvertOptions, settled: Variant | VariantSet | None
+) -> tuple[ArtifactMetadata, Literal["file", "default"]]:
     classes = max(model.outputs, 2)  # one sigmoid output decides between two classes
     labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
     record = ArtifactMetadata(
-        name=BASE,
+        name=settled.name if isinstance(settled, Variant) else BASE,
         image_spec=spec,
-        labels=labels,
+        labels=settled.labels if settled else labels,
         outputs=model.outputs,
         output_kind=model.output_kind,
-        source_sha256=model.source.sha256,
+        source_sha256=settled.source.sha256 if settled else model.source.sha256,
         edgecls_version=__version__,
     )
-    return record, "file" if options.labels else "default"
-
-
-def _record_of(variant: Variant) -> tuple[ArtifactMetadata, Literal["file", "default"]]:
-    record = ArtifactMetadata(
-        name=variant.name,
-        image_spec=variant.image_spec,
-        labels=variant.labels,
-        outputs=variant.outputs,
-        output_kind=variant.output_kind,
-        source_sha256=variant.source.sha256,
-        edgecls_version=__version__,
-    )
-    return record, variant.labels_source
+    return record, settled.labels_source if settled else "file" if options.labels else "default"
 
 
 def _open_data(

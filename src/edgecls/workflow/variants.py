@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgecls.errors import ArtifactError
 from edgecls.formats import sha256
-from edgecls.variant import MODEL_NAME, Variant, VariantSet
+from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant, is_variant_set
 
 
 def open_variant(folder: Path) -> Variant:
@@ -30,3 +30,10 @@ def read_variants(folder: Path) -> Sequence[Variant]:
         ArtifactError: no folder of variants, or one of them is damaged.
     """
     return [Variant.read(folder / name) for name in VariantSet.read(folder).variants]
+
+
+def source_name(path: Path) -> str:
+    """Name of the model that a path holds, or that the variants in it come from."""
+    if is_variant(path):
+        return Variant.read(path).source.name
+    return VariantSet.read(path).source.name if is_variant_set(path) else path.resolve().name

@@ -1,0 +1,50 @@
+"""convert, for a folder of variants: the base and every variant, one after another, into one artifacts folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from edgecls.artifact import Manifest
+from edgecls.errors import ArtifactError, SchemeError
+from edgecls.recipe import BASE
+from edgecls.variant import VariantSet, is_variant_set
+from edgecls.workflow.convert import ConvertOptions, Progress, convert
+from edgecls.workflow.variants import open_variant
+
+
+def convert_all(options: ConvertOptions, progress: Progress | None = None) -> Manifest:
+    """Convert a model, a variant, or a folder of variants with their base; the manifest then tells of them all.
+
+    Raises:
+        InputError, StageError: as `convert`.
+    """
+    if not is_variant_set(options.model):
+        return convert(options, progress)
+    jobs = list(set_options(options).values())
+    for job in jobs[:-1]:
+        convert(job, progress)
+    return convert(jobs[-1], progress)
+
+
+def set_options(options: ConvertOptions) -> dict[str, ConvertOptions]:
+    """Variant, the base first -> how it is converted.
+
+    Raises:
+        ArtifactError: the base is gone, or a variant is damaged.
+        SchemeError: an option that the variants have settled.
+    """
+    done = VariantSet.read(options.model)
+    settled = {"--labels": options.labels, "--preprocess": options.preprocess, "--weights": options.weights}
+    if given := [flag for flag, value in settled.items() if value is not None]:
+        raise SchemeError(f"a model with {given[0]}", f"{options.model}, whose variants bring their own", f"leave {given[0]} out")
+    base = Path(done.model)
+    if not base.exists():
+        raise ArtifactError("the base of the variants", f"nothing at {base}", "put it back, or convert one variant after another")
+    weights = Path(done.weights) if done.weights else None
+    shared = replace(options, output=options.folder)
+    jobs = {BASE: replace(shared, model=base, weights=weights, model_output=done.source.output, base_of=done)}
+    for name in done.variants:
+        variant = open_variant(options.model / name)
+        jobs[name] = replace(shared, model=options.model / name, estimator=None if variant.qat else options.estimator)
+    return jobs
