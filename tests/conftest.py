@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,16 @@ def _shared(name: str) -> Path:
     if not folder.is_dir():
         pytest.skip(f"real input is not here: no folder ../shared/{name} beside the repository")
     return folder
+
+
+@pytest.fixture
+def edgecls() -> Callable[..., Any]:
+    """Call `edgecls` with arguments in this process; the result has exit_code, stdout and stderr."""
+    from typer.testing import CliRunner
+
+    from edgecls.cli import app
+
+    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="session")

@@ -10,19 +10,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from typer.testing import CliRunner, Result
 
-from edgecls.cli import app
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
 
 SPEC = ImageSpec(height=4, width=4, channels=1, color_order="GRAY", std=(255.0,), provenance="declared", note="as trained")
-
-
-@pytest.fixture
-def edgecls() -> Callable[..., Result]:
-    """Call `edgecls` with arguments; the result has exit_code, stdout and stderr."""
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,11 +18,12 @@ def squared_error(weights: np.ndarray, assigned: np.ndarray) -> float:
 
 @pytest.mark.parametrize("clusters", [4, 16, 64])
 def test_as_good_as_scikit_learn(clusters: int) -> None:
-    from sklearn.cluster import KMeans
+    import sklearn.cluster
 
+    kmeans: Any = sklearn.cluster.KMeans
     weights = np.random.default_rng(1).laplace(size=(3, 3, 16, 24)).astype(np.float32)  # about how trained kernels are spread
     assigned = cluster(weights, clusters, keep_zeros=False)
-    theirs = KMeans(clusters, n_init=3, random_state=0).fit(weights.reshape(-1, 1)).inertia_
+    theirs = kmeans(clusters, n_init=3, random_state=0).fit(weights.reshape(-1, 1)).inertia_
     assert assigned.shape == weights.shape
     assert 0.95 * clusters <= len(np.unique(assigned)) <= clusters  # two may start at one lonely weight
     assert squared_error(weights, assigned) <= 1.1 * theirs  # both are local optima: within a tenth of one another

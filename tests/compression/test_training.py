@@ -98,7 +98,7 @@ def test_scores_that_rounded_to_nought_still_have_a_gradient() -> None:
 
     from edgecls.compression.losses import label_loss, logits_of
 
-    logits = tf.Variable([[200.0, -200.0]])
+    logits = tf.Variable(tf.constant([[200.0, -200.0]]))
 
     @tf.function
     def gradient() -> Any:
