@@ -12,7 +12,21 @@ from edgecls.errors import ArtifactError
 from edgecls.image_spec import ImageSpec
 
 Target = Literal["tflite", "coreml", "onnx"]
-Scheme = Literal["float32", "float16", "dynamic", "int8", "weight8"]
+Scheme = Literal[
+    "float32",
+    "float16",
+    "dynamic",
+    "int8",
+    "weight8",
+    "weight4",
+    "palette8",
+    "palette6",
+    "palette4",
+    "palette2",
+    "sparse",
+    "sparse-palette4",
+    "sparse-weight8",
+]
 OutputKind = Literal["softmax", "sigmoid", "logits"]
 Verdict = Literal["passed", "failed", "structure", "skipped"]
 

@@ -14,6 +14,7 @@ from typing import Any
 from edgecls.artifact import SUFFIXES, Scheme
 from edgecls.converters import coreml_program
 from edgecls.converters.coreml_structure import check_structure
+from edgecls.converters.coreml_weights import SPARSE, compress_weights
 from edgecls.errors import ConversionError, OutputError, SchemeError
 from edgecls.extras import require
 from edgecls.formats.coreml_labels import unique_labels
@@ -26,8 +27,22 @@ __all__ = ["MINIMUM_TARGETS", "check_structure", "convert_coreml"]
 
 INPUT_NAME, SCORES_NAME, LABEL_NAME = "image", "scores", "classLabel"
 
-# The oldest system each scheme runs on: ML programs came with iOS 15, constexpr_affine_dequantize with iOS 16.
-MINIMUM_TARGETS: dict[Scheme, str] = {"float32": "iOS15", "float16": "iOS15", "weight8": "iOS16"}
+# The oldest system each scheme runs on: ML programs came with iOS 15; int8 weights, tables and sparse kernels with iOS 16; quantized
+# activations with iOS 17; 4-bit weights and kernels that are both sparse and packed with iOS 18.
+MINIMUM_TARGETS: dict[Scheme, str] = {
+    "float32": "iOS15",
+    "float16": "iOS15",
+    "int8": "iOS17",
+    "weight8": "iOS16",
+    "weight4": "iOS18",
+    "palette8": "iOS16",
+    "palette6": "iOS16",
+    "palette4": "iOS16",
+    "palette2": "iOS16",
+    "sparse": "iOS16",
+    "sparse-palette4": "iOS18",
+    "sparse-weight8": "iOS18",
+}
 
 
 def convert_coreml(
@@ -48,7 +63,7 @@ def convert_coreml(
     Args:
         graph: the model.
         record: what the artifact carries; its labels become the class labels.
-        schemes: `float32`, `float16` (weights and computation), `weight8` (int8 weights per channel, float16 computation).
+        schemes: `float32`, `float16` (weights and computation), or float16 computation with weights as `coreml_weights` stores them.
         folder: where `<record.name>-coreml-<scheme>.mlpackage` is written, each renamed into place when it is complete.
         minimum_deployment_target: a name as `iOS16` or `macOS13`; None for the oldest that each scheme runs on.
 
@@ -56,7 +71,8 @@ def convert_coreml(
         The package of each scheme.
 
     Raises:
-        SchemeError: a scheme or deployment target that does not exist, or a target older than the scheme needs.
+        SchemeError: a scheme or deployment target that does not exist, a target older than the scheme needs, or a sparse scheme of a
+            model that was not pruned; the other packages are written then.
         ConversionError: coremltools cannot convert the graph.
         OutputError: the folder cannot be written.
         MissingExtraError: coremltools or TensorFlow is not installed.
@@ -85,21 +101,21 @@ class _Built:
 def _build(
     graph: FrozenGraph, record: ArtifactMetadata, targets: dict[Scheme, Any], staging: Path
 ) -> Iterator[tuple[Scheme, _Built]]:
-    """Convert as rarely as possible: weight8 is made from the float16 program."""
-    if "float16" in targets or "weight8" in targets:
-        target = targets.get("float16", targets.get("weight8"))
+    """Convert as rarely as possible: everything that is compressed is made from the float16 program."""
+    compressed: list[Scheme] = [scheme for scheme in targets if scheme not in ("float32", "float16")]
+    if "float16" in targets or compressed:
         with _failures(record, "float16"):
-            half = _convert(graph, record, "float16", target, staging)
+            half = _convert(graph, record, "float16", targets.get("float16", min(targets.values())), staging)
         if "float16" in targets:
             yield "float16", half
-        if "weight8" in targets:
-            with _failures(record, "weight8"):
-                quantized = _quantize(half, targets["weight8"], staging)
-            yield "weight8", quantized
     if "float32" in targets:
         with _failures(record, "float32"):
             full = _convert(graph, record, "float32", targets["float32"], staging)
         yield "float32", full
+    compressed.sort(key=lambda scheme: scheme in SPARSE)  # which may be refused: after all others
+    for scheme in compressed:
+        with _failures(record, scheme):
+            yield scheme, _compress(half, scheme, targets[scheme], staging)
 
 
 def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, target: Any, staging: Path) -> _Built:
@@ -123,12 +139,14 @@ def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, targe
     return _Built(spec, Path(model.weights_dir) / WEIGHTS_NAME)
 
 
-def _quantize(half: _Built, target: Any, staging: Path) -> _Built:
-    """Store the weights as int8 (symmetric, one scale per output channel) and leave the rest of the program as it is."""
-    weights = staging / "weight8-raw" / WEIGHTS_NAME
+def _compress(half: _Built, scheme: Scheme, target: Any, staging: Path) -> _Built:
+    """Store the weights as the scheme says and leave the rest of the program as it is."""
+    weights = staging / f"{scheme}-raw" / WEIGHTS_NAME
     weights.parent.mkdir()
     with coreml_program.quiet():
-        spec = coreml_program.quantize_weights(half.spec, half.weights.parent, int(target), weights.parent)
+        spec = coreml_program.rewrite(
+            half.spec, half.weights.parent, int(target), weights.parent, lambda program: compress_weights(program, scheme)
+        )
     return _Built(spec, weights)
 
 

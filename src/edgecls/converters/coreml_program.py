@@ -10,7 +10,7 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -60,33 +60,23 @@ def load(graph: FrozenGraph, record: ArtifactMetadata, input_name: str, specific
     return loader.load()
 
 
-def quantize_weights(spec: Any, weights_dir: Path, specification_version: int, folder: Path) -> Any:
-    """A copy of a float program with int8 weights, one symmetric scale per output channel.
-
-    Kernels of every size: coremltools would leave those of up to 2048 values float. Biases stay as they are.
+def rewrite(spec: Any, weights_dir: Path, specification_version: int, folder: Path, change: Callable[[Any], None]) -> Any:
+    """A changed copy of a program.
 
     Args:
-        spec: Core ML `Model` message of the float program; unchanged.
+        spec: Core ML `Model` message; unchanged.
         weights_dir: where its weight file lies.
         specification_version: of the deployment target.
         folder: where the new weight file is written.
+        change: changes the MIL program in place.
     """
     require("coremltools")
     from coremltools.converters.mil.backend.mil.load import load as to_message
     from coremltools.converters.mil.frontend.milproto.load import load as to_program
-    from coremltools.converters.mil.mil.passes.graph_pass import PassOption
-    from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY
-    from coremltools.optimize.coreml import OpLinearQuantizerConfig, OptimizationConfig
 
-    config = OptimizationConfig(
-        global_config=OpLinearQuantizerConfig(mode="linear_symmetric", granularity="per_channel", weight_threshold=0)
-    )
-    quantizer = PASS_REGISTRY["compression::linear_quantize_weights"]
-    options: dict[str, Any] = {"config": config, "joint_compression": False}
-    quantizer.set_options([PassOption(name, value) for name, value in options.items()])
     version = max(spec.specificationVersion, specification_version)
     program = to_program(spec, version, str(weights_dir))
-    quantizer.apply(program)
+    change(program)
     return to_message(program, str(folder), specification_version=version, model_description=spec.description)
 
 

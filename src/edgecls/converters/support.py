@@ -12,9 +12,14 @@ from edgecls.errors import SchemeError
 
 @dataclass(frozen=True)
 class Support:
-    """How one scheme exists in one target."""
+    """How one scheme exists in one target.
+
+    Attributes:
+        by_default: whether it is made when no schemes are asked for.
+    """
 
     needs_calibration: bool = False
+    by_default: bool = True
 
 
 SUPPORT: dict[tuple[Target, Scheme], Support] = {
@@ -28,6 +33,14 @@ SUPPORT: dict[tuple[Target, Scheme], Support] = {
     ("coreml", "float32"): Support(),
     ("coreml", "float16"): Support(),
     ("coreml", "weight8"): Support(),
+    ("coreml", "weight4"): Support(by_default=False),
+    ("coreml", "palette8"): Support(by_default=False),
+    ("coreml", "palette6"): Support(by_default=False),
+    ("coreml", "palette4"): Support(by_default=False),
+    ("coreml", "palette2"): Support(by_default=False),
+    ("coreml", "sparse"): Support(by_default=False),
+    ("coreml", "sparse-palette4"): Support(by_default=False),
+    ("coreml", "sparse-weight8"): Support(by_default=False),
 }
 
 
@@ -58,7 +71,7 @@ def plan_jobs(targets: Sequence[Target], schemes: str | None, *, calibrated: boo
 
     Args:
         targets: the targets asked for.
-        schemes: `float32,int8` (each for every target that has it) or `tflite:int8,onnx:float32`; None for all that are possible.
+        schemes: `float32,int8` (each for every target that has it) or `tflite:int8,onnx:float32`; None for those that are made by default.
         calibrated: whether calibration images are given.
 
     Raises:
@@ -66,7 +79,9 @@ def plan_jobs(targets: Sequence[Target], schemes: str | None, *, calibrated: boo
     """
     if schemes is None:
         return [
-            Job(*key) for key, support in SUPPORT.items() if key[0] in targets and (calibrated or not support.needs_calibration)
+            Job(*key)
+            for key, support in SUPPORT.items()
+            if key[0] in targets and support.by_default and (calibrated or not support.needs_calibration)
         ]
     wanted = {job for item in schemes.split(",") if item.strip() for job in _jobs_named(item.strip(), targets)}
     if not wanted:

@@ -14,10 +14,10 @@ from edgecls.artifact import Actual, FloatRemainder
 from edgecls.errors import ArtifactError
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
 from edgecls.formats.files import members
-from edgecls.formats.mlpackage_blob import PACKED_BITS
 from edgecls.formats.mlpackage_layout import PackageFiles, locate
 from edgecls.formats.mlpackage_message import parse_model
-from edgecls.formats.mlpackage_value import ValueReader, dtype_of, known_dtype, shape_of
+from edgecls.formats.mlpackage_value import ValueReader, dtype_of, known_dtype
+from edgecls.formats.mlpackage_weights import FLOATS, constant_weight, parameters, read_weights
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.formats.record import parse_record
 from edgecls.formats.weights import Weight, distinct_values_of, elements_by_dtype, layer_of, sparsity_of
@@ -35,10 +35,8 @@ _KINDS = {
 _IMAGE_COLORS = {10: "GRAY", 20: "RGB", 30: "BGR", 40: "GRAY"}
 _IMAGE_CHANNELS = {"GRAY": 1, "RGB": 3, "BGR": 3}
 _ARRAY_DTYPES = {65552: "float16", 65568: "float32", 65600: "float64", 131104: "int32", 131080: "int8"}
-_WEIGHTED = {"conv", "conv_transpose", "linear", "matmul", "einsum"}
-_PACKED = ("quantized_data", "data", "indices", "nonzero_data")  # the constexpr parameters that hold the weights themselves
-_FLOATS = {"float16", "float32", "float64", "bfloat16"}
-_SMALL = 2048  # coremltools compresses only constants of more values
+WEIGHTED = {"conv", "conv_transpose", "linear", "matmul", "einsum"}
+_SMALL = 2048  # weights; coremltools compresses only constants of more values unless told otherwise
 _SHOWN = 2000  # longest metadata value, in characters
 
 
@@ -66,8 +64,8 @@ class Package:
         for operation in self.block.operations:
             if operation.type != "const" and not operation.type.startswith("constexpr_"):
                 continue
-            for value in _parameters(operation).values():
-                weight = _weight(self, value) if dtype_of(value) in _FLOATS else None
+            for value in parameters(operation).values():
+                weight = constant_weight(self.values, value) if dtype_of(value) in FLOATS else None
                 if weight is not None and weight.values is not None:
                     yield operation.outputs[0].name, weight.values
 
@@ -86,7 +84,7 @@ def open_package(path: Path) -> Package:
         spec = parse_model(mapped(files.model))
         _check_kind(path, spec)
         package = Package(files, spec, *_main_block(spec), ValueReader(files))
-        package.constants.update(_constants(package))
+        package.constants.update(read_weights(package.values, package.block.operations))
     except (DecodeError, DamagedError) as error:
         raise damaged(path, "coreml", error) from None
     return package
@@ -196,62 +194,6 @@ def _check_connections(function: Any, block: Any) -> None:
         raise DamagedError(f"nothing makes its output {missing[0][:80]!r}")
 
 
-def _constants(package: Package) -> Iterator[tuple[str, Weight]]:
-    """The weights of the program: float and integer constants that stand for float values, whatever packs them."""
-    for operation in package.block.operations:
-        values = _packed_values(operation)
-        if values is None:
-            continue
-        data, zero_points, axis = values
-        weight = _weight(package, data)
-        if weight is not None:
-            zeros = _weight(package, zero_points) if zero_points is not None else None
-            points = np.zeros(0, np.int64) if zeros is None or zeros.values is None else zeros.values.astype(np.int64).reshape(-1)
-            if points.size > 1 and (
-                not 0 <= axis < weight.rank or weight.values is None or weight.values.shape[axis] != points.size
-            ):
-                raise DamagedError(f"constant {operation.outputs[0].name[:80]!r} has {points.size} zero points on axis {axis}")
-            yield (
-                operation.outputs[0].name,
-                Weight(weight.dtype, weight.elements, weight.size_bytes, weight.rank, weight.values, points, axis),
-            )
-
-
-def _packed_values(operation: Any) -> tuple[Any, Any, int] | None:
-    """(values, zero points, axis) of an operation that makes a constant; None for all others."""
-    if operation.type == "const":
-        value = dict(operation.attributes).get("val")
-        return None if value is None or dtype_of(value) not in _FLOATS else (value, None, 0)
-    if not operation.type.startswith("constexpr_"):
-        return None
-    parameters = _parameters(operation)
-    data = next((parameters[name] for name in _PACKED if name in parameters), None)
-    if data is None:
-        return None
-    axis = parameters["axis"].immediateValue.tensor.ints.values if "axis" in parameters else [0]
-    zero_points = parameters.get("zero_point") if operation.type == "constexpr_affine_dequantize" else None
-    return data, zero_points, int(axis[0]) if len(axis) else 0
-
-
-def _parameters(operation: Any) -> dict[str, Any]:
-    """The constants a constexpr operation holds itself: attributes up to iOS 17, bound inputs since."""
-    bound = {name: item.arguments[0].value for name, item in operation.inputs.items() if item.arguments}
-    return {**bound, **dict(operation.attributes.items())}
-
-
-def _weight(package: Package, value: Any) -> Weight | None:
-    """A constant of one axis or more, in the weight file or in the program itself; None for a single number."""
-    dtype, shape = dtype_of(value), shape_of(value.type.tensorType)
-    elements = int(np.prod(shape, dtype=np.float64))
-    if value.WhichOneof("value") == "blobFileValue":
-        blob = package.values.blob(value)
-        return Weight(dtype, elements, blob.size_bytes, len(shape), blob.stored, np.zeros(0, np.int64), 0)
-    if not shape:
-        return None
-    values = np.asarray(package.values.read(value))
-    return Weight(dtype, elements, values.nbytes, len(shape), None if dtype in PACKED_BITS else values, np.zeros(0, np.int64), 0)
-
-
 def features(spec: Any, side: str) -> list[Any]:
     """Inputs or outputs; a package of several functions lists them per function."""
     description = spec.description
@@ -338,13 +280,13 @@ def _between(package: Package) -> dict[str, int]:
 
 def _stayed_float(package: Package) -> list[FloatRemainder]:
     """In a program with compressed weights, the operations whose weights are not."""
-    if all(weight.dtype in _FLOATS for weight in package.constants.values()):
+    if all(weight.dtype in FLOATS for weight in package.constants.values()):
         return []
     remainders = []
     for operation in _computing(package):
         kernels = [package.constants[name] for name in _taken(operation) if name in package.constants]
         kernels = [kernel for kernel in kernels if kernel.rank > 1]
-        if operation.type in _WEIGHTED and kernels and all(kernel.dtype in _FLOATS for kernel in kernels):
+        if operation.type in WEIGHTED and kernels and all(kernel.dtype in FLOATS for kernel in kernels):
             remainders.append(
                 FloatRemainder(operation=operation.type, name=operation.outputs[0].name, reason=_float_reason(kernels[0]))
             )
@@ -352,9 +294,8 @@ def _stayed_float(package: Package) -> list[FloatRemainder]:
 
 
 def _float_reason(kernel: Weight) -> str:
-    if kernel.elements <= _SMALL:
-        return f"its {kernel.elements} weights are stored as {kernel.dtype}: coremltools leaves up to {_SMALL} alone unless told otherwise"
-    return f"its weights are stored as {kernel.dtype}"
+    reason = f"its {kernel.elements} weights are stored as {kernel.dtype}"
+    return f"{reason}: packing so few saves little or nothing" if kernel.elements <= _SMALL else reason
 
 
 def _texts(package: Package) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +24,7 @@ class Weight:
         rank: number of axes; a kernel has two or more, a bias or a per-channel vector one.
         values: as stored, of the constant's shape; None where NumPy has no such dtype.
         zero_points: none (float), one, or one per index of `axis`.
+        count_zeros: finds the number of exact zeros where there are no values to tell it from: of tables, masks and small integers.
     """
 
     dtype: str
@@ -33,12 +34,13 @@ class Weight:
     values: np.ndarray | None
     zero_points: np.ndarray
     axis: int
+    count_zeros: Callable[[], int] | None = None
 
     @property
     def zeros(self) -> int:
         """Number of elements that stand for exactly zero."""
         if self.values is None:
-            return 0
+            return self.count_zeros() if self.count_zeros else 0
         if not self.zero_points.any():
             return self.elements - int(np.count_nonzero(self.values))
         if self.zero_points.size == 1:
@@ -59,7 +61,7 @@ def elements_by_dtype(weights: Sequence[Weight]) -> dict[str, int]:
 
 def sparsity_of(weights: Sequence[Weight]) -> float:
     """Share of the kernels' elements that are exactly zero, 0..1. Biases and per-channel vectors are no kernels."""
-    kernels = [weight for weight in weights if weight.rank > 1 and weight.values is not None]
+    kernels = [weight for weight in weights if weight.rank > 1 and (weight.values is not None or weight.count_zeros is not None)]
     total = sum(kernel.elements for kernel in kernels)
     return sum(kernel.zeros for kernel in kernels) / total if total else 0.0
 

@@ -20,8 +20,20 @@ from edgecls.worker import RemoteError, Worker
 # the worker that examines a file and its answer; None where there is no file
 Pending: TypeAlias = "tuple[Worker, Future[Examined]] | None"
 TIMEOUT_S = 600.0
-STORED_AS: dict[Scheme, str] = {"float16": "float16", "dynamic": "int8", "int8": "int8", "weight8": "int8"}
-QUANTIZED = {scheme for scheme, dtype in STORED_AS.items() if dtype == "int8"}
+STORED_AS: dict[Scheme, str] = {
+    "float16": "float16",
+    "dynamic": "int8",
+    "int8": "int8",
+    "weight8": "int8",
+    "weight4": "int4",
+    "palette8": "palette8",
+    "palette6": "palette6",
+    "palette4": "palette4",
+    "palette2": "palette2",
+    "sparse": "sparse-float16",
+    "sparse-palette4": "sparse-palette4",
+    "sparse-weight8": "sparse-int8",
+}
 
 
 @dataclass(frozen=True)
@@ -121,8 +133,8 @@ def examine(
     """Runs in a worker: read back what is in the file, then run it."""
     actual = describe(path).actual
     actual = actual.model_copy(update={"stayed_float": [_with_request(entry, requested) for entry in actual.stayed_float]})
-    if job.scheme not in QUANTIZED:
-        actual = actual.model_copy(update={"stayed_float": []})  # nothing integer was asked
+    if job.scheme in ("float32", "float16"):
+        actual = actual.model_copy(update={"stayed_float": []})  # nothing else was asked
     return Examined(actual, _judge(path, job, record, inputs, reference, actual), *file_sizes(path), sha256(path))
 
 
