@@ -274,7 +274,9 @@ def test_deployment_targets(small: Small, target: str | None, scheme: Scheme, sp
     assert check_structure(package, record) == ""
     pixels = pixels_for(record.image_spec)
     expected = run_graph(graph, record.image_spec.apply(pixels))
-    np.testing.assert_allclose(run_package(package, pixels), expected, atol=5e-3)
+    # int8: 3072 weights of 3.5 standard deviations at most, rounded to 1/127 of that, are off by 0.8 % of a logit of 1.5 together; a
+    # probability moves by a quarter of it at most, and three standard deviations are 0.01
+    np.testing.assert_allclose(run_package(package, pixels), expected, atol=1e-2 if scheme == "weight8" else 5e-3)
     packing = "constexpr_blockwise_shift_scale" if specification >= 9 else "constexpr_affine_dequantize"
     assert (packing in describe(package).actual.operations) == (scheme == "weight8")
 
@@ -286,7 +288,10 @@ def test_deployment_targets(small: Small, target: str | None, scheme: Scheme, sp
         ("ios16", ["float16"], "'ios16'; choose one of"),
         ("iOS14", ["float16"], "iOS15 or newer for Core ML float16, found 'iOS14'"),
         ("macOS12", ["float16", "weight8"], "iOS16 or newer for Core ML weight8, found 'macOS12'"),
-        (None, ["int8"], "a Core ML scheme (float32, float16, weight8), found 'int8'"),
+        ("iOS17", ["weight4"], "iOS18 or newer for Core ML weight4, found 'iOS17'; choose one of iOS18"),
+        ("iOS15", ["palette4"], "iOS16 or newer for Core ML palette4, found 'iOS15'"),
+        ("iOS17", ["sparse-palette4"], "iOS18 or newer for Core ML sparse-palette4"),
+        (None, ["dynamic"], "a Core ML scheme (float32, float16, weight8"),
     ],
 )
 def test_refused_before_any_work(small: Small, target: str | None, schemes: list[Scheme], says: str, tmp_path: Path) -> None:

@@ -33,6 +33,14 @@ def test_a_plain_scheme_is_for_every_target_that_has_it():
     ]
 
 
+def test_core_ml_palettes_and_sparse_kernels_are_made_when_asked_for():
+    made = [job.scheme for job in plan_jobs(["coreml"], None, calibrated=True)]
+    assert "weight8" in made
+    assert not {"palette4", "weight4", "sparse"} & set(made)
+    asked = plan_jobs(["tflite", "coreml"], "sparse-palette4,palette6,weight4", calibrated=False)
+    assert asked == [Job("coreml", "weight4"), Job("coreml", "palette6"), Job("coreml", "sparse-palette4")]
+
+
 def test_a_scheme_can_be_asked_of_one_target():
     assert plan_jobs(["tflite", "onnx"], "tflite:float16,onnx:float32", calibrated=False) == [
         Job("tflite", "float16"),

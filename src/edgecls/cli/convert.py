@@ -29,7 +29,8 @@ def convert(
     schemes: Annotated[
         str | None,
         typer.Option(
-            metavar="LIST", help="float32, float16, dynamic, int8, weight8, also as tflite:int8. [all that are possible]"
+            metavar="LIST",
+            help="float32, float16, dynamic, int8, weight8, palette4 …, also as tflite:int8. [all but the README's extra ones]",
         ),
     ] = None,
     calibration: Annotated[

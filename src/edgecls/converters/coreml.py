@@ -27,12 +27,11 @@ __all__ = ["MINIMUM_TARGETS", "check_structure", "convert_coreml"]
 
 INPUT_NAME, SCORES_NAME, LABEL_NAME = "image", "scores", "classLabel"
 
-# The oldest system each scheme runs on: ML programs came with iOS 15; int8 weights, tables and sparse kernels with iOS 16; quantized
-# activations with iOS 17; 4-bit weights and kernels that are both sparse and packed with iOS 18.
+# The oldest system each scheme runs on: ML programs came with iOS 15; int8 weights, tables and sparse kernels with iOS 16; 4-bit
+# weights and kernels that are both sparse and packed with iOS 18.
 MINIMUM_TARGETS: dict[Scheme, str] = {
     "float32": "iOS15",
     "float16": "iOS15",
-    "int8": "iOS17",
     "weight8": "iOS16",
     "weight4": "iOS18",
     "palette8": "iOS16",
