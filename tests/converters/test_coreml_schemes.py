@@ -26,7 +26,7 @@ FASHION = Path("fashion_cnn", "fashion_mnist_model.h5")
 WEIGHTS = 93088  # of its five kernels
 DENSE: tuple[Scheme, ...] = ("weight8", "weight4", "palette8", "palette6", "palette4", "palette2")
 SPARSE: tuple[Scheme, ...] = ("sparse", "sparse-palette4", "sparse-weight8")
-OLDEST = dict.fromkeys((*DENSE, *SPARSE), "iOS16") | dict.fromkeys(("weight4", "sparse-palette4", "sparse-weight8"), "iOS18")
+NEEDS_IOS18: tuple[Scheme, ...] = ("weight4", "sparse-palette4", "sparse-weight8")
 Model = tuple[FrozenGraph, ArtifactMetadata]
 Packages = dict[Scheme, Path]
 
@@ -105,7 +105,7 @@ def test_read_back_as_asked(scheme: Scheme, dense: Packages, fashion: Model) -> 
     found = actual(dense[scheme])
     small = 288 if scheme == "palette8" else 0  # of the first kernel, for which a table of 256 is larger than float16
     assert found.weight_dtypes == {STORED_AS[scheme]: WEIGHTS - small, "float16": 234 + small}
-    assert found.minimum_deployment_target == OLDEST[scheme]
+    assert found.minimum_deployment_target == ("iOS18" if scheme in NEEDS_IOS18 else "iOS16")
     assert [item.reason for item in found.stayed_float] == (
         ["its 288 weights are stored as float16: packing so few saves little or nothing"] if small else []
     )
@@ -116,7 +116,7 @@ def test_read_back_as_asked(scheme: Scheme, dense: Packages, fashion: Model) -> 
 def test_sparse_kernels_are_read_back_as_asked(scheme: Scheme, sparse: Packages, fashion: Model) -> None:
     found = actual(sparse[scheme])
     assert found.weight_dtypes == {STORED_AS[scheme]: WEIGHTS, "float16": 234}
-    assert found.minimum_deployment_target == OLDEST[scheme]
+    assert found.minimum_deployment_target == ("iOS18" if scheme in NEEDS_IOS18 else "iOS16")
     assert found.sparsity == pytest.approx(0.6, abs=1e-3)  # quantiles of kernels of 288 weights and more
     assert found.stayed_float == []
 
