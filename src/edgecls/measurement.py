@@ -35,7 +35,7 @@ class Interval(_Model):
 
 
 class ClassAccuracy(_Model):
-    """How one class fares; a tie of k winners counts as in `Accuracy.top1`, elsewhere the first winner counts.
+    """How one class fares. The first winner counts, as an application takes it.
 
     Attributes:
         index: of the class, as in the scores.
@@ -228,8 +228,24 @@ class ThreadsLatency(_Model):
     latency: Latency
 
 
+class LatencyRatio(_Model):
+    """Latency relative to the reference's, which took its turns in the same rounds.
+
+    Attributes:
+        reference: name of an artifact.
+        ratio: geometric mean of the rounds' ratios of medians; above 1 is slower.
+        interval: paired t interval of its logarithm, at 99 %.
+        verdict: `no difference` where the interval holds 1.
+    """
+
+    reference: str
+    ratio: float
+    interval: Interval
+    verdict: Literal["faster", "slower", "no difference"]
+
+
 class Throughput(_Model):
-    """Images per second when `batch` images are handed over at once, preprocessing included.
+    """Images per second when `batch` images are handed over at once, preprocessing excluded.
 
     Attributes:
         engine_batch: how many of them the engine takes in one call: 1 where the file allows no more.
@@ -344,6 +360,7 @@ class Measurement(_Model):
     accuracy: Accuracy | None = None
     flips: Flips | None = None
     latency: Latency | None = None
+    latency_ratio: LatencyRatio | None = None
     load_ms: float | None = None
     first_inference_ms: float | None = None
     peak_memory_bytes: int | None = None

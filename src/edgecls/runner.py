@@ -8,6 +8,7 @@ import numpy as np
 
 from edgecls.artifact import OutputKind
 from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Engine
 
 
 class Runner(Protocol):
@@ -31,7 +32,15 @@ class Runner(Protocol):
         ...
 
     def prepare(self, image: np.ndarray) -> None:
-        """Put one image [1, H, W, C] into the engine: what is not timed."""
+        """Put images [N, H, W, C], as many as the batch, into the engine: what is not timed."""
+        ...
+
+    def set_batch(self, batch: int) -> int:
+        """Have `invoke` take so many images in one call; the number it then takes, 1 where the file allows no other."""
+        ...
+
+    def engine(self) -> Engine:
+        """What runs the artifact, as the engine itself tells."""
         ...
 
     def invoke(self) -> object:

@@ -8,7 +8,6 @@ import pytest
 from edgecls.artifact import OutputKind
 from edgecls.errors import DataError
 from edgecls.evaluation.answers import Answers, accuracy_of, flips_of, join, judge_scores
-from edgecls.evaluation.latency import summarize
 
 
 def judge(rows: list, labels: list[int] | None = None, kind: OutputKind = "softmax"):
@@ -103,8 +102,58 @@ def test_join_keeps_order_and_ties():
     assert join([judge([[1, 0]]), judge([[0, 1]])]).top1 is None
 
 
-def test_latency_percentiles():
-    latency = summarize(np.arange(1, 102) * 1_000_000, warmup_runs=3)  # 1 to 101 ms: 100 steps, so each percentile is a sample
-    assert (latency.p50_ms, latency.p90_ms, latency.p99_ms) == pytest.approx((51, 91, 100))
-    assert (latency.min_ms, latency.max_ms, latency.runs, latency.warmup_runs) == (1, 101, 101, 3)
-    assert latency.samples_ms == list(range(1, 102))
+def test_ties_bound_the_accuracy():
+    # right outright; a tie of two that holds the label; a tie that does not; wrong
+    accuracy = accuracy_of(judge([[1, 0, 0], [1, 1, 0], [0, 1, 1], [0, 1, 0]], [0, 1, 0, 2]))
+    assert accuracy is not None
+    assert (accuracy.top1, accuracy.tied_images) == (1.5 / 4, 2)
+    assert (accuracy.top1_lowest, accuracy.top1_highest) == (1 / 4, 2 / 4)
+    assert accuracy.top1_interval is not None
+    assert accuracy.top1_interval.low < accuracy.top1 < accuracy.top1_interval.high
+
+
+@pytest.mark.parametrize(
+    ("kind", "scores", "expected"),
+    [
+        ("softmax", [[0.7, 0.2, 0.1]], 0.7),
+        ("softmax", [[1.004, 0.0, 0.0]], 1.0),  # an int8 output of scale 1/255 may step past 1
+        ("softmax", [[3.0, -1.0, 0.5]], None),  # no probabilities, whatever was assumed
+        ("logits", [[2.0, 1.0, 0.0]], 0.66524),  # softmax: 1 / (1 + e^-1 + e^-2)
+        ("logits", [[-2.0]], 0.88080),  # the logistic function of 2: class 0 wins
+        ("sigmoid", [[0.25]], 0.75),
+    ],
+)
+def test_confidence_is_the_probability_of_the_winner(kind: str, scores: list[list[float]], expected: float | None):
+    accuracy = accuracy_of(judge_scores(np.asarray(scores, np.float32), np.array([0]), kind))  # type: ignore[arg-type]
+    assert accuracy is not None
+    if expected is None:
+        assert accuracy.calibration is None
+    else:
+        assert accuracy.calibration is not None
+        (filled,) = [row for row in accuracy.calibration.bins if row.images]
+        assert filled.confidence == pytest.approx(expected, abs=1e-5)
+
+
+def test_flips_one_by_one_with_the_paired_test():
+    labels = np.array([0, 0, 1, 1, 2, 2])
+    reference = judge_scores(np.eye(3, dtype=np.float32)[[0, 0, 1, 0, 2, 0]], labels, "softmax")  # right: 0, 1, 2, 4
+    ours = judge_scores(np.eye(3, dtype=np.float32)[[0, 1, 2, 1, 2, 1]], labels, "softmax")  # right: 0, 3, 4
+    flips = flips_of(ours, reference, "float", labels, "image {}".format)
+    assert (flips.count, flips.lost, flips.gained) == (4, 2, 1)
+    assert flips.mcnemar_p == 1.0  # 2 against 1 of 3: as even as can be
+    assert [(flip.index, flip.image, flip.label, flip.reference_winner, flip.winner) for flip in flips.images_listed] == [
+        (1, "image 1", 0, 0, 1),  # the lost ones first
+        (2, "image 2", 1, 1, 2),
+        (3, "image 3", 1, 0, 1),
+        (5, "image 5", 2, 0, 1),
+    ]
+    unlabelled = flips_of(ours, reference, "float")
+    assert (unlabelled.count, unlabelled.lost, unlabelled.mcnemar_p) == (4, None, None)
+    assert unlabelled.images_listed[0].label is None
+
+
+def test_the_list_of_flips_ends_somewhere():
+    ours = judge_scores(np.tile(np.array([[1, 0]], np.float32), (1500, 1)), None, "softmax")
+    reference = judge_scores(np.tile(np.array([[0, 1]], np.float32), (1500, 1)), None, "softmax")
+    flips = flips_of(ours, reference, "float")
+    assert (flips.count, len(flips.images_listed)) == (1500, 1000)

@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,10 @@ from edgecls.evaluation.accuracy import Exam, examine, shares
 from edgecls.evaluation.answers import Answers, judge_scores
 from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.jobs import Failure
+from edgecls.evaluation.latency import compare_latency
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Measurement, Report
-from edgecls.runners.fake import FakeRunner, open_fake
+from edgecls.runners.fake import FakeRunner, open_fake, profile_fake
 from edgecls.worker import Worker, preload
 
 SPEC = ImageSpec(height=8, width=8, channels=1)
@@ -92,6 +94,89 @@ def test_every_figure(tmp_path: Path, archive: ImageSource):
     assert report.data is not None and report.data.labelled
     assert {event.stage for event in events} == {"load", "latency", "decode", "accuracy"}
     assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_what_each_figure_is_worth(tmp_path: Path, archive: ImageSource):
+    jobs = [fake(tmp_path, "float", delay_ms=1.0), fake(tmp_path, "other", scheme="int8", seed=1, delay_ms=3.0)]
+    report = bench(jobs, archive)
+    found = rows(report)
+    assert report.labels == [f"class_{index}" for index in range(10)]
+    accuracy, flips, latency = found["other"].accuracy, found["other"].flips, found["other"].latency
+    assert accuracy is not None and flips is not None and latency is not None
+    assert accuracy.top1_interval is not None
+    assert accuracy.top1_interval.low < accuracy.top1 < accuracy.top1_interval.high
+    assert sum(row.support for row in accuracy.classes) == 300
+    assert all(row.recall_delta is not None and row.recall_delta <= 0 for row in accuracy.classes)  # the reference has all right
+    assert accuracy.confusion is not None
+    assert sum(count for label, winner, count in accuracy.confusion.entries if label == winner) == round(300 * accuracy.top1)
+    assert (flips.lost, flips.gained) == (300 - round(300 * accuracy.top1), 0)
+    assert flips.mcnemar_p is not None and flips.mcnemar_p < 1e-40  # all of more than 150 discordant pairs on one side
+    assert len(flips.images_listed) == flips.count
+    assert latency.p50_interval is not None and latency.histogram is not None
+    assert len(latency.rounds_p50_ms) == 5
+    assert latency.validity is not None and latency.validity.reasons[0].code == "too_few_runs"
+    reference = found["float"].latency
+    assert reference is not None
+    assert found["other"].latency_ratio == compare_latency(latency, reference, "float")
+    assert found["float"].latency_ratio is None
+    engine = found["float"].engine
+    assert engine is not None
+    assert (engine.name, engine.verified) == ("fake", True)
+
+
+def test_flips_are_named_by_their_files(tmp_path: Path):
+    from PIL import Image
+
+    pixels = synthetic_pixels(SPEC, 40)
+    names = tuple("abcdefghij")
+    for index, (image, label) in enumerate(zip(pixels, FakeRunner(SPEC).predict(pixels).argmax(axis=1), strict=True)):
+        folder = tmp_path / "photos" / names[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(folder / f"{index:02}.png")
+    jobs = [fake(tmp_path, "float"), fake(tmp_path, "other", scheme="int8", seed=1)]
+    flips = rows(bench(jobs, ImageSource(tmp_path / "photos", names)))["other"].flips
+    assert flips is not None
+    assert flips.images_listed
+    for flip in flips.images_listed:
+        assert flip.label is not None
+        assert flip.image.startswith(f"{names[flip.label]}/")  # the folder is the label
+
+
+def test_threads_batches_and_a_sustained_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("edgecls.evaluation.latency._MINUTE_S", 0.1)
+    options = replace(QUICK, threads=(1, 2, 4), batches=(1, 8), sustained_minutes=2.5)
+    jobs = [fake(tmp_path, "one", delay_ms=2.0), fake(tmp_path, "many", delay_ms=2.0, most_images=8)]
+    events: list[Event] = []
+    found = rows(bench(jobs, None, options, on_event=events.append))
+    for row in found.values():
+        assert row.threads == 1
+        assert [entry.threads for entry in row.threads_latency] == [2, 4]
+        assert all(entry.latency.p50_ms >= 2.0 for entry in row.threads_latency)
+        assert row.sustained is not None
+        assert [minute.minute for minute in row.sustained.minutes] == [1, 2, 3]
+        assert all(minute.p50_ms >= 2.0 for minute in row.sustained.minutes)
+        assert row.sustained.minutes[2].runs < row.sustained.minutes[0].runs  # half a minute
+    # a call sleeps for 2 ms: at most 500 images a second one by one, 4,000 by eights
+    assert [entry.engine_batch for entry in found["one"].throughput] == [1, 1]
+    assert [entry.engine_batch for entry in found["many"].throughput] == [1, 8]
+    assert all(entry.images_per_second <= 500 for entry in found["one"].throughput)
+    assert found["many"].throughput[0].images_per_second <= 500 < found["many"].throughput[1].images_per_second <= 4000
+    assert {event.artifact for event in events if event.stage == "latency"} > {"one", "one, 2 threads", "many, 4 threads"}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "note"), [("ok", ""), ("raise-at-profile", "told to fail at profile"), ("kill-at-profile", "SIGKILL")]
+)
+def test_a_profile_that_fails_leaves_everything_else(tmp_path: Path, archive: ImageSource, behaviour: str, note: str):
+    options = replace(QUICK, profile=True)
+    found = rows(bench([fake(tmp_path, "a", behaviour=behaviour)], archive, options, profiler=profile_fake))["a"]
+    assert found.status == "ok"
+    assert found.accuracy is not None
+    assert found.accuracy.top1 == 1.0
+    assert (found.profile is None) == bool(note)
+    assert note in found.profile_note
+    if found.profile is not None:
+        assert found.profile.words == ["8 x 8, 1 threads"]
 
 
 def test_one_measures_at_a_time_and_they_take_turns(tmp_path: Path):

@@ -18,7 +18,7 @@ from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
 from zoo_models import MODELS, ZooModel
 
 MEASURED = [model for model in MODELS if model.images in ("fashion_mnist.npz", "cifar10.npz") and model.images_are_its_own]
-QUICK = BenchOptions(min_seconds=0.05, min_runs=5, rounds=1)
+QUICK = BenchOptions(min_seconds=0.05, min_runs=5, least_rounds=1)
 
 
 @pytest.mark.parametrize("model", MEASURED, ids=lambda model: model.id)

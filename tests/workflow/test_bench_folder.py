@@ -26,7 +26,7 @@ from edgecls.workflow import BenchRequest, bench
 from edgecls.workflow.bench import newest_folder
 
 SPEC = ImageSpec(height=4, width=4, channels=3).with_preprocess("-1..1")
-QUICK = BenchOptions(min_seconds=0.0, min_runs=5, warmup_seconds=0.0, warmup_runs=1, rounds=1, cores=1, timeout_s=60)
+QUICK = BenchOptions(min_seconds=0.0, min_runs=5, warmup_seconds=0.0, warmup_runs=1, least_rounds=1, cores=1, timeout_s=60)
 LABELS = [f"class_{index}" for index in range(10)]
 WEIGHTS = np.random.default_rng(1).standard_normal((48, 10)).astype(np.float32)
 

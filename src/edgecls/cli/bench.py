@@ -13,6 +13,8 @@ from edgecls.cli.output import note
 if TYPE_CHECKING:
     from edgecls.evaluation import Event
 
+_MOST = 1024  # threads or images at once
+
 
 def bench(
     paths: Annotated[
@@ -31,7 +33,16 @@ def bench(
     ] = None,
     min_seconds: Annotated[float, typer.Option(metavar="S", min=0.0, help="Sample each latency at least so long.")] = 1.0,
     min_runs: Annotated[int, typer.Option(metavar="N", min=1, help="Sample each latency at least so often.")] = 50,
-    threads: Annotated[int, typer.Option(metavar="N", min=1, help="Threads of one inference.")] = 1,
+    threads: Annotated[
+        str, typer.Option(metavar="N,…", help="Threads of one inference; several: measured with each, the first counts.")
+    ] = "1",
+    batch: Annotated[
+        str | None, typer.Option(metavar="N,…", help="Also measure throughput with so many images at once.", show_default=False)
+    ] = None,
+    sustained: Annotated[
+        float, typer.Option(metavar="MINUTES", min=0.0, help="Also run each without a pause: does it get slower?")
+    ] = 0.0,
+    profile: Annotated[bool, typer.Option("--profile", help="Also profile the operations: where does the time go?")] = False,
     timeout: Annotated[float, typer.Option(metavar="S", min=0.1, help="Longest time one step of one artifact may take.")] = 300.0,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most images to measure accuracy on. [all]")] = None,
     preprocess: Annotated[
@@ -49,7 +60,15 @@ def bench(
     if folder is None and not files:
         folder = newest_folder(Path())
         note(f"Measuring {folder}, the newest artifacts folder here.")
-    options = BenchOptions(min_seconds=min_seconds, min_runs=min_runs, threads=threads, timeout_s=timeout)
+    options = BenchOptions(
+        min_seconds=min_seconds,
+        min_runs=min_runs,
+        threads=_counts("--threads", threads),
+        batches=_counts("--batch", batch) if batch else (),
+        sustained_minutes=sustained,
+        profile=profile,
+        timeout_s=timeout,
+    )
     request = BenchRequest(
         folder=folder, files=tuple(files), data=data, output=output, preprocess=preprocess, limit=limit, options=options
     )
@@ -76,6 +95,20 @@ def _split(paths: list[Path]) -> tuple[Path | None, list[Path]]:
             "one artifacts folder", ", ".join(str(folder) for folder in folders), "measure them one after another"
         )
     return (folders[0] if folders else None), [path for path in paths if path not in folders]
+
+
+def _counts(option: str, text: str) -> tuple[int, ...]:
+    """`1,2,4` as numbers, each once.
+
+    Raises:
+        InputError: something else.
+    """
+    from edgecls.errors import InputError
+
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) <= _MOST for part in parts):
+        raise InputError(f"numbers from 1 to {_MOST} as in {option} 1,2,4", f"{option} {text!r}", "separate them by commas")
+    return tuple(dict.fromkeys(int(part) for part in parts))
 
 
 class BenchProgress:

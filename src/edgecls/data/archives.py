@@ -85,6 +85,10 @@ class ArraySource:
                         yield Decoded(image)
         seen.check()
 
+    def name(self, index: int) -> str:
+        """Arrays have no names."""
+        return ""
+
     def _check_shape(self, header: _Header) -> int:
         if not header.shape or not header.shape[0] or not np.prod(header.shape):
             raise DataError("an array of images", f"{self._key} of shape {header.shape}", "save at least one image")

@@ -55,3 +55,7 @@ class DigitsSource:
         assert pixels is not None  # the spec was checked by open_images
         for image in pixels:
             yield Decoded(resize_pixels(image, self._spec.height, self._spec.width))
+
+    def name(self, index: int) -> str:
+        """Digits have no names."""
+        return ""

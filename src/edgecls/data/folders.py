@@ -53,6 +53,10 @@ class FileSource:
                 for future in waiting:
                     future.cancel()
 
+    def name(self, index: int) -> str:
+        """The file with the folder it lies in: `daisy/5.jpg`."""
+        return f"{self._files[index].parent.name}/{self._files[index].name}"
+
 
 def open_files(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | None) -> FileSource:
     """The images of a folder (class folders or flat) or a single image file.

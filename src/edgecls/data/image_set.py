@@ -73,6 +73,10 @@ class ImageSet:
         known = self._source.labelling.labels
         return None if known is None else known[self._contents.kept]
 
+    def name(self, index: int) -> str:
+        """What people call the image at this place: `daisy/5.jpg`; empty where it has no file of its own."""
+        return self._source.name(int(self._contents.kept[index]))
+
     @property
     def class_names(self) -> tuple[str, ...]:
         """Name per class index, empty where unknown."""

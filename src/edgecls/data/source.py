@@ -56,3 +56,7 @@ class Source(Protocol):
     def read(self, chosen: np.ndarray) -> Iterator[Decoded | Skipped]:
         """One answer for each index of `chosen` (ascending), in order."""
         ...
+
+    def name(self, index: int) -> str:
+        """What people call this image: its file, empty where it has none."""
+        ...

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edgecls.artifact import OutputKind
 from edgecls.errors import DataError
-from edgecls.measurement import Accuracy, Flips
+from edgecls.evaluation.statistics import calibration_of, mcnemar_p, wilson_interval
+from edgecls.measurement import Accuracy, Flip, Flips
 
 _TOP = 5
+_MOST_LISTED = (
+    1000  # flips; tens of variants on tens of thousands of images would otherwise outgrow everything else in the results
+)
+_SLACK = 0.02  # int8 probabilities, in steps of 1/256, may sum a little past 1
 _THRESHOLD: dict[OutputKind, float] = {"sigmoid": 0.5, "softmax": 0.5, "logits": 0.0}  # of a single output
 
 
@@ -25,6 +30,7 @@ class Answers:
         ties: for those images with several winners, all of them as a packed bit mask over the classes: small even where every class
             of a thousand wins.
         top1, top5: share of a hit of each image, float32 [N]; None without labels, top5 also for five classes or fewer.
+        confidence: probability of the winner, float32 [N]; NaN where scores are no probabilities. None without labels.
     """
 
     winners: np.ndarray
@@ -32,6 +38,7 @@ class Answers:
     ties: dict[int, np.ndarray]
     top1: np.ndarray | None = None
     top5: np.ndarray | None = None
+    confidence: np.ndarray | None = None
 
     @property
     def not_numbers(self) -> int:
@@ -57,6 +64,7 @@ def judge_scores(scores: np.ndarray, labels: np.ndarray | None, kind: OutputKind
     if labels is not None and len(labels) and labels.max() >= classes:
         raise DataError(f"labels from 0 to {classes - 1}", f"label {labels.max()}", "give the data of this model")
     sound = np.isfinite(scores).all(axis=1)
+    confidence = None if labels is None else _confidence(scores, kind)
     if scores.shape[1] == 1:
         upper = scores > _THRESHOLD[kind]
         scores = np.concatenate([~upper, upper], axis=1).astype(np.float32)
@@ -68,7 +76,8 @@ def judge_scores(scores: np.ndarray, labels: np.ndarray | None, kind: OutputKind
     if labels is None:
         return Answers(winners, classes, ties)
     top1 = _hits(scores, labels, 1) * sound
-    return Answers(winners, classes, ties, top1, _hits(scores, labels, _TOP) * sound if classes > _TOP else None)
+    top5 = _hits(scores, labels, _TOP) * sound if classes > _TOP else None
+    return Answers(winners, classes, ties, top1, top5, confidence)
 
 
 def join(parts: Sequence[Answers]) -> Answers:
@@ -81,28 +90,86 @@ def join(parts: Sequence[Answers]) -> Answers:
         ties,
         _concatenate([part.top1 for part in parts]),
         _concatenate([part.top5 for part in parts]),
+        _concatenate([part.confidence for part in parts]),
     )
 
 
 def accuracy_of(answers: Answers) -> Accuracy | None:
-    """Mean hits; None without labels."""
+    """Mean hits with their intervals; None without labels."""
     if answers.top1 is None:
         return None
+    images, top1 = len(answers.top1), answers.top1.astype(np.float64)
+    tied = np.zeros(images, bool)
+    tied[list(answers.ties)] = True
     top5 = None if answers.top5 is None else float(answers.top5.mean(dtype=np.float64))
-    return Accuracy(images=len(answers.top1), top1=float(answers.top1.mean(dtype=np.float64)), top5=top5)
+    calibrated = answers.confidence is not None and bool(np.isfinite(answers.confidence).all())
+    return Accuracy(
+        images=images,
+        top1=float(top1.mean()),
+        top5=top5,
+        top1_interval=wilson_interval(float(top1.sum()), images),
+        top5_interval=None if top5 is None else wilson_interval(top5 * images, images),
+        tied_images=len(answers.ties),
+        top1_lowest=float(np.where(tied, 0.0, top1).mean()),
+        top1_highest=float(np.where(tied & (top1 > 0), 1.0, top1).mean()),
+        calibration=calibration_of(answers.confidence, answers.top1) if calibrated and answers.confidence is not None else None,
+    )
 
 
-def flips_of(answers: Answers, reference: Answers, name: str) -> Flips:
+def flips_of(
+    answers: Answers,
+    reference: Answers,
+    name: str,
+    labels: np.ndarray | None = None,
+    image_name: Callable[[int], str] = lambda index: "",
+) -> Flips:
     """How often the winner differs from the reference's.
 
     Where winners tie, an image counts by the share of winners the two do not have in common, `1 - |A & B| / max(|A|, |B|)`: an artifact
-    whose scores are all equal agrees by one part in the number of classes, not always. The sum is rounded.
+    whose scores are all equal agrees by one part in the number of classes, not always. The sum is rounded. What is paired and listed
+    is the first winner, which an application takes.
+
+    Args:
+        labels: class index per image, int64 [N].
+        image_name: what to call an image of this index.
     """
     differs = (answers.winners != reference.winners).astype(np.float64)
+    listed = np.flatnonzero(differs)
     for row in answers.ties.keys() | reference.ties.keys():
         ours, theirs = answers.mask(row), reference.mask(row)
         differs[row] = 1.0 - _bits(ours & theirs) / max(_bits(ours), _bits(theirs))
-    return Flips(reference=name, images=len(differs), count=int(differs.sum() + 0.5))
+    found = Flips(reference=name, images=len(differs), count=int(differs.sum() + 0.5))
+    if labels is not None:
+        theirs_right, ours_right = reference.winners == labels, answers.winners == labels
+        lost, gained = int((theirs_right & ~ours_right).sum()), int((ours_right & ~theirs_right).sum())
+        found = found.model_copy(update={"lost": lost, "gained": gained, "mcnemar_p": mcnemar_p(lost, gained)})
+        listed = listed[np.argsort(~theirs_right[listed], kind="stable")]
+    flips = [
+        Flip(
+            index=index,
+            image=image_name(index),
+            label=None if labels is None else int(labels[index]),
+            reference_winner=int(reference.winners[index]),
+            winner=int(answers.winners[index]),
+        )
+        for index in listed[:_MOST_LISTED].tolist()
+    ]
+    return found.model_copy(update={"images_listed": flips})
+
+
+def _confidence(scores: np.ndarray, kind: OutputKind) -> np.ndarray:
+    """Probability of the winner, float32 [N]; logits by softmax (one output: by the logistic function)."""
+    scores = scores.astype(np.float64)
+    if kind == "logits" and scores.shape[1] == 1:
+        found = 1.0 / (1.0 + np.exp(-np.abs(scores[:, 0])))
+    elif kind == "logits":
+        best = scores.max(axis=1, keepdims=True)
+        found = 1.0 / np.exp(scores - best).sum(axis=1)
+    else:
+        outside = (scores < -_SLACK) | (scores > 1 + _SLACK)
+        best = np.maximum(scores[:, 0], 1 - scores[:, 0]) if scores.shape[1] == 1 else scores.max(axis=1)
+        found = np.where(outside.any(axis=1), np.nan, np.clip(best, 0.0, 1.0))
+    return found.astype(np.float32)
 
 
 def _hits(scores: np.ndarray, labels: np.ndarray, places: int) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +16,15 @@ from edgecls.errors import ArtifactError, InputError
 from edgecls.evaluation import probe
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import Answers, accuracy_of, flips_of
+from edgecls.evaluation.classes import with_classes
 from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.environment import environment
-from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner
-from edgecls.evaluation.latency import Timing, measure_latency
+from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner, Profiler
+from edgecls.evaluation.latency import Timing, compare_latency, measure_latency
 from edgecls.evaluation.reference import SOURCE, Reference, read_reference
 from edgecls.formats import file_sizes
 from edgecls.image_spec import ImageSpec
-from edgecls.measurement import DataUsed, Engine, Measurement, Report
+from edgecls.measurement import DataUsed, Engine, Measurement, Profile, Report
 from edgecls.worker import Worker
 
 _REFERENCE_ORDER = ("tflite", "onnx", "coreml")
@@ -37,6 +38,7 @@ def bench_artifacts(
     on_event: OnEvent = lambda event: None,
     *,
     open_runner: OpenRunner,
+    profiler: Profiler | None = None,
     reference: Path | None = None,
     source_sha256: str | None = None,
 ) -> Report:
@@ -48,6 +50,7 @@ def bench_artifacts(
         options: how to measure.
         on_event: told about progress.
         open_runner: `edgecls.runners.open_runner`, or another function that workers can import by its name.
+        profiler: `edgecls.runners.profile_artifact`, or another such function; needed where the options ask for profiles.
         reference: `reference.npz` with the source model's scores; used when flips cannot be counted on `images` (none given, or no float32
             artifact among the jobs). One that is damaged or of another model is left out, and a note says so.
         source_sha256: the source model; scores that are of another one are not compared with.
@@ -58,15 +61,19 @@ def bench_artifacts(
     Raises:
         DataError: images that cannot be used.
     """
-    return _Bench(jobs, images, options or BenchOptions(), on_event, open_runner).run(reference, source_sha256)
+    return _Bench(jobs, images, options or BenchOptions(), on_event, open_runner, profiler).run(reference, source_sha256)
 
 
 @dataclass(frozen=True)
 class _Images:
-    """The images one group of artifacts is asked about."""
+    """The images one group of artifacts is asked about; `opened` is None for those stored with the artifacts."""
 
     pixels: PixelFile
     labels: np.ndarray | None
+    opened: ImageSet | None = None
+
+    def name(self, index: int) -> str:
+        return self.opened.name(index) if self.opened else ""
 
 
 class _Bench:
@@ -77,14 +84,17 @@ class _Bench:
         options: BenchOptions,
         on_event: OnEvent,
         open_runner: OpenRunner,
+        profiler: Profiler | None,
     ) -> None:
         names = [job.name for job in jobs]
         if not jobs or len(set(names)) < len(names):
             raise InputError("artifacts of different names", ", ".join(names) or "none", "name each file once")
         self._jobs, self._source, self._options, self._on_event, self._open_runner = jobs, images, options, on_event, open_runner
+        self._profiler = profiler
         self._rows = {job.name: _blank(job, options) for job in jobs}
         self._timings: dict[str, Timing] = {}
         self._answers: dict[str, Answers] = {}
+        self._images: dict[str, _Images] = {}
         self._sets: dict[tuple[object, ...], ImageSet] = {}
         self._notes: list[str] = []
 
@@ -123,7 +133,9 @@ class _Bench:
     # latency
 
     def _time(self, crew: Crew) -> list[Worker]:
-        timings, workers = measure_latency(self._running(), crew, self._open_runner, self._options, self._on_event)
+        timings, workers = measure_latency(
+            self._running(), crew, self._open_runner, self._options, self._on_event, self._profiler
+        )
         for name, timing in timings.items():
             if isinstance(timing, Failure):
                 self._fail(name, timing)
@@ -139,9 +151,25 @@ class _Bench:
                 load_ms=timing.opened.load_ms,
                 first_inference_ms=timing.opened.first_inference_ms,
                 peak_memory_bytes=timing.peak_memory_bytes,
+                engine=timing.opened.engine,
+                threads_latency=timing.threads_latency,
+                throughput=timing.throughput,
+                sustained=timing.sustained,
+                profile=timing.profile if isinstance(timing.profile, Profile) else None,
+                profile_note=timing.profile if isinstance(timing.profile, str) else "",
             )
+        self._compare_latencies()
         self._note_assumptions()
         return workers
+
+    def _compare_latencies(self) -> None:
+        reference = self._reference({job.name for job in self._running()})
+        if reference is None:
+            return
+        theirs = self._timings[reference].latency
+        for name, timing in self._timings.items():
+            if name != reference and timing.latency is not None and theirs is not None:
+                self._update(name, latency_ratio=compare_latency(timing.latency, theirs, reference))
 
     def _note_assumptions(self) -> None:
         for job in self._running():
@@ -169,7 +197,7 @@ class _Bench:
             if not job.foreign:
                 raise
             return Failure("failed", str(error))
-        return _Images(found.pixels, found.labels)
+        return _Images(found.pixels, found.labels, found)
 
     def _open_set(self, job: BenchJob, spec: ImageSpec, classes: int) -> ImageSet:
         assert self._source is not None
@@ -192,6 +220,7 @@ class _Bench:
             if isinstance(found, Failure):
                 self._fail(job.name, found)
             elif found is not None:
+                self._images[job.name] = found
                 exams.append(Exam(job.name, job.path, self._timings[job.name].opened.spec, found.pixels, found.labels))
         answers = examine(
             exams,
@@ -212,24 +241,42 @@ class _Bench:
                 self._answers[name] = found
 
     def _mark(self) -> None:
+        reference = self._reference(self._answers.keys())
         for name, answers in self._answers.items():
-            self._update(name, accuracy=accuracy_of(answers))
+            accuracy, labels = accuracy_of(answers), self._images[name].labels
+            if accuracy is not None and labels is not None:
+                theirs = self._answers[reference] if reference and self._comparable(name, reference) else None
+                accuracy = with_classes(accuracy, answers, labels, self._class_names(name), theirs)
+            self._update(name, accuracy=accuracy)
+
+    def _class_names(self, name: str) -> tuple[str, ...]:
+        job, opened = self._job(name), self._images[name].opened
+        known = opened.class_names if opened else ()
+        return job.labels or (self._source.labels if self._source else None) or known
 
     # flips
 
+    def _reference(self, among: Collection[str]) -> str | None:
+        """The float32 artifact that the others are compared with."""
+        candidates = [job for job in self._jobs if job.scheme == "float32" and not job.foreign and job.name in among]
+        candidates.sort(key=lambda job: (job.variant != "base", _REFERENCE_ORDER.index(job.target)))
+        return candidates[0].name if candidates else None
+
+    def _comparable(self, name: str, reference: str) -> bool:
+        """A file from elsewhere may know other classes, or take other images. The reference itself is not compared."""
+        same_outputs = self._timings[name].opened.outputs == self._timings[reference].opened.outputs
+        same_images = len(self._answers[name].winners) == len(self._answers[reference].winners)
+        return name != reference and same_outputs and same_images
+
     def _count_flips(self) -> bool:
         """Count flips against the float32 artifact; whether there is one."""
-        candidates = [job for job in self._jobs if job.scheme == "float32" and not job.foreign and job.name in self._answers]
-        candidates.sort(key=lambda job: (job.variant != "base", _REFERENCE_ORDER.index(job.target)))
-        if not candidates:
+        reference = self._reference(self._answers.keys())
+        if reference is None:
             return False
-        name = candidates[0].name
-        theirs, outputs = self._answers[name], self._timings[name].opened.outputs
-        for job in self._running():
-            ours = self._answers.get(job.name)
-            comparable = self._timings[job.name].opened.outputs == outputs  # a file from elsewhere may know other classes
-            if ours is not None and job.name != name and comparable and len(ours.winners) == len(theirs.winners):
-                self._update(job.name, flips=flips_of(ours, theirs, name))
+        for name, answers in self._answers.items():
+            if self._comparable(name, reference):
+                images = self._images[name]
+                self._update(name, flips=flips_of(answers, self._answers[reference], reference, images.labels, images.name))
         return True
 
     def _compare_with_source(self, crew: Crew, workers: list[Worker], reference: Reference, keep: contextlib.ExitStack) -> None:
@@ -280,6 +327,7 @@ class _Bench:
         return Report(
             created=datetime.datetime.now(datetime.UTC),
             edgecls_version=edgecls.__version__,
+            labels=list(self._source.labels or ()) if self._source else [],
             image_spec=next((job.spec for job in self._jobs if job.spec is not None and not job.foreign), None),
             environment=environment(),
             data=data,
@@ -298,5 +346,5 @@ def _blank(job: BenchJob, options: BenchOptions) -> Measurement:
         reason=job.failure.reason if job.failure else "",
         size_bytes=job.size_bytes or 0,
         compressed_bytes=job.compressed_bytes or 0,
-        threads=options.threads,
+        threads=options.threads[0],
     )

@@ -10,11 +10,13 @@ from typing import Literal
 
 from edgecls.errors import EdgeclsError, MissingExtraError, UnsupportedOperationError, WorkerError
 from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Status
+from edgecls.measurement import Profile, Status
 from edgecls.runner import Runner
 from edgecls.worker import RemoteError
 
+_TURN_SECONDS, _MOST_ROUNDS = 0.2, 50
 OpenRunner = Callable[..., Runner]  # (path, *, spec, threads); importable by name, since workers call it
+Profiler = Callable[..., Profile]  # (path, *, spec, threads, runs); likewise
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,12 @@ class BenchOptions:
     Attributes:
         min_seconds, min_runs: each artifact's latency is sampled for at least so long and so often.
         warmup_seconds, warmup_runs: at least both before the first sample.
-        rounds: the artifacts take turns so often.
-        threads: threads of one inference while latency is measured (accuracy takes one thread in each of `cores` processes).
+        least_rounds: the artifacts take turns at least so often; more where sampling is long.
+        threads: numbers of threads of one inference; latency is measured with each, the first is the one that counts (accuracy takes
+            one thread in each of `cores` processes).
+        batches: throughput is measured with so many images at once.
+        sustained_minutes: one inference after another for so long; 0 for not at all.
+        profile: also profile the operations.
         timeout_s: longest time an artifact may take to open, for one turn, or for one share of the images.
     """
 
@@ -70,19 +76,27 @@ class BenchOptions:
     min_runs: int = 50
     warmup_seconds: float = 0.1
     warmup_runs: int = 5
-    rounds: int = 5
-    threads: int = 1
+    least_rounds: int = 5
+    threads: tuple[int, ...] = (1,)
+    batches: tuple[int, ...] = ()
+    sustained_minutes: float = 0.0
+    profile: bool = False
     cores: int = field(
         default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     )
     timeout_s: float = 300.0
+
+    @property
+    def rounds(self) -> int:
+        """A turn takes `_TURN_SECONDS`: short enough that drift of the machine falls on all artifacts alike."""
+        return max(self.least_rounds, min(_MOST_ROUNDS, round(self.min_seconds / _TURN_SECONDS)))
 
 
 @dataclass(frozen=True)
 class Event:
     """Progress: `done` of `total` steps of a stage, for one artifact (empty where the stage is about no single one)."""
 
-    stage: Literal["load", "latency", "decode", "accuracy"]
+    stage: Literal["load", "latency", "throughput", "sustained", "profile", "decode", "accuracy"]
     artifact: str
     done: int
     total: int

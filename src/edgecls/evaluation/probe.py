@@ -14,8 +14,10 @@ import numpy as np
 from edgecls.artifact import OutputKind
 from edgecls.data import PixelFile
 from edgecls.evaluation.answers import Answers, judge_scores
+from edgecls.evaluation.conditions import Counters, read_counters
 from edgecls.evaluation.jobs import OpenRunner
 from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Engine, Throughput
 from edgecls.runner import Runner
 from edgecls.worker import peak_memory_bytes
 
@@ -36,6 +38,20 @@ class Opened:
     stand_in: str
     load_ms: float
     first_inference_ms: float
+    engine: Engine
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one turn measured.
+
+    Attributes:
+        samples_ns: of each inference, int64 [n].
+        machine: what the machine did meanwhile.
+    """
+
+    samples_ns: np.ndarray
+    machine: Counters
 
 
 @dataclass
@@ -57,24 +73,58 @@ def open_artifact(open_runner: OpenRunner, path: Path, spec: ImageSpec | None, t
     start = time.perf_counter_ns()
     runner = _open(open_runner, path, spec, threads)
     load_ms = (time.perf_counter_ns() - start) / 1e6
-    shape = (1, runner.spec.height, runner.spec.width, runner.spec.channels)
-    runner.prepare(np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8))
+    runner.prepare(_images(runner, 1))
     start = time.perf_counter_ns()
     runner.invoke()
     first_ms = (time.perf_counter_ns() - start) / 1e6
-    return Opened(runner.spec, runner.outputs, runner.output_kind, runner.stand_in, load_ms, first_ms)
+    return Opened(runner.spec, runner.outputs, runner.output_kind, runner.stand_in, load_ms, first_ms, runner.engine())
+
+
+def reopen_artifact(open_runner: OpenRunner, path: Path, spec: ImageSpec | None, threads: int) -> None:
+    """Open an artifact again, with another number of threads."""
+    runner = _open(open_runner, path, spec, threads)
+    runner.prepare(_images(runner, 1))
 
 
 def warm_up(seconds: float, runs: int) -> int:
     """Run the open artifact untimed, at least so long and so often; the number of inferences."""
-    return len(_sample(seconds, runs))
+    return len(sample(_runner().invoke, seconds, runs))
 
 
-def take_turn(seconds: float, runs: int) -> np.ndarray:
-    """Time the open artifact, at least so long and so often: nanoseconds of each inference, int64."""
+def take_turn(seconds: float, runs: int) -> Turn:
+    """Time the open artifact, at least so long and so often."""
+    before = read_counters()
     for _ in range(_UNTIMED):
-        _invoke()()
-    return np.asarray(_sample(seconds, runs), np.int64)
+        _runner().invoke()
+    samples = np.asarray(sample(_runner().invoke, seconds, runs), np.int64)
+    return Turn(samples, read_counters().since(before))
+
+
+def measure_throughput(batch: int, seconds: float, runs: int, threads: int) -> Throughput:
+    """Time the open artifact on `batch` images at once; afterwards it takes one again."""
+    runner = _runner()
+    at_once = runner.set_batch(batch)
+    runner.prepare(_images(runner, at_once))
+    calls = batch // at_once  # one after another where the file allows no more than one image
+
+    def run() -> None:
+        for _ in range(calls):
+            runner.invoke()
+
+    try:
+        sample(run, seconds / 10, 2)
+        samples = sample(run, seconds, runs)
+    finally:
+        runner.set_batch(1)
+        runner.prepare(_images(runner, 1))
+    return Throughput(
+        batch=batch,
+        engine_batch=at_once,
+        threads=threads,
+        images_per_second=batch * len(samples) * 1e9 / sum(samples),
+        batch_p50_ms=float(np.median(samples)) / 1e6,
+        batches=len(samples),
+    )
 
 
 def own_memory_bytes() -> int:
@@ -109,14 +159,18 @@ def _key(path: Path, spec: ImageSpec | None, threads: int) -> tuple[str, str, in
     return str(path), "" if spec is None else spec.model_dump_json(), threads
 
 
-def _invoke() -> Callable[[], object]:
+def _runner() -> Runner:
     assert _desk.runner is not None  # open_artifact came first
-    return _desk.runner.invoke
+    return _desk.runner
 
 
-def _sample(seconds: float, runs: int) -> list[int]:
-    """The timing loop. Python's garbage collector rests meanwhile: its pauses are not the artifact's."""
-    invoke, clock = _invoke(), time.perf_counter_ns
+def _images(runner: Runner, count: int) -> np.ndarray:
+    shape = (count, runner.spec.height, runner.spec.width, runner.spec.channels)
+    return np.random.default_rng(0).integers(0, 256, shape).astype(np.uint8)
+
+
+def sample(invoke: Callable[[], object], seconds: float, runs: int, clock: Callable[[], int] = time.perf_counter_ns) -> list[int]:
+    """The timing loop: nanoseconds of each call. Python's garbage collector rests meanwhile: its pauses are not the artifact's."""
     samples: list[int] = []
     enabled = gc.isenabled()
     gc.disable()

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from edgecls.measurement import Measurement, Report
+from edgecls.measurement import Latency, Measurement, Report
+from edgecls.reporting.findings import DOUBTFUL, significance_notes, validity_notes
 from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
-from edgecls.reporting.units import format_bytes, format_ms, format_share
+from edgecls.reporting.units import format_bytes, format_interval, format_ms, format_share
 
 T = TypeVar("T")
 
@@ -21,22 +22,41 @@ def _columns(report: Report) -> list[Column[Measurement]]:
     columns = [
         Column[Measurement]("artifact", lambda row: row.artifact),
         Column[Measurement]("size", lambda row: format_bytes(row.size_bytes), numeric=True, rank=2),
-        Column[Measurement]("download", lambda row: format_bytes(row.compressed_bytes), numeric=True, rank=6),
+        Column[Measurement]("download", lambda row: format_bytes(row.compressed_bytes), numeric=True, rank=7),
         Column[Measurement](
             "top-1", _maybe(lambda row: row.accuracy, lambda found: format_share(found.top1)), numeric=True, rank=1
         ),
         Column[Measurement](
-            "top-5", _maybe(lambda row: row.accuracy, lambda found: format_share(found.top5)), numeric=True, rank=7
+            "95 %",
+            _maybe(lambda row: row.accuracy and row.accuracy.top1_interval, lambda found: format_interval(found, 100)),
+            numeric=True,
+            rank=6,
+        ),
+        Column[Measurement](
+            "top-5", _maybe(lambda row: row.accuracy, lambda found: format_share(found.top5)), numeric=True, rank=8
         ),
         Column[Measurement](
             "flips", _maybe(lambda row: row.flips, lambda found: f"{found.count} of {found.images}"), numeric=True, rank=4
         ),
-        Column[Measurement]("p50 ms", _p50, numeric=True, rank=1),
+        Column[Measurement]("p50 ms", _p50_or_need, numeric=True, rank=1),
         Column[Measurement](
-            "p90 ms", _maybe(lambda row: row.latency, lambda found: format_ms(found.p90_ms)), numeric=True, rank=5
+            "ratio",
+            _maybe(
+                lambda row: row.latency_ratio, lambda found: f"{found.ratio:.2f}" if found.verdict != "no difference" else "same"
+            ),
+            numeric=True,
+            rank=5,
         ),
-        Column[Measurement]("load ms", lambda row: format_ms(row.load_ms), numeric=True, rank=8),
-        Column[Measurement]("first ms", lambda row: format_ms(row.first_inference_ms), numeric=True, rank=9),
+        *(_threads_column(threads) for threads in _all(report, lambda row: [found.threads for found in row.threads_latency])),
+        *(_batch_column(batch) for batch in _all(report, lambda row: [found.batch for found in row.throughput])),
+        Column[Measurement](
+            "slowdown", _maybe(lambda row: row.sustained, lambda found: f"{found.slowdown:.2f}"), numeric=True, rank=2
+        ),
+        Column[Measurement](
+            "p90 ms", _maybe(lambda row: row.latency, lambda found: format_ms(found.p90_ms)), numeric=True, rank=6
+        ),
+        Column[Measurement]("load ms", lambda row: format_ms(row.load_ms), numeric=True, rank=9),
+        Column[Measurement]("first ms", lambda row: format_ms(row.first_inference_ms), numeric=True, rank=10),
         Column[Measurement]("memory", lambda row: format_bytes(row.peak_memory_bytes), numeric=True, rank=3),
     ]
     if any(row.status != "ok" for row in report.measurements):
@@ -44,10 +64,10 @@ def _columns(report: Report) -> list[Column[Measurement]]:
     return columns
 
 
-def _p50(row: Measurement) -> str:
+def _p50_or_need(row: Measurement) -> str:
     if row.latency is None:
         return f"needs {row.latency_needs}" if row.latency_needs else ""
-    return format_ms(row.latency.p50_ms)
+    return _p50(row.latency)
 
 
 def _maybe(part: Callable[[Measurement], T | None], text: Callable[[T], str]) -> Callable[[Measurement], str]:
@@ -56,6 +76,29 @@ def _maybe(part: Callable[[Measurement], T | None], text: Callable[[T], str]) ->
         return "" if found is None else text(found)
 
     return cell
+
+
+def _p50(latency: Latency) -> str:
+    doubtful = latency.validity is not None and latency.validity.verdict == "invalid"
+    return format_ms(latency.p50_ms) + (DOUBTFUL if doubtful else "")
+
+
+def _threads_column(threads: int) -> Column[Measurement]:
+    def cell(row: Measurement) -> str:
+        return next((_p50(found.latency) for found in row.threads_latency if found.threads == threads), "")
+
+    return Column[Measurement](f"{threads} thr. ms", cell, numeric=True, rank=3)
+
+
+def _batch_column(batch: int) -> Column[Measurement]:
+    def cell(row: Measurement) -> str:
+        return next((f"{found.images_per_second:,.0f}" for found in row.throughput if found.batch == batch), "")
+
+    return Column[Measurement](f"batch {batch}/s", cell, numeric=True, rank=3)
+
+
+def _all(report: Report, numbers: Callable[[Measurement], list[int]]) -> list[int]:
+    return list(dict.fromkeys(number for row in report.measurements for number in numbers(row)))
 
 
 def _notes(report: Report) -> list[str]:
@@ -73,6 +116,11 @@ def _notes(report: Report) -> list[str]:
         (row.artifact, f"scores by {row.engine.name}") for row in report.measurements if row.latency_needs and row.engine
     ]
     notes += shared_reasons(stand_ins)
+    notes += significance_notes(report)
+    if any(row.latency_ratio for row in report.measurements):
+        first = next(row.latency_ratio.reference for row in report.measurements if row.latency_ratio)
+        notes.append(f"ratio: p50 over that of {first}, round by round; same: no difference at 99 % confidence")
+    notes += validity_notes(report)
     threads = sorted({row.threads for row in report.measurements})
     notes.append(
         f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {report.environment.processor}; "

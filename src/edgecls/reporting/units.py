@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from edgecls.measurement import Interval
+
 
 def format_bytes(count: int | None) -> str:
     """`812 B`, `24.5 KiB`, `3.81 MiB`; nothing for None and for 0, which no file has."""
@@ -31,6 +33,11 @@ def format_ms(value: float | None) -> str:
 def format_share(share: float | None) -> str:
     """A share 0..1 in percent with two decimals."""
     return "" if share is None else f"{share:.2%}"
+
+
+def format_interval(interval: Interval, factor: float = 1.0) -> str:
+    """`74.5–78.2`: both ends times `factor`, to one decimal."""
+    return f"{interval.low * factor:.1f}–{interval.high * factor:.1f}"
 
 
 def format_parts(counts: Mapping[str, int]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from edgecls.artifact import OutputKind
 from edgecls.errors import UnsupportedOperationError
 from edgecls.extras import require
 from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
 from edgecls.runners.coreml_border import CoreMLBorder
 
@@ -49,6 +51,15 @@ class CoreMLRunner:
     def prepare(self, image: np.ndarray) -> None:
         """Keep one image [1, H, W, C] ready as the model's input."""
         self.invoke = functools.partial(self._model.predict, self._feed(image))  # the engine's own call, nothing around it
+
+    def set_batch(self, batch: int) -> int:
+        """A package takes one image."""
+        return 1
+
+    def engine(self) -> Engine:
+        """Core ML does not tell which of its compute units ran an operation."""
+        version = platform.mac_ver()[0]
+        return Engine(name="Core ML", version=version, delegate="compute units of its choice", note="macOS chooses the processor")
 
     def _feed(self, image: np.ndarray) -> dict[str, Any]:
         if not self._border.is_image:

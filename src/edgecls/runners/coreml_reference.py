@@ -9,6 +9,7 @@ import numpy as np
 from edgecls.artifact import OutputKind
 from edgecls.coreml_reference import open_program
 from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
 from edgecls.runners.coreml_border import CoreMLBorder
 
@@ -37,8 +38,16 @@ class CoreMLReferenceRunner:
         return self._border.source_scores(found.reshape(len(images), -1)).astype(np.float32)
 
     def prepare(self, image: np.ndarray) -> None:
-        """Keep one image [1, H, W, C] ready."""
+        """Keep images [N, H, W, C] ready."""
         self._image = image
+
+    def set_batch(self, batch: int) -> int:
+        """A package takes one image."""
+        return 1
+
+    def engine(self) -> Engine:
+        """No engine of the package's own."""
+        return Engine(name=self.stand_in, note="a stand-in")
 
     def invoke(self) -> object:
         """Run it on the prepared image. Its time is not the package's: see `stand_in`."""

@@ -14,6 +14,7 @@ import numpy as np
 from edgecls.artifact import OutputKind
 from edgecls.errors import UnsupportedOperationError
 from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Engine, OperationTime, Profile
 
 
 @dataclass
@@ -22,10 +23,11 @@ class FakeRunner:
 
     Attributes:
         behaviour: `ok`; or what happens at which moment, as `<what>-at-<when>` (what: `kill`, `hang`, `raise`; when: `load`,
-            `invoke`, `predict`); `nan` answers NaN; `unsupported` cannot be opened.
+            `invoke`, `predict`, `profile`); `nan` answers NaN; `unsupported` cannot be opened.
         stand_in: as in `Runner`.
         seed: of the directions; two fakes with one seed agree.
         delay_ms: time of one inference.
+        most_images: it takes so many in one call.
     """
 
     spec: ImageSpec
@@ -35,16 +37,17 @@ class FakeRunner:
     delay_ms: float = 0.0
     output_kind: OutputKind = "softmax"
     stand_in: str = ""
+    most_images: int = 1
     _directions: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:
         size = self.spec.height * self.spec.width * self.spec.channels
         self._directions = np.random.default_rng(self.seed).standard_normal((size, self.outputs))
-        self._act("load")
+        self.act("load")
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 scores [N, outputs]."""
-        self._act("predict")
+        self.act("predict")
         time.sleep(self.delay_ms / 1000 * len(images))
         scores = np.empty((len(images), self.outputs), np.float32)
         for index, image in enumerate(images):  # one at a time: the same bits whatever the batch
@@ -54,16 +57,25 @@ class FakeRunner:
     def prepare(self, image: np.ndarray) -> None:
         """Nothing to prepare."""
 
+    def set_batch(self, batch: int) -> int:
+        """As many as it was told; a call takes as long for all of them as for one."""
+        return batch if batch <= self.most_images else 1
+
+    def engine(self) -> Engine:
+        """None to speak of."""
+        return Engine(name="fake", version="1", delegate="none", verified=True)
+
     def invoke(self) -> None:
         """Take the time of one inference."""
-        self._act("invoke")
+        self.act("invoke")
         time.sleep(self.delay_ms / 1000)
 
     def _score(self, image: np.ndarray) -> np.ndarray:
         values = image.reshape(-1) / 127.5 - 1.0
         return values @ self._directions / (np.linalg.norm(values) + 1e-9)
 
-    def _act(self, moment: str) -> None:
+    def act(self, moment: str) -> None:
+        """Do what was to happen at this moment."""
         what, _, when = self.behaviour.partition("-at-")
         if when != moment:
             return
@@ -81,3 +93,10 @@ def open_fake(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) ->
     if fields.get("behaviour") == "unsupported":
         raise UnsupportedOperationError("operations the fake has", f"{path}: FAKE_OP", "convert without that operation")
     return FakeRunner(spec or ImageSpec(height=8, width=8, channels=1), **fields)
+
+
+def profile_fake(path: Path, *, spec: ImageSpec, threads: int, runs: int) -> Profile:
+    """The profile of a fake: one operation."""
+    open_fake(path, spec=spec, threads=threads).act("profile")
+    operation = OperationTime(operation="COSINE", ms=1.0, share=1.0)
+    return Profile(runs=runs, total_ms=1.0, operations=[operation], words=[f"{spec.height} x {spec.width}, {threads} threads"])

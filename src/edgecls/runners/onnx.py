@@ -11,6 +11,7 @@ import numpy as np
 from edgecls.artifact import OutputKind
 from edgecls.errors import ArtifactError, UnsupportedOperationError
 from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
 from edgecls.runners.border import Quantization, output_kind, read_input, read_output, require_single
 
@@ -46,7 +47,8 @@ class OnnxRunner:
         dtype = _DTYPES[source.type]
         plain = Quantization(1.0, 0, dtype) if dtype.kind in "iu" else None
         self._input = read_input(path, _free(source.shape[1:]), given=spec, record=record, quantization=plain)
-        self._batch = 1 if isinstance(source.shape[0], int) else self._input.batch
+        self._free_batch = not isinstance(source.shape[0], int)
+        self._batch = self._input.batch if self._free_batch else 1
         if source.shape[0] not in (1, None) and isinstance(source.shape[0], int):
             raise ArtifactError("batch 1 or any batch", f"{path} with batch {source.shape[0]}", "export it with batch 1")
         self.spec = self._input.spec
@@ -65,10 +67,21 @@ class OnnxRunner:
         return scores
 
     def prepare(self, image: np.ndarray) -> None:
-        """Keep one image [1, H, W, C] ready as the session's input."""
+        """Keep images [N, H, W, C] ready as the session's input."""
         self.invoke = functools.partial(
             self._session.run, self._outputs, self._feed(image)
         )  # the engine's own call, nothing around it
+
+    def set_batch(self, batch: int) -> int:
+        """Any number where the batch axis is free, else one."""
+        return batch if self._free_batch else 1
+
+    def engine(self) -> Engine:
+        """The execution providers of the session, in the order in which it offers them operations."""
+        import onnxruntime
+
+        providers = self._session.get_providers()
+        return Engine(name="ONNX Runtime", version=onnxruntime.__version__, delegate=", ".join(providers), verified=True)
 
     def _feed(self, images: np.ndarray) -> dict[str, np.ndarray]:
         values = self._input.feed(images)

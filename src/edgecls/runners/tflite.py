@@ -10,8 +10,10 @@ import numpy as np
 from edgecls.artifact import OutputKind
 from edgecls.errors import ArtifactError, UnsupportedOperationError
 from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
 from edgecls.runners.border import Quantization, output_kind, read_input, read_output, require_single
+from edgecls.runners.delegation import delegation
 
 _UNSUPPORTED = ("custom op", "Select TensorFlow op", "Didn't find op", "Op builtin_code out of range")
 
@@ -68,11 +70,33 @@ class TFLiteRunner:
         return scores
 
     def prepare(self, image: np.ndarray) -> None:
-        """Put one image [1, H, W, C] into the input tensor."""
+        """Put images [N, H, W, C], as many as the batch, into the input tensor."""
         if self._input_dtype == np.float32:
             self._input.feed_into(image, self._tensor())  # no view may be kept: the engine refuses to run then
         else:
             self._interpreter.set_tensor(self._input_index, self._feed(image))
+
+    def set_batch(self, batch: int) -> int:
+        """Resize the input; a file whose operations are made for one image stays at one."""
+        if self._resize(batch):
+            return batch
+        self._resize(1)
+        return 1
+
+    def engine(self) -> Engine:
+        """LiteRT, and what the delegate took over of the graph that was really allocated."""
+        return delegation(self._interpreter)
+
+    def _resize(self, batch: int) -> bool:
+        """Whether the graph takes so many images."""
+        try:
+            self._interpreter.resize_tensor_input(self._input_index, (batch, *self._input.shape), strict=False)
+            self._interpreter.allocate_tensors()
+            self._interpreter.invoke()
+        except (ValueError, RuntimeError):  # LiteRT's own words for shapes that do not fit
+            return False
+        target = self._interpreter.get_output_details()[0]
+        return tuple(int(size) for size in target["shape"]) == (batch, self.outputs)
 
     def _feed(self, images: np.ndarray) -> np.ndarray:
         values = self._input.feed(images)

@@ -1,0 +1,58 @@
+"""How each class fares, and what it is taken for. The first winner counts, as an application takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from edgecls.evaluation.answers import Answers
+from edgecls.evaluation.statistics import wilson_interval
+from edgecls.measurement import Accuracy, ClassAccuracy, Confusion
+
+
+def with_classes(
+    accuracy: Accuracy, answers: Answers, labels: np.ndarray, names: Sequence[str], reference: Answers | None
+) -> Accuracy:
+    """The accuracy with its table of classes and its confusion matrix.
+
+    Args:
+        labels: class index per image, int64 [N].
+        names: of the classes; `class_7` where there are fewer.
+        reference: answers to the same images to compare with.
+    """
+    ours = _figures(answers, labels)
+    theirs = None if reference is None else _figures(reference, labels)
+    rows = [
+        ClassAccuracy(
+            index=index,
+            label=names[index] if index < len(names) else f"class_{index}",
+            support=support,
+            recall=recall,
+            precision=precision,
+            f1=f1,
+            recall_interval=wilson_interval(round(recall * support), support) if support else None,
+            recall_delta=None if theirs is None else recall - theirs[index][1],
+            f1_delta=None if theirs is None else f1 - theirs[index][2],
+        )
+        for index, (precision, recall, f1, support) in enumerate(ours)
+    ]
+    return accuracy.model_copy(update={"classes": rows, "confusion": _confusion(answers, labels)})
+
+
+def _figures(answers: Answers, labels: np.ndarray) -> list[tuple[float, float, float, int]]:
+    """(precision, recall, f1, support) of each class."""
+    from sklearn.metrics import precision_recall_fscore_support
+
+    classes = np.arange(answers.classes)
+    columns = precision_recall_fscore_support(labels, answers.winners, labels=classes, zero_division=0)  # pyright: ignore[reportArgumentType]
+    return list(zip(*(np.asarray(column).tolist() for column in columns), strict=True))
+
+
+def _confusion(answers: Answers, labels: np.ndarray) -> Confusion:
+    from sklearn.metrics import confusion_matrix
+
+    matrix = confusion_matrix(labels, answers.winners, labels=np.arange(answers.classes))
+    rows, columns = np.nonzero(matrix)
+    counts = matrix[rows, columns]
+    return Confusion(classes=answers.classes, entries=list(zip(rows.tolist(), columns.tolist(), counts.tolist(), strict=True)))

@@ -1,0 +1,45 @@
+"""What follows from the figures of a run, in sentences for below its table."""
+
+from __future__ import annotations
+
+from edgecls.measurement import Measurement, Report
+
+DOUBTFUL = " ?"  # behind a latency that is not valid
+SIGNIFICANT = 0.05
+_NAMED = 3  # artifacts or classes in one sentence
+
+
+def significance_notes(report: Report) -> list[str]:
+    """Whose accuracy differs from the reference's beyond chance, and which classes lost most there."""
+    tested = [(row, row.flips) for row in report.measurements if row.flips and row.flips.mcnemar_p is not None]
+    if not tested:
+        return []
+    different = [(row, flips) for row, flips in tested if flips.mcnemar_p is not None and flips.mcnemar_p < SIGNIFICANT]
+    names = ", ".join(
+        f"{row.artifact} ({flips.lost} lost, {flips.gained} gained, p = {flips.mcnemar_p:.2g})" for row, flips in different
+    )
+    notes = [f"accuracy differs from the reference's beyond chance (exact McNemar test, p < {SIGNIFICANT:g}): {names or 'none'}"]
+    return notes + [f"{row.artifact} lost most on {classes}" for row, _ in different if (classes := _lost_classes(row))]
+
+
+def validity_notes(report: Report) -> list[str]:
+    """Why latencies are marked, each reason once, in the words of the first artifact it holds for."""
+    doubts: dict[str, list[tuple[str, str]]] = {}
+    for row in report.measurements:
+        latencies = [row.latency, *(found.latency for found in row.threads_latency)]
+        reasons = {r.code: r.text for found in latencies if found and found.validity for r in found.validity.reasons}
+        for code, text in reasons.items():
+            doubts.setdefault(code, []).append((row.artifact, text))
+    return [f"latency marked{DOUBTFUL} is not valid: {_who(found)}" for found in doubts.values()]
+
+
+def _lost_classes(row: Measurement) -> str:
+    classes = row.accuracy.classes if row.accuracy else []
+    lost = sorted((found for found in classes if (found.recall_delta or 0.0) < 0), key=lambda found: found.recall_delta or 0.0)
+    return ", ".join(f"{found.label} ({(found.recall_delta or 0.0) * 100:+.1f} points)" for found in lost[:_NAMED])
+
+
+def _who(found: list[tuple[str, str]]) -> str:
+    first, text = found[0]
+    others = len(found) - 1
+    return f"{text} ({first}{f', likewise {others} more' if others else ''})"
