@@ -268,7 +268,8 @@ def test_unsupported_not_numbers_missing_and_coreml(tmp_path: Path, archive: Ima
     apple = found["apple"]
     assert (apple.status, apple.engine and apple.engine.name, apple.latency_needs) == ("ok", "a stand-in", "macOS")
     assert (apple.latency, apple.load_ms, apple.first_inference_ms, apple.peak_memory_bytes) == (None, None, None, None)
-    assert apple.accuracy == found["good"].accuracy
+    assert apple.accuracy is not None and found["good"].accuracy is not None
+    assert apple.accuracy.top1 == found["good"].accuracy.top1
     assert apple.size_bytes > 0
 
 
