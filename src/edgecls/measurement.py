@@ -307,7 +307,7 @@ class OperationTime(_Model):
     Attributes:
         operation: its type in the engine's words.
         name: its place in the graph, where the engine tells.
-        ms: mean per inference.
+        ms: median over the inferences.
         share: of all operations' time, 0..1.
         dtype: what it computes in, where known: `int8`, `float32` …
         accelerated: whether the delegate or a kernel of the requested dtype ran it; None where unknown.
@@ -325,7 +325,7 @@ class Profile(_Model):
     """Where an inference's time goes, operation by operation. Profiling costs time itself: shares count, not sums.
 
     Attributes:
-        operations: the slowest first.
+        operations: the slowest first; empty where the engine times no single operation.
         float_share: share of the time spent in operations that compute in float, 0..1.
         unaccelerated_share: share of the time outside the delegate, or in conversions between dtypes and layouts.
         words: what follows from it, one sentence each.

@@ -33,6 +33,15 @@ def validity_notes(report: Report) -> list[str]:
     return [f"latency marked{DOUBTFUL} is not valid: {_who(found)}" for found in doubts.values()]
 
 
+def profile_notes(report: Report) -> list[str]:
+    """Where the time of each profiled artifact goes, or why that is not known."""
+    notes = []
+    for row in report.measurements:
+        words = "; ".join(row.profile.words) if row.profile else row.profile_note
+        notes += [f"profile of {row.artifact}: {words}"] if words else []
+    return notes
+
+
 def _lost_classes(row: Measurement) -> str:
     classes = row.accuracy.classes if row.accuracy else []
     lost = sorted((found for found in classes if (found.recall_delta or 0.0) < 0), key=lambda found: found.recall_delta or 0.0)

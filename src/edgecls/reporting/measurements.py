@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from edgecls.measurement import Latency, Measurement, Report
-from edgecls.reporting.findings import DOUBTFUL, significance_notes, validity_notes
+from edgecls.reporting.findings import DOUBTFUL, profile_notes, significance_notes, validity_notes
 from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
 from edgecls.reporting.units import format_bytes, format_interval, format_ms, format_share
 
@@ -120,7 +120,7 @@ def _notes(report: Report) -> list[str]:
     if any(row.latency_ratio for row in report.measurements):
         first = next(row.latency_ratio.reference for row in report.measurements if row.latency_ratio)
         notes.append(f"ratio: p50 over that of {first}, round by round; same: no difference at 99 % confidence")
-    notes += validity_notes(report)
+    notes += validity_notes(report) + profile_notes(report)
     threads = sorted({row.threads for row in report.measurements})
     notes.append(
         f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {report.environment.processor}; "

@@ -8,8 +8,9 @@ from pathlib import Path
 from edgecls.formats import detect, read_record
 from edgecls.image_spec import ImageSpec
 from edgecls.runner import Runner
+from edgecls.runners.profile import profile_artifact
 
-__all__ = ["Runner", "open_runner"]
+__all__ = ["Runner", "open_runner", "profile_artifact"]
 
 
 def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> Runner:

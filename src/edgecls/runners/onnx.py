@@ -29,6 +29,9 @@ _UNSUPPORTED = ("NOT_IMPLEMENTED", "is not a registered function/op", "No Op reg
 class OnnxRunner:
     """An .onnx file, opened: one thread pool of `threads`, operations one after another.
 
+    Args:
+        profile_prefix: where the engine's profiler writes, which times every operation; empty for no profile.
+
     Raises:
         ArtifactError: damaged, or no image classifier.
         UnsupportedOperationError: it holds an operation this ONNX Runtime does not have.
@@ -36,8 +39,10 @@ class OnnxRunner:
 
     stand_in = ""
 
-    def __init__(self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int) -> None:
-        session = _open_session(path, threads)
+    def __init__(
+        self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int, profile_prefix: str = ""
+    ) -> None:
+        session = _open_session(path, threads, profile_prefix)
         sources, targets = session.get_inputs(), session.get_outputs()
         require_single(path, "input", [source.name for source in sources])
         require_single(path, "output", [target.name for target in targets])
@@ -83,13 +88,17 @@ class OnnxRunner:
         providers = self._session.get_providers()
         return Engine(name="ONNX Runtime", version=onnxruntime.__version__, delegate=", ".join(providers), verified=True)
 
+    def end_profiling(self) -> str:
+        """The profile's file; no more is added to it."""
+        return self._session.end_profiling()
+
     def _feed(self, images: np.ndarray) -> dict[str, np.ndarray]:
         values = self._input.feed(images)
         stored = values.astype(self._dtype, copy=False) if self._plain is None else self._plain.quantize(values)
         return {self._name: stored}
 
 
-def _open_session(path: Path, threads: int) -> Any:
+def _open_session(path: Path, threads: int, profile_prefix: str) -> Any:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -97,6 +106,8 @@ def _open_session(path: Path, threads: int) -> Any:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
+    if profile_prefix:
+        options.enable_profiling, options.profile_file_prefix = True, profile_prefix
     refusals = (
         state.Fail,
         state.InvalidProtobuf,

@@ -21,6 +21,9 @@ _UNSUPPORTED = ("custom op", "Select TensorFlow op", "Didn't find op", "Op built
 class TFLiteRunner:
     """A .tflite file, opened.
 
+    Args:
+        delegates: whether LiteRT applies the delegate it applies by default.
+
     Integer inputs and outputs are quantized and dequantized with the tensors' own parameters.
 
     Raises:
@@ -30,11 +33,15 @@ class TFLiteRunner:
 
     stand_in = ""
 
-    def __init__(self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int) -> None:
-        from ai_edge_litert.interpreter import Interpreter
+    def __init__(
+        self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int, delegates: bool = True
+    ) -> None:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+        resolver = OpResolverType.AUTO if delegates else OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
         try:
-            interpreter = Interpreter(model_path=str(path), num_threads=threads)
+            interpreter = Interpreter(model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver)
             source = self._single(path, "input", interpreter.get_input_details())
             self._input = read_input(path, _free(source), given=spec, record=record, quantization=_quantization(source))
             if tuple(source["shape"]) != (1, *self._input.shape):
@@ -86,6 +93,10 @@ class TFLiteRunner:
     def engine(self) -> Engine:
         """LiteRT, and what the delegate took over of the graph that was really allocated."""
         return delegation(self._interpreter)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The nodes of the allocated graph, with the delegate's behind them, as LiteRT describes them."""
+        return self._interpreter._get_ops_details()
 
     def _resize(self, batch: int) -> bool:
         """Whether the graph takes so many images."""

@@ -28,7 +28,7 @@ from edgecls.formats import describe, detect, sha256
 from edgecls.formats.files import members
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Measurement, Report
-from edgecls.runners import open_runner
+from edgecls.runners import open_runner, profile_artifact
 from edgecls.store import write_text
 
 AUTO = "auto"
@@ -83,7 +83,14 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
         notes.append("not compared with the source model's scores, which belong to the preprocessing of conversion")
     source = manifest.source.sha256 if manifest else None
     report = bench_artifacts(
-        jobs, images, request.options, on_event, open_runner=open_runner, reference=reference, source_sha256=source
+        jobs,
+        images,
+        request.options,
+        on_event,
+        open_runner=open_runner,
+        profiler=profile_artifact,
+        reference=reference,
+        source_sha256=source,
     )
     report = report.model_copy(update={"notes": [*notes, *report.notes], "source_sha256": source, "image_spec": spec})
     write_text(output, report.model_dump_json(indent=2) + "\n")
