@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import onnx
 
     from edgecls.converters.int8 import Quantized
+    from edgecls.converters.learned import LearnedRanges
 
 COREML_PRELOAD = ("tensorflow", "coremltools")
 
@@ -47,6 +48,7 @@ class Conversion:
 
     Attributes:
         folder: where the files go; private to this conversion, so that they may be written in place.
+        learned: int8 parameters from quantization-aware training; they go before calibration.
         keep_float: layers that stay float in int8 files, as the user names them (see `resolve_layers`).
         threads: cores to use.
     """
@@ -56,6 +58,7 @@ class Conversion:
     jobs: Sequence[Job]
     folder: Path
     calibration: Calibration | None = None
+    learned: LearnedRanges | None = None
     io: Literal["float32", "int8"] = "float32"
     minimum_deployment_target: str | None = None
     keep_float: Sequence[str] = ()
@@ -148,6 +151,8 @@ class _Hub:
 
     def _estimator_note(self) -> list[str]:
         quantized = self.quantized
+        if quantized.estimator == "learned":
+            return ["int8 ranges and weights as quantization-aware training learned them"]
         losses = ", ".join(f"{name} {loss:.3%}" for name, loss in quantized.losses.items())
         return [
             f"int8 ranges from {quantized.images} calibration images by {quantized.estimator}; "
@@ -194,8 +199,11 @@ class _Hub:
     @cached_property
     def quantized(self) -> Quantized:
         from edgecls.converters.int8 import quantize
+        from edgecls.converters.learned import quantize_learned
 
         conversion, calibration = self.conversion, self.conversion.calibration
+        if conversion.learned is not None:
+            return quantize_learned(self.tflite, conversion.learned, io=conversion.io, float_layers=self.float_layers)
         if calibration is None:
             raise StageError("calibration images for int8", "none", "plan jobs with plan_jobs, which refuses this")
         return quantize(

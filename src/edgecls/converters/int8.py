@@ -32,7 +32,7 @@ class Quantized:
 
     Attributes:
         model: TFLite bytes, float32 or int8 at the border as asked.
-        estimator: the range estimator that made it.
+        estimator: the range estimator that made it; `learned` where quantization-aware training did.
         bias_corrected: whether biases took back the mean error of rounded weights.
         losses: what each attempt lost against the float model on the calibration images (see `score_loss`).
         images: number of calibration images seen.
@@ -41,7 +41,7 @@ class Quantized:
     """
 
     model: bytes
-    estimator: Estimator
+    estimator: Estimator | Literal["learned"]
     bias_corrected: bool
     losses: dict[str, float]
     images: int
@@ -83,7 +83,7 @@ def quantize(
     def make(name: Estimator, corrected: bool, floats: Collection[str]) -> bytes:
         kept = {layer: shift for layer, shift in shifts.items() if layer not in floats}  # float weights lose nothing to take back
         model = shift_biases(float_model, kept) if corrected else float_model
-        ranges = {tensor: _representable(value) for tensor, value in estimate_ranges(histograms, name).items()}
+        ranges = {tensor: representable(value) for tensor, value in estimate_ranges(histograms, name).items()}
         return reduce_tflite(raise_small_channels(model, ranges, floats), "int8", ranges, io, floats)
 
     def attempt(name: Estimator, corrected: bool) -> tuple[float, bytes]:
@@ -116,7 +116,7 @@ def score_loss(reference: np.ndarray, scores: np.ndarray) -> float:
     return float(np.sum((scores - reference) ** 2) / max(float(np.sum(reference**2)), np.finfo(np.float32).tiny))
 
 
-def _representable(value: Range) -> Range:
+def representable(value: Range) -> Range:
     """A range that contains zero and is not a point: int8 needs both."""
     low, high = min(value.low, 0.0), max(value.high, 0.0)
     return Range(low, high if high > low else low + 1e-6)

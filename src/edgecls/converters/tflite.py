@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 # With float input and output the last softmax stays float: its int8 form has steps of 1/256, which makes ties between classes.
 FLOAT_BORDER_OPERATIONS = ("INPUT", "OUTPUT", "SOFTMAX")
 
+# Those whose kernels may have one scale; a depthwise one with one for all channels would leave most of them few codes.
+WHOLE_KERNEL_OPERATIONS = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
+
 
 def float_tflite(graph: FrozenGraph) -> bytes:
     """Convert the frozen graph to a float32 TFLite model without metadata.
@@ -51,6 +54,8 @@ def reduce_tflite(
     ranges: Mapping[str, Range] | None = None,
     border: Literal["float32", "int8"] = "float32",
     float_layers: Collection[str] = (),
+    *,
+    per_channel: bool = True,
 ) -> bytes:
     """Rewrite a float32 TFLite model with a signature into another scheme.
 
@@ -60,8 +65,9 @@ def reduce_tflite(
         ranges: for int8, the range of every activation by tensor name.
         border: for int8, the dtype of the model's input and output.
         float_layers: for int8, names of the output tensors of operations that stay float.
+        per_channel: for int8, a scale for each output channel of a kernel; else one for a kernel, depthwise ones apart.
     """
-    quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, border, float_layers))
+    quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, border, float_layers, per_channel))
     result = {name: _as_result(value) for name, value in (ranges or {}).items()}
     progress_bars = io.StringIO()  # it prints them and its statistics
     with contextlib.redirect_stdout(progress_bars), contextlib.redirect_stderr(progress_bars):
@@ -69,7 +75,7 @@ def reduce_tflite(
     return bytes(quantized.quantized_model)
 
 
-def _recipe(scheme: Scheme, border: str, float_layers: Collection[str]) -> Any:
+def _recipe(scheme: Scheme, border: str, float_layers: Collection[str], per_channel: bool) -> Any:
     recipes = require("litert_quantizer.recipe_manager")
     algorithm = recipes.AlgorithmName
     manager = recipes.RecipeManager()
@@ -79,6 +85,9 @@ def _recipe(scheme: Scheme, border: str, float_layers: Collection[str]) -> Any:
         manager.add_weight_only_config(regex=".*", operation_name="*", num_bits=16, algorithm_key=algorithm.FLOAT_CASTING)
     else:
         manager.add_static_config(regex=".*", operation_name="*", activation_num_bits=8, weight_num_bits=8)
+        for operation in () if per_channel else WHOLE_KERNEL_OPERATIONS:
+            whole = require("litert_quantizer.qtyping").QuantGranularity.TENSORWISE
+            manager.add_static_config(".*", operation, activation_num_bits=8, weight_num_bits=8, weight_granularity=whole)
         for operation in FLOAT_BORDER_OPERATIONS if border == "float32" else ():
             manager.add_quantization_config(".*", operation, algorithm_key=algorithm.NO_QUANTIZE)
         for name in sorted(float_layers):  # an operation's scope is its output's name and a semicolon

@@ -1,0 +1,161 @@
+"""Learned: the int8 parameters that quantization-aware training found, brought to the tensors of the TFLite model.
+
+The trained model names the output of each of its layers; the converter fuses, folds and renames. So tensors are recognized by their
+values: both models compute the same images, and a tensor is the layer output whose values it has.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from edgecls.converters.int8 import Quantized, representable
+from edgecls.converters.small_channels import raise_small_channels
+from edgecls.converters.tflite import reduce_tflite
+from edgecls.errors import ConversionError
+from edgecls.extras import quiet_frameworks
+from edgecls.ranges import Range
+
+# Two float32 computations of the same values differ by rounding that deep networks amplify (1e-4 of the largest value in the worst of
+# keras.applications); tensors that are not the same differ by tenths.
+TOLERANCE = 1e-3
+_SAME_PARAMETERS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "PADV2", "MAX_POOL_2D", "AVERAGE_POOL_2D", "STRIDED_SLICE", "SLICE")
+_FIXED = {"LOGISTIC": Range(0.0, 1.0), "SOFTMAX": Range(0.0, 1.0), "TANH": Range(-1.0, 1.0)}  # their kernels prescribe the parameters
+
+
+@dataclass(frozen=True)
+class LearnedRanges:
+    """What quantization-aware training learned about one model.
+
+    Attributes:
+        ranges: lowest and highest value of each int8 tensor, by the name of the layer that makes it.
+        inputs: model inputs [n, *input_shape], float32.
+        values: what each of those layers computes on them [n, ...].
+        per_channel: whether a kernel was rounded with a scale for each output channel, or with one.
+    """
+
+    ranges: Mapping[str, tuple[float, float]]
+    inputs: np.ndarray
+    values: Mapping[str, np.ndarray]
+    per_channel: bool = True
+
+
+def quantize_learned(
+    float_model: bytes, learned: LearnedRanges, *, io: Literal["float32", "int8"], float_layers: Collection[str] = ()
+) -> Quantized:
+    """Quantize with the parameters that training learned; no calibration, no correction, nothing else is changed.
+
+    Args:
+        float_model: float32 TFLite model with a signature.
+        io: dtype at the model's border.
+        float_layers: names of the output tensors of operations that stay float.
+
+    Raises:
+        ConversionError: tensors that no learned range belongs to; the error names them.
+    """
+    ranges = match_ranges(float_model, learned)
+
+    def make(floats: Collection[str]) -> bytes:
+        raised = raise_small_channels(float_model, ranges, floats)
+        return reduce_tflite(raised, "int8", ranges, io, floats, per_channel=learned.per_channel)
+
+    return Quantized(
+        model=make(float_layers),
+        estimator="learned",
+        bias_corrected=False,
+        losses={},
+        images=0,
+        float_layers=float_layers,
+        remake=make,
+    )
+
+
+def match_ranges(float_model: bytes, learned: LearnedRanges) -> dict[str, Range]:
+    """The learned range of every activation of a float TFLite model, by its tensor's name.
+
+    Raises:
+        ConversionError: tensors without one.
+    """
+    tensors = _Tensors(float_model)
+    seen = tensors.run(learned.inputs)
+    known = {name: np.ravel(value) for name, value in learned.values.items()}
+    found = {}
+    for tensor, values in seen.items():
+        layer = _recognize(tensor, values, known)
+        if layer is not None:
+            found[tensor] = representable(Range(*learned.ranges[layer]))
+    tensors.derive(found)
+    missing = [tensor for tensor in seen if tensor not in found]
+    if missing:
+        raise ConversionError(
+            "a learned range for every tensor",
+            f"none for {len(missing)} of {len(seen)}: {', '.join(missing)}"[:400],
+            "report this with the model: its int8 file would not hold what training learned",
+        )
+    return found
+
+
+def _recognize(tensor: str, values: np.ndarray, known: Mapping[str, np.ndarray]) -> str | None:
+    """The layer whose output a tensor is. Of several with the same values, one that the tensor's name tells of."""
+    parts = set(re.split(r"[/;]", tensor))
+    matches = []
+    for layer, expected in known.items():
+        if expected.size == values.size:
+            largest = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
+            difference = float(np.abs(values - expected).max()) / largest
+            if difference <= TOLERANCE:
+                matches.append((layer.partition(":")[0] not in parts, difference, layer))
+    return min(matches)[2] if matches else None
+
+
+class _Tensors:
+    """The float activations of a TFLite model."""
+
+    def __init__(self, model: bytes) -> None:
+        from ai_edge_litert import schema_py_generated as schema
+
+        unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+        graph = unpacked.subgraphs[0]
+        names = [tensor.name.decode() for tensor in graph.tensors]
+        kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
+        produced = [*graph.inputs, *(output for operator in graph.operators for output in operator.outputs)]
+        self._model = model
+        self._names = {index: names[index] for index in produced if graph.tensors[index].type == schema.TensorType.FLOAT32}
+        self._operators = [
+            (kinds[codes[operator.opcodeIndex]], names[operator.inputs[0]], names[operator.outputs[0]])
+            for operator in graph.operators
+            if len(operator.inputs)
+        ]
+
+    def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """All values of each tensor, flat, image after image."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        with quiet_frameworks(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it says that keeping all tensors takes memory
+            interpreter = Interpreter(model_content=self._model, experimental_preserve_all_tensors=True)
+            interpreter.allocate_tensors()
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in self._names.values()}
+        for image in inputs:
+            interpreter.set_tensor(interpreter.get_input_details()[0]["index"], image[None])
+            interpreter.invoke()
+            for index, name in self._names.items():
+                parts[name].append(interpreter.get_tensor(index).ravel().copy())
+        return {name: np.concatenate(values) for name, values in parts.items()}
+
+    def derive(self, ranges: dict[str, Range]) -> None:
+        """Fill in tensors whose parameters their operation prescribes or takes from its neighbour."""
+        for kind, before, after in self._operators:
+            if kind in _FIXED:
+                ranges.setdefault(after, _FIXED[kind])
+            elif kind in _SAME_PARAMETERS and before in ranges:
+                ranges.setdefault(after, ranges[before])
+        for kind, before, after in reversed(self._operators):
+            if kind in _SAME_PARAMETERS and after in ranges:
+                ranges.setdefault(before, ranges[after])
