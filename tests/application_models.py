@@ -1,4 +1,4 @@
-"""Networks of keras.applications with random weights, as small as their family allows."""
+"""Networks of keras.applications with random weights, as small as their family allows. They take pixels from 0 to 255."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+from edgecls.data.synthetic import synthetic_pixels
+from edgecls.image_spec import ImageSpec
 
 # Name -> side of the image: the family's least where its last feature map would vanish, else 96, to save time.
 SIZES = {
@@ -34,11 +37,11 @@ def application(keras: ModuleType, name: str, size: int, classes: int = 10) -> A
 
 
 def wake(model: Any, size: int) -> None:
-    """Give the BatchNorms of a model the statistics of random images of this size."""
-    for layer in model.layers:
-        if type(layer).__name__ == "BatchNormalization":
-            layer.momentum = 0.0
-    model(np.random.default_rng(0).uniform(0, 255, (8, size, size, 3)).astype(np.float32), training=True)
-    for layer in model.layers:
-        if type(layer).__name__ == "BatchNormalization":
-            layer.momentum = 0.99
+    """Give the BatchNorms of a model the statistics of images like those that tests ask it about."""
+    spec = ImageSpec(height=size, width=size, channels=3)
+    norms = [layer for layer in model.layers if type(layer).__name__ == "BatchNormalization"]
+    for layer in norms:
+        layer.momentum = 0.0
+    model(synthetic_pixels(spec, 32, seed=1).astype(np.float32), training=True)
+    for layer in norms:
+        layer.momentum = 0.99

@@ -112,19 +112,14 @@ def round_kernel(kernel: Any, kind: str, *, per_channel: bool) -> Any:
     """
     tf = require("tensorflow")
     value = tf.convert_to_tensor(kernel)
-    shape = tf.shape(value)
     if kind == "DepthwiseConv2D":
-        flat = tf.reshape(value, [-1, value.shape[-2] * value.shape[-1]])
-    elif kind == "Conv2DTranspose":
-        flat = tf.transpose(value, [0, 1, 3, 2])
+        axes: list[int] | None = [0, 1]
+    elif not per_channel:
+        axes = None
     else:
-        flat = value
-    flat = tf.stop_gradient(flat)
-    if per_channel or kind == "DepthwiseConv2D":
-        bound = tf.maximum(tf.reduce_max(tf.abs(flat), axis=list(range(len(flat.shape) - 1))), _LEAST_BOUND)
-        rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(flat, -bound, bound, narrow_range=True)
-    else:
-        bound = tf.maximum(tf.reduce_max(tf.abs(flat)), _LEAST_BOUND)
-        rounded = tf.quantization.fake_quant_with_min_max_vars(flat, -bound, bound, narrow_range=True)
-    rounded = tf.transpose(rounded, [0, 1, 3, 2]) if kind == "Conv2DTranspose" else tf.reshape(rounded, shape)
-    return value + tf.stop_gradient(rounded - value)
+        channel = 2 if kind == "Conv2DTranspose" else len(value.shape) - 1
+        axes = [axis for axis in range(len(value.shape)) if axis != channel]
+    bound = tf.maximum(tf.reduce_max(tf.abs(value), axis=axes, keepdims=True), _LEAST_BOUND)
+    # Not TensorFlow's fake_quant: it measures from the lowest value and so rounds some values half-way to the other code.
+    scale = bound / 127.0
+    return value + tf.stop_gradient(tf.round(value / scale) * scale - value)
