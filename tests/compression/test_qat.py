@@ -8,6 +8,7 @@ import pytest
 from edgecls.compression.fake_quantization import round_kernel
 from edgecls.compression.qat import prepare_qat
 from edgecls.compression.quantization_plan import plan_quantization
+from edgecls.compression.strided import subsample_first
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
 from edgecls.recipe import QuantizationAwareTraining
@@ -126,3 +127,18 @@ def test_names_layers_it_cannot_quantize(tf_keras):
     )
     with pytest.raises(UnsupportedModelError, match="UnitNormalization 'u'"):
         prepare_qat(model, RECIPE, [images()])
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_strided_1x1_convolutions_compute_the_same_and_train(tf_keras, tf, padding):
+    """At this size the gradient of TensorFlow's own kernel ends the process."""
+    inputs = tf_keras.Input((61, 60, 8))
+    model = tf_keras.Model(inputs, tf_keras.layers.Conv2D(16, 1, strides=2, padding=padding)(inputs))
+    values = np.random.default_rng(0).normal(size=(4, 61, 60, 8)).astype(np.float32)
+    before = model(values).numpy()
+    subsample_first(model)
+    with tf.GradientTape() as tape:
+        after = model(values, training=True)
+        loss = tf.reduce_sum(after**2)
+    np.testing.assert_allclose(after.numpy(), before, atol=1e-6)  # one product of 8 each, in either order
+    assert all(np.isfinite(gradient).all() for gradient in tape.gradient(loss, model.trainable_variables))

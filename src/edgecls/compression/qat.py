@@ -12,6 +12,7 @@ from edgecls.compression.fake_quantization import MOMENTUM, fixed_quantizer_clas
 from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node, tensors_of
 from edgecls.compression.normalise import normalise
 from edgecls.compression.quantization_plan import Plan, plan_quantization
+from edgecls.compression.strided import subsample_first
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
 from edgecls.ranges import ESTIMATE, Histogram
@@ -123,6 +124,7 @@ class _Builder:
             if node.outputs[0] is not graph.outputs[0] or node.name not in self.plan.fixed:  # see logits_of in losses
                 values[id(node.outputs[0])] = self._rounded(node.name, results[0])
         result = tf_keras.Model(image, values[id(graph.outputs[0])], name=self.model.name)
+        subsample_first(result)
         for node in graph.nodes:
             if node.layer.weights:
                 made = self.made[id(node.layer)]

@@ -14,6 +14,7 @@ from edgecls.compression.clustering import cluster, clusters_of
 from edgecls.compression.held import HeldKernels
 from edgecls.compression.kernels import LayerKernel, chosen_kernels, describe_kernels, layer_kernels
 from edgecls.compression.pruning import has_pattern, refusal
+from edgecls.compression.strided import subsample_first
 from edgecls.compression.training import FineTuning, fine_tune
 from edgecls.compression.training_images import TrainingImages
 from edgecls.errors import CompressionError
@@ -96,6 +97,7 @@ def _train_float(job: StageJob, stage: Stage | None) -> StageResult:
         from edgecls.compression.normalise import normalise
 
         model = normalise(model).model
+    subsample_first(model)
     found = layer_kernels(model)
     notes: dict[str, str] = {}
     masks = _masks_of_zeros(job.stages[:-1], found)

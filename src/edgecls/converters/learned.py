@@ -24,8 +24,23 @@ from edgecls.ranges import Range
 # Two float32 computations of the same values differ by rounding that deep networks amplify (1e-4 of the largest value in the worst of
 # keras.applications); tensors that are not the same differ by tenths.
 TOLERANCE = 1e-3
-_SAME_PARAMETERS = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "PAD", "PADV2", "MAX_POOL_2D", "AVERAGE_POOL_2D", "STRIDED_SLICE", "SLICE")
-_FIXED = {"LOGISTIC": Range(0.0, 1.0), "SOFTMAX": Range(0.0, 1.0), "TANH": Range(-1.0, 1.0)}  # their kernels prescribe the parameters
+_SAME_PARAMETERS = (
+    "RESHAPE",
+    "SQUEEZE",
+    "EXPAND_DIMS",
+    "TRANSPOSE",
+    "PAD",
+    "PADV2",
+    "MAX_POOL_2D",
+    "AVERAGE_POOL_2D",
+    "STRIDED_SLICE",
+    "SLICE",
+)
+_FIXED = {
+    "LOGISTIC": Range(0.0, 1.0),
+    "SOFTMAX": Range(0.0, 1.0),
+    "TANH": Range(-1.0, 1.0),
+}  # their kernels prescribe the parameters
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,9 @@ def layer_values(loaded: LoadedModel, names: Iterable[str], inputs: np.ndarray) 
             tensors[name] = model.get_layer(layer).get_output_at(int(call or 0))
         except ValueError:
             raise ArtifactError(
-                "learned ranges that belong to the model", f"one of the layer {name!r}, which it does not have", "compress it again"
+                "learned ranges that belong to the model",
+                f"one of the layer {name!r}, which it does not have",
+                "compress it again",
             ) from None
     probe = tf_keras.Model(model.inputs, list(tensors.values()))
     values = tf.function(lambda batch: tf.nest.flatten(probe(batch, training=False)), autograph=False)(tf.constant(inputs))
