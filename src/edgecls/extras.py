@@ -36,8 +36,8 @@ _CHATTER = re.compile(
 )
 
 
-def require(module: str) -> ModuleType:
-    """Import a module of the extra `convert`, without the messages its frameworks write for developers.
+def require(module: str, extra: str = "convert") -> ModuleType:
+    """Import a module of an extra, without the messages its frameworks write for developers.
 
     Raises:
         MissingExtraError: it, or something it needs, is not installed.
@@ -51,7 +51,7 @@ def require(module: str) -> ModuleType:
             return importlib.import_module(module)
     except ImportError as error:
         package = _NAMES.get(module.partition(".")[0], module.partition(".")[0])
-        raise MissingExtraError(f"the package {package}", str(error), "run: pip install 'edgecls[convert]'") from None
+        raise MissingExtraError(f"the package {package}", str(error), f"run: pip install 'edgecls[{extra}]'") from None
 
 
 @contextlib.contextmanager

@@ -48,6 +48,12 @@ def bench(
     preprocess: Annotated[
         str | None, typer.Option(metavar="NAME", help="How pixels enter, as in convert; auto: try the common choices.")
     ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="tcp://…", help="Measure accuracy on the workers of a Dask cluster; latency here.", show_default=False
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, for machines.")] = False,
 ) -> None:
     """Measure every artifact of OUT, and FILES beside it, each in a process of its own."""
@@ -70,7 +76,14 @@ def bench(
         timeout_s=timeout,
     )
     request = BenchRequest(
-        folder=folder, files=tuple(files), data=data, output=output, preprocess=preprocess, limit=limit, options=options
+        folder=folder,
+        files=tuple(files),
+        data=data,
+        output=output,
+        preprocess=preprocess,
+        limit=limit,
+        scheduler=scheduler,
+        options=options,
     )
     with BenchProgress() as progress:
         report = run(request, progress)

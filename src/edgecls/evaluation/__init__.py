@@ -3,8 +3,20 @@
 from __future__ import annotations
 
 from edgecls.evaluation.bench import bench_artifacts
+from edgecls.evaluation.cluster import Pool, dask_pool
 from edgecls.evaluation.fit import fit_preprocess
 from edgecls.evaluation.image_spec_of import image_spec_of
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource
 
-__all__ = ["BenchJob", "BenchOptions", "Event", "Failure", "ImageSource", "bench_artifacts", "fit_preprocess", "image_spec_of"]
+__all__ = [
+    "BenchJob",
+    "BenchOptions",
+    "Event",
+    "Failure",
+    "ImageSource",
+    "Pool",
+    "bench_artifacts",
+    "dask_pool",
+    "fit_preprocess",
+    "image_spec_of",
+]

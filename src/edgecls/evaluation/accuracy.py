@@ -44,7 +44,9 @@ class Exam:
 
 
 @dataclass(frozen=True)
-class _Share:
+class Share:
+    """`count` images from `start` of one exam, by its index."""
+
     exam: int
     start: int
     count: int
@@ -55,7 +57,7 @@ class _Task:
     """What a worker is doing until `deadline`; without a share, it is still importing, which is no artifact's time."""
 
     worker: Worker
-    share: _Share | None
+    share: Share | None
     deadline: float
 
 
@@ -76,6 +78,11 @@ def examine(
         progress: told (exam, images done, images) after every share.
     """
     return _Hall(exams, workers, open_runner, hire, timeout_s).run(progress)
+
+
+def cut(exams: Sequence[Exam], workers: int) -> list[Share]:
+    """All shares of all exams, one exam after another."""
+    return [Share(index, *share) for index, exam in enumerate(exams) for share in shares(exam.pixels, workers)]
 
 
 def shares(pixels: PixelFile, workers: int) -> Iterator[tuple[int, int]]:
@@ -101,9 +108,7 @@ class _Hall:
     ) -> None:
         self._exams, self._open_runner, self._hire, self._timeout_s = exams, open_runner, hire, timeout_s
         self._idle: list[Worker] = []
-        self._queue = collections.deque(
-            _Share(index, *share) for index, exam in enumerate(exams) for share in shares(exam.pixels, len(workers))
-        )
+        self._queue = collections.deque(cut(exams, len(workers)))
         self._busy: dict[concurrent.futures.Future[Any], _Task] = {}
         self._parts: list[dict[int, Answers]] = [{} for _ in exams]
         self._failures: dict[int, Failure] = {}
@@ -154,7 +159,7 @@ class _Hall:
             )
             self._busy[future] = _Task(worker, share, time.monotonic() + self._timeout_s)
 
-    def _collect(self, future: concurrent.futures.Future[Any]) -> _Share | None:
+    def _collect(self, future: concurrent.futures.Future[Any]) -> Share | None:
         """Take a result in; the share it belongs to, None where a worker has merely finished importing."""
         task = self._busy.pop(future)
         worker, share = task.worker, task.share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from edgecls.evaluation import probe
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import Answers, accuracy_of, flips_of
 from edgecls.evaluation.classes import with_classes
+from edgecls.evaluation.cluster import Pool, examine_on
 from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.environment import environment
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner, Profiler
@@ -39,6 +41,7 @@ def bench_artifacts(
     *,
     open_runner: OpenRunner,
     profiler: Profiler | None = None,
+    pool: Pool | None = None,
     reference: Path | None = None,
     source_sha256: str | None = None,
 ) -> Report:
@@ -51,6 +54,7 @@ def bench_artifacts(
         on_event: told about progress.
         open_runner: `edgecls.runners.open_runner`, or another function that workers can import by its name.
         profiler: `edgecls.runners.profile_artifact`, or another such function; needed where the options ask for profiles.
+        pool: where accuracy is measured; by default in processes of this machine. Latency always is measured here.
         reference: `reference.npz` with the source model's scores; used when flips cannot be counted on `images` (none given, or no float32
             artifact among the jobs). One that is damaged or of another model is left out, and a note says so.
         source_sha256: the source model; scores that are of another one are not compared with.
@@ -61,7 +65,7 @@ def bench_artifacts(
     Raises:
         DataError: images that cannot be used.
     """
-    return _Bench(jobs, images, options or BenchOptions(), on_event, open_runner, profiler).run(reference, source_sha256)
+    return _Bench(jobs, images, options or BenchOptions(), on_event, open_runner, profiler, pool).run(reference, source_sha256)
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,13 @@ class _Bench:
         on_event: OnEvent,
         open_runner: OpenRunner,
         profiler: Profiler | None,
+        pool: Pool | None,
     ) -> None:
         names = [job.name for job in jobs]
         if not jobs or len(set(names)) < len(names):
             raise InputError("artifacts of different names", ", ".join(names) or "none", "name each file once")
         self._jobs, self._source, self._options, self._on_event, self._open_runner = jobs, images, options, on_event, open_runner
-        self._profiler = profiler
+        self._profiler, self._pool = profiler, pool
         self._rows = {job.name: _blank(job, options) for job in jobs}
         self._timings: dict[str, Timing] = {}
         self._answers: dict[str, Answers] = {}
@@ -179,11 +184,12 @@ class _Bench:
     # accuracy
 
     def _staff(self, crew: Crew, workers: list[Worker]) -> list[Worker]:
-        """As many workers as cores: those of the latency runs go on, the others are sent home."""
-        for worker in workers[self._options.cores :]:
+        """As many workers as cores, none where a pool does their work: those of the latency runs go on, the others are sent home."""
+        wanted = 0 if self._pool else self._options.cores
+        for worker in workers[wanted:]:
             crew.dismiss(worker)
-        kept = workers[: self._options.cores]
-        return kept + [self._hire(crew) for _ in range(self._options.cores - len(kept))]
+        kept = workers[:wanted]
+        return kept + [self._hire(crew) for _ in range(wanted - len(kept))]
 
     def _hire(self, crew: Crew) -> Worker:
         return crew.hire([probe.__name__, self._open_runner.__module__, *engines(job.target for job in self._running())])
@@ -222,14 +228,16 @@ class _Bench:
             elif found is not None:
                 self._images[job.name] = found
                 exams.append(Exam(job.name, job.path, self._timings[job.name].opened.spec, found.pixels, found.labels))
-        answers = examine(
-            exams,
-            workers,
-            self._open_runner,
-            hire=lambda: self._hire(crew),
-            timeout_s=self._options.timeout_s,
-            progress=lambda name, done, total: self._on_event(Event("accuracy", name, done, total)),
-        )
+        timeout_s = self._options.timeout_s
+
+        def progress(name: str, done: int, total: int) -> None:
+            self._on_event(Event("accuracy", name, done, total))
+
+        if self._pool:
+            answers = examine_on(self._pool, exams, self._open_runner, timeout_s=timeout_s, progress=progress)
+        else:
+            hire = functools.partial(self._hire, crew)
+            answers = examine(exams, workers, self._open_runner, hire=hire, timeout_s=timeout_s, progress=progress)
         for name, found in answers.items():
             if isinstance(found, Failure):
                 self._fail(name, found)

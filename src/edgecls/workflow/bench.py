@@ -21,6 +21,7 @@ from edgecls.evaluation import (
     Failure,
     ImageSource,
     bench_artifacts,
+    dask_pool,
     fit_preprocess,
     image_spec_of,
 )
@@ -48,6 +49,7 @@ class BenchRequest:
         output: where the results go; None for `results.json` in the folder.
         preprocess: overrides how pixels enter; `auto` tries the common choices on the labelled images.
         limit: most images to measure accuracy on.
+        scheduler: address of a Dask scheduler whose workers measure accuracy.
     """
 
     folder: Path | None = None
@@ -56,6 +58,7 @@ class BenchRequest:
     output: Path | None = None
     preprocess: str | None = None
     limit: int | None = None
+    scheduler: str | None = None
     options: BenchOptions = field(default_factory=BenchOptions)
 
 
@@ -82,16 +85,18 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
         reference = None
         notes.append("not compared with the source model's scores, which belong to the preprocessing of conversion")
     source = manifest.source.sha256 if manifest else None
-    report = bench_artifacts(
-        jobs,
-        images,
-        request.options,
-        on_event,
-        open_runner=open_runner,
-        profiler=profile_artifact,
-        reference=reference,
-        source_sha256=source,
-    )
+    with dask_pool(request.scheduler) if request.scheduler else contextlib.nullcontext() as pool:
+        report = bench_artifacts(
+            jobs,
+            images,
+            request.options,
+            on_event,
+            open_runner=open_runner,
+            profiler=profile_artifact,
+            pool=pool,
+            reference=reference,
+            source_sha256=source,
+        )
     report = report.model_copy(update={"notes": [*notes, *report.notes], "source_sha256": source, "image_spec": spec})
     write_text(output, report.model_dump_json(indent=2) + "\n")
     return report

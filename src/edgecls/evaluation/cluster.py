@@ -1,0 +1,206 @@
+"""Accuracy on many machines: shares of the images given to any `concurrent.futures` executor, a Dask cluster among them.
+
+A worker may be on another machine, so pixels travel with each share, and an artifact's files once to each worker, when it says that it
+lacks them. Shares begin where batches begin, as on this machine, so the answers are the same bit by bit (on processors of one kind).
+Latency is never measured there: a worker that others use tells nothing about an artifact.
+"""
+
+from __future__ import annotations
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import edgecls
+from edgecls.errors import EdgeclsError, InputError
+from edgecls.evaluation.accuracy import Exam, Share, cut
+from edgecls.evaluation.answers import Answers, join, judge_scores
+from edgecls.evaluation.jobs import Failure, OpenRunner, failure_of
+from edgecls.extras import require
+from edgecls.formats import sha256
+from edgecls.formats.files import members
+from edgecls.image_spec import ImageSpec
+from edgecls.runner import Runner
+
+_CONNECT_S = 10.0
+_AHEAD = 2  # shares given out for each that can run: the next one is there when one ends, and memory holds no more
+_here = threading.local()  # a worker of a cluster runs several tasks side by side, each in a thread
+
+
+@dataclass(frozen=True)
+class Pool:
+    """An executor, and how many tasks it runs at once."""
+
+    executor: concurrent.futures.Executor
+    slots: int
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """An artifact on its way to a worker.
+
+    Attributes:
+        name: of the file or package.
+        files: path below it (empty for a single file) -> content; None while the worker may have it already.
+    """
+
+    name: str
+    sha256: str
+    files: dict[str, bytes] | None = None
+
+
+@contextlib.contextmanager
+def dask_pool(address: str) -> Iterator[Pool]:
+    """Connect to the scheduler of a Dask cluster.
+
+    Args:
+        address: as `tcp://10.0.0.5:8786`.
+
+    Raises:
+        MissingExtraError: Dask is not installed.
+        InputError: no scheduler answers there, it has no workers, or they have another version of edgecls.
+    """
+    distributed: Any = require("distributed", extra="cluster")
+    try:
+        client = distributed.Client(address, timeout=_CONNECT_S)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise InputError("a Dask scheduler", f"{address}: {error}", "start one with `dask scheduler`") from None
+    with client:
+        slots = sum(client.nthreads().values())
+        if not slots:
+            raise InputError("a cluster with workers", f"{address} without any", f"start some with `dask worker {address}`")
+        _check_versions(client, address)
+        yield Pool(client.get_executor(pure=False), slots)
+
+
+def examine_on(
+    pool: Pool,
+    exams: Sequence[Exam],
+    open_runner: OpenRunner,
+    *,
+    timeout_s: float,
+    progress: Callable[[str, int, int], None],
+) -> dict[str, Answers | Failure]:
+    """Put all exams to the workers of an executor, as `accuracy.examine` does to those of this machine.
+
+    Args:
+        timeout_s: an exam fails when none of the shares given out comes back within so long.
+    """
+    return _Post(pool, exams, open_runner, timeout_s).run(progress)
+
+
+def judge_parcel(
+    open_runner: OpenRunner, parcel: Parcel, spec: ImageSpec | None, pixels: np.ndarray, labels: np.ndarray | None
+) -> Answers | None:
+    """Answers of an artifact to pixels [N, H, W, C], in a worker; None: its files are not here, send them."""
+    runner = _open_parcel(open_runner, parcel, spec)
+    return None if runner is None else judge_scores(runner.predict(pixels), labels, runner.output_kind)
+
+
+def _open_parcel(open_runner: OpenRunner, parcel: Parcel, spec: ImageSpec | None) -> Runner | None:
+    key = (parcel.sha256, "" if spec is None else spec.model_dump_json())
+    if getattr(_here, "key", None) == key:
+        return _here.runner
+    if parcel.files is None:
+        return None
+    _here.key = _here.runner = None  # the former one is freed first
+    with tempfile.TemporaryDirectory(prefix="edgecls-parcel-") as folder:
+        path = Path(folder, parcel.name)
+        for name, content in parcel.files.items():
+            target = path / name if name else path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        _here.runner = open_runner(path, spec=spec, threads=1)
+    _here.key = key
+    return _here.runner
+
+
+class _Post:
+    def __init__(self, pool: Pool, exams: Sequence[Exam], open_runner: OpenRunner, timeout_s: float) -> None:
+        self._pool, self._exams, self._open_runner, self._timeout_s = pool, exams, open_runner, timeout_s
+        self._queue = collections.deque(cut(exams, pool.slots))
+        self._under_way: dict[concurrent.futures.Future[Answers | None], Share] = {}
+        self._parts: list[dict[int, Answers]] = [{} for _ in exams]
+        self._failures: dict[int, Failure] = {}
+        self._parcels = [Parcel(exam.path.name, sha256(exam.path)) for exam in exams]
+
+    def run(self, progress: Callable[[str, int, int], None]) -> dict[str, Answers | Failure]:
+        """Until every share is back or its exam has failed."""
+        while self._queue or self._under_way:
+            self._give_out()
+            done, _ = concurrent.futures.wait(self._under_way, self._timeout_s, concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                share = self._under_way.pop(future)
+                self._collect(share, future)
+                exam = self._exams[share.exam]
+                progress(exam.name, sum(len(part.winners) for part in self._parts[share.exam].values()), exam.pixels.count)
+            if not done:
+                self._give_up()
+        return {
+            exam.name: self._failures.get(index) or join([part for _, part in sorted(self._parts[index].items())])
+            for index, exam in enumerate(self._exams)
+        }
+
+    def _give_out(self) -> None:
+        while self._queue and len(self._under_way) < _AHEAD * self._pool.slots:
+            share = self._queue.popleft()
+            if share.exam not in self._failures:
+                self._send(share, self._parcels[share.exam])
+
+    def _send(self, share: Share, parcel: Parcel) -> None:
+        exam = self._exams[share.exam]
+        labels = None if exam.labels is None else exam.labels[share.start : share.start + share.count]
+        pixels = exam.pixels.read(share.start, share.start + share.count)
+        future = self._pool.executor.submit(judge_parcel, self._open_runner, parcel, exam.spec, pixels, labels)
+        self._under_way[future] = share
+
+    def _collect(self, share: Share, future: concurrent.futures.Future[Answers | None]) -> None:
+        try:
+            found = future.result()
+        except EdgeclsError as error:
+            self._failures.setdefault(share.exam, failure_of(error, self._timeout_s))
+        except Exception as error:  # noqa: BLE001 - process border: an executor raises what the task raised, or its own words for a dead worker
+            lost = isinstance(error, concurrent.futures.BrokenExecutor) or type(error).__name__ == "KilledWorker"
+            words = f"the worker process that ran it died: {error}" if lost else f"{type(error).__name__}: {error}"
+            self._failures.setdefault(share.exam, Failure("crashed" if lost else "failed", " ".join(words.split())[:300]))
+        else:
+            if found is not None:
+                self._parts[share.exam][share.start] = found
+            elif share.exam not in self._failures:
+                self._send(share, dataclasses.replace(self._parcels[share.exam], files=_contents(self._exams[share.exam].path)))
+
+    def _give_up(self) -> None:
+        for future, share in self._under_way.items():
+            future.cancel()
+            self._failures.setdefault(share.exam, failure_of(TimeoutError(), self._timeout_s))
+        self._under_way.clear()
+
+
+def _contents(path: Path) -> dict[str, bytes]:
+    if path.is_file():
+        return {"": path.read_bytes()}
+    return {item.relative_to(path).as_posix(): item.read_bytes() for item in members(path)}
+
+
+def _check_versions(client: Any, address: str) -> None:
+    remedy = f"install edgecls {edgecls.__version__} where the workers run"
+    try:
+        found = client.run(_version)
+    except ImportError as error:
+        raise InputError("workers with edgecls installed", f"{address}: {error}", remedy) from None
+    others = sorted({version for version in found.values() if version != edgecls.__version__})
+    if others:
+        raise InputError(f"workers with edgecls {edgecls.__version__}", f"{address} with {', '.join(others)}", remedy)
+
+
+def _version() -> str:
+    return edgecls.__version__
