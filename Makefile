@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "edgecls needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not there)." >&2; \
 	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[convert,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[convert,cluster,dev]'
 	@touch $@
 
 demo: $(STAMP) ## Train a small model on real digits, convert it to everything, measure it

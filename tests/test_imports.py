@@ -71,7 +71,7 @@ except SystemExit as leaving:
 )
 def test_the_import_contracts_bite(module: str, line: str, tmp_path: Path) -> None:
     linter = shutil.which("lint-imports", path=str(Path(sys.executable).parent))
-    assert linter is not None, "lint-imports is not installed: pip install -c constraints.txt -e '.[convert,dev]'"
+    assert linter is not None, "lint-imports is not installed: pip install -c constraints.txt -e '.[convert,cluster,dev]'"
     shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     with (tmp_path / "src" / "edgecls" / module).open("a", encoding="utf-8") as stream:

@@ -42,9 +42,8 @@ def pixels() -> Iterator[PixelFile]:
 def cluster() -> Iterator[Any]:
     from distributed import LocalCluster
 
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None, worker_dashboard_address=None
-    ) as found:
+    quiet: Any = {"dashboard_address": None, "worker_dashboard_address": None}
+    with LocalCluster(n_workers=2, threads_per_worker=1, host="127.0.0.1", **quiet) as found:
         yield found
 
 
