@@ -107,3 +107,23 @@ def test_a_damaged_file_is_one_line_and_exit_2(edgecls: Command, tmp_path: Path,
     result = edgecls("inspect", path)
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
+
+
+def test_what_compression_can_do(edgecls: Command, zoo: Path) -> None:
+    model = zoo / "face_xception/fer2013_mini_XCEPTION.102-0.66.hdf5"
+    result = edgecls("inspect", model, "--compression")
+    assert result.exit_code == 0
+    lines = {line.split()[0]: " ".join(line.split()) for line in result.stdout.splitlines() if line.strip()}
+    assert lines["batch_normalization_1"].endswith("folded into conv2d_1, before it")
+    assert lines["separable_conv2d_1"].endswith("yes yes becomes separable_conv2d_1_depthwise and separable_conv2d_1_pointwise")
+    found = json.loads(edgecls("inspect", model, "--compression", "--json").stdout)
+    floats = [row["layer"] for row in found["layers"] if row["quantized"].startswith("float")]
+    assert [row["kind"] for row in found["layers"] if row["layer"] in floats] == ["Activation"]  # softmax
+    assert found["largest_difference"] <= 1e-5
+
+
+def test_compression_of_what_cannot_be_trained(edgecls: Command, zoo: Path, classifier: Path) -> None:
+    for path, text in ((zoo / "mnist_tensorspace/saved_model_tf1", "without layers to train"), (classifier, "which is none")):
+        result = edgecls("inspect", path, "--compression")
+        assert result.exit_code == 2
+        assert text in " ".join(result.stderr.split())

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from edgecls.artifact import Manifest
     from edgecls.formats import FileDescription
+    from edgecls.preflight import Preflight
 
 _MODEL_SUFFIXES = {".h5", ".hdf5", ".keras", ".json", ".pb"}
 _MODEL_HEADS = (b"\x89HDF", b"PK\x03\x04")  # HDF5; zip, which a .keras file is
@@ -31,12 +32,24 @@ def inspect(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
     ] = False,
+    compression: Annotated[
+        bool, typer.Option("--compression", help="Of a model: what pruning, clustering and QAT can do with each layer.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show inputs, outputs, operations, dtypes, sparsity, size by layer and metadata of FILE."""
     from edgecls.cli.output import console, show, show_json
     from edgecls.reporting import conversion_table, description_tables
 
+    if compression:
+        from edgecls.reporting import preflight_table
+
+        found = _preflight(file, weights, output, allow_code)
+        if json:
+            show_json(found)
+        else:
+            show(preflight_table(found, console().width))
+        return
     if _is_artifacts_folder(file):
         from edgecls.artifact import Manifest
 
@@ -81,6 +94,17 @@ def _describe_model(path: Path, weights: Path | None, output: str | None, allow_
     from edgecls.models import describe_model, load_model
 
     return describe_model(load_model(path, weights=weights, allow_code=allow_code, output=output), path)
+
+
+def _preflight(file: Path, weights: Path | None, output: str | None, allow_code: bool) -> Preflight:
+    from edgecls.errors import InputError
+    from edgecls.workflow import preflight
+
+    if file.exists() and not _is_model(file):
+        raise InputError(
+            "a model with --compression", f"{file}, which is none", "give the Keras file, or leave --compression out"
+        )
+    return preflight(file, weights=weights, output=output, allow_code=allow_code)
 
 
 def _heading(manifest: Manifest) -> str:

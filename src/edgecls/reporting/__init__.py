@@ -10,7 +10,7 @@ from edgecls.reporting.junit import gate_junit
 from edgecls.reporting.markdown import conversion_markdown, report_markdown, to_markdown
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.predictions import Answer, Answers, Prediction, prediction_bars, top_predictions
-from edgecls.reporting.table import conversion_table, report_table, to_table, variants_table
+from edgecls.reporting.table import conversion_table, preflight_table, report_table, to_table, variants_table
 from edgecls.reporting.units import format_bytes
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "gate_markdown",
     "gate_table",
     "prediction_bars",
+    "preflight_table",
     "report_grid",
     "report_markdown",
     "report_table",

@@ -12,9 +12,11 @@ from rich.text import Text
 
 from edgecls.artifact import Manifest
 from edgecls.measurement import Report
+from edgecls.preflight import Preflight
 from edgecls.reporting.conversion import conversion_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
+from edgecls.reporting.preflight import preflight_grid
 from edgecls.reporting.variants import variants_grid
 from edgecls.variant import Variant, VariantSet
 
@@ -34,6 +36,11 @@ def conversion_table(manifest: Manifest, width: int | None = None) -> Group:
 def variants_table(done: VariantSet, variants: Sequence[Variant], width: int | None = None) -> Group:
     """A base and its variants, in `width` columns of text (None: as wide as it needs)."""
     return to_table(variants_grid(done, variants), width)
+
+
+def preflight_table(found: Preflight, width: int | None = None) -> Group:
+    """What compression can do with each layer, in `width` columns of text (None: as wide as it needs)."""
+    return to_table(preflight_grid(found), width)
 
 
 def to_table(grid: Grid, width: int | None = None) -> Group:

@@ -6,6 +6,7 @@ from edgecls.workflow.bench import BenchRequest, bench
 from edgecls.workflow.compress import CompressOptions, compress
 from edgecls.workflow.convert import ConvertOptions, Progress, convert
 from edgecls.workflow.convert_set import convert_all
+from edgecls.workflow.preflight import preflight
 from edgecls.workflow.variants import read_variants
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "compress",
     "convert",
     "convert_all",
+    "preflight",
     "read_variants",
 ]

@@ -1,0 +1,52 @@
+"""Preflight of a flat model: the rules of pruning, clustering and quantization applied to every layer, nothing trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edgecls.compression.flat_graph import FlatGraph, Node
+from edgecls.compression.kernels import layer_kernels
+from edgecls.compression.normalise import normalise
+from edgecls.compression.quantization_plan import Plan, plan_quantization
+from edgecls.preflight import YES, LayerPreflight
+
+_INERT = "nothing at inference"
+_NO_RULE = "no rule for it: quantization-aware training refuses the model"
+
+
+def preflight_layers(model: Any) -> list[LayerPreflight]:
+    """Say of every layer of a flat tf_keras model what can be done with it."""
+    normalised = normalise(model)
+    plan = plan_quantization(normalised.model)
+    verdicts: dict[str, str] = {}
+    for kernel in layer_kernels(model):
+        verdicts[kernel.layer.partition("/")[0]] = (
+            kernel.note or YES
+        )  # of a separable convolution, the pointwise one's comes last
+    return [_row(node, verdicts.get(node.layer.name, ""), normalised.actions, plan) for node in FlatGraph(model).nodes]
+
+
+def _row(node: Node, verdict: str, actions: dict[str, str], plan: Plan) -> LayerPreflight:
+    quantized = actions.get(node.name) or _quantized(node, plan)
+    return LayerPreflight(
+        layer=node.name,
+        kind=node.kind,
+        weights=sum(int(weight.shape.num_elements()) for weight in node.layer.weights),
+        prunable=verdict,
+        clusterable=verdict,
+        quantized=quantized,
+        is_quantizable=quantized != _NO_RULE,
+    )
+
+
+def _quantized(node: Node, plan: Plan) -> str:
+    name = node.name
+    if node.is_inert:
+        return _INERT
+    if name in plan.unknown:
+        return _NO_RULE
+    if name in plan.stays_float:
+        return f"float: {plan.stays_float[name]}"
+    if name in plan.unrounded:
+        return f"int8: {plan.unrounded[name]}"
+    return "int8, with its input's scale" if name in plan.aliases else "int8"

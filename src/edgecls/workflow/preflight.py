@@ -1,0 +1,26 @@
+"""preflight: model file -> LoadedModel -> rebuilt model -> what compression can do with each layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgecls.preflight import Preflight
+
+
+def preflight(model: Path, *, weights: Path | None = None, output: str | None = None, allow_code: bool = False) -> Preflight:
+    """Rebuild a model for training, prove it, and say of every layer what compression can do with it.
+
+    Raises:
+        InputError: no model that can be trained; the error names the layer.
+        StageError: the rebuilt model computes something else.
+    """
+    from edgecls.compression.preflight import preflight_layers
+    from edgecls.models import load_model, rebuild
+
+    rebuilt = rebuild(load_model(model, weights=weights, allow_code=allow_code, output=output))
+    return Preflight(
+        model=model.name,
+        largest_difference=rebuilt.largest_difference,
+        layers=preflight_layers(rebuilt.model),
+        notes=rebuilt.notes,
+    )
