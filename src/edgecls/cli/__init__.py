@@ -22,6 +22,7 @@ from edgecls.cli.demo import demo
 from edgecls.cli.errors import exit_code_for
 from edgecls.cli.inspect import inspect
 from edgecls.cli.predict import predict
+from edgecls.cli.report import report
 from edgecls.errors import EdgeclsError
 
 
@@ -72,6 +73,7 @@ app.command()(check)
 app.command()(demo)
 app.command()(inspect)
 app.command()(predict)
+app.command()(report)
 
 
 def main() -> None:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from edgecls.reporting.conversion import conversion_grid
+from edgecls.reporting.csv_file import runs_csv
 from edgecls.reporting.description import description_tables
 from edgecls.reporting.gate import gate_line, gate_markdown, gate_table
 from edgecls.reporting.github import gate_annotations
 from edgecls.reporting.junit import gate_junit
-from edgecls.reporting.markdown import conversion_markdown, report_markdown, to_markdown
+from edgecls.reporting.markdown import conversion_markdown, report_markdown, runs_markdown, to_markdown
 from edgecls.reporting.measurements import report_grid
+from edgecls.reporting.page import report_html
 from edgecls.reporting.predictions import Answer, Answers, Prediction, prediction_bars, top_predictions
+from edgecls.reporting.runs import Run, merge_reports
 from edgecls.reporting.table import conversion_table, preflight_table, report_table, to_table, variants_table
 from edgecls.reporting.units import format_bytes
 
@@ -17,6 +20,7 @@ __all__ = [
     "Answer",
     "Answers",
     "Prediction",
+    "Run",
     "conversion_grid",
     "conversion_markdown",
     "conversion_table",
@@ -27,11 +31,15 @@ __all__ = [
     "gate_line",
     "gate_markdown",
     "gate_table",
+    "merge_reports",
     "prediction_bars",
     "preflight_table",
     "report_grid",
+    "report_html",
     "report_markdown",
     "report_table",
+    "runs_csv",
+    "runs_markdown",
     "to_markdown",
     "to_table",
     "top_predictions",

@@ -9,11 +9,17 @@ from edgecls.measurement import Report
 from edgecls.reporting.conversion import conversion_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
+from edgecls.reporting.runs import Run
 
 
 def report_markdown(report: Report) -> str:
     """The measurements of a run as a Markdown table with its notes below."""
     return to_markdown(report_grid(report))
+
+
+def runs_markdown(runs: Sequence[Run]) -> str:
+    """A table for each environment below its name."""
+    return "\n".join(f"## {escape(run.name)}\n\n{report_markdown(run.report)}" for run in runs)
 
 
 def conversion_markdown(manifest: Manifest) -> str:

@@ -1,0 +1,52 @@
+"""Measurements as CSV: one row for each artifact in each environment, raw numbers with their unit in the title."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+
+from edgecls.measurement import Measurement
+from edgecls.reporting.runs import Run
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute
+_COLUMNS: dict[str, Callable[[Measurement], object]] = {
+    "artifact": lambda row: row.artifact,
+    "target": lambda row: row.target,
+    "scheme": lambda row: row.scheme,
+    "status": lambda row: row.status,
+    "size_bytes": lambda row: row.size_bytes or None,
+    "compressed_bytes": lambda row: row.compressed_bytes or None,
+    "images": lambda row: row.accuracy and row.accuracy.images,
+    "top1": lambda row: row.accuracy and row.accuracy.top1,
+    "top1_low": lambda row: row.accuracy and row.accuracy.top1_interval and row.accuracy.top1_interval.low,
+    "top1_high": lambda row: row.accuracy and row.accuracy.top1_interval and row.accuracy.top1_interval.high,
+    "top5": lambda row: row.accuracy and row.accuracy.top5,
+    "flips": lambda row: row.flips and row.flips.count,
+    "flips_lost": lambda row: row.flips and row.flips.lost,
+    "flips_gained": lambda row: row.flips and row.flips.gained,
+    "mcnemar_p": lambda row: row.flips and row.flips.mcnemar_p,
+    "threads": lambda row: row.threads,
+    "p50_ms": lambda row: row.latency and row.latency.p50_ms,
+    "p90_ms": lambda row: row.latency and row.latency.p90_ms,
+    "p99_ms": lambda row: row.latency and row.latency.p99_ms,
+    "latency_validity": lambda row: row.latency and row.latency.validity and row.latency.validity.verdict,
+    "load_ms": lambda row: row.load_ms,
+    "first_inference_ms": lambda row: row.first_inference_ms,
+    "peak_memory_bytes": lambda row: row.peak_memory_bytes,
+}
+
+
+def runs_csv(runs: Sequence[Run]) -> str:
+    """CSV (RFC 4180 with line feeds), what is absent left empty; a text that a spreadsheet would compute begins with an apostrophe."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["environment", *_COLUMNS])
+    for run in runs:
+        for row in run.report.measurements:
+            writer.writerow([_cell(run.name), *(_cell(read(row)) for read in _COLUMNS.values())])
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

@@ -1,0 +1,198 @@
+"""The report as one HTML page that needs nothing else: no network, no fonts, no images."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import resources
+
+import edgecls
+from edgecls.measurement import ClassAccuracy, Confusion, Environment, Measurement
+from edgecls.reporting.charts import Scatter, Strips, scatter, strips
+from edgecls.reporting.grid import Grid
+from edgecls.reporting.measurements import report_grid
+from edgecls.reporting.runs import Run
+from edgecls.reporting.units import format_bytes, format_ms, format_share
+
+_MOST_CLASSES_DRAWN = 30  # more cannot be told apart in a matrix
+_MOST_CLASSES_NUMBERED = 12
+_CLASSES_LISTED = 10
+_CONFUSIONS_LISTED = 10
+_LEVELS = 8  # shades of a matrix
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # what HTML cannot hold
+_NUMBER = re.compile(r"-?[\d,]*\.?\d+")
+_UNITS = {"KiB": 1024.0, "MiB": 1024.0**2}
+_TARGETS = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML"}
+
+
+@dataclass(frozen=True)
+class ClassChanges:
+    """The classes of an artifact whose recall changed most; `width` of a bar is 0..50 percent."""
+
+    artifact: str
+    reference: str
+    rows: Sequence[tuple[ClassAccuracy, float]]
+    changed: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A confusion matrix: cells of each shade as one path, the numbers of small ones, and the largest confusions in words."""
+
+    artifact: str
+    classes: int
+    drawn: bool
+    shades: Sequence[tuple[int, str]]
+    numbers: Sequence[tuple[int, int, int, bool]]
+    confusions: Sequence[tuple[str, str, int]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page shows of one run."""
+
+    name: str
+    grid: Grid
+    keys: Sequence[Sequence[float | str]]
+    scatters: Sequence[Scatter]
+    strips: Strips | None
+    classes: Sequence[ClassChanges]
+    matrices: Sequence[Matrix]
+    labels: Sequence[str]
+    environment: Sequence[tuple[str, str]]
+
+
+def report_html(runs: Sequence[Run]) -> str:
+    """One page for all runs; the same input gives the same bytes."""
+    from jinja2 import Environment as Templates
+    from jinja2 import PackageLoader, StrictUndefined
+
+    templates = Templates(
+        loader=PackageLoader("edgecls.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"ms": format_ms, "share": format_share, "bytes": format_bytes}
+    templates.globals |= {"targets": _TARGETS}
+    script = resources.files("edgecls.reporting").joinpath("templates", "report.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    newest = max(run.report.created for run in runs)
+    text = templates.get_template("report.html.j2").render(
+        sections=[_section(run) for run in runs],
+        script=script,
+        script_hash=digest,
+        created=newest.strftime("%Y-%m-%d %H:%M %Z"),
+        version=edgecls.__version__,
+        headline=_headline(runs),
+    )
+    return _CONTROL.sub("\ufffd", text)
+
+
+def _section(run: Run) -> Section:
+    rows = run.report.measurements
+    grid = report_grid(run.report)
+    names = _short_names(rows)
+    latency = [
+        (names[row.artifact], row.target, row.latency.p50_ms, row.accuracy.top1)
+        for row in rows
+        if row.accuracy and row.latency and row.latency.p50_ms > 0
+    ]
+    size = [
+        (names[row.artifact], row.target, row.size_bytes / 1024, row.accuracy.top1)
+        for row in rows
+        if row.accuracy and row.size_bytes
+    ]
+    charts = [scatter("Accuracy against latency", "ms", latency), scatter("Accuracy against size", "KiB", size)]
+    return Section(
+        run.name,
+        grid,
+        [
+            [_sort_key(cell) if column.numeric else cell for column, cell in zip(grid.columns, row, strict=True)]
+            for row in grid.rows
+        ],
+        [chart for chart in charts if chart],
+        strips([(names[row.artifact], row.latency) for row in rows if row.latency]),
+        [found for row in rows if (found := _class_changes(row))],
+        [
+            _matrix(row.artifact, row.accuracy.confusion, run.report.labels)
+            for row in rows
+            if row.accuracy and row.accuracy.confusion
+        ],
+        run.report.labels,
+        _environment(run.report.environment),
+    )
+
+
+def _headline(runs: Sequence[Run]) -> str:
+    """What was measured, in one sentence."""
+    artifacts = {row.artifact for run in runs for row in run.report.measurements}
+    images = max((row.accuracy.images for run in runs for row in run.report.measurements if row.accuracy), default=0)
+    places = f"{len(runs)} environment{'s' if len(runs) > 1 else ''}"
+    return f"{len(artifacts)} artifacts in {places}" + (f", accuracy on {images:,} images" if images else "")
+
+
+def _short_names(rows: Sequence[Measurement]) -> dict[str, str]:
+    """Without the `base-` that most begin with, where the rest still tells them apart."""
+    short = {row.artifact: row.artifact.removeprefix("base-") for row in rows}
+    return short if len(set(short.values())) == len(short) else {name: name for name in short}
+
+
+def _sort_key(cell: str) -> float | str:
+    """The number of a cell, in bytes where it is a size; the empty text, which goes last, where there is none."""
+    found = _NUMBER.search(cell)
+    if not found:
+        return ""
+    unit = next((factor for name, factor in _UNITS.items() if name in cell), 1.0)
+    return float(found[0].replace(",", "")) * unit
+
+
+def _class_changes(row: Measurement) -> ClassChanges | None:
+    found = [entry for entry in row.accuracy.classes if entry.recall_delta] if row.accuracy else []
+    if not found or not row.flips or not row.accuracy:
+        return None
+    largest = max(abs(entry.recall_delta or 0.0) for entry in found)
+    found.sort(key=lambda entry: entry.recall_delta or 0.0)
+    shown = found if len(found) <= _CLASSES_LISTED else [*found[: _CLASSES_LISTED - 3], *found[-3:]]
+    rows = [(entry, round(50 * abs(entry.recall_delta or 0.0) / largest, 1)) for entry in shown]
+    return ClassChanges(row.artifact, row.flips.reference, rows, len(found), len(row.accuracy.classes))
+
+
+def _matrix(artifact: str, confusion: Confusion, labels: Sequence[str]) -> Matrix:
+    wrong = sorted((entry for entry in confusion.entries if entry[0] != entry[1]), key=lambda entry: -entry[2])
+    listed = [(_label(labels, label), _label(labels, winner), images) for label, winner, images in wrong[:_CONFUSIONS_LISTED]]
+    drawn = confusion.classes <= _MOST_CLASSES_DRAWN
+    shades: dict[int, list[str]] = {}
+    numbers = []
+    if drawn:
+        totals = [sum(row) or 1 for row in confusion.dense()]
+        for label, winner, images in confusion.entries:
+            share = images / totals[label]
+            level = max(1, min(_LEVELS, round(_LEVELS * share**0.5)))  # the root shows small shares too
+            shades.setdefault(level, []).append(f"M{winner} {label}h1v1h-1z")
+            if confusion.classes <= _MOST_CLASSES_NUMBERED:
+                numbers.append((label, winner, images, level > _LEVELS // 2))
+    paths = [(level, "".join(cells)) for level, cells in sorted(shades.items())]
+    return Matrix(artifact, confusion.classes, drawn, paths, numbers, listed)
+
+
+def _label(labels: Sequence[str], index: int) -> str:
+    return labels[index] if index < len(labels) else f"class_{index}"
+
+
+def _environment(found: Environment) -> list[tuple[str, str]]:
+    rows = {
+        "device": found.device,
+        "processor": found.processor,
+        "cores": str(found.cores),
+        "memory": format_bytes(found.memory_bytes),
+        "platform": f"{found.platform}, {found.machine}",
+        "Python": found.python,
+        "packages": ", ".join(f"{name} {version}" for name, version in found.packages.items()),
+    }
+    return [(name, text) for name, text in rows.items() if text]
