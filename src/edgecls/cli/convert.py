@@ -126,7 +126,8 @@ def _remarks(manifest: Manifest, folder: Path) -> None:
         note(f"{spec.note} Which one fits labelled images: edgecls bench {quoted} --preprocess auto --data PATH")
     if manifest.labels_source == "default":
         note("No labels given: the classes are called class_0, class_1 … Name them with --labels FILE.")
-    if not manifest.data and any(artifact.target == "tflite" for artifact in manifest.artifacts):
+    schemes = {artifact.scheme for artifact in manifest.artifacts if artifact.target == "tflite"}
+    if not manifest.data and schemes and "int8" not in schemes:
         note("No int8 without images to calibrate on: add --calibration PATH for it.")
     note(
         f"{folder}: {sum(artifact.status == 'ok' for artifact in manifest.artifacts)} artifacts. Measure them: edgecls bench {quoted}"

@@ -37,10 +37,11 @@ from edgecls.recipe import BASE
 from edgecls.store import publish, remove, staging, write_manifest
 from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant
 from edgecls.worker import few_collections, release_memory
-from edgecls.workflow.variants import open_variant, source_name
+from edgecls.workflow.variants import learned_ranges, open_variant, source_name
 from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
 
 if TYPE_CHECKING:
+    from edgecls.converters.learned import LearnedRanges
     from edgecls.models import LoadedModel
 
 CALIBRATION_BATCH = 4  # larger ones are no faster and take more memory
@@ -123,14 +124,17 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
         StageError: reading or freezing the model failed. A single artifact that fails is a row of the manifest instead.
     """
     tell = progress or _Silent()
-    jobs = plan_jobs(options.targets, options.schemes, calibrated=options.calibration is not None)
+    variant = open_variant(options.model) if is_variant(options.model) else None
+    learned = variant is not None and variant.ranges is not None
+    jobs = plan_jobs(options.targets, options.schemes, calibrated=learned or options.calibration is not None)
     _refuse_idle_options(options, jobs)
-    _refuse_settled_options(options)
+    if variant:
+        _refuse_settled_options(options, learned=learned)
     _require_paths(options)
     with staging(options.folder) as staged, contextlib.ExitStack() as stack:
         worker = stack.enter_context(coreml_worker()) if any(job.target == "coreml" for job in jobs) else None
         with few_collections():
-            source = _prepare(options, staged, tell, calibrating=any(job.scheme == "int8" for job in jobs))
+            source = _prepare(options, variant, staged, tell, int8=any(job.scheme == "int8" for job in jobs))
         release_memory()  # the model itself is not needed any more
         verifier = stack.enter_context(Verifier(source.record, worker, source.inputs, source.reference))
         tell.plan(jobs)
@@ -140,6 +144,7 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
             jobs=jobs,
             folder=staged,
             calibration=source.calibration,
+            learned=source.learned,
             io=options.io,
             minimum_deployment_target=options.minimum_deployment_target,
             keep_float=options.keep_float,
@@ -199,16 +204,16 @@ class _Source:
     graph: FrozenGraph
     record: ArtifactMetadata
     calibration: Calibration | None
+    learned: LearnedRanges | None
     inputs: ImageInputs
     reference: np.ndarray | None
     manifest: Manifest
 
 
-def _prepare(options: ConvertOptions, staged: Path, tell: Progress, *, calibrating: bool) -> _Source:
+def _prepare(options: ConvertOptions, variant: Variant | None, staged: Path, tell: Progress, *, int8: bool) -> _Source:
     from edgecls.models import load_model
 
     tell.stage(f"reading {options.model.name}")
-    variant = open_variant(options.model) if is_variant(options.model) else None
     path = options.model / MODEL_NAME if variant else options.model
     model = load_model(path, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
     settled = variant or options.base_of
@@ -216,7 +221,7 @@ def _prepare(options: ConvertOptions, staged: Path, tell: Progress, *, calibrati
     spec = spec.with_preprocess(options.preprocess) if options.preprocess else spec
     record, labels_source = _record(model, spec, options, settled)
     tell.stage("reading images")
-    calibration, sources, remarks = _open_data(options, spec, record.labels, calibrating=calibrating)
+    calibration, sources, remarks = _open_data(options, spec, record.labels, calibrating=int8)
     inputs = _inputs(options, spec)
     tell.stage("asking the source model")
     reference = model.predict(spec.apply(inputs.pixels)) if options.verify else None
@@ -237,7 +242,8 @@ def _prepare(options: ConvertOptions, staged: Path, tell: Progress, *, calibrati
         recipes={variant.name: variant.recipe} if variant else {},
         artifacts=[],
     )
-    return _Source(model.freeze(staged), record, calibration, inputs, reference, manifest)
+    learned = learned_ranges(variant, model, spec.apply(inputs.pixels)) if variant and int8 else None
+    return _Source(model.freeze(staged), record, calibration, learned, inputs, reference, manifest)
 
 
 def toolchain() -> dict[str, str]:
@@ -274,16 +280,17 @@ def _refuse_idle_options(options: ConvertOptions, jobs: list[Job]) -> None:
             raise SchemeError(f"{needed} together with {option}", "a run without it", "ask for it, or leave the option out")
 
 
-def _refuse_settled_options(options: ConvertOptions) -> None:
+def _refuse_settled_options(options: ConvertOptions, *, learned: bool) -> None:
     """A variant keeps what its model was compressed with."""
     settled = {
+        "--estimator": options.estimator if learned else None,
         "--labels": options.labels,
         "--preprocess": options.preprocess,
         "--weights": options.weights,
         "--output": options.model_output,
     }
     given = [flag for flag, value in settled.items() if value is not None]
-    if given and is_variant(options.model):
+    if given:
         raise SchemeError(f"a model with {given[0]}", f"{options.model}, a variant that brings its own", f"leave {given[0]} out")
 
 

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from edgecls.errors import ArtifactError
 from edgecls.formats import sha256
 from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant, is_variant_set
+
+if TYPE_CHECKING:
+    from edgecls.converters.learned import LearnedRanges
+    from edgecls.models import LoadedModel
+
+_RECOGNIZED_BY = 4
 
 
 def open_variant(folder: Path) -> Variant:
@@ -30,6 +39,22 @@ def read_variants(folder: Path) -> Sequence[Variant]:
         ArtifactError: no folder of variants, or one of them is damaged.
     """
     return [Variant.read(folder / name) for name in VariantSet.read(folder).variants]
+
+
+def learned_ranges(variant: Variant, model: LoadedModel, inputs: np.ndarray) -> LearnedRanges | None:
+    """What quantization-aware training learned, with what the variant's layers compute on some inputs; None without it.
+
+    Args:
+        model: the variant's.
+        inputs: model inputs [n, *input_shape], float32, of which a few are enough to recognize tensors by.
+    """
+    if variant.ranges is None:
+        return None
+    from edgecls.converters.learned import LearnedRanges
+    from edgecls.models.layer_values import layer_values
+
+    few = inputs[:_RECOGNIZED_BY]
+    return LearnedRanges(variant.ranges, few, layer_values(model, variant.ranges, few), per_channel=variant.clustering is None)
 
 
 def source_name(path: Path) -> str:
