@@ -54,7 +54,8 @@ def learned_ranges(variant: Variant, model: LoadedModel, inputs: np.ndarray) -> 
     from edgecls.models.layer_values import layer_values
 
     few = inputs[:_RECOGNIZED_BY]
-    return LearnedRanges(variant.ranges, few, layer_values(model, variant.ranges, few), per_channel=variant.clustering is None)
+    per_channel = variant.clustering is None and (variant.qat is None or variant.qat.per_channel)
+    return LearnedRanges(variant.ranges, few, layer_values(model, variant.ranges, few), per_channel=per_channel)
 
 
 def source_name(path: Path) -> str:
