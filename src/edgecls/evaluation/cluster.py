@@ -13,6 +13,7 @@ import contextlib
 import dataclasses
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,7 +80,9 @@ def dask_pool(address: str) -> Iterator[Pool]:
         if not slots:
             raise InputError("a cluster with workers", f"{address} without any", f"start some with `dask worker {address}`")
         _check_versions(client, address)
-        yield Pool(client.get_executor(pure=False), slots)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Sending large graph")  # pixels and artifacts are meant to travel
+            yield Pool(client.get_executor(pure=False), slots)
 
 
 def examine_on(
