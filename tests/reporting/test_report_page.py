@@ -18,8 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecls.errors import InputError
-from edgecls.measurement import Accuracy, ClassAccuracy, Confusion, Environment, Flips, Latency, Measurement, Report
+from edgecls.measurement import Accuracy, ClassAccuracy, Confusion, Environment, Flips, Histogram, Latency, Measurement, Report
 from edgecls.reporting import merge_reports, report_html, runs_csv, runs_markdown
+from edgecls.reporting.charts import strips
 from edgecls.reporting.pareto import pareto_front
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
@@ -183,6 +184,24 @@ def test_every_picture_is_said_in_words() -> None:
     assert "onnx-int8: 2.5 ms, 90.50% ; tflite-float32: 9 ms, 92.00% ." in captions  # int8's 10 ms buy nothing
     assert "p50 9.00 · p90 9.90 · p99 11.7 ms, 300 runs" in captions
     assert "taken for" in captions
+
+
+def test_a_histogram_stands_in_for_samples_that_were_not_kept() -> None:
+    """Half of the runs in 1-2 ms, half in 2-4 ms; both take the same room on a logarithmic axis, so the bars reach from end to end."""
+    kept = Latency(
+        runs=8,
+        p50_ms=2.0,
+        p90_ms=3.6,
+        p99_ms=3.9,
+        min_ms=1.0,
+        max_ms=4.0,
+        histogram=Histogram(edges_ms=[1.0, 2.0, 4.0], counts=[4, 4]),
+    )
+    found = strips([("x", kept)])
+    assert found
+    starts = [float(start) for start in re.findall(r"M([\d.]+) ", found.strips[0].path)]
+    assert len(starts) > 140
+    assert abs(found.strips[0].p50 - found.width / 2) < 0.2
 
 
 def test_a_large_run_stays_small_and_quick() -> None:

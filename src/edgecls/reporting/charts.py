@@ -141,17 +141,16 @@ def scatter(title: str, x_title: str, points: Sequence[tuple[str, str, float, fl
 
 def strips(latencies: Sequence[tuple[str, Latency]]) -> Strips | None:
     """Histograms of all samples on one axis; where a device kept no samples, of the histogram it kept."""
-    sampled = [(name, latency, *_weighted(latency)) for name, latency in latencies if latency.min_ms > 0]
+    sampled = [(name, latency) for name, latency in latencies if latency.min_ms > 0]
     if not sampled:
         return None
-    low, high = min(found.min_ms for _, found, _, _ in sampled), max(found.max_ms for _, found, _, _ in sampled)
+    low, high = min(found.min_ms for _, found in sampled), max(found.max_ms for _, found in sampled)
     axis = Axis(low / 1.05, high * 1.05, 0, _STRIP_WIDTH, log=True)
     edges = np.geomspace(axis.low, axis.high, _STRIP_BINS + 1)
     rows = []
-    for name, latency, values, weights in sampled:
-        counts, _ = np.histogram(values, bins=edges, weights=weights)
+    for name, latency in sampled:
         p50, p90, p99 = (axis.position(value) for value in (latency.p50_ms, latency.p90_ms, latency.p99_ms))
-        rows.append(Strip(name, _bars(counts), p50, p90, p99, latency))
+        rows.append(Strip(name, _bars(_counts(latency, edges)), p50, p90, p99, latency))
     return Strips([Tick(axis.position(value), format_number(value)) for value in axis.ticks()], rows)
 
 
@@ -206,19 +205,17 @@ def _overlap(one: tuple[float, float, float, float], other: tuple[float, float, 
     return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
-def _weighted(latency: Latency) -> tuple[np.ndarray, np.ndarray]:
-    """Values and how often each was measured."""
-    if latency.samples_ms:
-        return np.array(latency.samples_ms), np.ones(len(latency.samples_ms))
-    if latency.histogram:
-        edges = np.array(latency.histogram.edges_ms)
-        return (edges[:-1] + edges[1:]) / 2, np.array(latency.histogram.counts, float)
-    return np.array([latency.p50_ms]), np.ones(1)
+def _counts(latency: Latency, edges: np.ndarray) -> np.ndarray:
+    """Samples between neighbouring edges; those of a histogram are taken as spread evenly within its bins."""
+    if latency.histogram and not latency.samples_ms:
+        up_to = np.concatenate([[0], np.cumsum(latency.histogram.counts)])
+        return np.diff(np.interp(edges, latency.histogram.edges_ms, up_to))
+    return np.histogram(latency.samples_ms or [latency.p50_ms], bins=edges)[0]
 
 
 def _bars(counts: np.ndarray) -> str:
     """A histogram as one path, as high as the strip where it is highest."""
     wide = _STRIP_WIDTH / _STRIP_BINS
-    tall = counts / max(float(counts.max()), 1.0) * (_STRIP_HEIGHT - 2)
+    tall = counts / (float(counts.max()) or 1.0) * (_STRIP_HEIGHT - 2)
     found = np.flatnonzero(counts)
     return "".join(f"M{index * wide:g} {_STRIP_HEIGHT}v-{max(tall[index], 0.8):.1f}h{wide:g}V{_STRIP_HEIGHT}z" for index in found)

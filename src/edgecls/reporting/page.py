@@ -190,7 +190,7 @@ def _environment(found: Environment) -> list[tuple[str, str]]:
         "device": found.device,
         "processor": found.processor,
         "cores": str(found.cores),
-        "memory": format_bytes(found.memory_bytes),
+        "memory": f"{found.memory_bytes / 2**30:.1f} GiB" if found.memory_bytes else "",
         "platform": f"{found.platform}, {found.machine}",
         "Python": found.python,
         "packages": ", ".join(f"{name} {version}" for name, version in found.packages.items()),
