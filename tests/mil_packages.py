@@ -101,3 +101,36 @@ def inferred(build_block: Callable[..., Any], inputs: Mapping[str, np.ndarray], 
 
     build(constants, {"unused": ((1,), "float32")}, opset)
     return found
+
+
+def classifier(folder: Path, *, dtype: str = "float32", color: str = "RGB") -> Path:
+    """A small classifier of images of 6 x 5 pixels with weights in its file: convolution, mean, matrix, softmax, `classify`."""
+    ct: Any = require("coremltools")
+    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
+    from coremltools.converters.mil.mil import mil_list
+
+    rng = np.random.default_rng(0)
+    channels = 1 if color == "GRAY" else 3
+    kernel, weight = (rng.normal(size=shape).astype(dtype) for shape in ((8, channels, 3, 3), (4, 8)))
+
+    def block(image: Any) -> Any:
+        x = mb.mul(x=image, y=np.float32(1 / 255), name="image__scaled__")
+        x = mb.cast(x=x, dtype="fp16" if dtype == "float16" else "fp32")
+        x = mb.relu(x=mb.conv(x=x, weight=kernel, pad_type="same"), name="features")
+        x = mb.linear(x=mb.reduce_mean(x=x, axes=[2, 3], keep_dims=False), weight=weight)
+        x = mb.cast(x=mb.softmax(x=x, axis=-1), dtype="fp32", name="probabilities")
+        return mb.classify(probabilities=x, classes=mb.const(val=mil_list(["ant", "bee", "cow", "dog"])))
+
+    program = build(block, {"image": ((1, channels, 6, 5), "float32")}, "iOS16")
+    path = write(program, folder, "iOS16")
+    message = path / "Data" / "com.apple.CoreML" / "model.mlmodel"
+    spec = ct.proto.Model_pb2.Model.FromString(message.read_bytes())
+    image = spec.description.input[0].type.imageType
+    image.height, image.width = 6, 5
+    image.colorSpace = {"GRAY": 10, "RGB": 20, "BGR": 30}[color]
+    label, scores = spec.description.output
+    label.type.stringType.SetInParent()
+    scores.type.dictionaryType.stringKeyType.SetInParent()
+    spec.description.predictedFeatureName, spec.description.predictedProbabilitiesName = label.name, scores.name
+    message.write_bytes(spec.SerializeToString())
+    return path

@@ -18,6 +18,7 @@ class Runner(Protocol):
         spec: the images it takes; its `note` says where an assumption was made.
         outputs: length of the score vector.
         output_kind: what the scores are; `softmax` (or `sigmoid` for a single output) where the file does not say.
+        labels: the classes' names, where the file itself gives them to its engine; empty otherwise.
         stand_in: what computes where the artifact's own engine does not exist, whose time and memory are not the artifact's; empty where
             it does.
     """
@@ -25,6 +26,7 @@ class Runner(Protocol):
     spec: ImageSpec
     outputs: int
     output_kind: OutputKind
+    labels: tuple[str, ...]
     stand_in: str
 
     def predict(self, images: np.ndarray) -> np.ndarray:

@@ -39,7 +39,7 @@ def predict(
     if runner.stand_in:
         note(f"note: computed by {runner.stand_in}")
     record = read_record(file)
-    labels = record.labels if record else [f"class_{index}" for index in range(max(2, runner.outputs))]
+    labels = record.labels if record else list(runner.labels) or [f"class_{index}" for index in range(max(2, runner.outputs))]
     answers = []
     for image in images:
         scores = runner.predict(_pixels(image, runner.spec))[0]

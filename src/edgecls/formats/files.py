@@ -11,6 +11,7 @@ from edgecls.artifact import SUFFIXES, TARGETS, Target
 from edgecls.errors import ArtifactError
 
 _CHUNK = 1 << 20
+_MODEL_SUFFIX = ".mlmodel"  # of a Core ML model without its package
 _REMEDY = "give a .tflite, .onnx or .mlpackage that `edgecls convert` or another converter made"
 _LFS = b"version https://git-lfs"
 
@@ -68,6 +69,8 @@ def detect(path: Path) -> Target:
     by_suffix: Target | None = next((target for target in TARGETS if SUFFIXES[target] == path.suffix.lower()), None)
     if by_suffix == "coreml":
         raise ArtifactError("an .mlpackage, which is a folder", f"{path}, which is a file", _REMEDY)
+    if path.suffix.lower() == _MODEL_SUFFIX:
+        return "coreml"
     if by_suffix is not None:
         return by_suffix
     if head[4:8] == b"TFL3":

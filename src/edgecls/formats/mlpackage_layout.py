@@ -20,6 +20,7 @@ DATA_FOLDER, MANIFEST_NAME, MODEL_NAME, WEIGHTS_FOLDER, WEIGHTS_NAME = (
     "weights",
     "weight.bin",
 )
+MODEL_SUFFIX = ".mlmodel"
 MODEL_PATH = "@model_path/"  # how a program names the folder that its model message lies in
 _TEXTS = {MODEL_NAME: "CoreML Model Specification", WEIGHTS_FOLDER: "CoreML Model Weights"}
 
@@ -48,7 +49,7 @@ class PackageFiles:
 
 
 def locate(path: Path) -> PackageFiles:
-    """Find a package's model message as its manifest says.
+    """Find a package's model message as its manifest says; an `.mlmodel` is that message alone, its weights in the folder beside it.
 
     Raises:
         ArtifactError: there is no package at `path`.
@@ -56,6 +57,8 @@ def locate(path: Path) -> PackageFiles:
     """
     if not path.exists():
         raise ArtifactError("an .mlpackage", f"{path}, which does not exist", "check the path")
+    if path.is_file() and path.suffix.lower() == MODEL_SUFFIX:
+        return PackageFiles(path.parent, path.resolve())
     if not (path / MANIFEST_NAME).is_file():
         found = "which has no Manifest.json" if path.is_dir() else "which is a file"
         raise ArtifactError("an .mlpackage (a folder)", f"{path}, {found}", "give the folder that `edgecls convert` wrote")

@@ -27,7 +27,7 @@ def read_record(path: Path) -> ArtifactMetadata | None:
     """
     target = detect(path)
     try:
-        text = _READERS[target](mapped(path / _COREML_MODEL if target == "coreml" else path))
+        text = _READERS[target](mapped(path / _COREML_MODEL if path.is_dir() else path))
     except DamagedError as error:
         raise damaged(path, target, error) from None
     return None if text is None else parse_record(text, path)

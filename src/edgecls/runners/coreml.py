@@ -38,6 +38,7 @@ class CoreMLRunner:
         self._border = CoreMLBorder(path, spec, record)
         self.spec, self.outputs = self._border.spec, self._border.outputs
         self.output_kind: OutputKind = self._border.output_kind
+        self.labels = tuple(self._border.labels)
         self._model = _load(path)
         self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
 

@@ -27,6 +27,7 @@ class CoreMLReferenceRunner:
         self._border = CoreMLBorder(path, spec, record)
         self.spec, self.outputs = self._border.spec, self._border.outputs
         self.output_kind: OutputKind = self._border.output_kind
+        self.labels = tuple(self._border.labels)
         self._program = open_program(path, threads=threads)
         self.stand_in = f"the Core ML reference{f', {self._program.note}' if self._program.note else ''}"
         self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))

@@ -24,7 +24,7 @@ class FakeRunner:
     Attributes:
         behaviour: `ok`; or what happens at which moment, as `<what>-at-<when>` (what: `kill`, `hang`, `raise`; when: `load`,
             `invoke`, `predict`, `profile`); `nan` answers NaN; `unsupported` cannot be opened.
-        stand_in: as in `Runner`.
+        stand_in, labels: as in `Runner`.
         seed: of the directions; two fakes with one seed agree.
         delay_ms: time of one inference.
         most_images: it takes so many in one call.
@@ -38,6 +38,7 @@ class FakeRunner:
     output_kind: OutputKind = "softmax"
     stand_in: str = ""
     most_images: int = 1
+    labels: tuple[str, ...] = ()
     _directions: np.ndarray = field(init=False)
 
     def __post_init__(self) -> None:

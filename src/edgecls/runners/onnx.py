@@ -37,6 +37,7 @@ class OnnxRunner:
         UnsupportedOperationError: it holds an operation this ONNX Runtime does not have.
     """
 
+    labels: tuple[str, ...] = ()
     stand_in = ""
 
     def __init__(

@@ -31,6 +31,7 @@ class TFLiteRunner:
         UnsupportedOperationError: it holds an operation this LiteRT does not have.
     """
 
+    labels: tuple[str, ...] = ()
     stand_in = ""
 
     def __init__(

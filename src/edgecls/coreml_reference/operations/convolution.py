@@ -154,7 +154,7 @@ def _einsum_keeps_images(call: Call) -> bool:
 ENTRIES: dict[str, Entry] = {
     "conv": entry(_conv, "x weight bias strides pad_type pad dilations groups", only_first("x")),
     "conv_transpose": entry(_conv_transpose, "x weight bias pad output_shape pad_type strides dilations groups", only_first("x")),
-    "linear": entry(_linear, "x weight bias", only_first("x")),
+    "linear": entry(_linear, "x weight bias", lambda call: call.per_image() == ["x"] and call.rank("x") > 1),
     "matmul": entry(_matmul, "x y transpose_x transpose_y", _matmul_keeps_images),
     "einsum": entry(_einsum, "values equation", _einsum_keeps_images),
 }

@@ -117,11 +117,12 @@ def _one_hot(call: Call) -> str:
     )
     depth = call.graph.constant([call.integer("one_hot_vector_size")], np.int64)
     axis = call.positive([call.integer("axis", -1)], call.rank("indices") + 1)[0]
-    # ONNX has no one-hot of truth values
     plain = np.concatenate([off, on])
-    values = call.graph.constant(plain.astype(np.int32) if plain.dtype == bool else plain)
-    found = call.graph.node("OneHot", call.tensor("indices", np.int64), depth, values, axis=axis)
-    return call.graph.node("Cast", found, to=onnx_dtype("bool")) if plain.dtype == bool else found
+    if plain.dtype.kind == "f":
+        return call.graph.node("OneHot", call.tensor("indices", np.int64), depth, call.graph.constant(plain), axis=axis)
+    # the engine has no one-hot of truth values or of narrower integers
+    found = call.graph.node("OneHot", call.tensor("indices", np.int64), depth, call.graph.constant(plain, np.int64), axis=axis)
+    return call.graph.node("Cast", found, to=onnx_dtype(plain.dtype.name))
 
 
 ENTRIES: dict[str, Entry] = {

@@ -42,7 +42,8 @@ def _windows(call: Call) -> _Windows:
     reach = [(count - 1) * stride + window for count, stride, window in zip(results, strides, kernel, strict=True)]
     room = [size + first + last for size, first, last in zip(sizes, before, after, strict=True)]
     beyond = [max(far - have, 0) for far, have in zip(reach, room, strict=True)]
-    if any(beyond) and not call.flag("ceil_mode"):
+    empty = any(far - window >= have for far, have, window in zip(reach, room, kernel, strict=True))
+    if empty or (any(beyond) and not call.flag("ceil_mode")):
         raise call.unsupported(f"with the output shape {list(results)}, which its padding and strides do not give")
     return _Windows(sizes, kernel, strides, before, after, beyond)
 
