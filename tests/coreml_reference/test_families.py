@@ -1,14 +1,22 @@
-"""Whole networks: every package against the model it came from, computed by the reference."""
+"""Whole networks: every package against the model it came from, computed by the reference.
+
+Some networks amplify the rounding of their weights to float16 beyond any tolerance, in all formats alike. The reference is then held
+against an independent reading of the same file by TensorFlow, so that only the network is to blame for the rest.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from application_models import SIZES, application
+from application_models import SIZES, wake
+from edgecls.artifact import Artifact
 from edgecls.evaluation.parity import RELATIVE_TOLERANCE
+from edgecls.runners import open_runner
 from edgecls.workflow import ConvertOptions, convert
+from mil_program import run_package
 from zoo_models import MODELS, ZooModel
 
 # With those that are converted elsewhere: all families that the reference must know.
@@ -23,27 +31,43 @@ FAMILIES = {
 
 
 def check(options: ConvertOptions) -> None:
-    """float32 within its tolerance, float16 too, or, where the network amplifies rounding, as `evaluation.parity` allows."""
+    """float32 within its tolerance, float16 too or as TensorFlow computes the same file."""
     manifest = convert(options)
     assert {artifact.scheme for artifact in manifest.artifacts} == {"float32", "float16"}
     for artifact in manifest.artifacts:
         parity = artifact.parity
-        assert parity is not None
-        assert parity.verdict == "passed", artifact
-        assert parity.max_abs_diff is not None and parity.max_abs_score
+        assert parity is not None and parity.max_abs_diff is not None and parity.max_abs_score, artifact
         relative = parity.max_abs_diff / parity.max_abs_score
-        print(f"{options.model.stem} {artifact.scheme}: {relative:.2g} {parity.reason}")  # noqa: T201  for `pytest -s`
-        assert relative <= RELATIVE_TOLERANCE[artifact.scheme] or "amplifies float16 rounding" in parity.reason
+        print(f"{options.model.stem} {artifact.scheme}: {relative:.2g} {parity.verdict}")  # noqa: T201  shown by `pytest -s`
+        if artifact.scheme == "float32":
+            assert parity.verdict == "passed", artifact
+        elif relative > RELATIVE_TOLERANCE["float16"]:
+            assert "rounding" in parity.reason or artifact.status == "rejected", artifact
+            _same_by_tensorflow(options, artifact)
+
+
+def _same_by_tensorflow(options: ConvertOptions, artifact: Artifact) -> None:
+    assert options.output is not None
+    path = options.output / artifact.path
+    runner = open_runner(path)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, runner.spec.height, runner.spec.width, runner.spec.channels))
+    ours, theirs = runner.predict(pixels.astype(np.uint8)), run_package(path, pixels.astype(np.uint8))
+    # both compute in float32 from the same weights: what float32 rounding itself becomes in such a network, see the float32 package
+    assert np.abs(ours - theirs).max() <= 1e-3 * np.abs(theirs).max()
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", list(FAMILIES))
 def test_keras_applications(name: str, tmp_path: Path):
+    """Logits: a softmax over such random networks is often one and zeros, with which anything agrees."""
     import keras
 
+    size = FAMILIES[name]
+    keras.utils.set_random_seed(1)
+    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=10, classifier_activation=None)
+    wake(model, size)
     path = tmp_path / f"{name}.keras"
-    model = application(keras, name, FAMILIES[name])
     model.save(path)
     del model
     check(ConvertOptions(model=path, targets=("coreml",), schemes="float32,float16", output=tmp_path / "out"))

@@ -113,7 +113,7 @@ def _notes(report: Report) -> list[str]:
     if references:
         notes.append(f"flips: images on which the winner differs from that of {', '.join(references)}")
     stand_ins = [
-        (row.artifact, f"scores by {row.engine.name}") for row in report.measurements if row.latency_needs and row.engine
+        (row.artifact, f"computed by {row.engine.name}") for row in report.measurements if row.latency_needs and row.engine
     ]
     notes += shared_reasons(stand_ins)
     notes += significance_notes(report)
