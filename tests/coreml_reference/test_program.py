@@ -245,3 +245,45 @@ def test_opening_loads_neither_coremltools_nor_tensorflow(packages: dict[str, Pa
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_weights_are_not_held_more_than_twice(dtype: str, tmp_path: Path) -> None:
+    """Once here and once as the engine lays them out, but for one layer while it opens; the file is mapped, its pages are not the process's
+    own."""
+    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
+
+    size, layers = 2048, 8
+    weights = np.random.default_rng(0).normal(size=(layers, size, size)).astype(dtype)
+
+    def block(x: Any) -> Any:
+        for weight in weights:
+            x = mb.linear(x=x, weight=weight)
+        return x
+
+    path = write(build(block, {"x": ((1, size), dtype)}), tmp_path)
+    code = (
+        "import sys, pathlib, threading, time\n"
+        "import numpy as np, onnx, onnxruntime\n"
+        "from edgecls.coreml_reference import open_program\n"
+        "def own(): return next(int(line.split()[1]) for line in open('/proc/self/status') if line.startswith('RssAnon'))\n"
+        "before = peak = own()\n"
+        "done = threading.Event()\n"
+        "def watch():\n"
+        "    global peak\n"
+        "    while not done.is_set():\n"
+        "        peak = max(peak, own())\n"
+        "        time.sleep(0.001)\n"
+        "watcher = threading.Thread(target=watch)\n"
+        "watcher.start()\n"
+        f"program = open_program(pathlib.Path({str(path)!r}))\n"
+        f"program.run(np.zeros((1, {size}), np.float32))\n"
+        "done.set(); watcher.join()\n"
+        "print((peak - before) * 1024, (own() - before) * 1024)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    peak, held = map(int, done.stdout.split())
+    layer, room = size * size * 4, 16 << 20  # room for the engine itself
+    assert held <= 2 * layers * layer + room
+    assert peak <= (2 * layers + 1) * layer + room
