@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,8 +23,10 @@ from edgecls.worker import RemoteError, Worker, preload, release_memory
 if TYPE_CHECKING:
     import onnx
 
+    from edgecls.converters.coreml_int8 import SharedInt8
     from edgecls.converters.int8 import Quantized
     from edgecls.converters.learned import LearnedRanges
+    from edgecls.converters.parameters import Parameters
 
 COREML_PRELOAD = ("tensorflow", "coremltools")
 
@@ -97,13 +99,16 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
     hub = _Hub(conversion)
     _ = hub.float_layers  # a name that is wrong is the user's mistake: no artifact is made then
     coreml = [job for job in conversion.jobs if job.target == "coreml"]
-    started = time.perf_counter()
     _check_coreml(conversion, coreml, worker)
-    future = _start_coreml(conversion, coreml, worker) if coreml and worker else None
+    early = _CoreMl(conversion, [job for job in coreml if job.scheme != "int8"], worker)
+    early.start()
     here = [job for job in conversion.jobs if job.target != "coreml"]
     yield from hub.make(sorted(here, key=lambda job: job.scheme == "int8"))  # int8 last: the others need not wait
-    if coreml:
-        yield from _finish_coreml(conversion, coreml, future, started)
+    int8 = _CoreMl(conversion, [job for job in coreml if job.scheme == "int8"], worker)
+    int8.start(hub)
+    yield from early.finish()
+    for made in int8.finish():
+        yield hub.tell_int8(made)
 
 
 def artifact_path(conversion: Conversion, job: Job) -> Path:
@@ -127,12 +132,23 @@ class _Hub:
             except EdgeclsError as failure:
                 error = str(failure)
             except Exception as failure:  # noqa: BLE001 - border to four libraries: one artifact fails, the others go on
-                error = f"expected a conversion that succeeds, found {type(failure).__name__}: {failure}"[:500]
-            requested = self._requested(job)
-            if job.scheme == "int8" and not error:
-                kept = sorted(self.quantized.float_layers)
-                requested = requested.model_copy(update={"estimator": self.quantized.estimator, "keep_float": kept})
-            yield Made(job, path, requested, time.perf_counter() - started, error, self._notes(job, error))
+                error = _unexpected(failure)
+            made = Made(job, path, self._requested(job), time.perf_counter() - started, error, self._notes(job, error))
+            yield self.tell_int8(made) if job.scheme == "int8" else made
+
+    def tell_int8(self, made: Made) -> Made:
+        """What was made, with what the quantization decided."""
+        if made.error:
+            return made
+        update = {"estimator": self.quantized.estimator, "keep_float": sorted(self.quantized.float_layers)}
+        return replace(made, requested=made.requested.model_copy(update=update), notes=self._notes(made.job, made.error))
+
+    def shared_int8(self) -> SharedInt8:
+        """What Core ML takes over from the quantization."""
+        from edgecls.converters.coreml_int8 import share_int8
+        from edgecls.converters.int8 import Tensors
+
+        return share_int8(self.conversion.record.image_spec, self.onnx, Tensors(self.tflite).onnx_names, self.parameters)
 
     def _notes(self, job: Job, error: str) -> list[str]:
         """What is worth telling about an artifact; what concerns several of them, with the first."""
@@ -225,10 +241,19 @@ class _Hub:
 
     @cached_property
     def qdq(self) -> onnx.ModelProto:
-        from edgecls.converters.parameters import read_parameters
         from edgecls.converters.qdq import emit_qdq
 
-        return emit_qdq(self.onnx, read_parameters(self.quantized.model), self.quantized.float_layers)
+        return emit_qdq(self.onnx, self.parameters, self.quantized.float_layers)
+
+    @cached_property
+    def parameters(self) -> Parameters:
+        from edgecls.converters.parameters import read_parameters
+
+        return read_parameters(self.quantized.model)
+
+
+def _unexpected(failure: Exception) -> str:
+    return f"expected a conversion that succeeds, found {type(failure).__name__}: {failure}"[:500]
 
 
 def _check_coreml(conversion: Conversion, jobs: Sequence[Job], worker: Worker | None) -> None:
@@ -241,33 +266,52 @@ def _check_coreml(conversion: Conversion, jobs: Sequence[Job], worker: Worker | 
         worker.call(check_deployment_target, schemes, name) if worker else check_deployment_target(schemes, name)
 
 
-def _start_coreml(conversion: Conversion, jobs: Sequence[Job], worker: Worker) -> Future[dict[Scheme, Path]]:
-    from edgecls.converters.coreml import convert_coreml
+class _CoreMl:
+    """Some of the Core ML artifacts, made by one call in the worker or, without one, here."""
 
-    schemes: list[Scheme] = [job.scheme for job in jobs]
-    target = conversion.minimum_deployment_target
-    return worker.start(
-        convert_coreml, conversion.graph, conversion.record, schemes, conversion.folder, minimum_deployment_target=target
-    )
+    def __init__(self, conversion: Conversion, jobs: Sequence[Job], worker: Worker | None) -> None:
+        self.conversion, self.jobs, self.worker = conversion, jobs, worker
+        self.future: Future[dict[Scheme, Path]] | None = None
+        self.error, self.started = "", 0.0
 
+    def start(self, hub: _Hub | None = None) -> None:
+        """Begin; `hub` gives int8 its parameters."""
+        from edgecls.converters.coreml import convert_coreml
 
-def _finish_coreml(
-    conversion: Conversion, jobs: Sequence[Job], future: Future[dict[Scheme, Path]] | None, started: float
-) -> Iterator[Made]:
-    from edgecls.converters.coreml import convert_coreml
+        if not self.jobs:
+            return
+        self.started = time.perf_counter()
+        conversion = self.conversion
+        schemes: list[Scheme] = [job.scheme for job in self.jobs]
+        both = len({job.scheme == "int8" for job in conversion.jobs if job.target == "coreml"}) == 2
+        try:
+            options = {
+                "minimum_deployment_target": conversion.minimum_deployment_target,
+                "int8": hub.shared_int8() if hub else None,
+                "half": conversion.folder / ".half.mlpackage" if both else None,
+            }
+            arguments = (conversion.graph, conversion.record, schemes, conversion.folder)
+            if self.worker:
+                self.future = self.worker.start(convert_coreml, *arguments, **options)
+            else:
+                convert_coreml(*arguments, **options)
+        except EdgeclsError as failure:
+            self.error = str(failure)
+        except Exception as failure:  # noqa: BLE001 - the hub's libraries may fail on the way to the parameters
+            self.error = _unexpected(failure)
 
-    schemes: list[Scheme] = [job.scheme for job in jobs]
-    target = conversion.minimum_deployment_target
-    error, arguments = "", (conversion.graph, conversion.record, schemes, conversion.folder)
-    try:
-        if future is None:
-            convert_coreml(*arguments, minimum_deployment_target=target)
-        else:
-            future.result()
-    except (EdgeclsError, RemoteError) as failure:
-        error = str(failure)
-    seconds = (time.perf_counter() - started) / len(jobs)
-    for job in jobs:
-        path = artifact_path(conversion, job)
-        requested = Requested(target=job.target, scheme=job.scheme, minimum_deployment_target=target)
-        yield Made(job, path, requested, seconds, "" if path.exists() else error)  # what was finished before is whole
+    def finish(self) -> Iterator[Made]:
+        """Wait for them."""
+        if not self.jobs:
+            return
+        try:
+            if self.future is not None:
+                self.future.result()
+        except (EdgeclsError, RemoteError) as failure:
+            self.error = str(failure)
+        seconds = (time.perf_counter() - self.started) / len(self.jobs)
+        target = self.conversion.minimum_deployment_target
+        for job in self.jobs:
+            path = artifact_path(self.conversion, job)
+            requested = Requested(target=job.target, scheme=job.scheme, minimum_deployment_target=target)
+            yield Made(job, path, requested, seconds, "" if path.exists() else self.error)  # what was finished before is whole

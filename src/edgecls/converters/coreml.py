@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,14 @@ from typing import Any
 
 from edgecls.artifact import SUFFIXES, Scheme
 from edgecls.converters import coreml_program
+from edgecls.converters.coreml_int8 import SharedInt8, match_values, quantize_program
 from edgecls.converters.coreml_structure import check_structure
 from edgecls.converters.coreml_weights import SPARSE, compress_weights
 from edgecls.errors import ConversionError, OutputError, SchemeError
 from edgecls.extras import require
 from edgecls.formats.coreml_labels import unique_labels
-from edgecls.formats.mlpackage_layout import WEIGHTS_NAME, write_package
+from edgecls.formats.mlpackage import open_package
+from edgecls.formats.mlpackage_layout import WEIGHTS_FOLDER, WEIGHTS_NAME, write_package
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
 from edgecls.worker import few_collections
@@ -27,11 +29,12 @@ __all__ = ["MINIMUM_TARGETS", "check_structure", "convert_coreml"]
 
 INPUT_NAME, SCORES_NAME, LABEL_NAME = "image", "scores", "classLabel"
 
-# The oldest system each scheme runs on: ML programs came with iOS 15; int8 weights, tables and sparse kernels with iOS 16; 4-bit
-# weights and kernels that are both sparse and packed with iOS 18.
+# The oldest system each scheme runs on: ML programs came with iOS 15; int8 weights, tables and sparse kernels with iOS 16; quantized
+# activations with iOS 17; 4-bit weights and kernels that are both sparse and packed with iOS 18.
 MINIMUM_TARGETS: dict[Scheme, str] = {
     "float32": "iOS15",
     "float16": "iOS15",
+    "int8": "iOS17",
     "weight8": "iOS16",
     "weight4": "iOS18",
     "palette8": "iOS16",
@@ -51,6 +54,8 @@ def convert_coreml(
     folder: Path,
     *,
     minimum_deployment_target: str | None = None,
+    int8: SharedInt8 | None = None,
+    half: Path | None = None,
 ) -> dict[Scheme, Path]:
     """Write one classifier package per scheme.
 
@@ -65,6 +70,8 @@ def convert_coreml(
         schemes: `float32`, `float16` (weights and computation), or float16 computation with weights as `coreml_weights` stores them.
         folder: where `<record.name>-coreml-<scheme>.mlpackage` is written, each renamed into place when it is complete.
         minimum_deployment_target: a name as `iOS16` or `macOS13`; None for the oldest that each scheme runs on.
+        int8: for the scheme `int8`, the parameters it shares with the other formats.
+        half: where the float16 package that the compressed ones are made from is kept for a second call; taken from there if it exists.
 
     Returns:
         The package of each scheme.
@@ -80,7 +87,7 @@ def convert_coreml(
     _check_labels(record)
     done: dict[Scheme, Path] = {}
     with _staging(folder) as staging, few_collections():
-        for scheme, built in _build(graph, record, targets, staging):
+        for scheme, built in _build(graph, record, targets, staging, int8, half):
             name = f"{record.name}-coreml-{scheme}{SUFFIXES['coreml']}"
             _describe(built.spec, record, scheme)
             with _writing(folder):
@@ -98,13 +105,19 @@ class _Built:
 
 
 def _build(
-    graph: FrozenGraph, record: ArtifactMetadata, targets: dict[Scheme, Any], staging: Path
+    graph: FrozenGraph,
+    record: ArtifactMetadata,
+    targets: dict[Scheme, Any],
+    staging: Path,
+    int8: SharedInt8 | None,
+    kept: Path | None,
 ) -> Iterator[tuple[Scheme, _Built]]:
     """Convert as rarely as possible: everything that is compressed is made from the float16 program."""
     compressed: list[Scheme] = [scheme for scheme in targets if scheme not in ("float32", "float16")]
+    package = kept or staging / "half.mlpackage"
     if "float16" in targets or compressed:
         with _failures(record, "float16"):
-            half = _convert(graph, record, "float16", targets.get("float16", min(targets.values())), staging)
+            half = _half(graph, record, targets.get("float16", min(targets.values())), staging, package)
         if "float16" in targets:
             yield "float16", half
     if "float32" in targets:
@@ -114,7 +127,28 @@ def _build(
     compressed.sort(key=lambda scheme: scheme in SPARSE)  # which may be refused: after all others
     for scheme in compressed:
         with _failures(record, scheme):
-            yield scheme, _compress(half, scheme, targets[scheme], staging)
+            change = _change(scheme, package, int8)
+            yield scheme, _rewrite(half, scheme, targets[scheme], staging, change)
+
+
+def _half(graph: FrozenGraph, record: ArtifactMetadata, target: Any, staging: Path, package: Path) -> _Built:
+    """The float16 program, from an earlier call's package where there is one."""
+    if package.exists():
+        opened = open_package(package)
+        return _Built(opened.spec, opened.files.model.parent / WEIGHTS_FOLDER / WEIGHTS_NAME)
+    half = _convert(graph, record, "float16", target, staging)
+    write_package(package, half.spec, half.weights)
+    return half
+
+
+def _change(scheme: Scheme, half: Path, int8: SharedInt8 | None) -> Callable[[Any], None]:
+    """What makes a program of the scheme of the float16 program."""
+    if scheme != "int8":
+        return lambda program: compress_weights(program, scheme)
+    if int8 is None:
+        raise SchemeError("parameters for Core ML int8", "none", "quantize the model first")
+    values = match_values(half, int8)
+    return lambda program: quantize_program(program, values, int8.parameters)
 
 
 def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, target: Any, staging: Path) -> _Built:
@@ -138,14 +172,11 @@ def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, targe
     return _Built(spec, Path(model.weights_dir) / WEIGHTS_NAME)
 
 
-def _compress(half: _Built, scheme: Scheme, target: Any, staging: Path) -> _Built:
-    """Store the weights as the scheme says and leave the rest of the program as it is."""
+def _rewrite(half: _Built, scheme: Scheme, target: Any, staging: Path, change: Callable[[Any], None]) -> _Built:
     weights = staging / f"{scheme}-raw" / WEIGHTS_NAME
     weights.parent.mkdir()
     with coreml_program.quiet():
-        spec = coreml_program.rewrite(
-            half.spec, half.weights.parent, int(target), weights.parent, lambda program: compress_weights(program, scheme)
-        )
+        spec = coreml_program.rewrite(half.spec, half.weights.parent, int(target), weights.parent, change)
     return _Built(spec, weights)
 
 

@@ -26,7 +26,7 @@ GROUP = 16  # output channels that share a table
 WEIGHTS_PER_ENTRY = 16
 MIN_SPARSITY = 0.2  # of all kernels together: a model with less was not pruned
 SPARSE: tuple[Scheme, ...] = ("sparse", "sparse-palette4", "sparse-weight8")
-_AXES = {"conv": (0, 1), "conv_transpose": (1, 0), "linear": (0, 1)}  # output and input channels of a kernel
+AXES = {"conv": (0, 1), "conv_transpose": (1, 0), "linear": (0, 1)}  # output and input channels of a kernel
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,8 @@ def kernels(function: Any) -> Iterator[Kernel]:
 
 
 def _axes(operation: Any, name: str, rank: int) -> tuple[int, int]:
-    if operation.op_type in _AXES:
-        return _AXES[operation.op_type]
+    if operation.op_type in AXES:
+        return AXES[operation.op_type]
     turned = operation.inputs.get(f"transpose_{name}")  # matmul
     rows_are_outputs = (name == "x") != bool(turned is not None and turned.val)
     return (rank - 2, rank - 1) if rows_are_outputs else (rank - 1, rank - 2)

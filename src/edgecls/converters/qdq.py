@@ -10,7 +10,7 @@ quantization has anyway is dropped, because it would stand between the convoluti
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -242,14 +242,18 @@ def _in_layout(codes: np.ndarray | None, values: np.ndarray, affine: Affine, axi
     """
     best, best_error = _encode(values, affine, axis), np.inf
     scale, zero_point = _spread_over(affine, values.ndim, axis)
-    for order in _LAYOUTS.get(values.ndim, ()):
-        if codes is None or codes.ndim != values.ndim or tuple(codes.shape[place] for place in order) != values.shape:
-            continue
-        moved = codes.transpose(order)
+    for moved in weight_orders(codes, values.shape) if codes is not None else ():
         error = float(np.mean(np.abs((moved - zero_point) * scale - values)))
         if error < best_error and error <= float(np.mean(scale)):  # codes are within half a step of their values
             best, best_error = np.ascontiguousarray(moved), error
     return best
+
+
+def weight_orders(codes: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
+    """TFLite's weights in those of the axis orders other formats have that give this shape."""
+    for order in _LAYOUTS.get(codes.ndim, ()):
+        if len(shape) == codes.ndim and tuple(codes.shape[place] for place in order) == shape:
+            yield codes.transpose(order)
 
 
 def _spread_over(affine: Affine, rank: int, axis: int | None) -> tuple[np.ndarray, np.ndarray]:

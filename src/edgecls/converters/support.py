@@ -32,6 +32,7 @@ SUPPORT: dict[tuple[Target, Scheme], Support] = {
     ("onnx", "int8"): Support(needs_calibration=True),
     ("coreml", "float32"): Support(),
     ("coreml", "float16"): Support(),
+    ("coreml", "int8"): Support(needs_calibration=True),
     ("coreml", "weight8"): Support(),
     ("coreml", "weight4"): Support(by_default=False),
     ("coreml", "palette8"): Support(by_default=False),
