@@ -288,6 +288,7 @@ def test_deployment_targets(small: Small, target: str | None, scheme: Scheme, sp
         ("ios16", ["float16"], "'ios16'; choose one of"),
         ("iOS14", ["float16"], "iOS15 or newer for Core ML float16, found 'iOS14'"),
         ("macOS12", ["float16", "weight8"], "iOS16 or newer for Core ML weight8, found 'macOS12'"),
+        ("iOS16", ["int8"], "iOS17 or newer for Core ML int8, found 'iOS16'"),
         ("iOS17", ["weight4"], "iOS18 or newer for Core ML weight4, found 'iOS17'; choose one of iOS18"),
         ("iOS15", ["palette4"], "iOS16 or newer for Core ML palette4, found 'iOS15'"),
         ("iOS17", ["sparse-palette4"], "iOS18 or newer for Core ML sparse-palette4"),

@@ -107,7 +107,7 @@ def test_read_back_as_asked(scheme: Scheme, dense: Packages, fashion: Model) -> 
     assert found.weight_dtypes == {STORED_AS[scheme]: WEIGHTS - small, "float16": 234 + small}
     assert found.minimum_deployment_target == ("iOS18" if scheme in NEEDS_IOS18 else "iOS16")
     assert [item.reason for item in found.stayed_float] == (
-        ["its 288 weights are stored as float16: packing so few saves little or nothing"] if small else []
+        ["its weights are stored as float16: packing only 288 saves little or nothing"] if small else []
     )
     assert check_structure(dense[scheme], fashion[1]) == ""
 

@@ -21,7 +21,11 @@ def test_all_schemes_without_data_leave_int8_out():
 
 def test_int8_joins_with_calibration_images():
     jobs = plan_jobs(["tflite", "onnx", "coreml"], None, calibrated=True)
-    assert [job for job in jobs if job.scheme == "int8"] == [Job("tflite", "int8"), Job("onnx", "int8")]
+    assert [job for job in jobs if job.scheme == "int8"] == [
+        Job("tflite", "int8"),
+        Job("onnx", "int8"),
+        Job("coreml", "int8"),
+    ]
 
 
 def test_a_plain_scheme_is_for_every_target_that_has_it():

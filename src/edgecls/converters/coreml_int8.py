@@ -34,6 +34,7 @@ QUANTILES = np.linspace(0, 1, 257)
 # this have the same range but for a fraction of a step, so that taking one for the other changes nothing that matters.
 CLOSE = 0.03
 NOT_COMPUTING = ("cast", "classify")
+SAME_VALUES = ("pad", "transpose", "reshape", "squeeze", "expand_dims", "max_pool")
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,7 @@ def quantize_program(program: Any, values: Mapping[str, Affine], parameters: Par
         parameters: of the TFLite int8 model.
     """
     function = program.functions["main"]
+    values = _spread(function, values)
     with function:
         _quantize_kernels(function, values, parameters)
         for operation, following in pairwise(list(function.operations)):
@@ -135,6 +137,19 @@ def quantize_program(program: Any, values: Mapping[str, Affine], parameters: Par
                 computing = [child for child in var.child_ops if child.op_type not in NOT_COMPUTING]
                 if var.name in values and var.val is None and computing:
                     _quantize(function, var, values[var.name], following)
+
+
+def _spread(function: Any, values: Mapping[str, Affine]) -> dict[str, Affine]:
+    """Give what an operation makes the parameters of what it takes, where it only moves values or adds zeros, and none are known."""
+    spread = dict(values)
+    for operation in function.operations:
+        data = operation.inputs.get("x")
+        if operation.op_type not in SAME_VALUES or data is None or data.name not in spread:
+            continue
+        filling = operation.inputs.get("constant_val")
+        if filling is None or not filling.val:
+            spread.setdefault(operation.outputs[0].name, spread[data.name])
+    return spread
 
 
 def _quantize(function: Any, var: Any, affine: Affine, following: Any) -> None:
@@ -171,14 +186,14 @@ def _same_kernel(kernel: Kernel, operations: list[OperationParameters]) -> tuple
     values = kernel.values.astype(np.float32)
     channels = values.shape[kernel.output_axis]
     shape = [-1 if axis == kernel.output_axis else 1 for axis in range(values.ndim)]
-    best, least = None, 1.0  # rounded weights are off by a quarter of a step on average, others by many steps
+    best, least = None, 1.0  # in steps: rounded weights are off by a quarter of one on average, others by many
     for operation in operations:
         affine = operation.constants.get(1)
         if affine is None or operation.weights is None or len(affine.scale) not in (1, channels):
             continue
         scale = affine.scale.reshape(shape) if len(affine.scale) > 1 else affine.scale
         for codes in weight_orders(operation.weights, values.shape):
-            off = float(np.mean(np.abs(codes - values / np.maximum(scale, np.finfo(np.float32).tiny)).clip(max=127)))
+            off = float(np.mean(np.abs(codes * scale - values)) / max(float(scale.mean()), np.finfo(np.float32).tiny))
             if off < least:
                 best, least = (operation, np.ascontiguousarray(codes)), off
     return best

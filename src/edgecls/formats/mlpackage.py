@@ -14,9 +14,10 @@ from edgecls.artifact import Actual, FloatRemainder
 from edgecls.errors import ArtifactError
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
 from edgecls.formats.files import members
+from edgecls.formats.mlpackage_activations import Activations, taken
 from edgecls.formats.mlpackage_layout import PackageFiles, locate
 from edgecls.formats.mlpackage_message import parse_model
-from edgecls.formats.mlpackage_value import ValueReader, dtype_of, known_dtype
+from edgecls.formats.mlpackage_value import ValueReader, dtype_of
 from edgecls.formats.mlpackage_weights import FLOATS, constant_weight, parameters, read_weights
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.formats.record import parse_record
@@ -129,7 +130,7 @@ def preprocessing(package: Package) -> tuple[np.ndarray, np.ndarray]:
     for operation in _computing(package):
         if not _is_preprocessing(package, operation):
             continue
-        constants = [_float_constant(package, name) for name in _taken(operation)]
+        constants = [_float_constant(package, name) for name in taken(operation)]
         factor = next(constant for constant in constants if constant is not None)
         scale, bias = (scale * factor, bias * factor) if operation.type == "mul" else (scale, bias + factor)
     return scale, bias
@@ -226,7 +227,7 @@ def _layers(package: Package) -> list[tuple[Layer, list[Weight]]]:
     """Operations that carry weights. A constant that several share is counted at the first."""
     found, seen = [], set()
     for operation in _computing(package):
-        names = [name for name in _taken(operation) if name in package.constants and name not in seen]
+        names = [name for name in taken(operation) if name in package.constants and name not in seen]
         if names and not _is_preprocessing(package, operation):
             seen.update(names)
             weights = [package.constants[name] for name in names]
@@ -236,10 +237,6 @@ def _layers(package: Package) -> list[tuple[Layer, list[Weight]]]:
 
 def _computing(package: Package) -> list[Any]:
     return [item for item in package.block.operations if item.type != "const" and not item.type.startswith("constexpr_")]
-
-
-def _taken(operation: Any) -> list[str]:
-    return [binding.name for item in operation.inputs.values() for binding in item.arguments if binding.name]
 
 
 def _is_preprocessing(package: Package, operation: Any) -> bool:
@@ -258,7 +255,7 @@ def _actual(package: Package, layers: list[tuple[Layer, list[Weight]]]) -> Actua
     scores = next((output for output in outputs if output.name == predicted), outputs[0])
     return Actual(
         weight_dtypes=elements_by_dtype(weights),
-        activation_dtypes=_between(package),
+        activation_dtypes=Activations(_computing(package)).dtypes(),
         operations=dict(Counter(item.type for item in package.block.operations if item.type != "const")),
         stayed_float=_stayed_float(package),
         sparsity=sparsity_of(weights),
@@ -269,33 +266,23 @@ def _actual(package: Package, layers: list[tuple[Layer, list[Weight]]]) -> Actua
     )
 
 
-def _between(package: Package) -> dict[str, int]:
-    """dtype -> number of tensors that one operation makes and another takes."""
-    operations = _computing(package)
-    taken = {name for operation in operations for name in _taken(operation)}
-    made = [value for operation in operations for value in operation.outputs if value.name in taken]
-    tensors = [value for value in made if value.type.WhichOneof("type") == "tensorType"]
-    return dict(Counter(known_dtype(value.type.tensorType.dataType) for value in tensors))
-
-
 def _stayed_float(package: Package) -> list[FloatRemainder]:
-    """In a program with compressed weights, the operations whose weights are not."""
+    """In a program with compressed weights, the operations whose weights are not; in one with quantized values, those without."""
     if all(weight.dtype in FLOATS for weight in package.constants.values()):
         return []
-    remainders = []
+    activations = Activations([item for item in _computing(package) if not _is_preprocessing(package, item)])
+    remainders: dict[str, FloatRemainder] = {}
     for operation in _computing(package):
-        kernels = [package.constants[name] for name in _taken(operation) if name in package.constants]
+        kernels = [package.constants[name] for name in taken(operation) if name in package.constants]
         kernels = [kernel for kernel in kernels if kernel.rank > 1]
         if operation.type in WEIGHTED and kernels and all(kernel.dtype in FLOATS for kernel in kernels):
-            remainders.append(
-                FloatRemainder(operation=operation.type, name=operation.outputs[0].name, reason=_float_reason(kernels[0]))
-            )
-    return remainders
-
-
-def _float_reason(kernel: Weight) -> str:
-    reason = f"its {kernel.elements} weights are stored as {kernel.dtype}"
-    return f"{reason}: packing so few saves little or nothing" if kernel.elements <= _SMALL else reason
+            name, reason = operation.outputs[0].name, f"its weights are stored as {kernels[0].dtype}"
+            if not activations.are_quantized and kernels[0].elements <= _SMALL:
+                reason += f": packing only {kernels[0].elements} saves little or nothing"
+            remainders[name] = FloatRemainder(operation=operation.type, name=name, reason=reason)
+    if activations.are_quantized:
+        remainders |= {entry.name: entry for entry in activations.stayed_float() if entry.name not in remainders}
+    return list(remainders.values())
 
 
 def _texts(package: Package) -> dict[str, str]:
