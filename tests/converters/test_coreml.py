@@ -292,7 +292,7 @@ def test_deployment_targets(small: Small, target: str | None, scheme: Scheme, sp
         ("iOS17", ["weight4"], "iOS18 or newer for Core ML weight4, found 'iOS17'; choose one of iOS18"),
         ("iOS15", ["palette4"], "iOS16 or newer for Core ML palette4, found 'iOS15'"),
         ("iOS17", ["sparse-palette4"], "iOS18 or newer for Core ML sparse-palette4"),
-        (None, ["dynamic"], "a Core ML scheme (float32, float16, weight8"),
+        (None, ["dynamic"], "a Core ML scheme (float32, float16, int8, weight8"),
     ],
 )
 def test_refused_before_any_work(small: Small, target: str | None, schemes: list[Scheme], says: str, tmp_path: Path) -> None:
