@@ -1,0 +1,95 @@
+"""Quantization-aware training of whole networks: it builds, trains, and its int8 files answer as it does."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from application_models import SIZES, application
+from edgecls.compression.qat import prepare_qat
+from edgecls.data import open_images
+from edgecls.data.synthetic import synthetic_pixels
+from edgecls.extras import require
+from edgecls.formats import describe
+from edgecls.image_spec import ImageSpec
+from edgecls.models import load_model, rebuild
+from edgecls.recipe import QuantizationAwareTraining
+from learned_files import int8_files, onnx_scores, qat_scores, tflite_scores, train_a_step
+from zoo_models import MODELS
+
+CLASSES, VARIATIONS = 10, 10
+REAL_MODELS = ("fashion_cnn/fashion_mnist_model.h5", "mlperf_tiny/pretrainedResnet.h5", "mnist_tensorspace/mnist.h5")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetB0"])
+def test_applications(name: str, tmp_path: Path):
+    keras = require("keras")
+    size = SIZES[name]
+    spec = ImageSpec(height=size, width=size, channels=3)
+    prototypes = synthetic_pixels(spec, CLASSES, seed=4).astype(np.float32)
+    model = application(keras, name, size)
+    know(model, prototypes)
+    model.save(tmp_path / "source.keras")
+    del model
+    images = varied(prototypes)
+    qat = prepare_qat(rebuild(load_model(tmp_path / "source.keras")).model, QuantizationAwareTraining(), [images[::4]])
+    assert set(qat.plan.stays_float.values()) <= {reason for reason in qat.plan.stays_float.values() if "softmax" in reason}
+    train_a_step(qat, images[:16])
+    assert_files_agree(qat, images, tmp_path, clear_share=0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("item", [item for item in MODELS if item.path in REAL_MODELS], ids=lambda item: item.id)
+def test_real_models(item: Any, zoo: Path, shared_data: Path, tmp_path: Path):
+    loaded = load_model(zoo / item.path, weights=zoo / item.weights if item.weights else None)
+    spec = loaded.image_spec.with_preprocess(item.preprocess)
+    images = np.concatenate(
+        [spec.apply(part) for part in open_images(item.data(shared_data), spec, role="data", limit=400).batches()]
+    )
+    qat = prepare_qat(rebuild(loaded).model, QuantizationAwareTraining(), [images[:100]])
+    train_a_step(qat, images[:16])
+    assert_files_agree(qat, images, tmp_path, clear_share=0.3)
+
+
+def know(model: Any, prototypes: np.ndarray) -> None:
+    """Give a network of random weights clear answers: its last layer scores how like a prototype's the features are."""
+    last = next(layer for layer in reversed(model.layers) if layer.weights)  # a Dense; of MobileNetV3 a 1x1 convolution
+    features = require("keras").Model(model.inputs, last.input)(prototypes).numpy().reshape(CLASSES, -1)
+    centred = features - features.mean(axis=0)
+    likeness = centred @ centred.T
+    ridge = (
+        0.02 * np.trace(likeness) / CLASSES * np.eye(CLASSES)
+    )  # without it, alike features would be told apart by their rounding
+    kernel = 8.0 * centred.T @ np.linalg.inv(likeness + ridge)  # nearly 8 for its own, nearly 0 for the others
+    last.set_weights([kernel.reshape(last.kernel.shape), -features.mean(axis=0) @ kernel])
+
+
+def varied(prototypes: np.ndarray) -> np.ndarray:
+    """Each prototype with noise of up to 4 levels, VARIATIONS times."""
+    noise = np.random.default_rng(6).uniform(-4, 4, (VARIATIONS, *prototypes.shape))
+    return np.clip(np.rint(prototypes + noise), 0, 255).astype(np.float32).reshape(-1, *prototypes.shape[1:])
+
+
+def assert_files_agree(qat: Any, images: np.ndarray, folder: Path, *, clear_share: float) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        files = int8_files(qat, images[[0, len(images) // 2]], folder)
+    (folder / "model.tflite").write_bytes(files.tflite)
+    assert {item.operation for item in describe(folder / "model.tflite").actual.stayed_float} == {"SOFTMAX"}
+    expected, tflite, onnx = qat_scores(qat, images), tflite_scores(files.tflite, images), onnx_scores(files.onnx, images)
+    # Clear: the best logit is a quarter of the logits' spread ahead. Rounding that falls to the other side somewhere (float sums against
+    # integer ones) grows through the layers to a few hundredths of that spread, a fifth in the deepest random networks.
+    logits = np.log(np.maximum(expected, 1e-30))
+    ahead = np.diff(np.sort(logits, axis=1)[:, -2:], axis=1)[:, 0]
+    clear = ahead > 0.25 * logits.std(axis=1).mean()
+    assert clear.mean() >= clear_share
+    assert (tflite.argmax(1) == expected.argmax(1))[clear].mean() >= 0.99
+    assert (onnx.argmax(1) == expected.argmax(1))[clear].mean() >= 0.99
+    assert (tflite.argmax(1) == onnx.argmax(1))[clear].mean() >= 0.999
