@@ -22,7 +22,14 @@ from learned_files import int8_files, onnx_scores, qat_scores, tflite_scores, tr
 from zoo_models import MODELS
 
 CLASSES, VARIATIONS = 10, 10
-REAL_MODELS = ("fashion_cnn/fashion_mnist_model.h5", "mlperf_tiny/pretrainedResnet.h5", "mnist_tensorspace/mnist.h5")
+REAL_MODELS = (
+    "fashion_cnn/fashion_mnist_model.h5",
+    "mlperf_tiny/pretrainedResnet.h5",
+    "mlperf_tiny/vww_96.h5",
+    "face_xception/fer2013_mini_XCEPTION.102-0.66.hdf5",
+    "face_xception/fer2013_big_XCEPTION.54-0.66.hdf5",
+    "mnist_tensorspace/mnist.h5",
+)
 
 
 @pytest.mark.slow
