@@ -141,6 +141,21 @@ def test_it_answers_as_the_tflite_file_does(fashion: dict[Job, Made], shared_dat
     assert abs((tflite == labels).mean() - (coreml == labels).mean()) <= 0.005
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "limit", "alike"), [(RESNET, 2000, 0.96), (MOBILENET, 736, 0.90)])
+def test_sensitive_networks_stay_close(
+    case: ZooModel, limit: int, alike: float, zoo: Path, shared_data: Path, tmp_path: Path
+) -> None:
+    """Scales and biases rounded to float16 move codes by one, which these networks amplify layer by layer; the ONNX file, whose scales are
+    TFLite's to the last bit, itself agrees on 99.4 % and 96 %. With some kernels and biases not matched MobileNet agreed on 2 %."""
+    same, drop = agreement(case, zoo, shared_data, tmp_path, limit)
+    assert same >= alike
+    if case is RESNET:
+        assert drop is not None
+        # paired top-1 on 2,000 images of which some 3 % are answered otherwise: two standard errors of the difference are 0.8 points
+        assert abs(drop) <= 0.8
+
+
 def test_a_signature_is_that_of_the_values_not_of_their_layout() -> None:
     values = np.random.default_rng(0).standard_normal((2, 5, 6, 7)).astype(np.float32)
     own = signature(list(values))
