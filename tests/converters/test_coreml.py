@@ -517,3 +517,27 @@ def test_killed_while_converting_nothing_half_written_is_left(small: Small, tmp_
     visible = [path for path in tmp_path.iterdir() if not path.name.startswith(".")]
     assert [path.name for path in visible] == ["model-coreml-float16.mlpackage"]
     assert check_structure(visible[0], record) == ""
+
+
+def test_scale_and_shift_are_not_scaled_by_an_epsilon(tmp_path: Path) -> None:
+    """coremltools makes a `batch_norm` with an epsilon of 1e-5 of them: 5e-6 of the value, eighty times float32's rounding."""
+    require("coremltools")
+    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
+    from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY
+
+    from edgecls.converters.coreml_program import exact_batch_norms
+    from mil_packages import build, computed
+
+    rng = np.random.default_rng(0)
+    scale, shift = rng.uniform(0.5, 2, (2, 1, 3, 1, 1)).astype(np.float32)
+
+    def block(x: Any) -> Any:
+        return mb.add(x=mb.mul(x=x, y=scale), y=shift)
+
+    program = build(block, {"x": ((1, 3, 4, 5), "float32")}, "iOS16")
+    with exact_batch_norms():
+        PASS_REGISTRY["common::fuse_elementwise_to_batchnorm"](program)
+    assert [item.op_type for item in program.functions["main"].operations if item.op_type != "const"] == ["batch_norm"]
+    x = rng.normal(size=(1, 3, 4, 5)).astype(np.float32)
+    (found,) = computed(program, {"x": x}, tmp_path, "iOS16")
+    np.testing.assert_allclose(found, x * scale + shift, rtol=0, atol=1e-6)  # a few roundings of values up to 8

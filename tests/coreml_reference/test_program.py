@@ -126,6 +126,21 @@ def test_int8_activations_are_computed_in_int8(tmp_path: Path):
     assert "QLinearConv" in operations_run(program)
 
 
+def test_zeros_laid_around_negative_values_win_a_max_pooling(tmp_path: Path):
+    """As in ResNet50V2. The engine would fold the padding into the pooling, whose own padding never wins."""
+    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
+
+    def block(x: Any) -> Any:
+        x = mb.pad(x=x, pad=np.array([0, 0, 0, 0, 1, 1, 1, 1], np.int32), mode="constant", constant_val=np.float32(0))
+        return mb.max_pool(x=x, kernel_sizes=[3, 3], strides=[2, 2], pad_type="valid")
+
+    program = open_program(write(build(block, {"x": ((1, 2, 6, 6), "float32")}), tmp_path))
+    found = program.run(np.full((3, 2, 6, 6), -1, np.float32))[program.outputs[0]]
+    assert found.shape == (3, 2, 3, 3)
+    assert (found[:, :, 0] == 0).all() and (found[:, :, :, 0] == 0).all()
+    assert (found[:, :, 1:, 1:] == -1).all()
+
+
 def operations_run(program: Any) -> set[str]:
     """The operations that the engine really runs."""
     import tempfile

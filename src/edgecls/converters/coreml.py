@@ -155,7 +155,7 @@ def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, targe
     ct = require("coremltools")
     with coreml_program.quiet():
         program = coreml_program.load(graph, record, INPUT_NAME, int(target))
-        with coreml_program.unchecked_passes():
+        with coreml_program.unchecked_passes(), coreml_program.exact_batch_norms():
             model = ct.convert(
                 program,
                 source="milinternal",

@@ -27,6 +27,7 @@ from edgecls.metadata import ArtifactMetadata
 # coremltools raises all of these for graphs and programs that it does not understand.
 CONVERTER_ERRORS = (ValueError, NotImplementedError, RuntimeError, TypeError, LookupError, AttributeError, AssertionError)
 OUTPUT_NAME = "probabilities"
+_DEFAULT_EPSILON = 1e-5  # of MIL's `batch_norm`
 _GRAPPLER = ["constfold", "dependency", "debug_stripper"]  # those coremltools itself runs on a concrete function
 
 
@@ -197,3 +198,25 @@ def quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def exact_batch_norms() -> Iterator[None]:
+    """Keep x * scale + shift what it is. coremltools makes a `batch_norm` of variance 1 of it and leaves that operation's default epsilon
+    in: 1 / sqrt(1 + 1e-5) is off by 5e-6, which deep networks amplify. The variance takes the epsilon back."""
+    from coremltools.converters.mil.mil.passes.defs import optimize_elementwise_binary as module
+
+    before: Any = module.mb
+
+    class Builder:
+        def __getattr__(self, name: str) -> Any:
+            return getattr(before, name)
+
+        def batch_norm(self, *, variance: np.ndarray, **arguments: Any) -> Any:
+            return before.batch_norm(variance=variance - np.float32(_DEFAULT_EPSILON), **arguments)
+
+    module.mb = Builder()  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        module.mb = before

@@ -20,6 +20,8 @@ _DTYPES = {
 }
 # int8 products are summed without saturating on processors whose 8-bit multiplication would
 _EXACT_INT8 = ("session.x64quantprecision", "1")
+# it moves a padding with zeros into a max pooling that pads with minus infinity: wrong where values are negative
+_WRONG = ["Pad_Fusion"]
 
 
 class Session:
@@ -68,7 +70,9 @@ def open_session(translation: Translation, path: Path, threads: int) -> Session:
         options.add_external_initializers(list(translation.weights), weights)
     refusals = (state.Fail, state.InvalidGraph, state.InvalidArgument, state.RuntimeException, state.InvalidProtobuf)
     try:
-        session = onnxruntime.InferenceSession(translation.model, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(
+            translation.model, options, providers=["CPUExecutionProvider"], disabled_optimizers=_WRONG
+        )
     except state.NotImplemented as error:
         raise UnsupportedOperationError(
             "operations that the Core ML reference computes", f"{path}: {_one_line(error)}", "run the package on macOS"
