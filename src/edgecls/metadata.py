@@ -18,6 +18,8 @@ class ArtifactMetadata(BaseModel):
     """The record inside an artifact.
 
     Attributes:
+        name: the variant.
+        source_name: file or folder of the model it was made from; empty in files of an edgecls that did not write it.
         labels: one per class. A classifier with one sigmoid output has two: [0] where the score is low, [1] where it is high.
         outputs: length of the score vector.
     """
@@ -31,3 +33,11 @@ class ArtifactMetadata(BaseModel):
     output_kind: OutputKind
     source_sha256: str
     edgecls_version: str
+    source_name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people are shown as the model's name."""
+        if not self.source_name:
+            return self.name
+        return self.source_name if self.name == "base" else f"{self.source_name} ({self.name})"

@@ -16,10 +16,13 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edgecls.converters.tflite_edit import edit
 from edgecls.converters.tflite_metadata import add_signature, mediapipe_refusal, write_tflite
+from edgecls.errors import ArtifactError
 from edgecls.formats import describe, read_record, tflite_schema
 from edgecls.formats.reading import DamagedError
+from edgecls.formats.tflite_declared import read_declared
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
+from edgecls.runners import open_runner
 
 SCHEMES = ["float32", "float16", "dynamic", "int8", "int8-io", "behind"]
 SPEC = ImageSpec(height=32, width=32, channels=3)
@@ -171,6 +174,51 @@ def test_a_large_model_is_written_quickly_and_held_twice_at_most(foreign_tflite:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.1 * len(model)
+
+
+def test_people_see_the_name_of_the_source_model(foreign_tflite: dict[str, Path], tmp_path: Path) -> None:
+    path = tmp_path / "named.tflite"
+    names = []
+    cases: list[dict[str, Any]] = [{}, {"source_name": "cats.h5", "name": "base"}, {"source_name": "cats.h5", "name": "pruned50"}]
+    for changes in cases:
+        path.write_bytes(write_tflite(foreign_tflite["float32"].read_bytes(), record(**changes)))
+        names.append(describe(path).metadata["TFLite Metadata name"])
+    assert names == ["resnet", "cats.h5", "cats.h5 (pruned50)"]
+
+
+def _foreign(plain: Path, path: Path, spec: ImageSpec) -> Path:
+    """A file with TFLite Metadata as another writer leaves it: our record has another name, so that nobody finds it."""
+    path.write_bytes(write_tflite(plain.read_bytes(), record(spec)).replace(METADATA_KEY.encode(), b"another"))
+    assert read_record(path) is None
+    return path
+
+
+@pytest.mark.parametrize("preprocess", ["-1..1", "0..255", "imagenet-torch"])
+def test_the_metadata_of_other_writers_tells_how_pixels_enter(
+    foreign_tflite: dict[str, Path], tmp_path: Path, preprocess: str
+) -> None:
+    spec = SPEC.with_preprocess(preprocess)
+    path = _foreign(foreign_tflite["float32"], tmp_path / "foreign.tflite", spec)
+    runner = open_runner(path)
+    assert runner.spec.provenance == "declared"
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 32, 32, 3)).astype(np.uint8)
+    np.testing.assert_allclose(runner.spec.apply(pixels), spec.apply(pixels), rtol=1e-6)  # means are stored as float32
+    assert read_declared(path).labels == tuple(record().labels)
+    assert open_runner(path, spec=SPEC).spec == SPEC  # what the user says wins
+
+
+def test_metadata_that_cannot_be_applied_is_said(foreign_tflite: dict[str, Path], tmp_path: Path) -> None:
+    path = _foreign(foreign_tflite["float32"], tmp_path / "foreign.tflite", SPEC.with_preprocess("scale=1,std=77"))
+    path.write_bytes(path.read_bytes().replace(np.float32(77).tobytes(), np.float32(0).tobytes()))
+    with pytest.raises(ArtifactError, match=r"none of them 0.*std \[0.0\]"):
+        open_runner(path)
+
+
+def test_an_integer_input_takes_pixels_whatever_the_metadata_says(foreign_tflite: dict[str, Path], tmp_path: Path) -> None:
+    path = _foreign(foreign_tflite["int8-io"], tmp_path / "foreign.tflite", SPEC.with_preprocess("-1..1"))
+    assert open_runner(path).spec == open_runner(foreign_tflite["int8-io"]).spec.model_copy(
+        update={"note": open_runner(path).spec.note}
+    )
 
 
 def test_reading_the_record_does_not_read_the_weights(foreign_tflite: dict[str, Path], tmp_path: Path) -> None:

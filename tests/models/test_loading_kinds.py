@@ -308,3 +308,136 @@ def test_predict_any_number(tf_keras, saved):
     assert model.predict(np.zeros((70, 8, 8, 3), np.float32)).shape == (70, 3)
     with pytest.raises(InputError, match=r"\[N, 8, 8, 3\]"):
         model.predict(np.zeros((1, 9, 8, 3), np.float32))
+
+
+def test_scaling_inside_an_export_is_found(framework, tmp_path):
+    """The inlined function keeps the image behind copies and edges of order alone."""
+    model = small_classifier(framework, framework.layers.Rescaling(1 / 255))
+    model.export(str(tmp_path / "folder"))
+    assert load_model(tmp_path / "folder").image_spec.provenance == "in-model"
+
+
+@pytest.mark.parametrize("family", ["resnet50", "mobilenet_v2", "densenet"])
+def test_preprocessing_of_applications_inside_a_keras3_h5(keras, saved, tmp_path, tf, family):
+    """Keras 3 writes the operations of `keras.ops` into an .h5 without where they come from, and cannot read them back."""
+    inputs = keras.Input((8, 8, 3))
+    value = getattr(keras.applications, family).preprocess_input(inputs)
+    value = keras.layers.Flatten()(value * 2 + value)
+    keras_model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(value))
+    pixels = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    model = check(saved(keras_model, "m.h5"), keras_model.predict(pixels, verbose=0), pixels, tf, tmp_path)
+    assert {repair.field for repair in model.repairs} == {"module"}
+    add = next(repair for repair in model.repairs if repair.action.startswith("named: Multiply "))
+    assert add.action == "named: Multiply of keras.src.ops.numpy, no layer"  # there is a layer of that name too
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_preprocessing_that_turns_channels_round_is_seen(framework, saved, name):
+    if framework.__name__ == "tf_keras":
+        inputs = framework.Input((8, 8, 3))
+        value = inputs[:, :, :, ::-1] - np.array([103.939, 116.779, 123.68], np.float32)
+    else:
+        inputs = framework.Input((8, 8, 3))
+        value = framework.applications.resnet50.preprocess_input(inputs)  # takes the channels one by one and stacks them
+    value = framework.layers.GlobalAveragePooling2D()(framework.layers.Conv2D(2, 3)(value))
+    spec = load_model(saved(framework.Model(inputs, framework.layers.Dense(3)(value)), name)).image_spec
+    assert spec.provenance == "in-model", spec.note
+
+
+def test_random_layers_that_count_their_draws_are_inert(keras, saved, tmp_path, tf):
+    layers = keras.layers
+    keras_model = small_classifier(keras, layers.RandomGrayscale(0.5), layers.RandomHue(0.1), layers.Rescaling(1 / 255))
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    model = check(saved(keras_model, "m.keras"), keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    assert not [node.name for node in model._graph.node if node.op.startswith("Assign")]
+    assert model.image_spec.provenance == "in-model"
+
+
+def test_random_crop_of_keras2_resizes(tf_keras, saved, tmp_path, tf):
+    inputs = tf_keras.Input((9, 12, 3))
+    value = tf_keras.layers.GlobalAveragePooling2D()(tf_keras.layers.Conv2D(4, 3)(tf_keras.layers.RandomCrop(6, 6)(inputs)))
+    keras_model = tf_keras.Model(inputs, tf_keras.layers.Dense(3)(value))
+    images = RNG.random((2, 9, 12, 3), dtype=np.float32)
+    for name in ("m.h5", "m.keras"):
+        model = check(saved(keras_model, name), keras_model.predict(images, verbose=0), images, tf, tmp_path)
+        assert [repair.field for repair in model.repairs] == ["class_name"]
+
+
+@pytest.mark.parametrize("kind", ["h5", "export"])
+def test_layer_normalization_of_keras2(tf_keras, tmp_path, tf, kind):
+    """It is a fused batch normalization in training mode, channels first, which no converter takes."""
+    keras_model = small_classifier(tf_keras, tf_keras.layers.Conv2D(5, 3), tf_keras.layers.LayerNormalization())
+    keras_model.layers[2].set_weights([RNG.random(5) + 0.5, RNG.random(5)])
+    path = tmp_path / "m.h5"
+    keras_model.save(str(path)) if kind == "h5" else keras_model.export(str(path))
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    model = check(path, keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    assert not [node.op for node in model._graph.node if node.op.startswith("FusedBatchNorm")]
+
+
+def test_double_precision_computes_in_float32(framework, saved, tmp_path, tf):
+    keras_model = small_classifier(framework, framework.layers.Rescaling(1 / 255, dtype="float64"))
+    inputs = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    model = check(saved(keras_model, "m.keras"), keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
+    assert "float64 computed as float32" in {repair.action for repair in model.repairs}
+
+
+def test_stateful_layers_forget(framework, saved, tmp_path, tf):
+    inputs = framework.Input(batch_shape=(2, 8, 8))
+    value = framework.layers.LSTM(4, stateful=True)(inputs)
+    keras_model = framework.Model(inputs, framework.layers.Dense(3)(value))
+    images = RNG.random((2, 8, 8), dtype=np.float32)
+    path = saved(keras_model, "m.h5")
+    model = check(path, keras_model.predict(images, verbose=0, batch_size=2), images, tf, tmp_path)
+    assert [repair.layer for repair in model.repairs if repair.field == "stateful"] == [keras_model.layers[1].name]
+
+
+@pytest.mark.parametrize("name", ["m.keras", "m.h5"])
+def test_names_that_tensorflow_cannot_trace(keras, saved, tmp_path, tf, name):
+    inputs = keras.Input((8, 8, 3), name="das Bild")
+    value = keras.layers.Conv2D(4, 3, name="свёртка 1")(inputs)
+    value = keras.layers.GlobalAveragePooling2D(name="scores")(value)
+    keras_model = keras.Model(inputs, keras.layers.Dense(3, name="out put")(value), name="modèle")
+    model = load_model(saved(keras_model, name))
+    assert {repair.layer for repair in model.repairs} == {"das Bild", "свёртка 1", "out put", "modèle"}
+    images = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    expected = images.astype(np.float64)  # TensorFlow cannot run the original: convolve by hand
+    kernel, bias = keras_model.layers[1].get_weights()
+    windows = np.lib.stride_tricks.sliding_window_view(expected, (3, 3), axis=(1, 2))
+    value = np.einsum("nhwcij,ijco->nhwo", windows, kernel).mean((1, 2)) + bias
+    dense, offset = keras_model.layers[3].get_weights()
+    np.testing.assert_allclose(model.predict(images), value @ dense + offset, atol=1e-5)
+    np.testing.assert_allclose(run_frozen(model.freeze(tmp_path), images, tf), value @ dense + offset, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["export", "keras2-savedmodel"])
+def test_half_precision_in_a_saved_model_becomes_float32(framework, tmp_path, kind, tf):
+    """Its layers are not there to be told another precision: the graph is rewritten."""
+    if kind == "keras2-savedmodel" and framework.__name__ != "tf_keras":
+        return  # Keras 3 writes no such folder
+    inputs = framework.Input((8, 8, 3))
+    value = framework.layers.Conv2D(4, 3, activation="relu", dtype="mixed_float16")(inputs)
+    value = framework.layers.GlobalAveragePooling2D(dtype="mixed_float16")(value)
+    keras_model = framework.Model(inputs, framework.layers.Dense(3, dtype="float32")(value))
+    images = RNG.random((3, 8, 8, 3), dtype=np.float32)
+    expected = keras_model.predict(images, verbose=0)
+    folder = str(tmp_path / "folder")
+    keras_model.export(folder) if kind == "export" else keras_model.save(folder)
+    model = load_model(tmp_path / "folder")
+    assert "computed in float32 what the model computes in float16" in model.notes
+    # scores of about 1 after a sum of 27 products and a mean of 36, in steps of 2**-11
+    np.testing.assert_allclose(model.predict(images), expected, atol=27 * 2**-11)
+    np.testing.assert_allclose(run_frozen(model.freeze(tmp_path), images, tf), model.predict(images), atol=1e-6)
+    dtypes = {attr.type for node in model._graph.node for attr in node.attr.values() if attr.WhichOneof("value") == "type"}
+    assert tf.float16.as_datatype_enum not in dtypes
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+def test_recurrent_layers_need_no_loop(framework, saved, tmp_path, tf, kind):
+    inputs = framework.Input((8, 8))
+    value = framework.layers.Bidirectional(getattr(framework.layers, kind)(4))(inputs)
+    keras_model = framework.Model(inputs, framework.layers.Dense(3)(value))
+    images = RNG.random((3, 8, 8), dtype=np.float32)
+    model = check(saved(keras_model, "m.h5"), keras_model.predict(images, verbose=0), images, tf, tmp_path)
+    assert {repair.field for repair in model.repairs} == {"unroll"}
+    assert not [node.op for node in model._graph.node if node.op in ("While", "StatelessWhile", "Enter", "Switch")]

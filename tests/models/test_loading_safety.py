@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from written_models import convolution, edit_h5, edit_zip, small_classifier
 
-from edgecls.errors import UnsafeModelError, UnsupportedModelError
+from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
 from edgecls.models import load_model
 from edgecls.models.safety import scan_config, scan_operations
 
@@ -287,6 +287,51 @@ def test_scan_survives_deep_nesting():
 )
 def test_host_operations(operation):
     assert scan_operations([("x", operation), ("y", "Conv2D"), ("z", "RestoreV2")])[0].what == operation
+
+
+def _external_link(file, secret):
+    file["model_weights/stolen"] = h5py.ExternalLink(str(secret), "/")
+
+
+def _external_storage(file, secret):
+    file.create_dataset("model_weights/stolen", (8,), "u1", external=[(str(secret), 0, 8)])
+
+
+def _virtual_dataset(file, secret):
+    layout = h5py.VirtualLayout((8,), "u1")
+    layout[:] = h5py.VirtualSource(str(secret), "x", (8,))
+    file.create_virtual_dataset("model_weights/stolen", layout)
+
+
+@pytest.mark.parametrize("reach", [_external_link, _external_storage, _virtual_dataset])
+def test_hdf5_that_reads_other_files(framework, tmp_path, reach):
+    """A file's weights must be its own, in every container that holds HDF5."""
+    path, secret = tmp_path / "m.h5", tmp_path / "secret"
+    model = small_classifier(framework)
+    model.save(str(path))
+    with h5py.File(path, "r+") as file:
+        reach(file, secret)
+    with pytest.raises(ModelFileError, match=f"stolen.* the file {secret}"):
+        load_model(path)
+    (tmp_path / "m.json").write_text(model.to_json())
+    with pytest.raises(ModelFileError, match=f"stolen.* the file {secret}"):
+        load_model(tmp_path / "m.json", weights=path)
+    model.save(str(tmp_path / "whole.keras"))
+    with zipfile.ZipFile(tmp_path / "whole.keras") as whole, zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
+        for name in ("config.json", "metadata.json"):
+            archive.writestr(name, whole.read(name))
+        archive.write(path, "model.weights.h5")
+    with pytest.raises(ModelFileError, match=f"stolen.* the file {secret}"):
+        load_model(tmp_path / "m.keras")
+
+
+def test_hdf5_with_links_within_itself(tf_keras, tmp_path):
+    path = tmp_path / "m.h5"
+    small_classifier(tf_keras).save(str(path))
+    with h5py.File(path, "r+") as file:
+        file["model_weights/soft"] = h5py.SoftLink("/nowhere")
+        file["model_weights/circle"] = file["model_weights"]
+    load_model(path)
 
 
 def test_nothing_but_the_scan_reads_the_file(tf_keras, tmp_path, monkeypatch):

@@ -30,6 +30,7 @@ def predict(
 ) -> None:
     """Show the best classes of each IMAGE with bars."""
     from edgecls.cli.output import note, show, show_json
+    from edgecls.data.label_file import default_labels
     from edgecls.formats import read_record
     from edgecls.reporting import Answer, Answers, prediction_bars, top_predictions
 
@@ -39,7 +40,7 @@ def predict(
     if runner.stand_in:
         note(f"note: computed by {runner.stand_in}")
     record = read_record(file)
-    labels = record.labels if record else list(runner.labels) or [f"class_{index}" for index in range(max(2, runner.outputs))]
+    labels = record.labels if record else list(runner.labels) or default_labels(max(2, runner.outputs))
     answers = []
     for image in images:
         scores = runner.predict(_pixels(image, runner.spec))[0]

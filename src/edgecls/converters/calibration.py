@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgecls.converters.onnx import BATCH, INPUT
+from edgecls.extras import quiet_frameworks
 from edgecls.ranges import Histogram
 
 if TYPE_CHECKING:
@@ -75,6 +76,37 @@ def collect_statistics(
             sums[name] = sums.get(name, 0.0) + next(values).astype(np.float64) * len(batch)
         images += len(batch)
     return Statistics(histograms, {name: total / images for name, total in sums.items()}, images)
+
+
+def collect_from_tflite(
+    model: bytes, tensors: Sequence[str], batches: Iterable[np.ndarray], threads: int
+) -> dict[str, Histogram]:
+    """Histograms of tensors that the ONNX model does not have by name: those of the TFLite model itself, kernel by kernel.
+
+    Args:
+        model: float32 TFLite model.
+        tensors: names of its float32 activations.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with quiet_frameworks():
+        interpreter = Interpreter(
+            model_content=model,
+            num_threads=threads,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
+        interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    indices = {detail["name"]: detail["index"] for detail in interpreter.get_tensor_details()}
+    histograms = {name: Histogram() for name in tensors}
+    for image in (image for batch in batches for image in batch):
+        interpreter.set_tensor(source, image[None])
+        interpreter.invoke()
+        for name, histogram in histograms.items():
+            values = interpreter.get_tensor(indices[name]).ravel()
+            histogram.add(float(values.min()), float(values.max()), values[:: _stride(values.size)])
+    return histograms
 
 
 def _values(model: onnx.ModelProto) -> set[str]:

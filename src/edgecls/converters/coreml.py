@@ -196,7 +196,7 @@ def _describe(spec: Any, record: ArtifactMetadata, scheme: Scheme) -> None:
     for output in description.output:
         output.shortDescription = texts[output.name]
     metadata = description.metadata
-    metadata.shortDescription = f"{record.name}: image classifier with {len(labels)} classes, {scheme}"
+    metadata.shortDescription = f"{record.title}: image classifier with {len(labels)} classes, {scheme}"
     metadata.versionString = f"edgecls {record.edgecls_version}"
     user = metadata.userDefined
     for key in [key for key in user if key.endswith(".conversion_date")]:

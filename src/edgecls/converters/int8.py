@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from edgecls.converters.bias_correction import bias_shifts, shift_biases, weighted_inputs
-from edgecls.converters.calibration import collect_statistics
+from edgecls.converters.calibration import collect_from_tflite, collect_statistics
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.small_channels import raise_small_channels
 from edgecls.converters.tflite import reduce_tflite
@@ -76,6 +76,9 @@ def quantize(
     histograms = tensors.complete(
         {name: seen.histograms[value] for name, value in tensors.onnx_names.items() if value in seen.histograms}
     )
+    missing = [name for name in tensors.onnx_names if name not in histograms]
+    if missing:
+        histograms |= collect_from_tflite(float_model, missing, batches(), threads)
     shifts = bias_shifts(onnx_model, seen.means)
     trial = _first(batches(), int(np.clip(TRIAL_VALUES // tensors.values_per_image, *TRIAL_IMAGES)))
     reference = _run_tflite(float_model, trial, threads)

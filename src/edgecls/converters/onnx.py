@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import tempfile
 from graphlib import TopologicalSorter
@@ -82,7 +83,7 @@ def stamp(model: onnx.ModelProto, record: ArtifactMetadata) -> bytes:
         entry = model.metadata_props.add()
         entry.key, entry.value = key, value
     model.producer_name, model.producer_version = "edgecls", record.edgecls_version
-    model.graph.name, model.doc_string = record.name, ""
+    model.graph.name, model.doc_string = record.title, ""
     return model.SerializeToString(deterministic=True)
 
 
@@ -100,8 +101,7 @@ def _tf2onnx(model: bytes) -> onnx.ModelProto:
         path.write_bytes(model)
         try:
             with tf.Graph().as_default() as empty:
-                handlers = {"TFL_GELU": (_gelu, [])}
-                graph = graphs.process_tf_graph(empty, opset=OPSET, tflite_path=str(path), custom_op_handlers=handlers)
+                graph = graphs.process_tf_graph(empty, opset=OPSET, tflite_path=str(path), custom_op_handlers=_handlers())
             converted = optimizers.optimize_graph(graph, catch_errors=False, optimizers=passes).make_model("edgecls")
         except Exception as error:  # tf2onnx raises bare ValueErrors and KeyErrors from everywhere
             raise _unsupported(f"{type(error).__name__}: {error}") from error
@@ -113,6 +113,24 @@ def _tf2onnx(model: bytes) -> onnx.ModelProto:
 
 def _unsupported(found: str) -> ConversionError:
     return ConversionError("operations that exist in ONNX", found[:300], "replace that layer, or leave out the target onnx")
+
+
+def _handlers() -> dict[str, Any]:
+    """What tf2onnx has no handlers for."""
+    return {
+        "TFL_GELU": (_gelu, []),
+        "TFL_RELU_N1_TO_1": (functools.partial(_clip, (-1.0, 1.0)), []),
+        "TFL_RELU_0_TO_1": (functools.partial(_clip, (0.0, 1.0)), []),
+    }
+
+
+def _clip(limits: tuple[float, float], ctx: Any, node: Any, name: str, args: Any, **_: Any) -> None:
+    """A rectifier with both ends as Clip."""
+    value, output = node.input[0], node.output[0]
+    shape, dtype = ctx.get_shape(output), ctx.get_dtype(output)
+    ends = [ctx.make_const(f"{name}_{end:g}", np.float32(end)).output[0] for end in limits]
+    ctx.remove_node(node.name)
+    ctx.make_node("Clip", [value, *ends], outputs=[output], name=f"{name}_clip", dtypes=[dtype], shapes=[shape])
 
 
 def _gelu(ctx: Any, node: Any, name: str, args: Any, **_: Any) -> None:

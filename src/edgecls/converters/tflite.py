@@ -27,6 +27,8 @@ FLOAT_BORDER_OPERATIONS = ("INPUT", "OUTPUT", "SOFTMAX")
 
 # Those whose kernels may have one scale; a depthwise one with one for all channels would leave most of them few codes.
 WHOLE_KERNEL_OPERATIONS = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
+# LiteRT refuses a divisor whose code means 0, as that of a small one does, and some splits of integers altogether.
+NEVER_INTEGER = ("DIV", "SPLIT")
 
 
 def float_tflite(graph: FrozenGraph) -> bytes:
@@ -88,7 +90,7 @@ def _recipe(scheme: Scheme, border: str, float_layers: Collection[str], per_chan
         for operation in () if per_channel else WHOLE_KERNEL_OPERATIONS:
             whole = require("litert_quantizer.qtyping").QuantGranularity.TENSORWISE
             manager.add_static_config(".*", operation, activation_num_bits=8, weight_num_bits=8, weight_granularity=whole)
-        for operation in FLOAT_BORDER_OPERATIONS if border == "float32" else ():
+        for operation in (*NEVER_INTEGER, *(FLOAT_BORDER_OPERATIONS if border == "float32" else ())):
             manager.add_quantization_config(".*", operation, algorithm_key=algorithm.NO_QUANTIZE)
         for name in sorted(float_layers):  # an operation's scope is its output's name and a semicolon
             manager.add_quantization_config(f"^{re.escape(name)};$", "*", algorithm_key=algorithm.NO_QUANTIZE)

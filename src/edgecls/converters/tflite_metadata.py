@@ -92,7 +92,7 @@ def _metadata(record: ArtifactMetadata, input_name: str, output_name: str) -> by
     outputs = pack_offsets(builder, [_output(builder, record, output_name)])
     subgraph = pack_table(builder, {SubGraphMetadata.INPUTS: inputs, SubGraphMetadata.OUTPUTS: outputs})
     root: dict[int, int | None] = {
-        ModelMetadata.NAME: builder.CreateString(record.name),
+        ModelMetadata.NAME: builder.CreateString(record.title),
         ModelMetadata.DESCRIPTION: builder.CreateString(f"Image classifier of {len(record.labels)} classes."),
         ModelMetadata.VERSION: builder.CreateString(record.source_sha256[:12]),
         ModelMetadata.SUBGRAPHS: pack_offsets(builder, [subgraph]),

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
+from edgecls.models.graph_rewrites import drop_assignments, spell_out_batch_statistics, take_pixels_as_they_are
 
 INPUT, OUTPUT = "image", "scores"
 _CALLS = re.compile(r"(Stateful|)PartitionedCall|SymbolicGradient|RemoteCall")
@@ -36,7 +37,11 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
     graph = _fold(traced)
     if any(_CALLS.fullmatch(node.op) for node in graph.node):
         graph = _fold(_without_compilation(graph, source, result))
-    graph = tf.compat.v1.graph_util.extract_sub_graph(_rename(graph, source, result), [OUTPUT])
+    drop_assignments(graph)
+    spell_out_batch_statistics(graph)
+    graph = _rename(graph, source, result)
+    take_pixels_as_they_are(graph, INPUT)
+    graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [OUTPUT])
     _check(graph)
     return graph
 

@@ -16,6 +16,8 @@ _SAME_VALUES = {
     "Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Pad", "PadV2", "MirrorPad", "StridedSlice", "ReverseV2",
     "GatherV2", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic", "StopGradient", "PlaceholderWithDefault",
 }  # fmt: skip
+_SLICES = {"StridedSlice", "GatherV2", "Slice"}  # as channels are turned round by taking them one by one
+_JOINS = {"Pack", "ConcatV2"}
 _ARITHMETIC = {"Mul", "AddV2", "Add", "BiasAdd", "Sub", "RealDiv", "Div"}
 _SIZE_ONLY = {"Shape", "Rank", "Size"}
 _KINDS: dict[str, OutputKind] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
@@ -51,23 +53,38 @@ def input_scaling(graph: Any) -> Scaling:
     consumers: dict[str, list[Any]] = defaultdict(list)
     for node in graph.node:
         for name in node.input:
-            consumers[_producer(name)].append(node)
+            if not name.startswith("^"):  # order alone; inlined functions are full of it
+                consumers[_producer(name)].append(node)
     scale, offset = np.float64(1), np.float64(0)
     name = INPUT
     while True:
-        following = [node for node in consumers[name] if node.op not in _SIZE_ONLY]
-        if len(following) != 1:
+        node, before = _next(nodes, consumers, name)
+        if node is None:
             return Scaling(np.asarray(scale), np.asarray(offset))
-        node = following[0]
         if node.op in _ARITHMETIC:
             position = [_producer(item) for item in node.input].index(name)
             other = _constant(nodes, node.input[1 - position])
             if other is None or not _per_channel(other):
                 return Scaling(np.asarray(scale), np.asarray(offset))
             scale, offset = _after(node.op, position, scale, offset, other.squeeze())
-        elif node.op not in _SAME_VALUES or _producer(node.input[0]) != name:
+        elif node.op not in _SAME_VALUES | _JOINS or _producer(node.input[0]) not in before:
             return Scaling(np.asarray(scale), np.asarray(offset))
         name = node.name
+
+
+def _next(nodes: dict[str, Any], consumers: dict[str, list[Any]], name: str) -> tuple[Any, set[str]]:
+    """The one operation that takes the values named `name`, whole or put together again from slices, and the names it takes them
+    under; None where they go several ways."""
+    before = {name}
+    following = _distinct(consumers[name])
+    if len(following) > 1 and all(node.op in _SLICES for node in following):
+        before = {node.name for node in following}
+        following = _distinct([after for node in following for after in consumers[node.name]])
+    return (following[0], before) if len(following) == 1 else (None, before)
+
+
+def _distinct(found: list[Any]) -> list[Any]:
+    return list({node.name: node for node in found if node.op not in _SIZE_ONLY}.values())
 
 
 def _after(op: str, position: int, scale: Any, offset: Any, other: Any) -> tuple[Any, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import importlib
 import json
 import re
 import shutil
@@ -19,7 +21,7 @@ from edgecls.errors import EdgeclsError, ModelFileError, UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models.config import without_compilation
 from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
-from edgecls.models.repairs import repair_architecture, repair_fields
+from edgecls.models.repairs import name_operations, repair_architecture, repair_fields
 from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
 
 PACKAGES: dict[Generation, str] = {2: "tf_keras", 3: "keras"}
@@ -28,6 +30,12 @@ _LOAD_ERRORS = (
     ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, NameError, OSError, RuntimeError, SystemError,
     TypeError, ValueError,
 )  # fmt: skip
+_OPERATION_MODULES = ("numpy", "core", "nn", "math", "image", "linalg", "einops")
+_UNTRACEABLE = re.compile(r"[^A-Za-z0-9_.\\/>-]")
+_TRACEABLE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")  # names of TensorFlow's outermost scopes
+# where the classes of models are that Keras 3 writes into an `.h5` by their name alone
+_MODEL_MODULES = {"Functional": "keras.src.models.functional", "Model": "keras", "Sequential": "keras"}
+_CALLED = re.compile(r"Exception encountered when calling .*?\x1b\[1m(?P<cause>.*?)\x1b\[0m", re.DOTALL)
 _UNKNOWN = (
     re.compile(r"Unknown (?P<kind>[a-z ]+): ?'?(?P<name>[\w>.]+)"),
     re.compile(r"(?P<kind>activation function) identifier: (?P<name>[\w>.]+)"),
@@ -46,12 +54,15 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple
     """
     assert file.config is not None and file.generation is not None
     config = without_compilation(file.config)
-    repaired, repairs = repair_architecture(config)
+    repaired, repairs = repair_architecture(config, file.generation)
     refuse(scan_config(repaired), allow_code)
     weights_are_legacy = _check_weights(file, weights)
     keras = require(PACKAGES[file.generation])
+    if file.generation == 3:
+        repairs += name_operations(repaired, _operation_module)
     try:
-        return _read(keras, file, repaired, weights, weights_are_legacy, allow_code), repairs
+        model = _read(keras, file, repaired, weights, weights_are_legacy, allow_code)
+        return model, [*repairs, *_rename(model)]
     except load_errors() as error:
         first = error
     more, dropped = repair_fields(
@@ -60,7 +71,8 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple
     if not dropped:
         raise explain(first, file) from first
     try:
-        return _read(keras, file, more, weights, weights_are_legacy, allow_code), [*repairs, *dropped]
+        model = _read(keras, file, more, weights, weights_are_legacy, allow_code)
+        return model, [*repairs, *dropped, *_rename(model)]
     except load_errors() as error:
         raise explain(error, file) from error
 
@@ -78,14 +90,21 @@ def explain(error: BaseException, file: ModelFile) -> EdgeclsError:
             kind = unknown["kind"].replace("class", "layer")
             found = f"the custom {kind} {unknown['name']}, whose code is not in {file.path}"
             return UnsupportedModelError("a model of Keras's own classes", found, CUSTOM_REMEDY)
-    cause = text.rpartition("Exception encountered:")[2] or text  # Keras puts a whole config before it
-    first_line = next((line.strip() for line in cause.splitlines() if line.strip()), type(error).__name__)
     written = f"written by Keras {file.keras_version}" if file.keras_version else "whose Keras version is not in the file"
     return ModelFileError(
         "a model file that loads",
-        f"{file.path}, {written}: {type(error).__name__}: {first_line[:300]}",
+        f"{file.path}, {written}: {type(error).__name__}: {cause_of(error)}",
         "open it with the Keras it was written with and save it again with model.save('model.keras')",
     )
+
+
+def cause_of(error: BaseException) -> str:
+    """What a framework's message says went wrong, in one line: Keras puts a config or a call around it."""
+    text = str(error)
+    text = text.rpartition("Exception encountered:")[2] or text
+    if called := _CALLED.search(text):
+        text = called["cause"]
+    return next((line.strip()[:300] for line in text.splitlines() if line.strip()), type(error).__name__)
 
 
 def _check_weights(file: ModelFile, weights: Path | None) -> bool:
@@ -106,6 +125,10 @@ def _read(
 ) -> Any:
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="edgecls-") as folder, _inference_policy(keras):
         warnings.simplefilter("ignore")
+        if file.kind == "h5" and file.generation == 3:
+            model = _from_architecture(keras, config, allow_code)
+            model.load_weights(str(_named(file.path, *_SUFFIXES["h5"], folder=Path(folder))))
+            return model
         if weights is None:
             path = _loadable(file, config, Path(folder))
             return keras.models.load_model(
@@ -125,8 +148,10 @@ def _read(
 
 
 def _from_architecture(keras: ModuleType, config: dict[str, Any], allow_code: bool) -> Any:
-    if "module" in config:
-        return keras.saving.deserialize_keras_object(config, custom_objects=_custom_objects(keras), safe_mode=not allow_code)
+    module = config.get("module") or (_MODEL_MODULES.get(config["class_name"]) if keras.__name__ == "keras" else None)
+    if module:  # its `model_from_json` loses what JSON cannot say, as the ... of an index
+        named = {"registered_name": None, **copy.deepcopy(config), "module": module}  # reading takes it apart
+        return keras.saving.deserialize_keras_object(named, custom_objects=_custom_objects(keras), safe_mode=not allow_code)
     if keras.__name__ == "tf_keras":
         from tf_keras.src.saving.serialization_lib import SafeModeScope  # its model_from_json has no argument for it
 
@@ -190,6 +215,15 @@ def _inference_policy(keras: ModuleType) -> Iterator[None]:
         set_policy(before)
 
 
+def _rename(model: Any) -> Iterator[Repair]:
+    """Give layers whose names TensorFlow cannot trace, as Keras 3 accepts them on its other engines, names that it can."""
+    for layer in model._flatten_layers():
+        if not _TRACEABLE.fullmatch(layer.name):
+            before = layer.name
+            setattr(layer, "_name" if hasattr(layer, "_name") else "name", f"layer_{_UNTRACEABLE.sub('_', before)}")
+            yield Repair(layer=before, field="name", action=f"called {layer.name}: TensorFlow knows no such names")
+
+
 def _custom_objects(keras: ModuleType) -> dict[str, Any]:
     """Functions that files of old keras.applications and of well-known packages name, under the names they use."""
     if keras.__name__ == "keras":
@@ -210,6 +244,16 @@ def _custom_objects(keras: ModuleType) -> dict[str, Any]:
         "LayerScale": LayerScale,
         "StochasticDepth": StochasticDepth,
     }
+
+
+def _operation_module(name: str) -> str | None:
+    """Where Keras 3 has an operation that is no layer."""
+    keras = require("keras")
+    for module in _OPERATION_MODULES:
+        found = getattr(importlib.import_module(f"keras.src.ops.{module}"), name, None)
+        if isinstance(found, type) and issubclass(found, keras.Operation):
+            return found.__module__
+    return None
 
 
 def _layer_class(keras: ModuleType, name: str) -> type | None:

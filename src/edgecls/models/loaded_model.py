@@ -98,6 +98,7 @@ class Scores:
         self.outputs = _length(shape)
         self.note = "" if len(shape) == 1 else f"The output of shape {list(shape)} is read as {self.outputs} scores."
         self._function: Any = None
+        self._batch = computation.batch
 
     def __call__(self, image: Any) -> Any:
         """Scores [n, outputs] of a float32 tensor [n, *input_shape]."""
@@ -118,9 +119,15 @@ class Scores:
             )
         return tf.cast(tf.reshape(chosen, (-1, self.outputs)), tf.float32)
 
+    def follow(self, graph: Any) -> None:
+        """Run a frozen graph, one image at a time, instead of the model it was frozen from."""
+        tf = self._tf
+        imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+        self._function, self._batch = imported.prune(f"{INPUT}:0", f"{OUTPUT}:0"), 1
+
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Scores [n, outputs] of an array [n, *input_shape]; a model of a fixed batch size gets zeros added to fill it."""
-        tf, batch = self._tf, self._computation.batch
+        tf, batch = self._tf, self._batch
         if self._function is None:
             signature = tf.TensorSpec((batch, *self._computation.input_shape), tf.float32)
             self._function = tf.function(self, input_signature=[signature], autograph=False)

@@ -14,8 +14,9 @@ from edgecls.formats.files import sha256
 from edgecls.models.computation import Computation, keras_computation
 from edgecls.models.freezing import freeze_function
 from edgecls.models.graph_evidence import input_scaling, output_kind
+from edgecls.models.graph_rewrites import compute_in_float32, other_precisions
 from edgecls.models.input_spec import image_shape, infer_image_spec
-from edgecls.models.keras_model import load_errors, load_keras
+from edgecls.models.keras_model import cause_of, load_errors, load_keras
 from edgecls.models.loaded_model import LoadedModel, Scores
 from edgecls.models.model_file import ModelFile, examine
 from edgecls.models.saved_model import load_saved_model
@@ -42,6 +43,11 @@ def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = Fa
     image_shape(computation.input_shape)  # refuse before the work of tracing
     scores = Scores(computation, output)
     graph = _freeze(scores, computation)
+    precisions = other_precisions(graph)
+    if precisions:
+        compute_in_float32(graph)
+        scores.follow(graph)
+        notes.append(f"computed in float32 what the model computes in {', '.join(precisions)}")
     spec = infer_image_spec(
         computation.input_shape,
         not computation.input_dtype.startswith(("float", "bfloat")),
@@ -84,10 +90,9 @@ def _freeze(scores: Scores, computation: Computation) -> Any:
     try:
         return freeze_function(scores.trace, tuple(size or 1 for size in computation.input_shape))
     except load_errors() as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         raise UnsupportedModelError(
             "a model that computes one image at a time on a CPU",
-            f"a failure while it was traced: {type(error).__name__}: {lines[0][:300] if lines else ''}",
+            f"a failure while it was traced: {type(error).__name__}: {cause_of(error)}",
             "check that the model predicts with a batch of one image where it was made",
         ) from error
 

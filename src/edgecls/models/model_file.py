@@ -6,10 +6,11 @@ import json
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
 from edgecls.extras import require
+from edgecls.models.h5_reach import refuse_reach
 
 Kind = Literal["h5", "keras", "json", "saved-model"]
 Generation = Literal[2, 3]
@@ -81,6 +82,7 @@ def is_legacy_weights(path: Path) -> bool:
     if path.is_dir() or not _head(path).startswith(_H5_MAGIC):
         raise ModelFileError("a weights file in HDF5", f"{path}, which is none", "give the .h5 that model.save_weights() wrote")
     with _open_h5(path) as file:
+        refuse_reach(file, path)
         if "layer_names" in file.attrs or "model_weights" in file:
             return True
         if _has_keras3_weights(file):
@@ -134,6 +136,7 @@ def _refuse_lookalike(path: Path, head: bytes) -> None:
 
 def _examine_h5(path: Path) -> ModelFile:
     with _open_h5(path) as file:
+        refuse_reach(file, path)
         raw = file.attrs.get("model_config")
         version = _text(file.attrs.get("keras_version"))
         if raw is None:
@@ -157,10 +160,11 @@ def _has_keras3_weights(file: Any) -> bool:
     return any(name in file for name in ("layers", "_layer_checkpoint_dependencies", "vars", "optimizer"))
 
 
-def _open_h5(path: Path) -> Any:
+def _open_h5(path: Path, stream: IO[bytes] | None = None) -> Any:
+    """An HDF5 file, or the one that `stream` reads out of `path`."""
     h5py = require("h5py")
     try:
-        return h5py.File(path, "r")
+        return h5py.File(stream or path, "r")
     except OSError as error:
         reason = "truncated" if "truncated" in str(error) else "damaged"
         raise ModelFileError("a whole HDF5 file", f"{path}, which is {reason}", "copy or download it again") from None
@@ -180,6 +184,9 @@ def _examine_zip(path: Path) -> ModelFile:
                 raise ModelFileError("a whole .keras archive", f"{path}, whose {damaged} is damaged", again)
             config = _parse(archive.read("config.json").decode(errors="replace"), path)
             metadata = _parse(archive.read("metadata.json").decode(errors="replace"), path) if "metadata.json" in names else {}
+            for name in (name for name in names if name.endswith(".h5")):
+                with archive.open(name) as stream, _open_h5(path, stream) as file:
+                    refuse_reach(file, path)
     except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
         raise ModelFileError("a whole .keras archive", f"{path}, which is truncated or damaged ({error})", again) from None
     if "model.weights.h5" not in names:

@@ -18,7 +18,7 @@ from edgecls.models.config import layers, objects
 _KNOWN_CLASSES = {"FixedDropout": "Dropout"}
 # Layers that compute something else in training mode than random numbers: a call in that mode is meant.
 _BATCH_STATISTICS = re.compile(r"(Sync)?Batch(Re)?Norm\w*|SpectralNormalization")
-_LOW_PRECISION = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16"}
+_OTHER_PRECISIONS = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"}
 _TRAINING_ONLY = re.compile(r".*_(initializer|regularizer|constraint)")
 _SHAPE_FIELDS = ("batch_input_shape", "batch_shape", "build_input_shape")
 # Values with which a field a newer or older Keras wrote says no more than its absence does.
@@ -26,16 +26,38 @@ _NEUTRAL: tuple[Any, ...] = (None, False, "auto", [], {})
 _NEUTRAL_FIELDS: dict[str, tuple[Any, ...]] = {"groups": (1,), "dilation_rate": (1, [1, 1]), "data_format": ("channels_last",)}
 
 
-def repair_architecture(config: dict[str, Any]) -> tuple[dict[str, Any], list[Repair]]:
+def repair_architecture(config: dict[str, Any], generation: int) -> tuple[dict[str, Any], list[Repair]]:
     """What is changed in every file: one image at a time, in float32, in inference mode."""
     config = copy.deepcopy(config)
     repairs: list[Repair] = []
     for layer, item in layers(config):
         repairs += _free_batch(layer, item)
+        repairs += _forget_state(layer, item)
+        repairs += _unroll(layer, item)
         repairs += _use_float32(layer, item)
         repairs += _replace_class(layer, item)
         repairs += _stop_training_calls(layer, item)
+        if generation == 2:
+            repairs += _resize_instead_of_crop(layer, item)
     return config, repairs
+
+
+def name_operations(config: dict[str, Any], module_of: Callable[[str], str | None]) -> list[Repair]:
+    """Say where the operations of `keras.ops` in an `.h5` of Keras 3 come from, which it does not write: it would look for layers.
+
+    Args:
+        config: changed in place.
+        module_of: the module of an operation's class, None when there is no such operation.
+    """
+    repairs = []
+    for layer, item in layers(config):
+        if "module" in item or "trainable" in item["config"]:  # every layer has `trainable`, an operation has not
+            continue
+        module = module_of(item["class_name"])
+        if module is not None:
+            item["module"], item["registered_name"] = module, item["class_name"]
+            repairs.append(Repair(layer=layer, field="module", action=f"named: {item['class_name']} of {module}, no layer"))
+    return repairs
 
 
 def repair_fields(
@@ -72,10 +94,24 @@ def _free_batch(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
                 shape[0] = None
 
 
+def _forget_state(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
+    """Recurrent layers that go on from the image before: each image is one of its own."""
+    if item["config"].get("stateful") is True:
+        item["config"]["stateful"] = False
+        yield Repair(layer=layer, field="stateful", action="every image begins without a state from the one before")
+
+
+def _unroll(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
+    """Recurrent layers as one operation after the other: neither integers nor Core ML go into a loop."""
+    if item["config"].get("unroll") is False and not item["class_name"].startswith("ConvLSTM"):  # which cannot
+        item["config"]["unroll"] = True
+        yield Repair(layer=layer, field="unroll", action="its steps computed one after the other, without a loop")
+
+
 def _use_float32(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
     dtype = item["config"].get("dtype")
     name = dtype.get("config", {}).get("name") if isinstance(dtype, dict) and isinstance(dtype.get("config"), dict) else dtype
-    if isinstance(name, str) and name in _LOW_PRECISION:
+    if isinstance(name, str) and name in _OTHER_PRECISIONS:
         item["config"]["dtype"] = "float32"
         yield Repair(layer=layer, field="dtype", action=f"{name} computed as float32")
 
@@ -88,6 +124,16 @@ def _replace_class(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
         if "module" in item:
             item["module"], item["registered_name"] = "keras.layers", None
         yield Repair(layer=layer, field="class_name", action=f"{name} read as {known}")
+
+
+def _resize_instead_of_crop(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
+    """Keras 2's RandomCrop resizes at inference, but decides so inside the graph, with its random numbers beside."""
+    if item["class_name"] == "RandomCrop":
+        for name in ("seed", "rng_type"):
+            item["config"].pop(name, None)
+        item["class_name"] = "Resizing"
+        item["config"] |= {"interpolation": "bilinear", "crop_to_aspect_ratio": True}
+        yield Repair(layer=layer, field="class_name", action="RandomCrop read as the Resizing that it is at inference")
 
 
 def _stop_training_calls(layer: str, item: dict[str, Any]) -> Iterator[Repair]:

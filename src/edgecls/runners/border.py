@@ -11,11 +11,13 @@ import numpy as np
 
 from edgecls.artifact import OutputKind
 from edgecls.errors import ArtifactError
+from edgecls.formats.tflite_declared import Declared
 from edgecls.image_spec import ColorOrder, ImageSpec
 from edgecls.metadata import ArtifactMetadata
 
 _MOST_CHANNELS = 4
 _CACHED_BYTES = 512 << 10
+NOTHING_DECLARED = Declared()
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ def read_input(
     given: ImageSpec | None,
     record: ArtifactMetadata | None,
     quantization: Quantization | None = None,
+    declared: Declared = NOTHING_DECLARED,
 ) -> InputTensor:
     """Settle what image an input tensor takes.
 
@@ -91,13 +94,14 @@ def read_input(
         given: the user's spec, which wins.
         record: what edgecls wrote into the file, which comes next.
         quantization: of an integer tensor. Where neither spec nor record is there, pixels enter an integer tensor as they are
-            (shifted by 128 into int8), as integer models from elsewhere expect; a float tensor takes pixels/255. The spec's note
-            says so.
+            (shifted by 128 into int8), as integer models from elsewhere expect; a float tensor takes what the file declares, else
+            pixels/255. The spec's note says so.
+        declared: what the format's own metadata says.
 
     Raises:
         ArtifactError: the shape is no image's, or not the one of the spec.
     """
-    spec = given or (record.image_spec if record else None) or _assume(path, shape, quantization)
+    spec = given or (record.image_spec if record else None) or _spec_of(path, shape, quantization, declared)
     size = (spec.height, spec.width, spec.channels)
     for candidate in (spec.input_shape, size, (math.prod(size),), size[:2] if spec.channels == 1 else size):
         if _fits(candidate, shape):
@@ -139,16 +143,31 @@ def output_kind(record: ArtifactMetadata | None, outputs: int) -> OutputKind:
     return "sigmoid" if outputs == 1 else "softmax"
 
 
-def _assume(path: Path, shape: Sequence[int | None], quantization: Quantization | None) -> ImageSpec:
+def _spec_of(path: Path, shape: Sequence[int | None], quantization: Quantization | None, declared: Declared) -> ImageSpec:
+    """The spec of a file without a record: its size from the tensor, its preprocessing as declared or assumed."""
     height, width, channels = _image_shape(path, shape)
     order: ColorOrder = {1: "GRAY", 3: "RGB"}.get(channels, "OTHER")  # pyright: ignore[reportAssignmentType]
+    spec = ImageSpec(height=height, width=width, channels=channels, color_order=order)
+    if quantization is None and declared.mean:
+        return _as_declared(path, spec, declared)
     mean, std, how = 0.0, 255.0, "0..1 (pixels/255), the most common choice"
     if quantization is not None:
         offset = 128 if quantization.dtype == np.int8 else 0
         mean, std = float(quantization.zero_point + offset), 1.0 / quantization.scale
         how = f"pixels stored straight into its {quantization.dtype.name} input"
     note = f"{path.name} does not say how images enter it: assumed {how}; --preprocess changes that"
-    return ImageSpec(height=height, width=width, channels=channels, color_order=order, mean=(mean,), std=(std,), note=note)
+    return spec.model_copy(update={"mean": (mean,), "std": (std,), "note": note})
+
+
+def _as_declared(path: Path, spec: ImageSpec, declared: Declared) -> ImageSpec:
+    if len(declared.mean) not in (1, spec.channels):
+        raise ArtifactError(
+            f"a normalization of 1 or {spec.channels} channels",
+            f"{path} with {len(declared.mean)} means in its metadata",
+            "name the preprocessing with --preprocess",
+        )
+    update = {"mean": declared.mean, "std": declared.std, "provenance": "declared", "note": "its TFLite Metadata"}
+    return spec.model_copy(update=update)
 
 
 def _image_shape(path: Path, shape: Sequence[int | None]) -> tuple[int, int, int]:

@@ -9,10 +9,11 @@ import numpy as np
 
 from edgecls.artifact import OutputKind
 from edgecls.errors import ArtifactError, UnsupportedOperationError
+from edgecls.formats.tflite_declared import read_declared
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
-from edgecls.runners.border import Quantization, output_kind, read_input, read_output, require_single
+from edgecls.runners.border import NOTHING_DECLARED, Quantization, output_kind, read_input, read_output, require_single
 from edgecls.runners.delegation import delegation
 
 _UNSUPPORTED = ("custom op", "Select TensorFlow op", "Didn't find op", "Op builtin_code out of range")
@@ -31,7 +32,6 @@ class TFLiteRunner:
         UnsupportedOperationError: it holds an operation this LiteRT does not have.
     """
 
-    labels: tuple[str, ...] = ()
     stand_in = ""
 
     def __init__(
@@ -44,7 +44,10 @@ class TFLiteRunner:
         try:
             interpreter = Interpreter(model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver)
             source = self._single(path, "input", interpreter.get_input_details())
-            self._input = read_input(path, _free(source), given=spec, record=record, quantization=_quantization(source))
+            declared = NOTHING_DECLARED if record else read_declared(path)
+            self._input = read_input(
+                path, _free(source), given=spec, record=record, quantization=_quantization(source), declared=declared
+            )
             if tuple(source["shape"]) != (1, *self._input.shape):
                 interpreter.resize_tensor_input(source["index"], (1, *self._input.shape), strict=False)
             interpreter.allocate_tensors()
@@ -53,6 +56,7 @@ class TFLiteRunner:
         target = self._single(path, "output", interpreter.get_output_details())
         self.spec = self._input.spec
         self.outputs = read_output(path, [int(size) for size in target["shape"][1:]])
+        self.labels = declared.labels if len(declared.labels) == self.outputs else ()
         self.output_kind: OutputKind = output_kind(record, self.outputs)
         self._interpreter = interpreter
         self._input_index, self._output_index = source["index"], target["index"]

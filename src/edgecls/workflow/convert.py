@@ -313,6 +313,7 @@ def _record(
         output_kind=model.output_kind,
         source_sha256=settled.source.sha256 if settled else model.source.sha256,
         edgecls_version=__version__,
+        source_name=model.source.name,
     )
     return record, settled.labels_source if settled else "file" if options.labels else "default"
 

@@ -1,0 +1,68 @@
+"""Operations that classifiers have now and then, through every target: real layers, what they compute checked by the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecls.extras import require
+from edgecls.workflow import ConvertOptions, convert
+
+
+def _thresholds(keras: Any, value: Any) -> Any:
+    for slope in (0.1, 0.0):  # with a threshold: comparisons whose results become numbers
+        value = keras.layers.Conv2D(8, 3)(value)
+        value = keras.layers.ReLU(max_value=4.0, negative_slope=slope, threshold=0.2)(value)
+    return value
+
+
+def _clips(keras: Any, value: Any) -> Any:
+    tf = require("tensorflow")
+    value = tf.clip_by_value(keras.layers.Conv2D(8, 3)(value), -1.0, 1.0)
+    return tf.clip_by_value(keras.layers.Conv2D(8, 3)(value), 0.0, 1.0)
+
+
+def _rows(keras: Any, value: Any) -> Any:
+    return keras.layers.Reshape((1, 1, 12))(keras.layers.LSTM(12)(keras.layers.Reshape((12, 36))(value)))
+
+
+def _standardized(keras: Any, value: Any) -> Any:
+    return keras.layers.Conv2D(8, 3, activation="relu")(require("tensorflow").image.per_image_standardization(value))
+
+
+@pytest.mark.parametrize("body", [_thresholds, _clips, _rows, _standardized])
+def test_converts_to_every_target(tmp_path: Path, body: Callable[[Any, Any], Any]) -> None:
+    keras = require("tf_keras")
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((12, 12, 3))
+    value = keras.layers.GlobalAveragePooling2D()(body(keras, inputs))
+    keras.Model(inputs, keras.layers.Dense(5)(value)).save(str(tmp_path / "model.h5"))
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3)).repeat(3, 1).repeat(3, 2).astype(np.uint8)
+    np.savez(tmp_path / "images.npz", x=pixels)
+    schemes = "tflite:float32,tflite:int8,onnx:float32,onnx:int8,coreml:float16"
+    manifest = convert(
+        ConvertOptions(model=tmp_path / "model.h5", schemes=schemes, calibration=tmp_path / "images.npz", output=tmp_path / "out")
+    )
+    assert [artifact.parity and artifact.parity.verdict for artifact in manifest.artifacts] == ["passed"] * 5, manifest.artifacts
+
+
+def test_layer_normalization_of_keras2_converts(tmp_path: Path) -> None:
+    keras = require("tf_keras")  # it computes it with a fused operation that no converter has
+    inputs = keras.Input((12, 12, 3))
+    value = keras.layers.LayerNormalization()(keras.layers.Conv2D(8, 3, activation="relu")(inputs))
+    keras.Model(inputs, keras.layers.Dense(5)(keras.layers.Flatten()(value))).save(str(tmp_path / "model.h5"))
+    manifest = convert(ConvertOptions(model=tmp_path / "model.h5", schemes="float32", output=tmp_path / "out"))
+    assert [artifact.parity and artifact.parity.verdict for artifact in manifest.artifacts] == ["passed"] * 3, manifest.artifacts
+
+
+def test_integer_pixels_reach_every_target(tmp_path: Path) -> None:
+    keras = require("keras")
+    inputs = keras.Input((12, 12, 3), dtype="uint8")
+    value = keras.layers.Conv2D(4, 3, activation="relu")(keras.layers.Rescaling(1 / 255)(inputs))
+    keras.Model(inputs, keras.layers.Dense(5)(keras.layers.Flatten()(value))).export(str(tmp_path / "model"), verbose=False)
+    manifest = convert(ConvertOptions(model=tmp_path / "model", schemes="tflite:float32,coreml:float32", output=tmp_path / "out"))
+    assert [artifact.status for artifact in manifest.artifacts] == ["ok", "ok"], manifest.artifacts
