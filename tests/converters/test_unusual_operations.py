@@ -34,7 +34,13 @@ def _standardized(keras: Any, value: Any) -> Any:
     return keras.layers.Conv2D(8, 3, activation="relu")(require("tensorflow").image.per_image_standardization(value))
 
 
-@pytest.mark.parametrize("body", [_thresholds, _clips, _rows, _standardized])
+def _zeros_around_negatives(keras: Any, value: Any) -> Any:
+    """As in ResNet50V2: engines that pad a pooling with minus infinity must not take these zeros for it."""
+    value = keras.layers.Conv2D(8, 3, bias_initializer=keras.initializers.Constant(-200.0))(value)
+    return keras.layers.MaxPooling2D(3, 2)(keras.layers.ZeroPadding2D(1)(value))
+
+
+@pytest.mark.parametrize("body", [_thresholds, _clips, _rows, _standardized, _zeros_around_negatives])
 def test_converts_to_every_target(tmp_path: Path, body: Callable[[Any, Any], Any]) -> None:
     keras = require("tf_keras")
     keras.utils.set_random_seed(1)

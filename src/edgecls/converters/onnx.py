@@ -40,6 +40,7 @@ def float_onnx(model: bytes) -> onnx.ModelProto:
     converted = _tf2onnx(make_explicit(model))
     _rename(converted.graph, converted.graph.input[0].name, INPUT)
     _rename(converted.graph, converted.graph.output[0].name, OUTPUT)
+    _keep_zeros_before_max_pooling(converted.graph)
     fixed = _simplify(converted)
     free = _free_batch(fixed)
     best = free if free is not None else fixed
@@ -165,6 +166,38 @@ def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
     for value in (*graph.input, *graph.output):
         if value.name == old:
             value.name = new
+
+
+def _keep_zeros_before_max_pooling(graph: onnx.GraphProto) -> None:
+    """Write zeros that are padded before a max pooling as -0.0.
+
+    onnxruntime's Pad_Fusion, here and wherever the file is opened, moves a padding with 0.0 into a max pooling, which pads with minus
+    infinity: wrong where values are negative, as in ResNet50V2. It leaves -0.0 alone, which is the same number.
+    """
+    from onnx import numpy_helper
+
+    constants = {item.name: item for item in graph.initializer}
+    consumers: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.node:
+        for name in node.input:
+            consumers.setdefault(name, []).append(node)
+
+    def reaches_max_pooling(name: str) -> bool:
+        return any(
+            node.op_type == "MaxPool" or (node.op_type == "Transpose" and reaches_max_pooling(node.output[0]))
+            for node in consumers.get(name, [])
+        )
+
+    for node in graph.node:
+        if node.op_type != "Pad" or not reaches_max_pooling(node.output[0]):
+            continue
+        value = node.input[2] if len(node.input) > 2 else ""
+        if value and (value not in constants or numpy_helper.to_array(constants[value]).any()):
+            continue
+        name = f"{node.output[0]}/padding"
+        graph.initializer.append(numpy_helper.from_array(np.array(-0.0, np.float32), name))
+        del node.input[2:3]
+        node.input.insert(2, name)
 
 
 def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
