@@ -23,6 +23,7 @@ from edgecls.cli.errors import exit_code_for
 from edgecls.cli.inspect import inspect
 from edgecls.cli.predict import predict
 from edgecls.cli.report import report
+from edgecls.cli.run import run
 from edgecls.errors import EdgeclsError
 
 
@@ -73,6 +74,7 @@ app.command()(check)
 app.command()(demo)
 app.command()(inspect)
 app.command()(predict)
+app.command()(run)
 app.command()(report)
 
 

@@ -15,20 +15,27 @@ def demo(
         "demo"
     ),
 ) -> None:
-    """Train a small classifier of handwritten digits, convert it to everything, verify and measure it."""
+    """Train a small classifier of handwritten digits, compress it, convert it to everything, verify and measure it all."""
     from edgecls.cli.bench import BenchProgress
+    from edgecls.cli.compress import CompressProgress
     from edgecls.cli.convert import ConvertProgress
     from edgecls.cli.output import console, show
-    from edgecls.reporting import conversion_table, report_table
-    from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
-    from edgecls.workflow.demo import demo_data, train_demo_model
+    from edgecls.reporting import conversion_table, report_table, variants_table
+    from edgecls.workflow import BenchRequest, bench, compress, convert, read_variants
+    from edgecls.workflow.demo import compress_options, convert_options, train_demo_model
 
     note("Training a small CNN on scikit-learn's real handwritten digits …")
     model = train_demo_model(output)
-    folder = output / "digits_cnn.artifacts"
-    options = ConvertOptions(model=model, output=folder, calibration=demo_data(), data=demo_data(), labels=output / "labels.txt")
+    note("Pruning half of its weights, training it with int8 rounding, and both …")
+    compression = compress_options(model, output)
+    with CompressProgress() as compress_progress:
+        done = compress(compression, compress_progress)
+    show(variants_table(done, read_variants(compression.folder), console().width))
+    jobs = convert_options(model, compression.folder, output)
     with ConvertProgress() as progress:
-        manifest = convert(options, progress)
+        for job in jobs:
+            manifest = convert(job, progress)
+    folder = jobs[0].folder
     show(conversion_table(manifest, console().width))
     with BenchProgress() as bench_progress:
         report = bench(BenchRequest(folder=folder, output=output / "results.json"), bench_progress)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from edgecls.data.digits import DIGITS_NAME, digits_split
 from edgecls.extras import require
+from edgecls.recipe import BASE, Recipe
+from edgecls.workflow.compress import CompressOptions
+from edgecls.workflow.convert import ConvertOptions
+from edgecls.workflow.convert_set import set_options
 
 EPOCHS = 30
 BATCH = 32
 SEED = 7
+_DATA, _LABELS_NAME = Path(DIGITS_NAME), "labels.txt"
 LABELS = [str(digit) for digit in range(10)]
 
 
@@ -47,13 +53,24 @@ def train_demo_model(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "digits_cnn.keras"
     model.save(path)
-    (folder / "labels.txt").write_text("\n".join(LABELS) + "\n", encoding="utf-8")
+    (folder / _LABELS_NAME).write_text("\n".join(LABELS) + "\n", encoding="utf-8")
     return path
 
 
-def demo_data() -> Path:
-    """Name of the bundled digits, as `--data` and `--calibration` take it."""
-    return Path(DIGITS_NAME)
+def compress_options(model: Path, folder: Path) -> CompressOptions:
+    """How the demo's model is compressed: pruned to half, trained with int8 rounding, and both."""
+    training = {"epochs": 6, "learning_rate": 1e-3, "distillation": {}}
+    recipe = Recipe.model_validate({"pruning": {"sparsity": 0.5}, "qat": {}, "training": training})
+    return CompressOptions(model, _DATA, recipe, output=folder / "digits_cnn.variants", labels=folder / _LABELS_NAME)
+
+
+def convert_options(model: Path, variants: Path, folder: Path) -> list[ConvertOptions]:
+    """What is converted, one after another, into one folder: the base to everything, its variants to int8."""
+    base = ConvertOptions(
+        model, output=folder / "digits_cnn.artifacts", calibration=_DATA, data=_DATA, labels=folder / _LABELS_NAME
+    )
+    jobs = set_options(replace(base, model=variants, labels=None, schemes="int8"))
+    return [base, *(job for name, job in jobs.items() if name != BASE)]
 
 
 def _block(layers, filters: int) -> list:

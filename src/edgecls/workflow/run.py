@@ -1,0 +1,218 @@
+"""run: a recipe file -> compress -> convert -> bench, skipping what has not changed since the last time."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import Field
+
+from edgecls.artifact import TARGETS, Manifest, Target
+from edgecls.data.digits import DIGITS_NAME
+from edgecls.errors import EdgeclsError
+from edgecls.evaluation import BenchOptions, Event
+from edgecls.formats import sha256
+from edgecls.measurement import Report
+from edgecls.recipe import BASE, Recipe, Value, fingerprint, read_recipe
+from edgecls.store import write_text
+from edgecls.variant import VariantSet
+from edgecls.workflow.bench import BenchRequest, bench
+from edgecls.workflow.compress import CompressOptions, compress
+from edgecls.workflow.compress import Progress as CompressProgress
+from edgecls.workflow.convert import ConvertOptions, convert, toolchain
+from edgecls.workflow.convert import Progress as ConvertProgress
+from edgecls.workflow.convert_set import set_options
+from edgecls.workflow.variants import read_variants
+
+STATE_NAME = "run.json"
+RESULTS_NAME = "results.json"
+
+
+class ConvertPart(Value):
+    """The section `[convert]`: options of `edgecls convert`.
+
+    Attributes:
+        calibration: images for int8; the training images where left out.
+    """
+
+    targets: tuple[Target, ...] = TARGETS
+    schemes: str | None = None
+    calibration: Path | None = None
+    calibration_images: int = Field(default=500, ge=1)
+
+
+class BenchPart(Value):
+    """The section `[bench]`: options of `edgecls bench`.
+
+    Attributes:
+        data: labelled images; the test part of the training data where left out.
+    """
+
+    data: Path | None = None
+    limit: int | None = Field(default=None, ge=1)
+    min_seconds: float = Field(default=1.0, ge=0)
+    min_runs: int = Field(default=50, ge=1)
+
+
+class RunRecipe(Recipe):
+    """A recipe file for `edgecls run`: a Recipe, what it is applied to, and what comes after. Paths are relative to the file.
+
+    Attributes:
+        model, data: as `edgecls compress` takes them.
+        out: folder for variants, artifacts and results.
+    """
+
+    model: Path
+    data: Path
+    out: Path
+    labels: Path | None = None
+    weights: Path | None = None
+    preprocess: str | None = None
+    convert: ConvertPart = ConvertPart()
+    bench: BenchPart = BenchPart()
+
+
+class Progress(CompressProgress, ConvertProgress, Protocol):
+    """Told what happens, stage after stage."""
+
+    def event(self, event: Event) -> None:
+        """An event of the measurement."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made, or found unchanged."""
+
+    variants: VariantSet
+    manifest: Manifest
+    report: Report
+    folder: Path
+
+
+def run(path: Path, progress: Progress, told: Callable[[str], None] = lambda text: None) -> Outcome:
+    """Do what a recipe file says.
+
+    Args:
+        path: the file.
+        progress: told about every step.
+        told: one sentence on each part that is kept.
+
+    Raises:
+        RecipeError: the recipe has unknown or contradicting keys.
+        InputError, StageError: as `compress`, `convert` and `bench`.
+    """
+    recipe = _absolute(read_recipe(path, RunRecipe), path.absolute().parent)
+    variants, artifacts = recipe.out / "variants", recipe.out / "artifacts"
+    part = Recipe.model_validate({name: getattr(recipe, name) for name in Recipe.model_fields})
+    done = compress(
+        CompressOptions(
+            model=recipe.model,
+            data=recipe.data,
+            recipe=part,
+            output=variants,
+            labels=recipe.labels,
+            weights=recipe.weights,
+            preprocess=recipe.preprocess,
+            resume=True,
+        ),
+        progress,
+    )
+    state = _State(recipe.out / STATE_NAME)
+    manifest = _convert(recipe, variants, artifacts, state, progress, told)
+    return Outcome(done, manifest, _bench(recipe, manifest, artifacts, state, progress, told), recipe.out)
+
+
+def _convert(
+    recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, progress: Progress, told: Callable[[str], None]
+) -> Manifest:
+    part = recipe.convert
+    calibration = part.calibration or recipe.data
+    options = ConvertOptions(
+        model=variants,
+        output=artifacts,
+        targets=part.targets,
+        schemes=part.schemes,
+        calibration=calibration,
+        calibration_images=part.calibration_images,
+        data=recipe.bench.data or recipe.data,
+    )
+    made_of = {BASE: VariantSet.read(variants).source.sha256}
+    made_of |= {variant.name: variant.fingerprint for variant in read_variants(variants)}
+    versions = json.dumps(toolchain(), sort_keys=True)
+    for name, job in set_options(options).items():
+        wanted = fingerprint(
+            part, content_hash(calibration), content_hash(recipe.bench.data or recipe.data), versions, made_of[name]
+        )
+        if state.holds(name, wanted) and _are_whole(artifacts, name):
+            told(f"artifacts of {name}: unchanged, kept")
+            continue
+        manifest = convert(job, progress)
+        if all(row.status == "ok" for row in manifest.artifacts if row.variant == name):
+            state.keep(name, wanted)
+    return Manifest.read(artifacts)
+
+
+def _bench(
+    recipe: RunRecipe, manifest: Manifest, artifacts: Path, state: _State, progress: Progress, told: Callable[[str], None]
+) -> Report:
+    part, results = recipe.bench, recipe.out / RESULTS_NAME
+    data = part.data or recipe.data
+    wanted = fingerprint(part, content_hash(data), *(f"{row.name} {row.status} {row.sha256}" for row in manifest.artifacts))
+    if state.holds("bench", wanted) and results.is_file():
+        told(f"{results}: unchanged, kept")
+        return Report.read(results)
+    options = BenchOptions(min_seconds=part.min_seconds, min_runs=part.min_runs)
+    report = bench(BenchRequest(artifacts, data=data, output=results, limit=part.limit, options=options), progress.event)
+    state.keep("bench", wanted)
+    return report
+
+
+def content_hash(path: Path) -> str:
+    """Hash of images by their content; the bundled digits never change."""
+    return DIGITS_NAME if str(path) == DIGITS_NAME and not path.exists() else sha256(path)
+
+
+class _State:
+    """What the parts of the last run were made of, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = {}
+        self._found: dict[str, str] = found if isinstance(found, dict) else {}
+
+    def holds(self, part: str, wanted: str) -> bool:
+        """Whether a part was made of exactly this."""
+        return self._found.get(part) == wanted
+
+    def keep(self, part: str, wanted: str) -> None:
+        """Remember what a part was made of."""
+        self._found[part] = wanted
+        write_text(self._path, json.dumps(self._found, indent=2) + "\n")
+
+
+def _are_whole(folder: Path, variant: str) -> bool:
+    """Whether the artifacts of a variant are there as they were made."""
+    try:
+        rows = [row for row in Manifest.read(folder).artifacts if row.variant == variant]
+        return bool(rows) and all(row.status == "ok" and sha256(folder / row.path) == row.sha256 for row in rows)
+    except EdgeclsError:
+        return False
+
+
+def _absolute(recipe: RunRecipe, folder: Path) -> RunRecipe:
+    def place(path: Path | None) -> Path | None:
+        return path if path is None or str(path) == DIGITS_NAME else folder / path
+
+    paths = {name: place(getattr(recipe, name)) for name in ("model", "data", "out", "labels", "weights")}
+    parts: dict[str, Value] = {
+        "convert": recipe.convert.model_copy(update={"calibration": place(recipe.convert.calibration)}),
+        "bench": recipe.bench.model_copy(update={"data": place(recipe.bench.data)}),
+    }
+    return recipe.model_copy(update={**paths, **parts})

@@ -1,0 +1,110 @@
+"""run: compress -> convert -> bench from one file, and what the second time keeps."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgecls.artifact import Manifest
+from edgecls.errors import RecipeError
+from edgecls.workflow.run import Outcome, run
+
+RECIPE = """
+model = "small.keras"
+data = "images.npz"
+out = "out"
+variants = ["pruned50-qat"]
+[pruning]
+sparsity = 0.5
+[qat]
+[training]
+epochs = 1
+batch = 8
+[convert]
+targets = ["tflite"]
+schemes = "int8"
+[bench]
+min_seconds = 0
+min_runs = 2
+"""
+
+
+class Silent:
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+@pytest.fixture
+def folder(small_model: Path, small_images: Path, tmp_path: Path) -> Path:
+    shutil.copy(small_model, tmp_path / "small.keras")
+    shutil.copy(small_images, tmp_path / "images.npz")
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    return tmp_path
+
+
+def execute(folder: Path) -> tuple[Outcome, list[str]]:
+    told: list[str] = []
+    silent: Any = Silent()
+    return run(folder / "recipe.toml", silent, told.append), told
+
+
+def test_what_has_not_changed_is_kept_and_the_rest_is_made_again(folder: Path) -> None:
+    outcome, told = execute(folder)
+    assert not told
+    names = ["base-tflite-int8", "pruned50-tflite-int8", "pruned50-qat-tflite-int8"]
+    assert [row.name for row in outcome.manifest.artifacts] == names
+    assert [row.artifact for row in outcome.report.measurements] == names
+    assert (folder / "out" / "results.json").is_file()
+
+    again, told = execute(folder)
+    assert [line.partition(":")[0] for line in told] == [
+        "artifacts of base",
+        "artifacts of pruned50",
+        "artifacts of pruned50-qat",
+        f"{folder / 'out' / 'results.json'}",
+    ]
+    assert again.report.created == outcome.report.created
+
+    (folder / "out" / "artifacts" / "pruned50-tflite-int8.tflite").write_bytes(b"damaged")
+    _, told = execute(folder)
+    assert [line.partition(":")[0] for line in told][:2] == ["artifacts of base", "artifacts of pruned50-qat"]
+    assert all(row.status == "ok" for row in Manifest.read(folder / "out" / "artifacts").artifacts)
+
+    (folder / "recipe.toml").write_text(RECIPE.replace("[qat]", "[qat]\nfreeze = 0.25"))
+    changed, told = execute(folder)
+    assert [line.partition(":")[0] for line in told] == ["artifacts of base", "artifacts of pruned50"]
+    assert changed.manifest.artifacts[1].sha256 == again.manifest.artifacts[1].sha256
+    assert changed.report.created > outcome.report.created
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        (
+            "schemes =",
+            "scheme =",
+            r"the unknown key convert\.scheme \(known beside it: calibration, calibration_images, schemes, targets",
+        ),
+        ('data = "images.npz"', "", "data: field required"),
+        ('targets = ["tflite"]', 'targets = ["tensorrt"]', r"convert\.targets\.0"),
+        ("sparsity = 0.5", "sparsity = 5", r"pruning\.sparsity"),
+    ],
+)
+def test_a_recipe_is_refused_before_anything_is_made(folder: Path, before: str, after: str, expected: str) -> None:
+    (folder / "recipe.toml").write_text(RECIPE.replace(before, after))
+    with pytest.raises(RecipeError, match=expected):
+        execute(folder)
+    assert not (folder / "out").exists()
+
+
+def test_run_prints_the_three_tables(folder: Path) -> None:
+    command = [sys.executable, "-m", "edgecls.cli", "run", str(folder / "recipe.toml")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "held-out top-1" in done.stdout
+    assert done.stdout.count("pruned50-qat-tflite-int8") >= 2
