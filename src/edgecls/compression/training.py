@@ -82,21 +82,33 @@ def fine_tune(job: FineTuning, images: TrainingImages, *, resume: bool) -> list[
 
 def evaluate(model: Any, images: TrainingImages, kind: OutputKind, outputs: int) -> tuple[float, float]:
     """(loss, accuracy) on the held-out images, in inference mode."""
-    tf = require("tensorflow")
+    return Judge(model, kind, outputs)(images)
 
-    @tf.function(reduce_retracing=True, autograph=False)
-    def judge(inputs: Any, labels: Any) -> tuple[Any, Any]:
-        logits = logits_of(model(inputs, training=False), kind)
-        loss = label_loss(logits, labels, kind, outputs)
-        winners = tf.cast(logits[:, 0] > 0, tf.int64) if outputs == 1 else tf.argmax(logits, axis=-1)
+
+class Judge:
+    """Asks a model about held-out images, again and again while it trains; traced once."""
+
+    def __init__(self, model: Any, kind: OutputKind, outputs: int) -> None:
+        self._tf = require("tensorflow")
+        self._model, self._outputs = model, outputs
+        self._kind: OutputKind = kind
+        self._function = self._tf.function(self._traced, reduce_retracing=True, autograph=False)
+
+    def __call__(self, images: TrainingImages) -> tuple[float, float]:
+        """(loss, accuracy), in inference mode."""
+        sums, count = np.zeros(2), 0
+        for inputs, labels in images.evaluation():
+            loss, accuracy = self._function(self._tf.constant(inputs), self._tf.constant(labels))
+            sums += len(labels) * np.array([float(loss), float(accuracy)])
+            count += len(labels)
+        return float(sums[0] / count), float(sums[1] / count)
+
+    def _traced(self, inputs: Any, labels: Any) -> tuple[Any, Any]:
+        tf = self._tf
+        logits = logits_of(self._model(inputs, training=False), self._kind)
+        loss = label_loss(logits, labels, self._kind, self._outputs)
+        winners = tf.cast(logits[:, 0] > 0, tf.int64) if self._outputs == 1 else tf.argmax(logits, axis=-1)
         return loss, tf.reduce_mean(tf.cast(winners == labels, tf.float32))
-
-    sums, count = np.zeros(2), 0
-    for inputs, labels in images.evaluation():
-        loss, accuracy = judge(tf.constant(inputs), tf.constant(labels))
-        sums += len(labels) * np.array([float(loss), float(accuracy)])
-        count += len(labels)
-    return float(sums[0] / count), float(sums[1] / count)
 
 
 class _Run:
@@ -110,6 +122,7 @@ class _Run:
         self._variables = list(job.model.trainable_variables)
         self._optimizer = _optimizer(job.training, self._variables)
         self._generators = _random_generators(job.model)
+        self._judge = Judge(job.model, job.kind, job.outputs)
         self._step = self._tf.function(self._traced_step, autograph=False)
         self._best: tuple[tuple[float, float], list[np.ndarray]] | None = None
         self._frozen = False
@@ -130,7 +143,7 @@ class _Run:
                 raise self._diverged(f"a loss of {loss} in step {step + 1} of {self._total}", number)
             losses.append(loss)
             job.on_step(step + 1, self._total)
-        held_out_loss, accuracy = evaluate(job.model, self._images, job.kind, job.outputs)
+        held_out_loss, accuracy = self._judge(self._images)
         if not math.isfinite(held_out_loss):
             raise self._diverged(f"a held-out loss of {held_out_loss} after epoch {number + 1}", number)
         done = Epoch(
