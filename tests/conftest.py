@@ -23,7 +23,7 @@ def edgecls() -> Callable[..., Any]:
     """Call `edgecls` with arguments in this process; the result has exit_code, stdout and stderr."""
     from typer.testing import CliRunner
 
-    from edgecls.cli import app
+    from edgecls.cli.app import app
 
     return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
 

@@ -48,7 +48,7 @@ for found in pkgutil.walk_packages(edgecls.__path__, "edgecls."):
 )
 def test_help_loads_neither_numpy_nor_rich_nor_a_room(arguments: list[str]) -> None:
     code = f"""
-from edgecls.cli import app
+from edgecls.cli.app import app
 try:
     app({arguments!r}, prog_name="edgecls")
 except SystemExit as leaving:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgecls.errors import ArtifactError
+from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
 
 Target = Literal["tflite", "coreml", "onnx"]
@@ -200,7 +200,7 @@ class Manifest(_Model):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(f"an artifacts folder with {MANIFEST_NAME}", f"{path}: {error}", remedy) from None
+            raise ArtifactError(f"an artifacts folder with {MANIFEST_NAME}", f"{path}: {reason_of(error)}", remedy) from None
         try:
             manifest = cls.model_validate_json(text)
         except ValidationError as error:

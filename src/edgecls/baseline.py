@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgecls.artifact import Manifest
-from edgecls.errors import GateError
+from edgecls.errors import GateError, reason_of
 
 BASELINE_SCHEMA_VERSION = 1
 BASELINE_NAME = "edgecls-baseline.json"
@@ -118,7 +118,7 @@ class Baseline(_Model):
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
-            found = f"{path}, which is empty" if path.is_file() and not path.stat().st_size else f"{path}: {error}"
+            found = f"{path}, which is empty" if path.is_file() and not path.stat().st_size else f"{path}: {reason_of(error)}"
             raise GateError(expected, found, _REMEDY) from None
         version = content.get("schema_version") if isinstance(content, dict) else None
         if version != BASELINE_SCHEMA_VERSION:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from edgecls.errors import GateError
+from edgecls.errors import GateError, reason_of
 
 BUDGET_NAME = "edgecls.toml"
 OFF = "none"  # as a limit: this one is not checked
@@ -106,7 +106,9 @@ class Budget:
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise GateError("a budget in TOML", f"{path}: {error}", "correct the file, or name another with --budget") from None
+            raise GateError(
+                "a budget in TOML", f"{path}: {reason_of(error)}", "correct the file, or name another with --budget"
+            ) from None
         reference = content.pop("latency_reference", None)
         if reference is not None and not isinstance(reference, str):
             raise GateError("the name of an artifact", f"{path}: latency_reference = {reference!r}", "write it in quotes")

@@ -45,6 +45,15 @@ class EdgeclsError(Exception):
         return type(self), (self.expected, self.found, self.remedy)  # crosses process borders unchanged
 
 
+def reason_of(error: Exception) -> str:
+    """Why a file could not be read, without its name, which the message around it has."""
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return "no text in UTF-8"
+    return str(error)
+
+
 class InputError(EdgeclsError):
     """Something the user gave and can fix."""
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgecls.errors import ArtifactError
+from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
 
 RESULTS_SCHEMA_VERSION = 2
@@ -431,7 +431,7 @@ class Report(_Model):
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(expected, f"{path}: {error}", remedy) from None
+            raise ArtifactError(expected, f"{path}: {reason_of(error)}", remedy) from None
         try:
             report = cls.model_validate_json(text)
         except ValidationError as error:

@@ -87,7 +87,8 @@ def write_text(path: Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink()  # on a read-only disk this fails as well
         raise OutputError("a place that can be written", f"{path}: {error.strerror}", _REMEDY) from None
 
 

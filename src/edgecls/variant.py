@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgecls.artifact import OutputKind, Source
-from edgecls.errors import ArtifactError
+from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
 from edgecls.recipe import Clustering, Pruning, QuantizationAwareTraining, Recipe, Training
 
@@ -175,7 +175,7 @@ def _read(kind: type[T], path: Path) -> T:
     try:
         value = kind.model_validate_json(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"a folder with {path.name}", f"{path}: {error}", remedy) from None
+        raise ArtifactError(f"a folder with {path.name}", f"{path}: {reason_of(error)}", remedy) from None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the file"

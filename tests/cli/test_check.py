@@ -293,7 +293,7 @@ def test_two_hundred_artifacts_take_less_than_a_second_and_no_framework(tmp_path
     assert edgecls("check", out, "--baseline", baseline, "--update-baseline").exit_code == 0
     code = f"""
 import sys
-from edgecls.cli import app
+from edgecls.cli.app import app
 try:
     app(["check", {str(out)!r}, "--baseline", {str(baseline)!r}, "--markdown", {str(tmp_path / "c.md")!r}])
 except SystemExit as leaving:

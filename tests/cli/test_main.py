@@ -12,7 +12,8 @@ import pytest
 
 from edgecls import __version__
 from edgecls.cli.errors import exit_code_for
-from edgecls.errors import ConversionError, DataError
+from edgecls.errors import ConversionError, DataError, OutputError
+from edgecls.store import write_text
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -93,7 +94,8 @@ def test_a_full_disk_is_one_line(classifier: Path) -> None:
 def test_ctrl_c_is_one_line_and_130() -> None:
     script = """
 import sys, time
-from edgecls.cli import app, main
+from edgecls.cli import main
+from edgecls.cli.app import app
 
 @app.command()
 def wait():
@@ -110,3 +112,42 @@ main()
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130
     assert stderr == "interrupted: nothing half-written was left\n"
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_line_too() -> None:
+    script = """
+import os, signal, sys
+from edgecls.cli import main
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "edgecls.cli.convert":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["edgecls", "--version"]
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "interrupted: nothing half-written was left\n"
+
+
+def test_a_missing_file_is_named_once(tmp_path: Path) -> None:
+    for command in (["report", "nowhere"], ["check", "nowhere"], ["check", str(tmp_path), "--baseline", "nowhere"]):
+        done = run(*command)
+        assert done.returncode == 2
+        assert "Errno" not in done.stderr
+        assert "No such file or directory" in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_named_as_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read-only file system refuses to remove the partial file as well; the error still names what the user asked for."""
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(Path, "write_text", refuse)
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(OutputError, match=f"found {tmp_path}/report.html: Read-only file system"):
+        write_text(tmp_path / "report.html", "")

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
 from edgecls.artifact import Artifact, DataSource, Manifest, Requested, Source
-from edgecls.cli import app
+from edgecls.cli.app import app
 from edgecls.data import synthetic_pixels
 from edgecls.errors import ArtifactError, InputError, OutputError
 from edgecls.evaluation import BenchOptions, Event

@@ -129,9 +129,8 @@ def _remarks(manifest: Manifest, folder: Path) -> None:
     schemes = {artifact.scheme for artifact in manifest.artifacts if artifact.target == "tflite"}
     if not manifest.data and schemes and "int8" not in schemes:
         note("No int8 without images to calibrate on: add --calibration PATH for it.")
-    note(
-        f"{folder}: {sum(artifact.status == 'ok' for artifact in manifest.artifacts)} artifacts. Measure them: edgecls bench {quoted}"
-    )
+    made = sum(artifact.status == "ok" for artifact in manifest.artifacts)
+    note(f"{folder}: {made} {'artifact' if made == 1 else 'artifacts'}. To measure: edgecls bench {quoted}")
 
 
 def own_stderr() -> TextIO:

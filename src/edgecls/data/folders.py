@@ -95,9 +95,7 @@ def open_files(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | 
 def _require_images(path: Path, files: list[Path], skipped: list[Skipped]) -> None:
     if not files:
         found = f"{len(skipped)} other files in {path}" if skipped else f"nothing in {path}"
-        raise DataError(
-            "a folder of images, or of class folders with images", found, "point --data at the folder above the classes"
-        )
+        raise DataError("a folder of images, or of class folders with images", found, "name the folder above the classes")
 
 
 def _split_for(path: Path, role: Role) -> tuple[Path, list[str]]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edgecls.errors import DataError
+from edgecls.errors import DataError, reason_of
 
 _NUMBERED = re.compile(r"(\d{1,9})[\s:,]+(.+)")
 
@@ -28,7 +28,7 @@ def read_labels(path: Path, classes: int) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError("a text or JSON file of labels", f"{path}: {error}", "name it with --labels FILE") from None
+        raise DataError("a text or JSON file of labels", f"{path}: {reason_of(error)}", "give one name a line, or JSON") from None
     labels = _from_json(text, path) if path.suffix.lower() == ".json" else _from_lines(text, path)
     if len(labels) != classes:
         raise DataError(
@@ -66,8 +66,8 @@ def _from_json(text: str, path: Path) -> list[str]:
     except (TypeError, ValueError, KeyError, RecursionError):
         raise DataError(
             'a JSON list of labels, {"0": "cat", …} or {"cat": 0, …}',
-            f"another structure in {path}",
-            "see `edgecls convert --help`",
+            f"none of these in {path}",
+            "correct it, or give one label per line in a .txt",
         ) from None
 
 

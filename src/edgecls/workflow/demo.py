@@ -29,6 +29,7 @@ def train_demo_model(folder: Path) -> Path:
     Returns:
         The model file; a label file lies beside it.
     """
+    folder.mkdir(parents=True, exist_ok=True)  # before the training: a place that cannot be written is known at once
     keras = require("keras")
     pixels, classes = digits_split("calibration")
     keras.utils.set_random_seed(SEED)
@@ -50,7 +51,6 @@ def train_demo_model(folder: Path) -> Path:
     model.compile("adam", "sparse_categorical_crossentropy")
     images = np.asarray(pixels, np.float32).reshape(-1, *model.input_shape[1:])
     model.fit(images, classes, epochs=EPOCHS, batch_size=BATCH, verbose=0)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "digits_cnn.keras"
     model.save(path)
     (folder / _LABELS_NAME).write_text("\n".join(LABELS) + "\n", encoding="utf-8")
