@@ -17,6 +17,7 @@ from edgecls.cli.check import check
 from edgecls.cli.compress import compress
 from edgecls.cli.convert import convert
 from edgecls.cli.demo import demo
+from edgecls.cli.diagnose import diagnose
 from edgecls.cli.errors import exit_code_for
 from edgecls.cli.inspect import inspect
 from edgecls.cli.predict import predict
@@ -70,6 +71,7 @@ app.command()(convert)
 app.command()(bench)
 app.command()(check)
 app.command()(demo)
+app.command()(diagnose)
 app.command()(inspect)
 app.command()(predict)
 app.command()(run)

@@ -11,9 +11,11 @@ from rich.table import Table
 from rich.text import Text
 
 from edgecls.artifact import Manifest
+from edgecls.diagnosis import Diagnosis
 from edgecls.measurement import Report
 from edgecls.preflight import Preflight
 from edgecls.reporting.conversion import conversion_grid
+from edgecls.reporting.diagnosis import diagnosis_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.preflight import preflight_grid
@@ -36,6 +38,11 @@ def conversion_table(manifest: Manifest, width: int | None = None) -> Group:
 def variants_table(done: VariantSet, variants: Sequence[Variant], width: int | None = None) -> Group:
     """A base and its variants, in `width` columns of text (None: as wide as it needs)."""
     return to_table(variants_grid(done, variants), width)
+
+
+def diagnosis_table(found: Diagnosis, top: int, width: int | None = None) -> Group:
+    """The layers that add most error, in `width` columns of text (None: as wide as it needs)."""
+    return to_table(diagnosis_grid(found, top), width)
 
 
 def preflight_table(found: Preflight, width: int | None = None) -> Group:

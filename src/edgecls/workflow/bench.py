@@ -75,7 +75,7 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
     jobs = [*_own_jobs(folder, manifest), *_foreign_jobs(request.files)]
     if not jobs:
         raise ArtifactError("artifacts to measure", f"none that passed verification in {folder}", "see its manifest.json for why")
-    images, notes = _images(request, manifest)
+    images, notes = images_of(request, manifest)
     if request.preprocess:
         jobs, fitted = _with_preprocess(jobs, request, images)
         notes += fitted
@@ -163,7 +163,7 @@ def _own_jobs(folder: Path | None, manifest: Manifest | None) -> list[BenchJob]:
 
 
 def _own_job(folder: Path, manifest: Manifest, artifact: Artifact) -> BenchJob:
-    reason = _change(folder / artifact.path, artifact)
+    reason = change_since_conversion(folder / artifact.path, artifact)
     return BenchJob(
         name=artifact.name,
         path=folder / artifact.path,
@@ -177,7 +177,7 @@ def _own_job(folder: Path, manifest: Manifest, artifact: Artifact) -> BenchJob:
     )
 
 
-def _change(path: Path, artifact: Artifact) -> str:
+def change_since_conversion(path: Path, artifact: Artifact) -> str:
     """Why a file is no longer the one the manifest tells of; empty where it is."""
     try:
         size = sum(item.stat().st_size for item in members(path))
@@ -200,12 +200,13 @@ def _foreign_jobs(files: tuple[Path, ...]) -> list[BenchJob]:
     return jobs
 
 
-def _images(request: BenchRequest, manifest: Manifest | None) -> tuple[ImageSource | None, list[str]]:
+def images_of(request: BenchRequest, manifest: Manifest | None) -> tuple[ImageSource | None, list[str]]:
+    """The images asked for, or those the manifest remembers, and notes on them."""
     labels = tuple(manifest.labels) if manifest else None
     if request.data is not None:
         return ImageSource(request.data, labels, request.limit), []
     sources = sorted(manifest.data if manifest else [], key=lambda source: source.role != "data")  # `--data` comes first
-    remembered = next((source for source in sources if _is_there(source)), None)
+    remembered = next((source for source in sources if is_there(source)), None)
     if remembered is None:
         gone = ", ".join(dict.fromkeys(source.path for source in sources))
         why = f"the images remembered from conversion are gone ({gone})" if gone else "no images are known"
@@ -217,7 +218,8 @@ def _images(request: BenchRequest, manifest: Manifest | None) -> tuple[ImageSour
     return ImageSource(path, labels, request.limit), notes
 
 
-def _is_there(source: DataSource) -> bool:
+def is_there(source: DataSource) -> bool:
+    """Whether images that a manifest remembers can still be read."""
     return source.path == DIGITS_NAME or Path(source.path).exists()  # the bundled digits are no path
 
 

@@ -1,0 +1,38 @@
+"""The table of a diagnosis: the layers that add most error, and advice."""
+
+from __future__ import annotations
+
+from edgecls.diagnosis import Diagnosis, LayerDiagnosis
+from edgecls.reporting.grid import Column, Grid, make_grid
+from edgecls.reporting.units import format_share
+
+_COLUMNS = [
+    Column[LayerDiagnosis]("layer", lambda row: row.name.split(";")[0]),
+    Column[LayerDiagnosis]("operation", lambda row: row.operation.lower(), rank=2),
+    Column[LayerDiagnosis]("own SNR dB", lambda row: _db(row.own_snr_db), numeric=True),
+    Column[LayerDiagnosis]("SNR dB", lambda row: _db(row.snr_db), numeric=True),
+    Column[LayerDiagnosis]("most from", lambda row: row.cause or "", rank=1),
+    Column[LayerDiagnosis]("clipped", lambda row: format_share(row.range.clipped if row.range else None), numeric=True, rank=3),
+    Column[LayerDiagnosis]("range used", lambda row: f"{row.range.used:.0%}" if row.range else "", numeric=True, rank=4),
+    Column[LayerDiagnosis](
+        "widest channel", lambda row: f"{row.weights.channel_spread:.1f} ×" if row.weights else "", numeric=True, rank=5
+    ),
+]
+
+
+def diagnosis_grid(found: Diagnosis, top: int) -> Grid:
+    """The `top` layers that add most error, worst first."""
+    shown = found.layers[:top]
+    calibration = f", ranges held against {found.calibration_images} calibration images" if found.calibration_images else ""
+    notes = [
+        f"{found.artifact} against {found.reference} on {found.images} images of {found.data}{calibration}",
+        f"same winner on {found.agreement:.1%}; scores {_db(found.snr_db)} dB",
+        "own SNR: what the layer adds, its inputs as they come; SNR: all error up to there",
+    ]
+    if len(shown) < len(found.layers):
+        notes.append(f"{len(found.layers) - len(shown)} layers that add less are not shown: --top {len(found.layers)}")
+    return make_grid(_COLUMNS, shown, lambda row: not row.is_weak, notes)
+
+
+def _db(value: float | None) -> str:
+    return "no error" if value is None else f"{value:.1f}"
