@@ -29,7 +29,7 @@ def test_version() -> None:
 def test_help_names_every_command() -> None:
     commands = run("--help").stdout.partition("Commands:")[2]
     found = {line.split()[0] for line in commands.splitlines() if line.strip()}
-    assert found == {"compress", "convert", "bench", "check", "report", "inspect", "predict", "run", "demo"}
+    assert found == {"compress", "convert", "bench", "check", "report", "inspect", "predict", "run", "demo", "diagnose"}
 
 
 def test_a_mistake_is_one_line_without_traceback() -> None:
