@@ -13,6 +13,7 @@ import numpy as np
 
 from edgecls.converters.constants import replace_constant
 from edgecls.converters.explicit import tflite_name
+from edgecls.converters.half import half_scale
 from edgecls.converters.qdq import WEIGHT_CHANNEL_AXIS
 
 if TYPE_CHECKING:
@@ -84,5 +85,5 @@ def shift_biases(model: bytes, shifts: dict[str, np.ndarray]) -> bytes:
 def _rounded(weights: np.ndarray) -> np.ndarray:
     """Weights [outputs, …] as symmetric int8 per output channel stores them."""
     scale = np.abs(weights).reshape(len(weights), -1).max(axis=1) / HIGHEST
-    scale = np.where(scale > 0, scale, 1.0).reshape(-1, *[1] * (weights.ndim - 1))
+    scale = np.where(scale > 0, half_scale(scale), 1.0).reshape(-1, *[1] * (weights.ndim - 1))
     return np.rint(weights / scale) * scale

@@ -1,4 +1,4 @@
-"""Constants: giving one operation of a TFLite model another constant operand."""
+"""Constants: reading the constant operands of a TFLite model's operations, and giving one of them another."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+
+WEIGHT_CHANNEL_AXIS = {  # of operations with a kernel at place 1 and perhaps a bias at place 2: the kernel's axis of output channels
+    schema.BuiltinOperator.CONV_2D: 0,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
+    schema.BuiltinOperator.FULLY_CONNECTED: 0,
+}
+
+
+def float_values(model: Any, tensor: Any) -> np.ndarray | None:
+    """The values of a float32 constant; None of anything else."""
+    data = model.buffers[tensor.buffer].data
+    if data is None or tensor.type != schema.TensorType.FLOAT32:
+        return None
+    return np.asarray(data, np.uint8).view(np.float32).reshape(tensor.shape)
 
 
 def replace_constant(model: Any, operator: Any, place: int, values: np.ndarray) -> None:

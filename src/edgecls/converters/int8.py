@@ -10,6 +10,7 @@ import numpy as np
 
 from edgecls.converters.bias_correction import bias_shifts, shift_biases, weighted_inputs
 from edgecls.converters.calibration import collect_from_tflite, collect_statistics
+from edgecls.converters.half import half_range, halve_constants
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.small_channels import raise_small_channels
 from edgecls.converters.tflite import reduce_tflite
@@ -86,8 +87,8 @@ def quantize(
     def make(name: Estimator, corrected: bool, floats: Collection[str]) -> bytes:
         kept = {layer: shift for layer, shift in shifts.items() if layer not in floats}  # float weights lose nothing to take back
         model = shift_biases(float_model, kept) if corrected else float_model
-        ranges = {tensor: representable(value) for tensor, value in estimate_ranges(histograms, name).items()}
-        return reduce_tflite(raise_small_channels(model, ranges, floats), "int8", ranges, io, floats)
+        ranges = {tensor: half_range(representable(value)) for tensor, value in estimate_ranges(histograms, name).items()}
+        return reduce_tflite(halve_constants(raise_small_channels(model, ranges, floats), floats), "int8", ranges, io, floats)
 
     def attempt(name: Estimator, corrected: bool) -> tuple[float, bytes]:
         quantized = make(name, corrected, float_layers)

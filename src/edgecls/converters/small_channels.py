@@ -14,17 +14,12 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgecls.converters.constants import replace_constant
+from edgecls.converters.constants import WEIGHT_CHANNEL_AXIS, float_values, replace_constant
 from edgecls.ranges import Range
 
 # The bias may take 2**30 steps, half of what int32 holds. The raised weight adds at most 127 codes * 255 input codes = 2**15 steps
 # to it: 1/32768 of the bias, far below one step of the int8 result.
 LARGEST_CODE = 2**30
-_WEIGHT_CHANNEL_AXIS = {
-    schema.BuiltinOperator.CONV_2D: 0,
-    schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
-    schema.BuiltinOperator.FULLY_CONNECTED: 0,
-}
 
 
 def raise_small_channels(model: bytes, ranges: Mapping[str, Range], float_layers: Collection[str] = ()) -> bytes:
@@ -38,13 +33,13 @@ def raise_small_channels(model: bytes, ranges: Mapping[str, Range], float_layers
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
     changed = False
     for operator in graph.operators:
-        axis = _WEIGHT_CHANNEL_AXIS.get(codes[operator.opcodeIndex])
+        axis = WEIGHT_CHANNEL_AXIS.get(codes[operator.opcodeIndex])
         source = ranges.get(graph.tensors[operator.inputs[0]].name.decode())
         if axis is None or source is None or len(operator.inputs) < 3 or operator.inputs[2] < 0:
             continue
         if graph.tensors[operator.outputs[0]].name.decode() in float_layers:
             continue
-        weights, bias = (_values(unpacked, graph.tensors[index]) for index in operator.inputs[1:3])
+        weights, bias = (float_values(unpacked, graph.tensors[index]) for index in operator.inputs[1:3])
         if weights is None or bias is None:
             continue
         raised = _raise(weights, bias, axis, (source.high - source.low) / 255)
@@ -70,10 +65,3 @@ def _raise(weights: np.ndarray, bias: np.ndarray, axis: int, input_scale: float)
     channels_first[small, place] = sign * needed[small]
     moved = channels_first.reshape(np.moveaxis(weights, axis, 0).shape)
     return np.ascontiguousarray(np.moveaxis(moved, 0, axis), np.float32)
-
-
-def _values(model: Any, tensor: Any) -> np.ndarray | None:
-    data = model.buffers[tensor.buffer].data
-    if data is None or tensor.type != schema.TensorType.FLOAT32:
-        return None
-    return np.asarray(data, np.uint8).view(np.float32).reshape(tensor.shape)
