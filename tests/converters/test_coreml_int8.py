@@ -89,8 +89,7 @@ def test_it_has_the_parameters_of_the_tflite_file(fashion: dict[Job, Made], shar
     pairs = [operation for operation in package.block.operations if operation.type in ("quantize", "dequantize")]
     for operation in pairs:
         scale, zero_point = float(read(operation, "scale")), int(read(operation, "zero_point"))
-        # a scale is rounded to float16: by 2^-11 of it at most
-        assert any(zero_point == point and scale == pytest.approx(other, rel=2**-11) for other, point in known)
+        assert (scale, zero_point) in known  # float16 holds it exactly
     assert len({float(read(operation, "scale")) for operation in pairs}) > 3
     codes = [
         np.asarray(package.values.read(packed(operation)["quantized_data"]))
@@ -133,7 +132,7 @@ def agreement(case: ZooModel, zoo: Path, data: Path, folder: Path, limit: int) -
 
 
 def test_it_answers_as_the_tflite_file_does(fashion: dict[Job, Made], shared_data: Path) -> None:
-    """The goal is 99 % and half a point: rounding to float16 scales moves codes by one, which flips images that are nearly undecided."""
+    """The goal is 99 % and half a point."""
     tflite, labels = answers(fashion[Job("tflite", "int8")].path, FASHION, shared_data, 2000)
     coreml, _ = answers(fashion[Job("coreml", "int8")].path, FASHION, shared_data, 2000)
     assert (tflite == coreml).mean() >= 0.99
@@ -142,18 +141,16 @@ def test_it_answers_as_the_tflite_file_does(fashion: dict[Job, Made], shared_dat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "limit", "alike"), [(RESNET, 2000, 0.96), (MOBILENET, 736, 0.90)])
-def test_sensitive_networks_stay_close(
-    case: ZooModel, limit: int, alike: float, zoo: Path, shared_data: Path, tmp_path: Path
-) -> None:
-    """Scales and biases rounded to float16 move codes by one, which these networks amplify layer by layer; the ONNX file, whose scales are
-    TFLite's to the last bit, itself agrees on 99.4 % and 96 %. With some kernels and biases not matched MobileNet agreed on 2 %."""
+@pytest.mark.parametrize(("case", "limit"), [(RESNET, 2000), (MOBILENET, 736)])
+def test_sensitive_networks_answer_alike_too(case: ZooModel, limit: int, zoo: Path, shared_data: Path, tmp_path: Path) -> None:
+    """The goal is 99 % and half a point. Networks of many layers amplify codes that differ by one: with scales that float16 rounds in
+    Core ML alone MobileNet agreed on 92 %, with some kernels and biases not matched on 2 %.
+    """
     same, drop = agreement(case, zoo, shared_data, tmp_path, limit)
-    assert same >= alike
+    assert same >= 0.99
     if case is RESNET:
         assert drop is not None
-        # paired top-1 on 2,000 images of which some 3 % are answered otherwise: two standard errors of the difference are 0.8 points
-        assert abs(drop) <= 0.8
+        assert abs(drop) <= 0.5
 
 
 def test_a_signature_is_that_of_the_values_not_of_their_layout() -> None:

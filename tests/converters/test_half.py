@@ -19,7 +19,7 @@ def is_half(values: np.ndarray) -> bool:
 
 @given(NORMAL)
 def test_a_scale_is_raised_to_the_next_half_by_less_than_a_thousandth(scale: float) -> None:
-    raised = half_scale(np.float32(scale))
+    raised = half_scale(scale)
     assert is_half(raised)
     assert scale <= raised <= scale * (1 + 2.0**-10)  # neighbours of 11 significant bits lie so far apart at most
     assert half_scale(raised) == raised
@@ -27,7 +27,7 @@ def test_a_scale_is_raised_to_the_next_half_by_less_than_a_thousandth(scale: flo
 
 @pytest.mark.parametrize("scale", [0.0, 3e-12, 1e-6, 65520.0, 1e9])
 def test_a_scale_that_float16_cannot_hold_stays(scale: float) -> None:
-    assert half_scale(np.float32(scale)) == np.float32(scale)
+    assert half_scale(scale) == np.float32(scale)
 
 
 @settings(deadline=None)  # the first example imports the quantizer
@@ -38,9 +38,9 @@ def test_a_range_gives_the_quantizer_exactly_this_scale_and_the_old_zero_point(s
 
     value = Range(float(np.float32(-scale * below)), float(np.float32(scale * (255 - below))))
     found = half_range(value)
-    ends = (np.array([end], np.float32) for end in found)
-    zero_point, own = tensor_zp_scale_from_min_max(*ends, 8, symmetric=False, granularity=QuantGranularity.TENSORWISE)
-    assert own[0] == half_scale(np.float32(found.high - found.low) / np.float32(255))
+    low, high = (np.array([end], np.float32) for end in found)
+    zero_point, own = tensor_zp_scale_from_min_max(low, high, 8, symmetric=False, granularity=QuantGranularity.TENSORWISE)
+    assert own[0] == half_scale((found.high - found.low) / 255)
     assert is_half(own)
     assert zero_point[0] == below - 128  # of 255 steps, each less than 1/1000 longer, a quarter of one is lost
     assert scale * (1 - 1e-6) <= own[0] <= scale * (1 + 2.0**-10 + 1e-6)

@@ -12,6 +12,7 @@ from typing import Any
 
 import flatbuffers
 import numpy as np
+import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
 from edgecls.converters.constants import WEIGHT_CHANNEL_AXIS, float_values, replace_constant
@@ -21,17 +22,17 @@ STEPS = 255  # between the lowest and the highest int8 code
 HIGHEST = 127  # code of a channel's largest weight
 
 
-def half_scale(scale: np.ndarray) -> np.ndarray:
+def half_scale(scale: npt.ArrayLike) -> np.ndarray:
     """The next float16 number that is no smaller, as float32.
 
     A scale stays as it is where the largest code would move by more than half a step: float16 overflows at 65504 and has few digits left
     below 6e-5, at 1.5e-5 too few.
     """
-    scale = np.asarray(scale, np.float32)
+    exact = np.asarray(scale, np.float32)
     with np.errstate(over="ignore"):
-        nearest = scale.astype(np.float16)
-        raised = np.where(nearest < scale, np.nextafter(nearest, np.float16(np.inf)), nearest).astype(np.float32)
-    return np.where(raised <= scale * np.float32(1 + 0.5 / HIGHEST), raised, scale)
+        nearest = exact.astype(np.float16)
+        raised = np.where(nearest < exact, np.nextafter(nearest, np.float16(np.inf)), nearest).astype(np.float32)
+    return np.where(raised <= exact * np.float32(1 + 0.5 / HIGHEST), raised, exact)
 
 
 def half_range(value: Range) -> Range:
@@ -42,12 +43,12 @@ def half_range(value: Range) -> Range:
     Args:
         value: contains zero and is not a point.
     """
-    found = np.float32(value.high) - np.float32(value.low)
-    scale = half_scale(found / np.float32(STEPS))
-    if scale.astype(np.float16).astype(np.float32) != scale:
+    exact = float((np.float32(value.high) - np.float32(value.low)) / np.float32(STEPS))
+    scale = float(half_scale(exact))
+    if scale == exact:
         return value
-    below = int(np.clip(np.rint(-np.float32(value.low) / scale), 0, STEPS))  # codes below zero
-    return Range(float(scale * np.float32(-below)), float(scale * np.float32(STEPS - below)))
+    below = int(np.clip(np.rint(-value.low / scale), 0, STEPS))  # codes below zero
+    return Range(-below * scale, (STEPS - below) * scale)
 
 
 def halve_constants(model: bytes, float_layers: Collection[str] = ()) -> bytes:
