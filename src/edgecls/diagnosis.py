@@ -50,21 +50,19 @@ class WeightRange(_Model):
 class LayerDiagnosis(_Model):
     """One operation and the tensor it makes.
 
-    Signal-to-noise ratios are in decibels, the energy of the float tensor over that of the error, over all images; None where there is no
-    error at all.
+    Signal-to-noise ratios are in decibels, the energy of the float tensor over that of the error, over all images; of all values together
+    or of the median channel, whichever is worse. None where there is no error but float rounding.
 
     Attributes:
         name: of the tensor, as `edgecls convert --keep-float` takes it.
         snr_db: of all error that has accumulated at this tensor.
-        own_snr_db: of the error this layer adds: rounding and clipping of its own output, and what rounded weights and integer arithmetic
-            add to what its float operation makes of the same, quantized, inputs. Of all values together or of the median channel,
-            whichever is worse.
+        own_snr_db: of the error this layer adds: its output against what its float operation makes of the same, quantized, inputs.
         cause: what most of the own error comes from: `weights` (and biases and arithmetic), or the `range` of the output, whose rounding
             and clipping no float arithmetic of this layer alone would cure. None where there is no error.
         computes_float: whether the layer computes in float in the artifact.
         readers: names of the layers that read the tensor.
-        calibration_growth: how much wider the tensor's extremes are on all calibration images than on every second of them, 0 and more;
-            None where those images are not at hand.
+        calibration_spread: how far apart the ranges lie that the middle 99.9 % of the values take on the two halves of the calibration
+            images, relative to the wider one; None where those images are not at hand.
         beyond_calibration: share of the values outside the extremes of the calibration images, 0..1.
     """
 
@@ -77,7 +75,7 @@ class LayerDiagnosis(_Model):
     readers: list[str]
     range: TensorRange | None = None
     weights: WeightRange | None = None
-    calibration_growth: float | None = None
+    calibration_spread: float | None = None
     beyond_calibration: float | None = None
 
     @property

@@ -62,16 +62,21 @@ def minmax(histogram: Histogram) -> Range:
     return Range(histogram.low, histogram.high)
 
 
-def percentile(histogram: Histogram) -> Range:
-    """The middle PERCENTILE percent of the values."""
+def middle(histogram: Histogram, share: float) -> Range:
+    """The range of the middle `share` (0..1) of the values, to the width of a bin."""
     total = histogram.counts.sum()
     if not total:
         return minmax(histogram)
-    share = np.cumsum(histogram.counts) / total
-    outside = (1 - PERCENTILE / 100) / 2
-    low = histogram.edges[np.searchsorted(share, outside)]
-    high = histogram.edges[min(np.searchsorted(share, 1 - outside) + 1, BINS)]
+    cumulated = np.cumsum(histogram.counts) / total
+    outside = (1 - share) / 2
+    low = histogram.edges[np.searchsorted(cumulated, outside)]
+    high = histogram.edges[min(np.searchsorted(cumulated, 1 - outside) + 1, BINS)]
     return Range(max(float(low), histogram.low), min(float(high), histogram.high))
+
+
+def percentile(histogram: Histogram) -> Range:
+    """The middle PERCENTILE percent of the values."""
+    return middle(histogram, PERCENTILE / 100)
 
 
 def mse(histogram: Histogram) -> Range:

@@ -15,7 +15,8 @@ def diagnose(
         Path | None, typer.Argument(metavar="[OUT]", help="An artifacts folder. [the newest one here]", show_default=False)
     ] = None,
     artifact: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Which quantized TFLite artifact. [the int8 one]", show_default=False)
+        str | None,
+        typer.Option(metavar="NAME", help="Which quantized artifact. [TFLite int8, else ONNX int8]", show_default=False),
     ] = None,
     data: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Images; labels are not needed. [those the manifest remembers]")
@@ -41,6 +42,6 @@ def diagnose(
         return
     show(diagnosis_table(found, top, console().width))
     for entry in found.advice:
-        note(f"→ {entry.text}")
+        typer.echo(f"→ {entry.text}")
         if entry.command:
-            note(f"    {entry.command}")
+            typer.echo(f"    {entry.command}")  # in one piece, to be copied

@@ -1,9 +1,10 @@
-"""LayerValues: what every layer of a float file and of its quantized form makes of an image."""
+"""LayerValues: what every layer of a float file and of its quantized form makes of an image, whichever engine runs them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -48,6 +49,7 @@ class LayerInfo:
         computes_float: whether the quantized file computes it in float.
         weights: float weights, the output channel first; None where it has none.
         readers: names of the layers that read the tensor.
+        channel_axis: of the tensor.
     """
 
     name: str
@@ -56,6 +58,7 @@ class LayerInfo:
     computes_float: bool
     weights: np.ndarray | None = None
     readers: list[str] = field(default_factory=list)
+    channel_axis: int = -1
 
 
 @dataclass(frozen=True)
@@ -72,3 +75,18 @@ class Values:
     float_model: Mapping[str, np.ndarray]
     quantized: Mapping[str, np.ndarray]
     layer_alone: Mapping[str, np.ndarray]
+
+
+class LayerRunner(Protocol):
+    """A float file and its quantized form, opened together."""
+
+    layers: list[LayerInfo]
+    output: str
+
+    def run(self, image: np.ndarray) -> Values:
+        """All tensors of one model input [1, *input_shape], float32."""
+        ...
+
+    def run_float(self, image: np.ndarray) -> Mapping[str, np.ndarray]:
+        """The float file's tensors alone."""
+        ...

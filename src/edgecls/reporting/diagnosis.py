@@ -14,9 +14,15 @@ _COLUMNS = [
     Column[LayerDiagnosis]("most from", lambda row: row.cause or "", rank=1),
     Column[LayerDiagnosis]("clipped", lambda row: format_share(row.range.clipped if row.range else None), numeric=True, rank=3),
     Column[LayerDiagnosis]("range used", lambda row: f"{row.range.used:.0%}" if row.range else "", numeric=True, rank=4),
+    Column[LayerDiagnosis]("range", lambda row: f"{row.range.low:.3g} … {row.range.high:.3g}" if row.range else "", rank=6),
+    Column[LayerDiagnosis](
+        "seen", lambda row: f"{row.range.seen_low:.3g} … {row.range.seen_high:.3g}" if row.range else "", rank=7
+    ),
     Column[LayerDiagnosis](
         "widest channel", lambda row: f"{row.weights.channel_spread:.1f} ×" if row.weights else "", numeric=True, rank=5
     ),
+    Column[LayerDiagnosis]("outlier", lambda row: f"{row.weights.outlier:.1f} ×" if row.weights else "", numeric=True, rank=5),
+    Column[LayerDiagnosis]("computes", lambda row: "float" if row.computes_float else "", rank=3),
 ]
 
 
@@ -27,7 +33,9 @@ def diagnosis_grid(found: Diagnosis, top: int) -> Grid:
     notes = [
         f"{found.artifact} against {found.reference} on {found.images} images of {found.data}{calibration}",
         f"same winner on {found.agreement:.1%}; scores {_db(found.snr_db)} dB",
-        "own SNR: what the layer adds, its inputs as they come; SNR: all error up to there",
+        "own SNR: what the layer adds, its inputs as they come; SNR: all error up to there; low is bad, 6 dB are twice the error",
+        "range used: by 99.9 % of the values; widest channel: its largest weight over that of the median one; outlier: largest weight over "
+        "its channel's root mean square",
     ]
     if len(shown) < len(found.layers):
         notes.append(f"{len(found.layers) - len(shown)} layers that add less are not shown: --top {len(found.layers)}")

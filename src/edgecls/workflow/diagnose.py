@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgecls.artifact import Artifact, DataSource, Manifest
+from edgecls.converters.float_layers import short_name
 from edgecls.data import ImageSet, open_images
 from edgecls.diagnosis import Diagnosis
-from edgecls.errors import ArtifactError, DataError
-from edgecls.evaluation.sensitivity import advise, measure
+from edgecls.errors import ArtifactError, DataError, EdgeclsError
+from edgecls.evaluation.advice import Circumstances, advise
+from edgecls.evaluation.layer_values import LayerRunner
+from edgecls.evaluation.sensitivity import Extremes, calibration_extremes, measure_sensitivity
 from edgecls.image_spec import ImageSpec
 from edgecls.workflow.bench import BenchRequest, change_since_conversion, images_of, is_there
 
-QUANTIZED = ("int8", "dynamic")  # the first that is there is diagnosed
 BATCH = 8
+# (target, scheme) of what can be diagnosed, in the order in which one is chosen where none is named
+DIAGNOSED = (("tflite", "int8"), ("onnx", "int8"), ("tflite", "dynamic"))
 
 
 @dataclass(frozen=True)
@@ -26,10 +30,9 @@ class DiagnoseRequest:
     """What `edgecls diagnose` was asked.
 
     Attributes:
-        folder: artifacts folder.
-        artifact: name of a quantized TFLite artifact; None for the folder's first.
-        data: images; None for those the manifest remembers.
-        limit: most images, and most calibration images, to look at.
+        artifact: name of a quantized artifact in the folder; None for its int8 one.
+        data: images; None for those the manifest remembers. Labels are not needed.
+        limit: most images to look at, and as many calibration images.
     """
 
     folder: Path
@@ -38,75 +41,152 @@ class DiagnoseRequest:
     limit: int = 100
 
 
-def diagnose(request: DiagnoseRequest) -> Diagnosis:
-    """Hold every layer of a quantized artifact against its float self.
+def diagnose(request: DiagnoseRequest, progress: Callable[[str, int, int], None] = lambda stage, done, total: None) -> Diagnosis:
+    """Compare a quantized artifact with its float self, layer by layer.
+
+    Args:
+        progress: told (stage, images done, images).
 
     Raises:
-        ArtifactError: no quantized or no float32 TFLite artifact, or one that changed since conversion.
-        DataError: no images, or none that fit.
+        InputError: no quantized artifact, no float one beside it, files changed since conversion, or images that do not fit.
     """
     manifest = Manifest.read(request.folder)
-    quantized = _quantized(request, manifest)
-    reference = _reference(request.folder, manifest, quantized)
-    for artifact in (quantized, reference):
-        if reason := change_since_conversion(request.folder / artifact.path, artifact):
-            raise ArtifactError("artifacts as they were converted", f"{artifact.name}, {reason}", "run `edgecls convert` again")
-    source, _ = images_of(BenchRequest(request.folder, data=request.data, limit=request.limit), manifest)
-    if source is None:
-        raise DataError("images to run both files on", "none that are known", "name some with --data")
-    spec = manifest.image_spec
-    images = open_images(source.path, spec, role="data", labels=manifest.labels, limit=request.limit)
-    known = next((entry for entry in manifest.data if entry.role == "calibration" and is_there(entry)), None)
-    calibration = open_images(Path(known.path), spec, role="calibration", limit=request.limit) if known else None
-    found = measure(
-        request.folder / reference.path,
-        request.folder / quantized.path,
-        _inputs(images, spec),
-        _inputs(calibration, spec) if calibration else (),
+    quantized = _quantized(manifest, request)
+    reference = _reference(manifest, quantized, request.folder)
+    for row in (quantized, reference):
+        _require_unchanged(request.folder, row)
+    spec, path = manifest.image_spec, _data(manifest, request)
+    images = open_images(path, spec, role="data", labels=manifest.labels, limit=request.limit)
+    runner = _open(request.folder / reference.path, request.folder / quantized.path, quantized.target)
+    calibration = _calibration(manifest, spec, runner, request.limit, progress)
+    found = measure_sensitivity(runner, _each(images, spec, "layers", progress), manifest.output_kind, calibration)
+    layers = [layer.name for layer in runner.layers]
+    remembered = _source(manifest, "calibration")
+    given = Circumstances(
+        scheme=quantized.scheme,
+        estimator=quantized.requested.estimator,
+        calibration_images=remembered.images if remembered else 0,
+        command=lambda arguments: _command(manifest, quantized, request, arguments),
+        compress=f"edgecls compress {shlex.quote(manifest.source.name)} --data PATH --qat",
+        show=lambda name: shlex.quote(short_name(name, layers)),
     )
     return Diagnosis(
         artifact=quantized.name,
         reference=reference.name,
         images=found.images,
-        data=str(source.path),
-        calibration_images=found.calibration_images,
+        data=str(path),
+        calibration_images=calibration.images if calibration else 0,
         snr_db=found.snr_db,
         agreement=found.agreement,
         layers=found.layers,
-        advice=advise(found, quantized.requested.estimator, _commands(manifest, known, source.path)),
+        advice=advise(found, given),
     )
 
 
-def _quantized(request: DiagnoseRequest, manifest: Manifest) -> Artifact:
-    made = [row for row in manifest.artifacts if row.target == "tflite" and row.scheme in QUANTIZED and row.status != "failed"]
-    made.sort(key=lambda row: QUANTIZED.index(row.scheme))
-    chosen = [row for row in made if request.artifact in (None, row.name)]
-    if not chosen:
-        names = ", ".join(row.name for row in made) or "none in this folder"
-        found = f"{request.artifact!r}; there: {names}" if request.artifact else names
+def _quantized(manifest: Manifest, request: DiagnoseRequest) -> Artifact:
+    rows = [row for row in manifest.artifacts if row.status != "failed" and (row.target, row.scheme) in DIAGNOSED]
+    if not rows:
         raise ArtifactError(
-            "a quantized TFLite artifact", found, "make one: edgecls convert MODEL --targets tflite --calibration IMAGES"
+            "a TFLite int8 or dynamic or an ONNX int8 artifact to diagnose",
+            f"{', '.join(row.name for row in manifest.artifacts) or 'nothing'} in {request.folder}",
+            "convert with the scheme int8 and --calibration PATH",
         )
-    return chosen[0]
+    if request.artifact is None:
+        return min(rows, key=lambda row: DIAGNOSED.index((row.target, row.scheme)))
+    named = next((row for row in rows if row.name == request.artifact), None)
+    if named is None:
+        raise ArtifactError(
+            f"--artifact among {', '.join(row.name for row in rows)}", repr(request.artifact), "choose one of them"
+        )
+    return named
 
 
-def _reference(folder: Path, manifest: Manifest, quantized: Artifact) -> Artifact:
-    for row in manifest.artifacts:
-        if (row.variant, row.target, row.scheme, row.status) == (quantized.variant, "tflite", "float32", "ok"):
-            return row
-    found = f"no float32 TFLite artifact of {quantized.variant} in {folder}"
-    raise ArtifactError("the float self of the artifact beside it", found, "convert with the scheme float32 too")
+def _reference(manifest: Manifest, quantized: Artifact, folder: Path) -> Artifact:
+    wanted = (quantized.variant, quantized.target, "float32")
+    rows = [row for row in manifest.artifacts if row.status == "ok" and (row.variant, row.target, row.scheme) == wanted]
+    if not rows:
+        raise ArtifactError(
+            f"the float32 {quantized.target} artifact that {quantized.name} is compared with",
+            f"none in {folder}",
+            f"convert with --schemes float32,{quantized.scheme}",
+        )
+    return rows[0]
 
 
-def _inputs(images: ImageSet, spec: ImageSpec) -> Iterator[np.ndarray]:
-    return (spec.apply(pixels) for pixels in images.batches(BATCH))
+def _require_unchanged(folder: Path, row: Artifact) -> None:
+    reason = change_since_conversion(folder / row.path, row)
+    if reason:
+        raise ArtifactError(f"{row.path} as it was converted", reason, "run `edgecls convert` again")
 
 
-def _commands(manifest: Manifest, calibration: DataSource | None, data: Path) -> dict[str, str]:
-    """The commands that made the artifacts, as far as the manifest tells."""
-    model = shlex.quote(manifest.source.name)
-    images = shlex.quote(calibration.path if calibration else str(data))
-    return {
-        "convert": f"edgecls convert {model} --calibration {images}",
-        "compress": f"edgecls compress {model} --data {images}",
-    }
+def _open(reference: Path, quantized: Path, target: str) -> LayerRunner:
+    if target == "tflite":
+        from edgecls.evaluation.layers_tflite import TFLiteLayers
+
+        return TFLiteLayers(reference, quantized)
+    from edgecls.evaluation.layers_onnx import OnnxLayers
+
+    return OnnxLayers(reference, quantized)
+
+
+def _source(manifest: Manifest, role: str) -> DataSource | None:
+    return next((source for source in manifest.data if source.role == role), None)
+
+
+def _data(manifest: Manifest, request: DiagnoseRequest) -> Path:
+    source, _ = images_of(BenchRequest(request.folder, data=request.data), manifest)
+    if source is None:
+        raise DataError("images to run both files on", "none that are known", "name some with --data")
+    return source.path
+
+
+def _calibration(
+    manifest: Manifest, spec: ImageSpec, runner: LayerRunner, limit: int, progress: Callable[[str, int, int], None]
+) -> Extremes | None:
+    """Extremes on the calibration images; None where there are none any more. Without them the rest still holds."""
+    source = _source(manifest, "calibration")
+    if source is None or not is_there(source):
+        return None
+    try:
+        most = min(source.images, limit) if source.images else limit
+        images = open_images(Path(source.path), spec, role="calibration", labels=manifest.labels, limit=most)
+        return calibration_extremes(runner, _each(images, spec, "calibration", progress))
+    except EdgeclsError:  # they have been changed into something else: as good as gone
+        return None
+
+
+def _each(images: ImageSet, spec: ImageSpec, stage: str, progress: Callable[[str, int, int], None]) -> Iterator[np.ndarray]:
+    """Model inputs [1, *input_shape], one at a time."""
+    done = 0
+    for pixels in images.batches(BATCH):
+        for value in spec.apply(pixels):
+            yield value[None]
+            done += 1
+            progress(stage, done, images.candidates)
+
+
+def _command(manifest: Manifest, row: Artifact, request: DiagnoseRequest, arguments: str) -> str:
+    """The command that converts again, as far as the manifest knows the first one; `arguments` come on top and replace their like."""
+    calibration, data = _source(manifest, "calibration"), _source(manifest, "data")
+    spec, given = manifest.image_spec, f" {arguments} "
+    parts = [
+        "edgecls convert",
+        shlex.quote(manifest.source.name),
+        f"--targets {row.target}",
+        f"--schemes float32,{row.scheme}",
+    ]
+    if spec.provenance == "declared" and spec.note.startswith("--preprocess "):
+        parts.append("--preprocess=" + shlex.quote(spec.note.removeprefix("--preprocess ")))
+    if calibration is not None and " --calibration " not in given:
+        parts.append(f"--calibration {shlex.quote(calibration.path)}")
+        if calibration.images and " --calibration-images " not in given:
+            parts.append(f"--calibration-images {calibration.images}")
+    if manifest.labels_source == "file":
+        parts.append("--labels FILE")
+    known_data = f"--data {shlex.quote(data.path)}" if data is not None else ""
+    arguments = arguments.replace("--data PATH", known_data or "--data PATH")
+    if known_data and " --data " not in given:
+        parts.append(known_data)
+    if row.requested.keep_float:
+        parts += [f"--keep-float {shlex.quote(name)}" for name in row.requested.keep_float]
+    return " ".join([*parts, arguments, f"-o {shlex.quote(str(request.folder))}"])
