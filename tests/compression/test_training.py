@@ -182,6 +182,19 @@ def stop_after(epochs: int) -> Any:
     return tell
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_kernel_with_the_input_scaling_in_it_is_not_wiped_out(archive: Path, tmp_path: Path, optimizer: str) -> None:
+    """Steps of 0.01 are a hundred times such a kernel's weights; trained as before folding, it moves about as far as they are large."""
+    asked = job(archive, tmp_path, epochs=2, optimizer=optimizer)
+    model = asked.start()
+    first = model.get_layer("first")
+    first.set_weights([first.kernel.numpy() / 255, first.bias.numpy()])
+    before = first.kernel.numpy().copy()
+    result = train_stage(dataclasses.replace(asked, start=lambda: model))
+    after = result.model.get_layer("first").kernel.numpy()
+    assert 0.001 < np.linalg.norm(after - before) / np.linalg.norm(before) < 3
+
+
 def test_another_seed_gives_other_weights(archive: Path, tmp_path: Path) -> None:
     first, second = (train_stage(job(archive, tmp_path, epochs=1, seed=seed)) for seed in (0, 1))
     assert weights_of(first) != weights_of(second)

@@ -121,6 +121,24 @@ def test_a_variant_goes_to_its_bases_folder_and_keeps_what_it_was_compressed_wit
         convert_all(dataclasses.replace(options, model=variants, preprocess="-1..1"))
 
 
+def test_what_failed_of_one_variant_is_still_told_after_the_next(variants: Path, tmp_path: Path, monkeypatch) -> None:
+    from edgecls.converters import tflite
+
+    out = tmp_path / "out"
+    options = ConvertOptions(variants / "control", targets=("tflite",), schemes="float32", output=out)
+
+    def fails(_: object) -> bytes:
+        raise RuntimeError("deep inside")
+
+    monkeypatch.setattr(tflite, "float_tflite", fails)
+    assert [row.status for row in convert(options).artifacts] == ["failed"]
+    monkeypatch.undo()
+    both = convert(dataclasses.replace(options, model=variants / "pruned50")).artifacts
+    assert [(row.variant, row.status) for row in both] == [("control", "failed"), ("pruned50", "ok")]
+    mended = convert(options).artifacts
+    assert [(row.variant, row.status) for row in mended] == [("control", "ok"), ("pruned50", "ok")]
+
+
 def test_a_changed_model_is_no_variant(variants: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pruned50"
     folder.mkdir()

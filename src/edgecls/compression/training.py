@@ -23,6 +23,8 @@ from edgecls.extras import require
 from edgecls.recipe import Pruning, Training
 from edgecls.variant import Epoch
 
+_USUAL = 0.3  # of the size at initialization: trained kernels above it are stepped like any other
+
 
 @dataclass(frozen=True)
 class FineTuning:
@@ -121,6 +123,7 @@ class _Run:
         self._schedule = PruningSchedule(job.pruning, self._total) if job.pruning else None
         self._variables = list(job.model.trainable_variables)
         self._optimizer = _optimizer(job.training, self._variables)
+        self._strides = [(value, stride) for value in self._variables if (stride := _stride(value)) < 1]
         self._generators = _random_generators(job.model)
         self._judge = Judge(job.model, job.kind, job.outputs)
         self._step = self._tf.function(self._traced_step, autograph=False)
@@ -220,8 +223,12 @@ class _Run:
             for gradient, variable in zip(gradients, self._variables, strict=True)
             if gradient is not None
         ]
+        strides = {variable.ref(): stride for variable, stride in self._strides}
         self._optimizer.learning_rate.assign(rate)
-        self._optimizer.apply_gradients(pairs)
+        before = [tf.identity(variable) for variable, _ in self._strides]
+        self._optimizer.apply_gradients([(gradient * strides.get(value.ref(), 1.0), value) for gradient, value in pairs])
+        for (variable, stride), start in zip(self._strides, before, strict=True):
+            variable.assign(start + stride * (variable - start))
         job.held.project()
         return loss
 
@@ -270,6 +277,21 @@ def _optimizer(training: Training, variables: list[Any]) -> Any:
         optimizer = optimizers.SGD(training.learning_rate, momentum=0.9, nesterov=True, jit_compile=False)
     optimizer.build(variables)
     return optimizer
+
+
+def _stride(variable: Any) -> float:
+    """How much shorter than others the steps of a kernel have to be, 0..1: as much as its weights are smaller than usual.
+
+    Where an input scaling of 1/255 or a BatchNorm was folded into it, a kernel's weights are a hundredth of what they would be, and a step of
+    the usual length would wipe them out. Gradient and step are both scaled by this, which is training the kernel as it was before
+    folding. The usual size is that of He's initialization, sqrt(2 / inputs of a sum) (arXiv 1502.01852).
+    """
+    values = variable.numpy()
+    if values.ndim < 2:
+        return 1.0
+    sums = np.prod(values.shape[:-2] if "depthwise" in variable.name else values.shape[:-1])
+    size = float(np.sqrt(np.mean(values.astype(np.float64) ** 2)) / np.sqrt(2 / sums))
+    return 1.0 if size > _USUAL else max(size, 1e-4)
 
 
 def _random_generators(model: Any) -> list[Any]:

@@ -374,9 +374,17 @@ def _previous(folder: Path) -> Manifest | None:
 
 
 def _kept(previous: Manifest, manifest: Manifest, folder: Path) -> list[Artifact]:
-    """Rows of an earlier run of the same model, labels and preprocessing whose artifacts were not made again."""
+    """Rows of an earlier run of the same model, labels and preprocessing whose artifacts were not made again.
+
+    What failed stays only where it is of another variant: when all variants are converted in turn, the last must not hide it.
+    """
     if (previous.source, previous.labels, previous.image_spec) != (manifest.source, manifest.labels, manifest.image_spec):
         return []
     made = {artifact.name for artifact in manifest.artifacts}
-    kept = [artifact for artifact in previous.artifacts if artifact.name not in made and artifact.status == "ok"]
-    return [artifact for artifact in kept if (folder / artifact.path).exists()]
+    ours = {artifact.variant for artifact in manifest.artifacts}
+    others = [artifact for artifact in previous.artifacts if artifact.name not in made]
+    return [row for row in others if (row.status != "ok" and row.variant not in ours) or _is_sound(row, folder)]
+
+
+def _is_sound(artifact: Artifact, folder: Path) -> bool:
+    return artifact.status == "ok" and (folder / artifact.path).exists()
