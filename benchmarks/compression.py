@@ -160,7 +160,7 @@ def differences(result: dict[str, Any]) -> dict[str, float]:
     found = {"QAT under control": control - qat, "QAT under PTQ": ptq - qat, "PTQ under control": control - ptq}
     if "pruned50-qat-tflite-int8" in top1:
         found["pruned under control"] = control - top1["pruned50-tflite-float32"]
-        found["PQAT under control"] = control - top1["pruned50-qat-tflite-int8"]
+        found["PQAT under control"] = top1["control2-tflite-float32"] - top1["pruned50-qat-tflite-int8"]  # both of two stages
         found["deflated PQAT / QAT"] = deflated["pruned50-qat-tflite-int8"] / deflated["qat-tflite-int8"]
     found["least agreement of TFLite and ONNX int8, %"] = 100 * min(result["tflite_onnx_agreement"].values())
     return found

@@ -12,6 +12,7 @@ from edgecls.recipe import (
     Pruning,
     QuantizationAwareTraining,
     Recipe,
+    control_stages,
     fingerprint,
     is_variant_name,
     parse_recipe,
@@ -25,6 +26,8 @@ def test_every_combination_is_made_in_the_order_of_application() -> None:
     )
     assert list(recipe.wanted) == [
         "control",
+        "control2",
+        "control3",
         "pruned50",
         "clustered16",
         "qat",
@@ -37,11 +40,13 @@ def test_every_combination_is_made_in_the_order_of_application() -> None:
     assert recipe.wanted[CONTROL] == ()
     assert all(is_variant_name(name) for name in recipe.wanted)
     assert not is_variant_name("pruned50-zipped")
+    assert [control_stages(name) for name in ("control", "control3", "pruned50", "control-qat")] == [1, 3, None, None]
 
 
 def test_variants_can_be_chosen() -> None:
     recipe = parse_recipe({"pruning": {"sparsity": 0.625}, "qat": {}, "variants": ["pruned62.5-qat"]}, Recipe, "here")
     assert list(recipe.wanted) == ["pruned62.5", "pruned62.5-qat"]  # the second starts from the first
+    assert list(recipe.model_copy(update={"control": True}).wanted) == ["control2", "pruned62.5", "pruned62.5-qat"]
 
 
 @pytest.mark.parametrize(

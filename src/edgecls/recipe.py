@@ -16,6 +16,7 @@ BASE, CONTROL = "base", "control"
 UNSTRUCTURED = "unstructured"
 TWO_OF_FOUR = "2:4"
 _BLOCK = re.compile(r"[1-9]\d?x[1-9]\d?")
+_CONTROL = re.compile(rf"{CONTROL}\d?")
 _STAGE = re.compile(r"pruned\d+(\.\d+)?|clustered\d+|qat")
 
 T = TypeVar("T", bound="Value")
@@ -169,7 +170,8 @@ class Recipe(Value):
     Attributes:
         pruning, clustering, qat: the techniques asked for; None for those that are not.
         training: how each is fine-tuned.
-        control: also train the model without any of them, as long as the longest variant, so that a table can say what compression cost.
+        control: also train the model without any of them, as many stages as the variants have, so that a table can say what compression
+            cost and not what training gained: `control` beside variants of one stage, `control2` beside those of two.
         variants: names of the variants to make, as `pruned50-qat`, which is made from `pruned50`; None for every combination.
     """
 
@@ -198,21 +200,20 @@ class Recipe(Value):
 
     @property
     def possible(self) -> dict[str, tuple[Stage, ...]]:
-        """Name -> its stages, for the control and for every combination, those of fewer stages first."""
+        """Name -> its stages, for every combination, those of fewer stages first."""
         combinations: list[tuple[Stage, ...]] = [()]
         for technique in self.techniques:
             combinations += [(*stages, technique) for stages in combinations]
-        named = {variant_name(stages): stages for stages in sorted(combinations, key=len) if stages}
-        return ({CONTROL: ()} if self.control else {}) | named
+        return {variant_name(stages): stages for stages in sorted(combinations, key=len) if stages}
 
     @property
     def wanted(self) -> dict[str, tuple[Stage, ...]]:
-        """The possible variants that were asked for, with those they start from."""
+        """The controls, then the variants that were asked for, with those they start from."""
         asked = [stages for name, stages in self.possible.items() if self.variants is None or name in self.variants]
-        return {
-            name: stages
-            for name, stages in self.possible.items()
-            if stages in asked or any(stages and other[: len(stages)] == stages for other in asked)
+        lengths = sorted({len(stages) for stages in asked}) or [1]
+        controls: dict[str, tuple[Stage, ...]] = {control_name(length): () for length in lengths} if self.control else {}
+        return controls | {
+            name: stages for name, stages in self.possible.items() if any(other[: len(stages)] == stages for other in asked)
         }
 
     def fingerprint(self, *facts: str) -> str:
@@ -225,9 +226,19 @@ def variant_name(stages: tuple[Stage, ...]) -> str:
     return "-".join(stage.name for stage in stages) or BASE
 
 
+def control_name(stages: int) -> str:
+    """Name of the control that trains as long as variants of so many stages."""
+    return CONTROL if stages == 1 else f"{CONTROL}{stages}"
+
+
+def control_stages(name: str) -> int | None:
+    """How many stages a control trains as long as; None for a variant that is none."""
+    return int(name.removeprefix(CONTROL) or 1) if _CONTROL.fullmatch(name) else None
+
+
 def is_variant_name(name: str) -> bool:
     """Whether a name is one that a recipe can give."""
-    return name in (BASE, CONTROL) or all(_STAGE.fullmatch(part) for part in name.split("-"))
+    return name == BASE or control_stages(name) is not None or all(_STAGE.fullmatch(part) for part in name.split("-"))
 
 
 def fingerprint(*facts: Value | str) -> str:

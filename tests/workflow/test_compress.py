@@ -68,9 +68,9 @@ def variants(small_model: Path, small_images: Path, tmp_path_factory) -> Path:
 
 def test_each_variant_says_what_made_it_and_what_it_holds(variants: Path) -> None:
     done = VariantSet.read(variants)
-    assert done.variants == ["control", "pruned50", "qat", "pruned50-qat"]
-    control, pruned, qat, both = read_variants(variants)
-    assert control.recipe == {"training": {**control.recipe["training"], "epochs": 4}}  # as long as the variant of two stages
+    assert done.variants == ["control", "control2", "pruned50", "qat", "pruned50-qat"]
+    control, longer, pruned, qat, both = read_variants(variants)
+    assert longer.recipe == {"training": {**control.recipe["training"], "epochs": 4}}  # as long as the variant of two stages
     assert [epoch.epoch for epoch in pruned.epochs] == [1, 2]
     assert both.pruning is not None
     assert both.sparsity == pytest.approx(0.5, abs=0.01)
@@ -89,9 +89,10 @@ def test_variants_stand_beside_their_base_and_are_benched_together(variants: Pat
     manifest = convert_all(options)
     names = [row.name for row in manifest.artifacts]
     assert names[0] == "base-tflite-float32"
-    assert len(names) == 5 * 4
-    assert {row.variant for row in manifest.artifacts} == {"base", "control", "pruned50", "qat", "pruned50-qat"}
-    assert manifest.recipes.keys() == {"control", "pruned50", "qat", "pruned50-qat"}
+    assert len(names) == 6 * 4
+    made = {"control", "control2", "pruned50", "qat", "pruned50-qat"}
+    assert {row.variant for row in manifest.artifacts} == {"base", *made}
+    assert manifest.recipes.keys() == made
     assert manifest.recipes["pruned50"]["pruning"]["sparsity"] == 0.5
     for row in manifest.artifacts:
         assert row.status == "ok", row
@@ -103,8 +104,8 @@ def test_variants_stand_beside_their_base_and_are_benched_together(variants: Pat
     report = bench(BenchRequest(folder=out))
     assert {row.status for row in report.measurements} == {"ok"}
     again = convert(ConvertOptions(variants / "pruned50", targets=("tflite",), schemes="float16", output=out))
-    assert len(again.artifacts) == 21
-    assert [row.variant for row in again.artifacts][8:13] == ["pruned50"] * 5
+    assert len(again.artifacts) == 25
+    assert [row.variant for row in again.artifacts][12:17] == ["pruned50"] * 5
     assert (out / "reference.npz").exists()
 
 

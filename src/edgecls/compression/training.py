@@ -282,8 +282,8 @@ def _optimizer(training: Training, variables: list[Any]) -> Any:
 def _stride(variable: Any) -> float:
     """How much shorter than others the steps of a kernel have to be, 0..1: as much as its weights are smaller than usual.
 
-    Where an input scaling of 1/255 or a BatchNorm was folded into it, a kernel's weights are a hundredth of what they would be, and a step of
-    the usual length would wipe them out. Gradient and step are both scaled by this, which is training the kernel as it was before
+    Where an input scaling of 1/255 or a BatchNorm was folded into it, a kernel's weights are a hundredth of what they would be, and a
+    step of the usual length would wipe them out. Gradient and step are both scaled by this, which is training the kernel as it was before
     folding. The usual size is that of He's initialization, sqrt(2 / inputs of a sum) (arXiv 1502.01852).
     """
     values = variable.numpy()

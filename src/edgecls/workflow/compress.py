@@ -19,13 +19,12 @@ from edgecls.errors import ArtifactError, DataError, EdgeclsError
 from edgecls.formats import sha256
 from edgecls.image_spec import ImageSpec
 from edgecls.recipe import (
-    CONTROL,
     Clustering,
     Pruning,
     QuantizationAwareTraining,
     Recipe,
     Stage,
-    Training,
+    control_stages,
     fingerprint,
     variant_name,
 )
@@ -180,8 +179,8 @@ def _open_base(options: CompressOptions, tell: Progress) -> _Base:
 def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, ...], tell: Progress) -> StageJob:
     """What to train for a variant; its start is read when it begins."""
     training = options.recipe.training
-    if name == CONTROL:
-        training = _as_long_as_the_longest(options.recipe)
+    if as_long_as := control_stages(name):
+        training = training.model_copy(update={"epochs": training.epochs * as_long_as})
     return StageJob(
         name=name,
         start=lambda: _start(base, options.folder, stages),
@@ -197,12 +196,6 @@ def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, 
         on_step=tell.step,
         on_epoch=tell.epoch,
     )
-
-
-def _as_long_as_the_longest(recipe: Recipe) -> Training:
-    """The control trains as many epochs as the variant of most stages, so that it has had all the training any of them had."""
-    longest = max((len(stages) for stages in recipe.wanted.values()), default=1)
-    return recipe.training.model_copy(update={"epochs": recipe.training.epochs * max(1, longest)})
 
 
 def _start(base: _Base, folder: Path, stages: tuple[Stage, ...]) -> Any:
