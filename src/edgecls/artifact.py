@@ -104,6 +104,7 @@ class Requested(_Model):
 
     Attributes:
         keep_float: of an int8 artifact, the operations that were to stay float, by the names of their tensors in the float TFLite file.
+        mixed_precision: the accuracy goal that chose them, as `drop<=0.5`; None where the user named them.
     """
 
     target: Target
@@ -112,6 +113,7 @@ class Requested(_Model):
     estimator: str | None = None
     minimum_deployment_target: str | None = None
     keep_float: list[str] = Field(default_factory=list)
+    mixed_precision: str | None = None
 
 
 class Artifact(_Model):

@@ -70,6 +70,14 @@ def convert(
             "--keep-float", metavar="LAYER", help="Leave this layer float in int8 files; repeat it for more.", show_default=False
         ),
     ] = None,
+    mixed_precision: Annotated[
+        str | None,
+        typer.Option(
+            "--mixed-precision",
+            metavar="GOAL",
+            help="As 'drop<=0.5': leave the fewest layers float that keep int8 within so many percentage points on --data.",
+        ),
+    ] = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
     ] = False,
@@ -98,6 +106,7 @@ def convert(
         estimator=_choice("--estimator", estimator, ("minmax", "percentile", "mse")),
         minimum_deployment_target=minimum_deployment_target,
         keep_float=tuple(keep_float or ()),
+        mixed_precision=mixed_precision,
         allow_code=allow_code,
         verify=verify,
     )

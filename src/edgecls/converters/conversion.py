@@ -23,9 +23,11 @@ from edgecls.worker import RemoteError, Worker, preload, release_memory
 if TYPE_CHECKING:
     import onnx
 
+    from edgecls.converters.accuracy_goal import AccuracyGoal
     from edgecls.converters.coreml_int8 import SharedInt8
     from edgecls.converters.int8 import Quantized
     from edgecls.converters.learned import LearnedRanges
+    from edgecls.converters.mixed_precision import Found
     from edgecls.converters.parameters import Parameters
 
 COREML_PRELOAD = ("tensorflow", "coremltools")
@@ -52,6 +54,7 @@ class Conversion:
         folder: where the files go; private to this conversion, so that they may be written in place.
         learned: int8 parameters from quantization-aware training; they go before calibration.
         keep_float: layers that stay float in int8 files, as the user names them (see `resolve_layers`).
+        goal: how much accuracy int8 may cost: the fewest layers stay float that it takes.
         threads: cores to use.
     """
 
@@ -64,6 +67,7 @@ class Conversion:
     io: Literal["float32", "int8"] = "float32"
     minimum_deployment_target: str | None = None
     keep_float: Sequence[str] = ()
+    goal: AccuracyGoal | None = None
     threads: int = 2
 
 
@@ -140,7 +144,12 @@ class _Hub:
         """What was made, with what the quantization decided."""
         if made.error:
             return made
-        update = {"estimator": self.quantized.estimator, "keep_float": sorted(self.quantized.float_layers)}
+        goal = self.conversion.goal
+        update = {
+            "estimator": self.quantized.estimator,
+            "keep_float": sorted(self.quantized.float_layers),
+            "mixed_precision": f"drop<={goal.points:g}" if goal else None,
+        }
         return replace(made, requested=made.requested.model_copy(update=update), notes=self._notes(made.job, made.error))
 
     def shared_int8(self) -> SharedInt8:
@@ -154,7 +163,7 @@ class _Hub:
         """What is worth telling about an artifact; what concerns several of them, with the first."""
         if error or job != next(other for other in self.conversion.jobs if self._shared(other) == self._shared(job)):
             return []
-        return [*self._mediapipe_note(job), *(self._estimator_note() if job.scheme == "int8" else ())]
+        return [*self._mediapipe_note(job), *(self._int8_notes() if job.scheme == "int8" else ())]
 
     def _shared(self, job: Job) -> object:
         return job.scheme if job.scheme == "int8" else job.target
@@ -165,8 +174,25 @@ class _Hub:
         refusal = mediapipe_refusal(self.conversion.record.image_spec, self._requested(job).io)
         return [f"MediaPipe Tasks' ImageClassifier does not open it: {refusal}"] if refusal and job.target == "tflite" else []
 
+    def _int8_notes(self) -> list[str]:
+        from edgecls.converters.float_layers import layer_names, short_name
+
+        found = self.search
+        if found is None:
+            return self._estimator_note()
+        goal, layers = self.conversion.goal, layer_names(self.tflite)
+        names = ", ".join(short_name(layer, layers) for layer in found.kept) or "none"
+        halves = zip(("chose", "judged"), found.drops, goal.images if goal else (), strict=True)
+        drops = ", ".join(f"{drop:.2f} points on the {images} that {role}" for role, drop, images in halves)
+        also = "; the latter made layers stay float too, so that neither is a sample of new images" if found.judge_chose else ""
+        return [
+            *self._estimator_note(),
+            f"{len(found.kept)} layers stayed float for --mixed-precision: {names}; drop of {goal.of if goal else ''} against the float "
+            f"model, measured on this file: {drops}{also} ({found.models} models tried)",
+        ]
+
     def _estimator_note(self) -> list[str]:
-        quantized = self.quantized
+        quantized = self.calibrated
         if quantized.estimator == "learned":
             return ["int8 ranges and weights as quantization-aware training learned them"]
         losses = ", ".join(f"{name} {loss:.3%}" for name, loss in quantized.losses.items())
@@ -212,8 +238,35 @@ class _Hub:
         release_memory()
         return model
 
-    @cached_property
+    @property
     def quantized(self) -> Quantized:
+        """The int8 model that ships, its layers chosen."""
+        return self.search.quantized if self.search else self.calibrated
+
+    @cached_property
+    def _searched(self) -> Found | StageError | None:
+        from edgecls.converters.mixed_precision import keep_fewest
+
+        if self.conversion.goal is None:
+            return None
+        try:
+            return keep_fewest(self.tflite, self.calibrated, self.conversion.goal)
+        except StageError as failure:  # kept, so that the next int8 file does not search for what is not there again
+            return failure
+
+    @property
+    def search(self) -> Found | None:
+        """Which layers the accuracy goal makes stay float; None without a goal.
+
+        Raises:
+            StageError: it cannot be reached.
+        """
+        if isinstance(self._searched, StageError):
+            raise self._searched
+        return self._searched
+
+    @cached_property
+    def calibrated(self) -> Quantized:
         from edgecls.converters.int8 import quantize
         from edgecls.converters.learned import quantize_learned
 

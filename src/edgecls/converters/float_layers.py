@@ -46,7 +46,8 @@ def short_name(layer: str, layers: Sequence[str]) -> str:
     """A short name that stands for one operation alone: mostly that of the layer with the weights, last in the tensor's name."""
     others = {part for other in layers if other != layer for part in _parts(other)}
     paths = [path.split("/") for path in reversed(layer.split(";"))]
-    steps = [step for path in paths for step in path[:-1]] + ["/".join(path) for path in paths]
+    computing = [path for path in paths if not path[-1].startswith("Pad")]  # padding is fused into the convolution behind it
+    steps = [step for path in [*computing, *paths] for step in path[:-1]] + ["/".join(path) for path in paths]
     return next((name for name in steps if name and name not in others), layer)
 
 

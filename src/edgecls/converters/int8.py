@@ -39,6 +39,7 @@ class Quantized:
         images: number of calibration images seen.
         float_layers: names of the output tensors of operations that stayed float.
         remake: the same model with other operations left float, by the names of their output tensors.
+        loss: what any model of the same border loses on the first calibration images; infinite where there are none.
     """
 
     model: bytes
@@ -48,6 +49,7 @@ class Quantized:
     images: int
     float_layers: Collection[str]
     remake: Callable[[Collection[str]], bytes]
+    loss: Callable[[bytes], float] = lambda model: np.inf
 
 
 def quantize(
@@ -90,14 +92,17 @@ def quantize(
         ranges = {tensor: half_range(representable(value)) for tensor, value in estimate_ranges(histograms, name).items()}
         return reduce_tflite(halve_constants(raise_small_channels(model, ranges, floats), floats), "int8", ranges, io, floats)
 
+    def loss(model: bytes) -> float:
+        return score_loss(reference, _run_tflite(model, trial, threads))
+
     def attempt(name: Estimator, corrected: bool) -> tuple[float, bytes]:
         quantized = make(name, corrected, float_layers)
-        return score_loss(reference, _run_tflite(quantized, trial, threads)), quantized
+        return loss(quantized), quantized
 
     candidates: Sequence[Estimator] = (estimator,) if estimator else ESTIMATORS
     attempts = {name: attempt(name, True) for name in candidates}
     best = min(candidates, key=lambda name: attempts[name][0])
-    losses: dict[str, float] = {name: loss for name, (loss, _) in attempts.items()}
+    losses: dict[str, float] = {name: lost for name, (lost, _) in attempts.items()}
     plain_loss, plain = attempt(best, False)
     keep_plain = plain_loss < losses[best]
     return Quantized(
@@ -108,6 +113,7 @@ def quantize(
         images=seen.images,
         float_layers=float_layers,
         remake=lambda floats: make(best, not keep_plain, floats),
+        loss=loss,
     )
 
 

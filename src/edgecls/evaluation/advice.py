@@ -50,7 +50,7 @@ def advise(found: Sensitivity, given: Circumstances) -> list[Advice]:
     layers = [layer for layer in found.layers if layer.own_snr_db is not None]
     steps = [*_calibration(found.layers, given), *_estimator(layers, given), *_keep_float(layers, given)]
     if found.agreement < GOOD_AGREEMENT:
-        steps += _until_good(given)
+        steps += _until_good(found, given)
     return steps or [
         Advice(kind="nothing", text=f"The winner is the same on {found.agreement:.1%} of the images: nothing to do.")
     ]
@@ -118,6 +118,12 @@ def _keep_float(layers: Sequence[LayerDiagnosis], given: Circumstances) -> list[
     return [Advice(kind="keep_float", text=text, command=given.command(arguments))]
 
 
-def _until_good(given: Circumstances) -> list[Advice]:
+def _until_good(found: Sensitivity, given: Circumstances) -> list[Advice]:
+    steps = []
+    if given.scheme == "int8":
+        text = f"The winner is the same on {found.agreement:.1%} of the images. Let convert find which layers have to stay float."
+        steps.append(
+            Advice(kind="mixed_precision", text=text, command=given.command("--mixed-precision 'drop<=0.5' --data PATH"))
+        )
     text = "Quantization-aware training lets the weights adapt to int8; it needs labelled images."
-    return [Advice(kind="qat", text=text, command=given.compress)]
+    return [*steps, Advice(kind="qat", text=text, command=given.compress)]

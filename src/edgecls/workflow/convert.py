@@ -24,6 +24,7 @@ from edgecls.artifact import (
     Target,
 )
 from edgecls.converters import Calibration, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
+from edgecls.converters.accuracy_goal import AccuracyGoal
 from edgecls.converters.conversion import coreml_worker
 from edgecls.data import ImageSet, open_images
 from edgecls.data.digits import DIGITS_NAME
@@ -37,6 +38,7 @@ from edgecls.recipe import BASE
 from edgecls.store import publish, remove, staging, write_manifest
 from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant
 from edgecls.worker import few_collections, release_memory
+from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
 from edgecls.workflow.variants import learned_ranges, open_variant, source_name
 from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
 
@@ -85,6 +87,7 @@ class ConvertOptions:
         output: artifacts folder, None for `<model>.artifacts` beside the working directory.
         schemes: as the user wrote them, None for all that are possible.
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
+        mixed_precision: `drop<=0.5`: the fewest layers stay float that keep int8 within so many percentage points on `data`.
         calibration: images that int8 ranges are measured on.
         data: labelled images that `bench` should use later; also used to verify.
         base_of: where `model` is the base of variants, their record: image spec and labels come from there.
@@ -105,6 +108,7 @@ class ConvertOptions:
     estimator: Estimator | None = None
     minimum_deployment_target: str | None = None
     keep_float: tuple[str, ...] = ()
+    mixed_precision: str | None = None
     allow_code: bool = False
     verify: bool = True
     base_of: VariantSet | None = None
@@ -127,6 +131,7 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
     variant = open_variant(options.model) if is_variant(options.model) else None
     learned = variant is not None and variant.ranges is not None
     jobs = plan_jobs(options.targets, options.schemes, calibrated=learned or options.calibration is not None)
+    check_goal(options.mixed_precision, options.data, options.keep_float)
     _refuse_idle_options(options, jobs)
     if variant:
         _refuse_settled_options(options, learned=learned)
@@ -148,6 +153,7 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
             io=options.io,
             minimum_deployment_target=options.minimum_deployment_target,
             keep_float=options.keep_float,
+            goal=source.goal,
             threads=options.threads,
         )
         manifest, files = source.manifest, []
@@ -207,6 +213,7 @@ class _Source:
     learned: LearnedRanges | None
     inputs: ImageInputs
     reference: np.ndarray | None
+    goal: AccuracyGoal | None
     manifest: Manifest
 
 
@@ -222,6 +229,7 @@ def _prepare(options: ConvertOptions, variant: Variant | None, staged: Path, tel
     record, labels_source = _record(model, spec, options, settled)
     tell.stage("reading images")
     calibration, sources, remarks = _open_data(options, spec, record.labels, calibrating=int8)
+    goal = accuracy_goal(options.mixed_precision, options.data, record, staged, options.threads)
     inputs = _inputs(options, spec)
     tell.stage("asking the source model")
     reference = model.predict(spec.apply(inputs.pixels)) if options.verify else None
@@ -243,7 +251,7 @@ def _prepare(options: ConvertOptions, variant: Variant | None, staged: Path, tel
         artifacts=[],
     )
     learned = learned_ranges(variant, model, spec.apply(inputs.pixels)) if variant and int8 else None
-    return _Source(model.freeze(staged), record, calibration, learned, inputs, reference, manifest)
+    return _Source(model.freeze(staged), record, calibration, learned, inputs, reference, goal, manifest)
 
 
 def toolchain() -> dict[str, str]:
@@ -268,6 +276,7 @@ def _refuse_idle_options(options: ConvertOptions, jobs: list[Job]) -> None:
     int8 = any(job.scheme == "int8" for job in jobs)
     idle = {
         "--io int8": (options.io == "int8" and Job("tflite", "int8") not in jobs, "the scheme tflite:int8"),
+        "--mixed-precision": (options.mixed_precision is not None and not int8, "the scheme int8"),
         "--keep-float": (bool(options.keep_float) and not int8, "the scheme int8"),
         "--estimator": (options.estimator is not None and not int8, "the scheme int8"),
         "--minimum-deployment-target": (
@@ -284,6 +293,7 @@ def _refuse_settled_options(options: ConvertOptions, *, learned: bool) -> None:
     """A variant keeps what its model was compressed with."""
     settled = {
         "--estimator": options.estimator if learned else None,
+        "--mixed-precision": options.mixed_precision if learned else None,
         "--labels": options.labels,
         "--preprocess": options.preprocess,
         "--weights": options.weights,

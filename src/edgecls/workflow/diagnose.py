@@ -21,6 +21,7 @@ from edgecls.image_spec import ImageSpec
 from edgecls.workflow.bench import BenchRequest, change_since_conversion, images_of, is_there
 
 BATCH = 8
+TARGETS = {"tflite": "tflite", "onnx": "tflite,onnx"}  # the goal of --mixed-precision is measured on the TFLite file
 # (target, scheme) of what can be diagnosed, in the order in which one is chosen where none is named
 DIAGNOSED = (("tflite", "int8"), ("onnx", "int8"), ("tflite", "dynamic"))
 
@@ -172,7 +173,7 @@ def _command(manifest: Manifest, row: Artifact, request: DiagnoseRequest, argume
     parts = [
         "edgecls convert",
         shlex.quote(manifest.source.name),
-        f"--targets {row.target}",
+        f"--targets {TARGETS[row.target]}",
         f"--schemes float32,{row.scheme}",
     ]
     if spec.provenance == "declared" and spec.note.startswith("--preprocess "):
@@ -187,6 +188,6 @@ def _command(manifest: Manifest, row: Artifact, request: DiagnoseRequest, argume
     arguments = arguments.replace("--data PATH", known_data or "--data PATH")
     if known_data and " --data " not in given:
         parts.append(known_data)
-    if row.requested.keep_float:
+    if row.requested.keep_float and "--mixed-precision" not in arguments:
         parts += [f"--keep-float {shlex.quote(name)}" for name in row.requested.keep_float]
     return " ".join([*parts, arguments, f"-o {shlex.quote(str(request.folder))}"])

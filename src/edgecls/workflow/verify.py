@@ -139,11 +139,13 @@ def examine(
 
 
 def _with_request(entry: FloatRemainder, requested: Requested) -> FloatRemainder:
-    """What stayed float because the user said so has that reason."""
+    """What stayed float because the user asked for it, by name or by a goal, has that reason."""
     from edgecls.converters.explicit import tflite_name
 
     asked = tflite_name(entry.name) in requested.keep_float
-    return entry.model_copy(update={"reason": "asked by --keep-float"}) if asked else entry
+    goal = requested.mixed_precision
+    reason = f"needed for --mixed-precision {goal}" if goal else "asked by --keep-float"
+    return entry.model_copy(update={"reason": reason}) if asked else entry
 
 
 def _judge(

@@ -1,0 +1,31 @@
+"""Small .tflite files written on the spot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+
+
+def chain(names: Sequence[str]) -> bytes:
+    """A row of operations on [1, 4] with a kernel each, named after their outputs; to be read, not run."""
+    model, graph, code, buffer = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.BufferT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    graph.tensors, graph.operators = [_tensor("image")], []
+    for index, name in enumerate(names):
+        graph.tensors += [_tensor(f"{name}/kernel"), _tensor(name)]
+        operator = schema.OperatorT()
+        operator.opcodeIndex, operator.inputs, operator.outputs = 0, [2 * index, 2 * index + 1], [2 * index + 2]
+        graph.operators.append(operator)
+    graph.inputs, graph.outputs = [0], [2 * len(names)]
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [code], [buffer]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _tensor(name: str) -> schema.TensorT:
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), [1, 4], schema.TensorType.FLOAT32, 0
+    return tensor
