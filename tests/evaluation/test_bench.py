@@ -143,7 +143,7 @@ def test_flips_are_named_by_their_files(tmp_path: Path):
 
 
 def test_threads_batches_and_a_sustained_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("edgecls.evaluation.latency._MINUTE_S", 0.1)
+    monkeypatch.setattr("edgecls.evaluation.latency._MINUTE_S", 0.4)
     options = replace(QUICK, threads=(1, 2, 4), batches=(1, 8), sustained_minutes=2.5)
     jobs = [fake(tmp_path, "one", delay_ms=2.0), fake(tmp_path, "many", delay_ms=2.0, most_images=8)]
     events: list[Event] = []
