@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 PREPROCESS = "-1..1"
-_MODEL = """
+MODEL = """
 import sys, keras
 keras.utils.set_random_seed(0)
 keras.applications.MobileNetV2(weights=None).save(sys.argv[1])
@@ -17,7 +17,7 @@ keras.applications.MobileNetV2(weights=None).save(sys.argv[1])
 def make_artifacts(folder: Path, *, targets: str = "tflite,onnx", schemes: str = "float32,float16") -> dict[str, Path]:
     """`<target>-<scheme>` -> file."""
     model, out = folder / "mobilenet_v2.keras", folder / "artifacts"
-    subprocess.run([sys.executable, "-c", _MODEL, model], check=True, capture_output=True)
+    subprocess.run([sys.executable, "-c", MODEL, model], check=True, capture_output=True)
     command = [sys.executable, "-m", "edgecls.cli", "convert", model, "--targets", targets, "--schemes", schemes, "--no-verify"]
     subprocess.run([*command, f"--preprocess={PREPROCESS}", "-o", out], check=True, capture_output=True)
     return {path.stem.removeprefix("base-"): path for path in sorted(out.iterdir()) if path.suffix in (".tflite", ".onnx")}

@@ -40,7 +40,7 @@ def main(model_path: Path, images_path: Path, out: Path) -> None:
     with clock("onnx float32"):
         _onnx(tf, model, out / "float32.onnx")
     with clock("onnx int8"):
-        _onnx_int8(out / "float32.onnx", out / "int8.onnx", images)
+        onnx_int8(out / "float32.onnx", out / "int8.onnx", images)
     with clock("coreml float16"):
         package = _coreml(tf, model, out / "float16.mlpackage")
     with clock("coreml weight8"):
@@ -69,9 +69,14 @@ def _onnx(tf: Any, model: Any, path: Path) -> None:
     tf2onnx.convert.from_function(tf.function(model, input_signature=signature), input_signature=signature, output_path=str(path))
 
 
-def _onnx_int8(path: Path, out: Path, images: Any) -> None:
-    """https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html"""
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+def onnx_int8(path: Path, out: Path, images: Any, *, unsigned: bool = False) -> None:
+    """https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
+
+    Args:
+        images: model inputs [n, …].
+        unsigned: activations as uint8 (U8S8); the default is int8 (S8S8).
+    """
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Images(CalibrationDataReader):
@@ -84,7 +89,8 @@ def _onnx_int8(path: Path, out: Path, images: Any) -> None:
 
     prepared = path.with_suffix(".prepared.onnx")
     quant_pre_process(path, prepared)
-    quantize_static(prepared, out, Images(), quant_format=QuantFormat.QDQ, per_channel=True)
+    activations = QuantType.QUInt8 if unsigned else QuantType.QInt8
+    quantize_static(prepared, out, Images(), quant_format=QuantFormat.QDQ, per_channel=True, activation_type=activations)
 
 
 def _coreml(tf: Any, model: Any, path: Path) -> Any:
