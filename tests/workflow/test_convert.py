@@ -313,7 +313,9 @@ def test_ctrl_c_is_one_line_and_130(small_model: Path, tmp_path: Path):
     process = subprocess.Popen(
         [*EDGECLS, "convert", str(small_model), "-o", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
     )
-    time.sleep(4)
+    given_up = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and process.poll() is None and time.monotonic() < given_up:
+        time.sleep(0.02)  # the folder being filled appears beside OUT: from here on there is something to clean up
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
