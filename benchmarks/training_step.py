@@ -28,7 +28,7 @@ RECIPE = Recipe(
     qat=QuantizationAwareTraining(),
     control=True,
     training=Training(epochs=EPOCHS, batch=BATCH, held_out=0.1),
-    variants=("control", "pruned50", "qat"),
+    variants=("pruned50", "qat"),
 )
 
 
