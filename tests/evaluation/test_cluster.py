@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import json
 import os
 import signal
@@ -89,6 +90,25 @@ def test_any_executor_answers_as_the_crew_does(kind: Any, tmp_path: Path, pixels
     assert isinstance(bad, Failure)
     assert (bad.status, "told to fail at predict" in bad.reason) == ("failed", True)
     assert ("b", 1000, 1000) in told
+
+
+@pytest.mark.parametrize("same_machine", [True, False])
+def test_pixels_travel_only_to_a_worker_that_cannot_read_them(same_machine: bool, tmp_path: Path, pixels: PixelFile) -> None:
+    travelled: list[bool] = []
+
+    class Worker(concurrent.futures.Executor):
+        def submit(self, function: Any, opener: Any, parcel: Any, spec: Any, images: Any, labels: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+            travelled.append(images.pixels is not None)
+            if not same_machine:  # there, another file may lie under that name
+                images = dataclasses.replace(images, mark=(images.mark[0] + 1, *images.mark[1:]))
+            future: Any = concurrent.futures.Future()
+            future.set_result(function(opener, parcel, spec, images, labels))
+            return future
+
+    exams = [exam(tmp_path, pixels)]
+    require_same(there(Pool(Worker(), 1), exams)["a"], here(exams)["a"])
+    assert any(travelled) is not same_machine
+    assert travelled[0] is False  # nobody had asked for them yet
 
 
 def test_a_share_that_never_comes_back_is_a_timeout(tmp_path: Path, pixels: PixelFile) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -146,6 +147,29 @@ class TestTFLite:
         runner.prepare(photos[:1])
         runner.invoke()
         assert np.array_equal(runner.predict(photos[:1])[0], expected[0])
+
+    def test_a_thread_that_watches_frames_does_not_stop_it(self, foreign_tflite: dict[str, Path], photos: np.ndarray):
+        """A Dask worker's profiler keeps frames, and all that is local to them; LiteRT refuses to run while a view of its memory lives."""
+        runner = open_runner(foreign_tflite["float32"], spec=RESNET)
+        over = threading.Event()
+
+        def watch() -> None:
+            kept: list[object] = []
+            while not over.is_set():
+                kept = [*kept[-50:], sys._current_frames()]
+
+        watcher = threading.Thread(target=watch)
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-5)
+        watcher.start()
+        try:
+            for _ in range(10_000):
+                runner.prepare(photos[:1])
+                runner.invoke()
+        finally:
+            over.set()
+            watcher.join()
+            sys.setswitchinterval(interval)
 
     def test_integer_border_is_quantized_by_the_tensors_own_parameters(self, foreign_tflite: dict[str, Path], photos: np.ndarray):
         """The same integer graph, entered as float (it quantizes itself) or as int8 (the runner quantizes), answers the same."""

@@ -1,7 +1,8 @@
 """Accuracy on many machines: shares of the images given to any `concurrent.futures` executor, a Dask cluster among them.
 
-A worker may be on another machine, so pixels travel with each share, and an artifact's files once to each worker, when it says that it
-lacks them. Shares begin where batches begin, as on this machine, so the answers are the same bit by bit (on processors of one kind).
+A worker on this machine reads pixels where they lie. One on another says that it lacks them, and from then on they travel with each
+share; an artifact's files travel once to each worker that says so. Shares begin where batches begin, as on this machine, so the answers
+are the same bit by bit (on processors of one kind).
 Latency is never measured there: a worker that others use tells nothing about an artifact.
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 import numpy as np
 
 import edgecls
+from edgecls.data import PixelFile
 from edgecls.errors import EdgeclsError, InputError
 from edgecls.evaluation.accuracy import Exam, Share, cut
 from edgecls.evaluation.answers import Answers, join, judge_scores
@@ -57,6 +59,41 @@ class Parcel:
     name: str
     sha256: str
     files: dict[str, bytes] | None = None
+
+
+@dataclass(frozen=True)
+class Images:
+    """A share's images on their way to a worker.
+
+    Attributes:
+        file: where they lie on the machine that sends them.
+        mark: what tells that file from any other of its name: inode, size, time of the last change in ns.
+        start, stop: which of them.
+        pixels: [N, H, W, C]; None while the worker may be able to read them there.
+    """
+
+    file: PixelFile
+    mark: tuple[int, int, int]
+    start: int
+    stop: int
+    pixels: np.ndarray | None = None
+
+    def here(self) -> np.ndarray | None:
+        """The pixels, if they came along or lie here."""
+        if self.pixels is not None:
+            return self.pixels
+        with contextlib.suppress(OSError):
+            if _mark(self.file) == self.mark:
+                return self.file.read(self.start, self.stop)
+        return None
+
+
+@dataclass(frozen=True)
+class Lack:
+    """What a worker needs before it can answer."""
+
+    files: bool
+    pixels: bool
 
 
 @contextlib.contextmanager
@@ -102,11 +139,13 @@ def examine_on(
 
 
 def judge_parcel(
-    open_runner: OpenRunner, parcel: Parcel, spec: ImageSpec | None, pixels: np.ndarray, labels: np.ndarray | None
-) -> Answers | None:
-    """Answers of an artifact to pixels [N, H, W, C], in a worker; None: its files are not here, send them."""
-    runner = _open_parcel(open_runner, parcel, spec)
-    return None if runner is None else judge_scores(runner.predict(pixels), labels, runner.output_kind)
+    open_runner: OpenRunner, parcel: Parcel, spec: ImageSpec | None, images: Images, labels: np.ndarray | None
+) -> Answers | Lack:
+    """Answers of an artifact to a share's images, in a worker; or what has to be sent for that."""
+    runner, pixels = _open_parcel(open_runner, parcel, spec), images.here()
+    if runner is None or pixels is None:
+        return Lack(files=runner is None, pixels=pixels is None)
+    return judge_scores(runner.predict(pixels), labels, runner.output_kind)
 
 
 def _open_parcel(open_runner: OpenRunner, parcel: Parcel, spec: ImageSpec | None) -> Runner | None:
@@ -131,10 +170,11 @@ class _Post:
     def __init__(self, pool: Pool, exams: Sequence[Exam], open_runner: OpenRunner, timeout_s: float) -> None:
         self._pool, self._exams, self._open_runner, self._timeout_s = pool, exams, open_runner, timeout_s
         self._queue = collections.deque(cut(exams, pool.slots))
-        self._under_way: dict[concurrent.futures.Future[Answers | None], Share] = {}
+        self._under_way: dict[concurrent.futures.Future[Answers | Lack], Share] = {}
         self._parts: list[dict[int, Answers]] = [{} for _ in exams]
         self._failures: dict[int, Failure] = {}
         self._parcels = [Parcel(exam.path.name, sha256(exam.path)) for exam in exams]
+        self._pixels_travel = False
 
     def run(self, progress: Callable[[str, int, int], None]) -> dict[str, Answers | Failure]:
         """Until every share is back or its exam has failed."""
@@ -161,12 +201,15 @@ class _Post:
 
     def _send(self, share: Share, parcel: Parcel) -> None:
         exam = self._exams[share.exam]
-        labels = None if exam.labels is None else exam.labels[share.start : share.start + share.count]
-        pixels = exam.pixels.read(share.start, share.start + share.count)
-        future = self._pool.executor.submit(judge_parcel, self._open_runner, parcel, exam.spec, pixels, labels)
+        stop = share.start + share.count
+        labels = None if exam.labels is None else exam.labels[share.start : stop]
+        images = Images(exam.pixels, _mark(exam.pixels), share.start, stop)
+        if self._pixels_travel:
+            images = dataclasses.replace(images, pixels=exam.pixels.read(share.start, stop))
+        future = self._pool.executor.submit(judge_parcel, self._open_runner, parcel, exam.spec, images, labels)
         self._under_way[future] = share
 
-    def _collect(self, share: Share, future: concurrent.futures.Future[Answers | None]) -> None:
+    def _collect(self, share: Share, future: concurrent.futures.Future[Answers | Lack]) -> None:
         try:
             found = future.result()
         except EdgeclsError as error:
@@ -176,16 +219,23 @@ class _Post:
             words = f"the worker process that ran it died: {error}" if lost else f"{type(error).__name__}: {error}"
             self._failures.setdefault(share.exam, Failure("crashed" if lost else "failed", " ".join(words.split())[:300]))
         else:
-            if found is not None:
+            if isinstance(found, Answers):
                 self._parts[share.exam][share.start] = found
             elif share.exam not in self._failures:
-                self._send(share, dataclasses.replace(self._parcels[share.exam], files=_contents(self._exams[share.exam].path)))
+                self._pixels_travel |= found.pixels
+                files = _contents(self._exams[share.exam].path) if found.files else None
+                self._send(share, dataclasses.replace(self._parcels[share.exam], files=files))
 
     def _give_up(self) -> None:
         for future, share in self._under_way.items():
             future.cancel()
             self._failures.setdefault(share.exam, failure_of(TimeoutError(), self._timeout_s))
         self._under_way.clear()
+
+
+def _mark(file: PixelFile) -> tuple[int, int, int]:
+    found = Path(file.path).stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _contents(path: Path) -> dict[str, bytes]:

@@ -63,7 +63,7 @@ class InputTensor:
         return next(size for size in (8, 4, 2, 1) if size <= max(fitting, 1))
 
     def feed_into(self, image: np.ndarray, tensor: np.ndarray) -> None:
-        """Pixels [1, H, W, C] straight into the engine's own float32 [1, *shape]."""
+        """Pixels [N, H, W, C] into float32 [N, *shape] that is there already."""
         if self.shape == self.spec.input_shape:
             self.spec.apply(image, out=tensor)
         else:

@@ -60,7 +60,7 @@ class TFLiteRunner:
         self.output_kind: OutputKind = output_kind(record, self.outputs)
         self._interpreter = interpreter
         self._input_index, self._output_index = source["index"], target["index"]
-        self._tensor = interpreter.tensor(source["index"])
+        self._values = np.empty((1, *self._input.shape), np.float32)
         self._quantization, self._input_dtype = _quantization(source), np.dtype(source["dtype"])
         self._output_quantization = _quantization(target)
         self.invoke = interpreter.invoke  # the engine's own call, nothing around it
@@ -84,7 +84,10 @@ class TFLiteRunner:
     def prepare(self, image: np.ndarray) -> None:
         """Put images [N, H, W, C], as many as the batch, into the input tensor."""
         if self._input_dtype == np.float32:
-            self._input.feed_into(image, self._tensor())  # no view may be kept: the engine refuses to run then
+            # Not into a view of the engine's memory: it refuses to run while one lives, and a profiler's thread, as a Dask worker has,
+            # keeps the frames it looks at, and all that is local to them, for a moment longer.
+            self._input.feed_into(image, self._values)
+            self._interpreter.set_tensor(self._input_index, self._values)
         else:
             self._interpreter.set_tensor(self._input_index, self._feed(image))
 
@@ -111,6 +114,7 @@ class TFLiteRunner:
             self._interpreter.invoke()
         except (ValueError, RuntimeError):  # LiteRT's own words for shapes that do not fit
             return False
+        self._values = np.empty((batch, *self._input.shape), np.float32)
         target = self._interpreter.get_output_details()[0]
         return tuple(int(size) for size in target["shape"]) == (batch, self.outputs)
 
