@@ -25,6 +25,25 @@ def chain(names: Sequence[str]) -> bytes:
     return bytes(builder.Output())
 
 
+def addition(parameters: Sequence[tuple[float, int]], size: int) -> bytes:
+    """The sum of two int8 tensors [1, size], to be run; (scale, zero point) of both and of the sum."""
+    model, graph, code, buffer = schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.BufferT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.ADD
+    graph.tensors = [_tensor(name) for name in ("first", "second", "sum")]
+    for tensor, (scale, zero_point) in zip(graph.tensors, parameters, strict=True):
+        tensor.shape, tensor.type = [1, size], schema.TensorType.INT8
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [zero_point]
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0, 1], [2]
+    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.AddOptions, schema.AddOptionsT()
+    graph.operators, graph.inputs, graph.outputs = [operator], [0, 1], [2]
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [code], [buffer]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def _tensor(name: str) -> schema.TensorT:
     tensor = schema.TensorT()
     tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), [1, 4], schema.TensorType.FLOAT32, 0

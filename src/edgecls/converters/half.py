@@ -45,8 +45,11 @@ def half_range(value: Range) -> Range:
     """
     exact = float((np.float32(value.high) - np.float32(value.low)) / np.float32(STEPS))
     scale = float(half_scale(exact))
-    if scale == exact:
-        return value
+    return value if scale == exact else scaled_range(value, scale)
+
+
+def scaled_range(value: Range, scale: float) -> Range:
+    """The range of that scale with the zero point that lies nearest to the given one's."""
     below = int(np.clip(np.rint(-value.low / scale), 0, STEPS))  # codes below zero
     return Range(-below * scale, (STEPS - below) * scale)
 

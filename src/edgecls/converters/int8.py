@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from edgecls.converters.additions import Additions
 from edgecls.converters.bias_correction import bias_shifts, shift_biases, weighted_inputs
 from edgecls.converters.calibration import collect_from_tflite, collect_statistics
 from edgecls.converters.half import half_range, halve_constants
@@ -73,7 +74,7 @@ def quantize(
         threads: cores to use.
         float_layers: names of the output tensors of operations that stay float.
     """
-    tensors = Tensors(float_model)
+    tensors, additions = Tensors(float_model), Additions(float_model)
     reads = weighted_inputs(onnx_model)
     seen = collect_statistics(onnx_model, list(tensors.onnx_names.values()), list(reads.values()), batches(), threads)
     histograms = tensors.complete(
@@ -90,6 +91,7 @@ def quantize(
         kept = {layer: shift for layer, shift in shifts.items() if layer not in floats}  # float weights lose nothing to take back
         model = shift_biases(float_model, kept) if corrected else float_model
         ranges = {tensor: half_range(representable(value)) for tensor, value in estimate_ranges(histograms, name).items()}
+        ranges = additions.settle(ranges)
         return reduce_tflite(halve_constants(raise_small_channels(model, ranges, floats), floats), "int8", ranges, io, floats)
 
     def loss(model: bytes) -> float:

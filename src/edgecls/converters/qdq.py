@@ -72,6 +72,9 @@ class _Emitter:
         for node in self.graph.node:
             if node.output[0] in skipped:
                 continue
+            if node.op_type == "AveragePool" and self._keeps_codes(node):
+                self._average(node)
+                continue
             self._constant_operands(node)
             for index, name in enumerate(node.input):
                 as_made = self._stays_float(node) and name in self.float_values  # between two float layers nothing is rounded
@@ -115,6 +118,36 @@ class _Emitter:
         self.nodes.append(helper.make_node("QuantizeLinear", [source, scale, zero], [f"{name}/quantized"], f"{name}/Q"))
         self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}/quantized", scale, zero], [result], f"{name}/DQ"))
         self.dequantized[name] = result
+
+    def _keeps_codes(self, node: onnx.NodeProto) -> bool:
+        """Whether an operation's int8 result has the parameters of its int8 input."""
+        before, after = (self.activations.get(name) for name in (node.input[0], node.output[0]))
+        if self._stays_float(node) or before is None or after is None:
+            return False
+        return np.array_equal(before.scale, after.scale) and np.array_equal(before.zero_point, after.zero_point)
+
+    def _average(self, node: onnx.NodeProto) -> None:
+        """An average that falls half-way between two codes goes to the one that TFLite takes, the one farther from its code 0.
+
+        onnxruntime takes the even one, and of averages over 2x2 codes every fourth is half-way. An average of codes does not depend on what
+        they stand for: so it is computed with TFLite's code 0 for zero, and rounded with a scale that is smaller by so little that only
+        what lies exactly half-way is moved.
+        """
+        from onnx import helper
+
+        source, result = node.input[0], node.output[0]
+        scale, count = self.activations[source].scale, _window(node)
+        zero = np.zeros_like(self.activations[source].zero_point)
+        apart = Affine(scale, zero), Affine(scale * np.float32(1 - 1 / (4 * UNSIGNED * count)), zero)
+        for name, affine in zip((f"{result}/codes", f"{result}/average"), apart, strict=True):
+            self._affine_constants(name, affine, unsigned=True)
+        node.input[0], node.output[0] = f"{result}/codes", f"{result}/average"
+        self.nodes.append(_linear("DequantizeLinear", f"{source}/quantized", node.input[0], node.input[0]))
+        self.nodes.append(node)
+        self.nodes.append(_linear("QuantizeLinear", node.output[0], f"{result}/quantized", node.output[0]))
+        inputs = [f"{result}/quantized", *self._affine_constants(result, self.activations[result], unsigned=True)]
+        self.dequantized[result] = result if result == OUTPUT else f"{result}/dequantized"
+        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [self.dequantized[result]], f"{result}/DQ"))
 
     def _dequantize_by_channel(self, node: onnx.NodeProto, name: str) -> None:
         """Give a convolution or product that stays float its input from a DequantizeLinear with the one scale written once per channel.
@@ -222,6 +255,17 @@ class _Emitter:
 def skipped_output(node: onnx.NodeProto, skipped: dict[str, str]) -> str | None:
     """The name a node's output takes over from an activation that is dropped behind it."""
     return next((name for name, before in skipped.items() if before == node.output[0]), None)
+
+
+def _linear(kind: str, source: str, result: str, parameters: str) -> onnx.NodeProto:
+    from onnx import helper
+
+    return helper.make_node(kind, [source, f"{parameters}/scale", f"{parameters}/zero_point"], [result], f"{parameters}/{kind}")
+
+
+def _window(node: onnx.NodeProto) -> int:
+    """How many values a pooling takes the average of."""
+    return int(np.prod(next(item.ints for item in node.attribute if item.name == "kernel_shape")))
 
 
 def _unsigned(codes: np.ndarray) -> np.ndarray:
