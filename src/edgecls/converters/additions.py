@@ -50,9 +50,9 @@ class Additions:
         graph = unpacked.subgraphs[0]
         kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
         codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
-        names: list[Any] = [tensor.name.decode() for tensor in graph.tensors]
+        names = [tensor.name.decode() for tensor in graph.tensors]
         self._sums: list[tuple[str, str, str]] = []
-        origin: dict[str, str] = {}  # tensor -> the one whose scale it has
+        origin: dict[str, Any] = {}  # tensor -> the one whose scale it has
         for operator in graph.operators:
             kind, inputs = kinds[codes[operator.opcodeIndex]], [names[index] for index in operator.inputs if index >= 0]
             if kind in SAME_PARAMETERS:
