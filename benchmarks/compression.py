@@ -1,9 +1,10 @@
 """What pruning and quantization-aware training cost in accuracy, beside a control that was trained as long without them.
 
-    python benchmarks/compression.py [ROW …] [--seeds 0,1,2] [--out results.json]
+    python benchmarks/compression.py [ROW …] [--seeds 0,1,2] [--out results.json] [--folder DIR]
 
 Every row fine-tunes one model with each seed, converts all variants, and asks the produced files about the test images, which nothing
-has seen before. The results are written after every seed.
+has seen before. The results are written after every seed. With --folder, models and variants stay there, and another run goes on where
+this one was stopped and trains only what the recipe has changed.
 """
 
 from __future__ import annotations
@@ -60,16 +61,18 @@ def resnet8(_: Path) -> tuple[Path, Path]:
 
 
 def tutorial(folder: Path) -> tuple[Path, Path]:
-    data = SHARED / "data/cifar10.npz"
-    train_tutorial_cnn(data, folder / "tutorial_cnn.keras")
-    return folder / "tutorial_cnn.keras", data
+    model, data = folder / "tutorial_cnn.keras", SHARED / "data/cifar10.npz"
+    if not model.exists():
+        train_tutorial_cnn(data, model)
+    return model, data
 
 
 def flowers(folder: Path) -> tuple[Path, Path]:
-    split_flowers(SHARED / "data/flowers", folder / "flowers")
-    mobilenet = SHARED / "zoo/imagenet_mobilenet_v1_025/mobilenet_v1_0.25_224.h5"
-    train_flowers(mobilenet, folder / "flowers", folder / "flowers.h5")
-    return folder / "flowers.h5", folder / "flowers"
+    model, photos = folder / "flowers.h5", folder / "flowers"
+    if not model.exists():
+        split_flowers(SHARED / "data/flowers", photos)
+        train_flowers(SHARED / "zoo/imagenet_mobilenet_v1_025/mobilenet_v1_0.25_224.h5", photos, model)
+    return model, photos
 
 
 ROWS = {
@@ -107,7 +110,7 @@ def run_seed(row: Row, model: Path, data: Path, seed: int, folder: Path) -> dict
     started = time.perf_counter()
     training = {**row.recipe["training"], "seed": seed, "distillation": DISTILLATION}
     recipe = Recipe.model_validate({**row.recipe, "training": training, "control": True})
-    compress(CompressOptions(model, data, recipe, output=folder / "variants", preprocess=row.preprocess))
+    compress(CompressOptions(model, data, recipe, output=folder / "variants", preprocess=row.preprocess, resume=True))
     trained = time.perf_counter() - started
     options = ConvertOptions(
         folder / "variants",
@@ -191,6 +194,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"among {', '.join(ROWS)}; all by default")
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "compression.json")
+    parser.add_argument("--folder", type=Path, help="keep models and variants here; a temporary one by default")
     arguments = parser.parse_args()
     if unknown := set(arguments.rows) - set(ROWS):
         parser.error(f"rows among {', '.join(ROWS)}, not {', '.join(unknown)}")
@@ -200,12 +204,12 @@ def main() -> None:
     written: dict[str, list[dict[str, Any]]] = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for name in arguments.rows or ROWS:
         written[name] = []
-        with tempfile.TemporaryDirectory(prefix="edgecls-bench-") as folder:
-            model, data = ROWS[name].prepare(Path(folder))
+        with tempfile.TemporaryDirectory(prefix="edgecls-bench-") as temporary:
+            folder = (arguments.folder or Path(temporary)) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            model, data = ROWS[name].prepare(folder)
             for seed in map(int, arguments.seeds.split(",")):
-                place = Path(folder) / f"seed{seed}"
-                place.mkdir()
-                written[name].append(run_seed(ROWS[name], model, data, seed, place))
+                written[name].append(run_seed(ROWS[name], model, data, seed, folder / f"seed{seed}"))
                 arguments.out.write_text(json.dumps(written, indent=1))
         print(table(name, written[name]), "\n", flush=True)
 

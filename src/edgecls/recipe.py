@@ -98,7 +98,7 @@ class QuantizationAwareTraining(Value):
 
     per_channel: bool = True
     estimator: Literal["minmax", "percentile", "mse"] = "mse"
-    freeze: float = Field(default=0.5, ge=0, le=1)
+    freeze: float = Field(default=0.9, ge=0, le=1)
     calibration_images: int = Field(default=200, ge=1)
 
     @property
