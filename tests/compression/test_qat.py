@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from edgecls.compression.fake_quantization import round_kernel
 from edgecls.compression.qat import prepare_qat
@@ -12,6 +13,7 @@ from edgecls.compression.strided import subsample_first
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
 from edgecls.recipe import QuantizationAwareTraining
+from learned_files import int8_files
 
 RECIPE = QuantizationAwareTraining(estimator="minmax")
 
@@ -49,6 +51,29 @@ def test_plan(tf_keras):
     assert plan.group["product"] == plan.group["relu"]  # the concatenation has one scale
     assert plan.aliases == {"join": "product", "pool": "product"}
     assert list(plan.stays_float) == ["softmax"]
+
+
+@pytest.mark.parametrize("other", ["relu", "relu6"])
+def test_one_activation_taken_twice_is_fused_as_one(tf_keras, other, tmp_path):
+    keras = tf_keras.layers
+    inputs = tf_keras.Input((8, 8, 3), name="image")
+    values = keras.Conv2D(4, 3, name="conv")(inputs)
+    parts = [keras.Activation(kind, name=name)(values) for kind, name in (("relu", "first"), (other, "second"))]
+    sums = keras.Add(name="sum")([keras.Conv2D(4, 1, name=f"conv_{part.name[:3]}")(part) for part in parts])
+    model = tf_keras.Model(inputs, keras.Softmax(name="softmax")(keras.GlobalAveragePooling2D(name="mean")(sums)))
+    plan = plan_quantization(model)
+    if other == "relu":
+        assert "conv" in plan.unrounded
+        assert plan.aliases in ({"second": "first"}, {"first": "second"})
+        qat = prepare_qat(model, RECIPE, [images()])
+        assert qat.ranges()["second"] == qat.ranges()["first"]
+        interpreter = Interpreter(model_content=int8_files(qat, images(2), tmp_path).tflite)
+        operations = [item["op_name"] for item in interpreter._get_ops_details()]
+        assert "RELU" not in operations
+        assert operations.count("CONV_2D") == 3
+    else:
+        assert "conv" in plan.sites
+        assert not plan.aliases
 
 
 @pytest.mark.parametrize(("kind", "axis"), [("Conv2D", 3), ("Conv2DTranspose", 2), ("Dense", 1), ("DepthwiseConv2D", (2, 3))])

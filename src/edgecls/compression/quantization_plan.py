@@ -91,6 +91,7 @@ class _Planner:
         self.graph, self.plan = graph, Plan()
         self.site_of: dict[int, str] = {}  # tensor -> site
         self.parents: dict[str, str] = {}
+        self.merged: dict[str, Node] = {}  # call -> the equal one that stands for it
 
     def run(self) -> Plan:
         source = self.graph.inputs[0]
@@ -119,6 +120,9 @@ class _Planner:
             self._alias(node, source)
             if node.kind in _ROUNDING_AGAIN:
                 self.plan.rounded_again.add(node.name)
+        elif node.name in self.merged:
+            self._alias(node, self.merged[node.name].outputs[0])
+            self.plan.rounded_again.add(node.name)
         elif node.kind in _JOINING:
             for tensor in node.inputs[1:]:
                 self._join(source, tensor)
@@ -129,13 +133,23 @@ class _Planner:
             self.plan.unknown.append(node.name)
 
     def _own(self, node: Node) -> None:
-        taker = self.graph.sole_consumer(node.outputs[0])
+        taker = self.graph.sole_consumer(node.outputs[0]) or self._merge(node.outputs[0])
         if taker is not None and node.kind in (*WEIGHTED, *_ARITHMETIC) and _is_fused(taker):
             self.plan.unrounded[node.name] = f"{taker.name} is fused into it"
             return
         self._add(node.name, node.outputs[0])
         if node.kind in _WITHOUT_INT8 or (node.activation is not None and node.activation not in ("relu", "gelu", "relu6")):
             self.plan.stays_float[node.name] = _NO_INT8
+
+    def _merge(self, tensor: Any) -> Node | None:
+        """The first of several takers that are all one activation, as in NASNet: TensorFlow Lite merges them before it fuses."""
+        takers = self.graph.consumers.get(id(tensor), [])
+        limits = {_limit(taker) if _is_fused(taker) else "not fused" for taker in takers}
+        if len(limits) != 1 or "not fused" in limits or any(tensor is output for output in self.graph.outputs):
+            return None
+        first, *others = takers
+        self.merged |= {other.name: first for other in others}
+        return first
 
     def _add(self, name: str, tensor: Any) -> None:
         self.plan.sites.append(name)
@@ -189,3 +203,10 @@ def _is_fused(node: Node) -> bool:
         layer = node.layer
         return layer.max_value in _FUSED_LIMITS and not layer.negative_slope and not layer.threshold
     return node.activation in ("relu", "relu6") or node.kind in ("nn.relu", "nn.relu6")
+
+
+def _limit(node: Node) -> float | None:
+    """The highest value that a fused activation lets through."""
+    if node.kind == "ReLU":
+        return node.layer.max_value
+    return 6.0 if "relu6" in (node.activation, node.kind.removeprefix("nn.")) else None
