@@ -167,3 +167,73 @@ def test_strided_1x1_convolutions_compute_the_same_and_train(tf_keras, tf, paddi
         loss = tf.reduce_sum(after**2)
     np.testing.assert_allclose(after.numpy(), before, atol=1e-6)  # one product of 8 each, in either order
     assert all(np.isfinite(gradient).all() for gradient in tape.gradient(loss, model.trainable_variables))
+
+
+def normed(tf_keras, *, frozen: bool = False):
+    """BatchNorm behind every kind of kernel, and one behind an activation; with statistics of its own each."""
+    tf_keras.utils.set_random_seed(1)
+    keras = tf_keras.layers
+    value = inputs = tf_keras.Input((8, 8, 3), name="image")
+    for layer in (
+        keras.Conv2D(6, 3, padding="same", use_bias=False, name="conv"),
+        keras.DepthwiseConv2D(3, padding="same", depth_multiplier=2, name="depthwise"),
+        keras.SeparableConv2D(4, 3, padding="same", name="separable"),
+        keras.Conv2DTranspose(5, 3, strides=2, padding="same", name="transposed"),
+    ):
+        value = keras.ReLU()(keras.BatchNormalization(momentum=0.8, name=f"{layer.name}_bn")(layer(value)))
+    value = keras.MaxPooling2D(2)(keras.BatchNormalization(name="late_bn")(value))
+    value = keras.Dense(4, name="dense")(keras.Flatten()(keras.Conv2D(4, 3, padding="same", name="next")(value)))
+    model = tf_keras.Model(inputs, keras.Softmax()(keras.BatchNormalization(scale=False, name="dense_bn")(value)))
+    rng = np.random.default_rng(3)
+    for layer in model.layers:
+        if layer.name.endswith("_bn"):
+            values = [rng.uniform(0.5, 2, value.shape) for value in layer.get_weights()]
+            values[0][::2] *= -1  # of most of them, the factors gamma
+            layer.set_weights(values)
+            layer.trainable = not frozen
+    return model
+
+
+NORMED = ("conv", "depthwise", "separable_pointwise", "transposed", "late_bn", "dense")
+
+
+def test_batch_norm_trains_on_and_is_folded_at_the_end(tf_keras, tf):
+    qat = prepare_qat(normed(tf_keras), RECIPE, [images()])
+    # Folding is exact but for float32 sums of some dozens of products.
+    np.testing.assert_allclose(qat.float_model()(images()).numpy(), normed(tf_keras)(images()).numpy(), atol=1e-5)
+    norms = {name: qat.model.get_layer(name).norm for name in NORMED}
+    before = {name: norm.moving_mean.numpy() for name, norm in norms.items()}
+    qat.freeze_ranges()  # of the activations alone
+    qat.model.compile(tf_keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    qat.model.fit(images(), np.arange(16) % 4, epochs=2, verbose=0)
+    learned = qat.float_model()
+    for name, norm in norms.items():
+        assert np.abs(norm.moving_mean.numpy() - before[name]).min() > 0
+        layer, folded = qat.model.get_layer(name), learned.get_layer(name)
+        kind = type(folded).__name__
+        kernel = folded.get_weights()[0]
+        # The codes that were trained with are those of the folded kernel, the sign of a negative factor apart.
+        codes = [
+            np.rint((round_kernel(tf.constant(values), kind, per_channel=True) / scale_of(values, kind)).numpy())
+            for values in (layer.float_kernel.numpy(), kernel)
+        ]
+        np.testing.assert_array_equal(np.abs(codes[0]), np.abs(codes[1]))
+
+
+def scale_of(kernel: np.ndarray, kind: str) -> np.ndarray:
+    axes = {"DepthwiseConv2D": (0, 1), "Conv2DTranspose": (0, 1, 3)}.get(kind, tuple(range(kernel.ndim - 1)))
+    return np.abs(kernel).max(axis=axes, keepdims=True) / 127
+
+
+def test_a_frozen_batch_norm_stays_as_it_is(tf_keras):
+    qat = prepare_qat(normed(tf_keras, frozen=True), RECIPE, [images()])
+    qat.freeze_ranges()
+    np.testing.assert_array_equal(qat.model(images(), training=True), qat.model(images(), training=False))
+    assert not any("_norm" in variable.name for variable in qat.model.trainable_variables)
+
+
+def test_one_scale_for_a_kernel_is_that_of_the_folded_one(tf_keras):
+    """There the factors of a BatchNorm would change the codes, so it is folded before training."""
+    qat = prepare_qat(normed(tf_keras), RECIPE.model_copy(update={"per_channel": False}), [images()])
+    assert not any(hasattr(layer, "norm") for layer in qat.model.layers)
+    np.testing.assert_allclose(qat.float_model()(images()).numpy(), normed(tf_keras)(images()).numpy(), atol=1e-5)

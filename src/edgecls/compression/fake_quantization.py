@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecls.compression.batch_norm import LEAST_VARIANCE, BatchNorm, batch_norm_of, output_axes, scale_outputs
 from edgecls.extras import require
 
 _LEAST_BOUND = 1e-9  # litert-quantizer's, so that a channel of zeros has a scale
@@ -97,12 +98,81 @@ def quantized_class(kind: str, *, per_channel: bool) -> Any:
     name = "depthwise_kernel" if kind == "DepthwiseConv2D" else "kernel"
 
     def get(layer: Any) -> Any:
-        return round_kernel(layer.float_kernel, kind, per_channel=per_channel)
+        return round_kernel(layer.unrounded(), kind, per_channel=per_channel)
 
     def set_variable(layer: Any, value: Any) -> None:
         layer.float_kernel = value
 
-    return type(f"Quantized{kind}", (base,), {name: property(get, set_variable)})
+    def unrounded(layer: Any) -> Any:
+        return layer.float_kernel
+
+    return type(f"Quantized{kind}", (base,), {name: property(get, set_variable), "unrounded": unrounded})
+
+
+@cache
+def normalised_class(kind: str) -> Any:
+    """The same with a BatchNorm behind the rounded kernel, in place of a bias.
+
+    Rounding a kernel with a scale for each channel and multiplying it with the BatchNorm's factors are the same in either order, so the
+    codes are those of the folded kernel in the file, whatever the BatchNorm learns. It goes by each training batch to the end, as it does
+    without quantization: what this noise keeps from being learned by heart would be, once mean and variance stayed. Where it does not go by
+    a batch it is folded before the kernel is rounded, so that the sums are those of the file to the last bit.
+    """
+    tf, tf_keras = require("tensorflow"), require("tf_keras")
+    base = quantized_class(kind, per_channel=True)
+
+    class Normalised(base):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **{**kwargs, "use_bias": False})
+            self.norm: Any = None
+            self._folds = False
+
+        def attach(self, norm: BatchNorm) -> None:
+            """Say what is to follow the kernel, before the layer is built."""
+            self._start = norm
+
+        def build(self, shape: Any) -> None:
+            super().build(shape)
+            start = self._start
+            self.norm = tf_keras.layers.BatchNormalization(
+                momentum=start.momentum, epsilon=start.epsilon, trainable=start.trainable, name=f"{self.name}_norm"
+            )
+            self.norm.build(self.compute_output_shape(shape))
+            self.norm.set_weights([start.gamma, start.beta, start.mean, start.variance])
+
+        def call(self, values: Any, *, training: bool = False) -> Any:
+            if training and self.norm.trainable:
+                return self.norm(super().call(values), training=True)
+            self._folds = True
+            try:
+                return super().call(values) + tf.cast(self._affine()[1], values.dtype)
+            finally:
+                self._folds = False
+
+        def unrounded(self) -> Any:
+            if not self._folds:
+                return self.float_kernel
+            kernel = tf.cast(self.float_kernel, tf.float64)
+            return tf.cast(kernel * tf.reshape(self._affine()[0], output_axes(kernel.shape, kind)), tf.float32)
+
+        def folded(self) -> list[np.ndarray]:
+            """Kernel and bias of a layer without BatchNorm that computes the same."""
+            norm = batch_norm_of(self.norm)
+            kernel = self.float_kernel.numpy().astype(np.float64)
+            return [scale_outputs(kernel, kind, norm.scale), norm.shift]
+
+        def _affine(self) -> tuple[Any, Any]:
+            """Factor and summand of the BatchNorm, float64 as `BatchNorm` has them."""
+            values = [
+                tf.cast(value, tf.float64)
+                for value in (self.norm.gamma, self.norm.beta, self.norm.moving_mean, self.norm.moving_variance)
+            ]
+            gamma, beta, mean, variance = values
+            scale = gamma / tf.sqrt(variance + max(self.norm.epsilon, LEAST_VARIANCE))
+            return scale, beta - mean * scale
+
+    Normalised.__name__ = f"Normalised{kind}"
+    return Normalised
 
 
 def round_kernel(kernel: Any, kind: str, *, per_channel: bool) -> Any:

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from edgecls.compression.batch_norm import BatchNorm, Unfolded, batch_norm_of, scale_outputs
 from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node
 from edgecls.extras import require
 
+_BATCH_NORMS = ("BatchNormalization", "SyncBatchNormalization")
 _SWISH = ("swish", "silu")
 _SWISH_FUNCTIONS = ("nn.silu", "nn.swish")
 
@@ -32,16 +34,26 @@ class Affine:
 
 
 @dataclass(frozen=True)
+class _Following:
+    """The affine steps behind a layer as one, and the BatchNorm that they begin with, if they do."""
+
+    affine: Affine
+    norm: BatchNorm | None
+
+
+@dataclass(frozen=True)
 class Normalised:
     """What came of it.
 
     Attributes:
         model: flat tf_keras model that computes the same.
         actions: layer of the given model -> what was done about it, for those that did not stay as they are.
+        unfolded: layer of `model` -> what it was before the BatchNorm behind it was folded into it.
     """
 
     model: Any
     actions: dict[str, str] = field(default_factory=dict)
+    unfolded: dict[str, Unfolded] = field(default_factory=dict)
 
 
 def normalise(model: Any) -> Normalised:
@@ -60,6 +72,7 @@ class _Normaliser:
         self.made: dict[tuple[int, int], Any] = {}
         self.weights: list[tuple[Any, list[np.ndarray]]] = []
         self.actions: dict[str, str] = {}
+        self.unfolded: dict[str, Unfolded] = {}
 
     def run(self) -> Normalised:
         source = self.graph.inputs[0]
@@ -70,7 +83,7 @@ class _Normaliser:
         result = self.tf_keras.Model(image, self.values[id(self.graph.outputs[0])], name=self.model.name)
         for layer, values in self.weights:
             layer.set_weights(values)
-        return Normalised(result, self.actions)
+        return Normalised(result, self.actions, self.unfolded)
 
     def _emit(self, node: Node) -> None:
         affine = affine_of(node)
@@ -114,7 +127,8 @@ class _Normaliser:
         self.values[id(node.outputs[0])] = value
 
     def _affine(self, node: Node, affine: Affine) -> None:
-        affine = affine.after(self.pending[id(node.inputs[0])]) if id(node.inputs[0]) in self.pending else affine
+        before = self.pending.get(id(node.inputs[0]))
+        affine = affine.after(before) if before else affine
         taker = self.graph.sole_consumer(node.outputs[0])
         if taker is not None and (affine_of(taker) is not None or _takes(taker, affine)):
             self._set(node, self.values[id(node.inputs[0])])
@@ -122,6 +136,9 @@ class _Normaliser:
             self.actions[node.name] = f"folded into {taker.name}, after it"
             return
         self._set(node, self._depthwise(node.name, self.values[id(node.inputs[0])], affine))
+        if node.kind in _BATCH_NORMS:
+            norm, kernel = batch_norm_of(node.layer), before.scale if before else np.ones_like(affine.scale)
+            self.unfolded[node.name] = Unfolded(kernel.reshape(1, 1, -1, 1), norm.without(before.shift) if before else norm)
         self.actions[node.name] = "becomes a 1x1 depthwise convolution"
 
     def _depthwise(self, name: str, value: Any, affine: Affine) -> Any:
@@ -144,7 +161,9 @@ class _Normaliser:
             if index == 0 and before is not None:
                 part.take_before(before)
             if index == len(parts) - 1 and after is not None:
-                part.take_after(after)
+                if after.norm is not None:
+                    self.unfolded[part.config["name"]] = Unfolded(part.kernel, after.norm.without(part.bias))
+                part.take_after(after.affine)
             made = self.made.get((id(node.layer), index))
             if made is None:
                 made = self.made[id(node.layer), index] = getattr(self.layers, part.kind).from_config(part.config)
@@ -154,19 +173,23 @@ class _Normaliser:
         if len(parts) > 1:
             self.actions[node.name] = f"becomes {' and '.join(part.config['name'] for part in parts)}"
 
-    def _following(self, node: Node) -> Affine | None:
+    def _following(self, node: Node) -> _Following | None:
         """The affine steps right behind a layer, now part of it."""
-        total = None
+        found = None
         tensor = node.outputs[0]
         while node.calls == 1:
             taker = self.graph.sole_consumer(tensor, through_inert=False)
             step = affine_of(taker) if taker is not None else None
             if taker is None or step is None:
                 break
-            total = step if total is None else step.after(total)
+            if found is None:
+                found = _Following(step, batch_norm_of(taker.layer) if taker.kind in _BATCH_NORMS else None)
+            else:
+                norm = found.norm.followed_by(step.scale, step.shift) if found.norm else None
+                found = _Following(step.after(found.affine), norm)
             self.folded[taker.name] = f"folded into {node.name}, before it"
             tensor = taker.outputs[0]
-        return total
+        return found
 
     def _global_maximum(self, node: Node) -> None:
         value = self.values[id(node.inputs[0])]
@@ -179,15 +202,14 @@ def affine_of(node: Node) -> Affine | None:
     """What a call computes as x * scale + shift over the last axis; None where it is something else."""
     layer, kind = node.layer, node.kind
     channels = node.outputs[0].shape[-1]
-    if kind in ("BatchNormalization", "SyncBatchNormalization"):
+    if kind in _BATCH_NORMS:
         if list(layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]) not in (
             [-1],
             [len(node.outputs[0].shape) - 1],
         ):
             return None
-        variance = layer.moving_variance.numpy().astype(np.float64)
-        scale = 1.0 / np.sqrt(variance + layer.epsilon) * (layer.gamma.numpy() if layer.scale else 1.0)
-        return Affine(scale, (layer.beta.numpy() if layer.center else 0.0) - layer.moving_mean.numpy() * scale)
+        norm = batch_norm_of(layer)
+        return Affine(norm.scale, norm.shift)
     if kind == "Rescaling":
         return Affine(*(np.broadcast_to(np.asarray(value, np.float64), (channels,)) for value in (layer.scale, layer.offset)))
     if kind == "Normalization" and not layer.invert and _size(layer.mean) in (1, channels):
@@ -240,12 +262,7 @@ class _Part:
 
     def take_after(self, affine: Affine) -> None:
         """y = (K x + b) * scale + shift."""
-        scale = affine.scale
-        if self.depthwise:
-            scale = scale.reshape(self.kernel.shape[-2:])
-        elif self.kind == "Conv2DTranspose":
-            scale = scale[:, None]
-        self.kernel = self.kernel * scale
+        self.kernel = scale_outputs(self.kernel, self.kind, affine.scale)
         self.bias = self.bias * affine.scale + affine.shift
 
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.compression.fake_quantization import MOMENTUM, fixed_quantizer_class, quantized_class, quantizer_class
+from edgecls.compression.batch_norm import Unfolded
+from edgecls.compression.fake_quantization import (
+    MOMENTUM,
+    fixed_quantizer_class,
+    normalised_class,
+    quantized_class,
+    quantizer_class,
+)
 from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node, tensors_of
 from edgecls.compression.normalise import normalise
 from edgecls.compression.quantization_plan import Plan, plan_quantization
@@ -27,7 +34,8 @@ class QatModel:
 
     Attributes:
         model: trainable tf_keras model of the same inputs and outputs as the float one, rounding inside.
-        kernels: layer -> the float variable of its kernel, which is rounded when it is used. In the layout of the float layer.
+        kernels: layer -> the float variable of its kernel, which is rounded when it is used. In the layout of the float layer, and
+            before BatchNorm is folded into it.
         plan: what is rounded where, and what stays float and why.
         actions: layer of the model it was made of -> what was done about it before.
     """
@@ -37,6 +45,7 @@ class QatModel:
     plan: Plan
     actions: dict[str, str]
     _normalised: Any = field(repr=False)
+    _norms: frozenset[str] = field(repr=False)
     _quantizers: dict[int, Any] = field(repr=False)
     _momentum: Any = field(repr=False)
 
@@ -50,7 +59,9 @@ class QatModel:
         model = tf_keras.models.clone_model(self._normalised)
         for layer in model.layers:
             if layer.weights:
-                layer.set_weights([variable.numpy() for variable in _variables(self.model.get_layer(layer.name))])
+                trained = self.model.get_layer(layer.name)
+                folds = layer.name in self._norms
+                layer.set_weights(trained.folded() if folds else [value.numpy() for value in trained.weights])
         return model
 
     def ranges(self) -> dict[str, tuple[float, float]]:
@@ -83,7 +94,9 @@ def prepare_qat(model: Any, recipe: QuantizationAwareTraining, calibration: Iter
             "leave out quantization-aware training; `edgecls inspect MODEL --compression` lists every layer",
         )
     starts, extremes = _starting_ranges(normalised.model, plan, recipe, calibration)
-    builder = _Builder(normalised.model, plan, starts, extremes, per_channel=recipe.per_channel)
+    # With one scale for a whole kernel, a BatchNorm that goes on learning would change how it is rounded once folded.
+    norms = normalised.unfolded if recipe.per_channel else {}
+    builder = _Builder(normalised.model, plan, starts, extremes, norms, per_channel=recipe.per_channel)
     trainable = builder.run()
     return QatModel(
         model=trainable,
@@ -91,6 +104,7 @@ def prepare_qat(model: Any, recipe: QuantizationAwareTraining, calibration: Iter
         plan=plan,
         actions=normalised.actions,
         _normalised=normalised.model,
+        _norms=frozenset(norms),
         _quantizers=builder.quantizers,
         _momentum=builder.momentum,
     )
@@ -99,8 +113,10 @@ def prepare_qat(model: Any, recipe: QuantizationAwareTraining, calibration: Iter
 class _Builder:
     """Goes through the normalised model once more with rounding kernels, and a quantizer behind every site."""
 
-    def __init__(self, model: Any, plan: Plan, starts: Ranges, extremes: Ranges, *, per_channel: bool) -> None:
-        self.model, self.plan, self.per_channel = model, plan, per_channel
+    def __init__(
+        self, model: Any, plan: Plan, starts: Ranges, extremes: Ranges, norms: dict[str, Unfolded], *, per_channel: bool
+    ) -> None:
+        self.model, self.plan, self.norms, self.per_channel = model, plan, norms, per_channel
         self.momentum = require("tensorflow").Variable(MOMENTUM, trainable=False, name="momentum", dtype="float32")
         self.quantizers: dict[int, Any] = {}
         self.members: dict[str, int] = {}
@@ -128,17 +144,25 @@ class _Builder:
         for node in graph.nodes:
             if node.layer.weights:
                 made = self.made[id(node.layer)]
-                for variable, value in zip(_variables(made), node.layer.get_weights(), strict=True):
-                    variable.assign(value)
+                if node.name in self.norms:
+                    made.float_kernel.assign(self.norms[node.name].kernel)
+                else:
+                    made.set_weights(node.layer.get_weights())
                 if node.kind in WEIGHTED:
                     self.kernels[node.layer.name] = made.float_kernel
         return result
 
     def _layer(self, node: Node) -> Any:
         if id(node.layer) not in self.made:
-            quantized = node.kind in WEIGHTED
-            cls = quantized_class(node.kind, per_channel=self.per_channel) if quantized else type(node.layer)
-            self.made[id(node.layer)] = cls.from_config(node.layer.get_config())
+            config = node.layer.get_config()
+            if node.name in self.norms:
+                made = normalised_class(node.kind).from_config(config)
+                made.attach(self.norms[node.name].norm)
+            elif node.kind in WEIGHTED:
+                made = quantized_class(node.kind, per_channel=self.per_channel).from_config(config)
+            else:
+                made = type(node.layer).from_config(config)
+            self.made[id(node.layer)] = made
         return self.made[id(node.layer)]
 
     def _rounded(self, name: str, value: Any) -> Any:
@@ -183,11 +207,6 @@ def _sample(tf: Any, value: Any) -> Any:
     """Evenly spread values of a tensor; the step is odd, so that it does not walk along one channel of an even number."""
     elements = int(np.prod(value.shape[1:]))
     return tf.reshape(value, [-1])[:: max(1, elements // _SAMPLES) | 1]
-
-
-def _variables(layer: Any) -> list[Any]:
-    """A layer's variables in the order of its weights; a rounding layer has the same as the one it was made of."""
-    return list(layer.weights)
 
 
 def _scope(name: str) -> str:
