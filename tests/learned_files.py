@@ -33,6 +33,7 @@ class Int8Files:
 def int8_files(qat: QatModel, inputs: np.ndarray, folder: Path, *, per_channel: bool = True) -> Int8Files:
     """As `edgecls convert` makes them of a variant: through the saved float model and the learned ranges."""
     path = folder / "model.keras"
+    qat.settle()
     qat.float_model().save(path)
     loaded, ranges = load_model(path), qat.ranges()
     learned = LearnedRanges(ranges, inputs, layer_values(loaded, ranges, inputs), per_channel=per_channel)

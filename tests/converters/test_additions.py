@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecls.converters.additions import _settled, onnxruntime_sums, xnnpack_sums
-from edgecls.converters.half import half_range
 from edgecls.ranges import Range
 from edgecls.runners import open_runner
+from edgecls.scales import half_range, onnxruntime_sums, settled_sum, xnnpack_sums
 from edgecls.workflow import ConvertOptions, convert
 from written_tflite import addition
 
@@ -77,7 +76,7 @@ def test_both_engines_add_as_is_said_of_them(first: Range, second: Range, total:
 def test_a_sum_is_widened_until_both_agree(ranges: tuple[Range, Range, Range], before: int, after: int) -> None:
     first, second, total = (half_range(value) for value in ranges)
     assert np.count_nonzero(by_litert(first, second, total) != by_onnxruntime(first, second, total)) >= before
-    settled = _settled(first, second, total)
+    settled = settled_sum(first, second, total)
     assert np.count_nonzero(by_litert(first, second, settled) != by_onnxruntime(first, second, settled)) <= after
     assert 1 < (settled.high - settled.low) / (total.high - total.low) <= (1 + 2**-10) ** 24
     scale = (np.float32(settled.high) - np.float32(settled.low)) / np.float32(255)
@@ -90,7 +89,7 @@ def test_widening_never_makes_it_worse(first: Range, second: Range, total: Range
     def disagreements(ranges: tuple[Range, Range, Range]) -> int:
         return int(np.count_nonzero(xnnpack_sums(*ranges) != onnxruntime_sums(*ranges)))
 
-    settled = _settled(first, second, total)
+    settled = settled_sum(first, second, total)
     assert disagreements((first, second, settled)) <= disagreements((first, second, total))
     assert settled.low <= total.low + 1e-6
     assert settled.high >= total.high - (total.high - total.low) / 255  # the zero point may move by a step

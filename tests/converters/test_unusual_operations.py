@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from edgecls.extras import require
+from edgecls.runners import open_runner
 from edgecls.workflow import ConvertOptions, convert
 
 
@@ -54,6 +55,31 @@ def test_converts_to_every_target(tmp_path: Path, body: Callable[[Any, Any], Any
         ConvertOptions(model=tmp_path / "model.h5", schemes=schemes, calibration=tmp_path / "images.npz", output=tmp_path / "out")
     )
     assert [artifact.parity and artifact.parity.verdict for artifact in manifest.artifacts] == ["passed"] * 5, manifest.artifacts
+
+
+def test_probabilities_of_a_convolution_are_not_rounded_on_their_way_out(tmp_path: Path) -> None:
+    """A head of 1x1 convolution, softmax and a reshape, as fully convolutional classifiers have it."""
+    keras = require("tf_keras")
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    inputs = keras.Input((12, 12, 3))
+    value = layers.Conv2D(10, 1)(layers.GlobalAveragePooling2D(keepdims=True)(layers.Conv2D(16, 3, activation="relu")(inputs)))
+    keras.Model(inputs, layers.Reshape((10,))(layers.Softmax()(value))).save(str(tmp_path / "model.h5"))
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 4, 4, 3)).repeat(3, 1).repeat(3, 2).astype(np.uint8)
+    np.savez(tmp_path / "images.npz", x=pixels)
+    manifest = convert(
+        ConvertOptions(
+            model=tmp_path / "model.h5",
+            schemes="tflite:int8,onnx:int8",
+            calibration=tmp_path / "images.npz",
+            output=tmp_path / "out",
+        )
+    )
+    assert [artifact.parity and artifact.parity.verdict for artifact in manifest.artifacts] == ["passed"] * 2, manifest.artifacts
+    for artifact in manifest.artifacts:
+        scores = open_runner(tmp_path / "out" / artifact.path).predict(pixels)
+        assert len(np.unique(scores)) > 100  # 256 steps of the output would leave few: ten probabilities of about 0.1
+        np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
 
 
 def test_layer_normalization_of_keras2_converts(tmp_path: Path) -> None:

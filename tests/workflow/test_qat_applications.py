@@ -34,7 +34,21 @@ REAL_MODELS = (
 
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
-@pytest.mark.parametrize("name", ["MobileNetV2", "EfficientNetB0"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "MobileNetV2",
+        "EfficientNetB0",
+        "MobileNetV3Small",
+        "ResNet50",
+        "ResNet50V2",
+        "DenseNet121",
+        "Xception",
+        "NASNetMobile",
+        "InceptionV3",
+        "VGG16",
+    ],
+)
 def test_applications(name: str, tmp_path: Path):
     keras = require("keras")
     size = SIZES[name]
@@ -48,7 +62,7 @@ def test_applications(name: str, tmp_path: Path):
     qat = prepare_qat(rebuild(load_model(tmp_path / "source.keras")).model, QuantizationAwareTraining(), [images[::4]])
     assert set(qat.plan.stays_float.values()) <= {reason for reason in qat.plan.stays_float.values() if "softmax" in reason}
     train_a_step(qat, images[:16])
-    assert_files_agree(qat, images, tmp_path, clear_share=0.5)
+    assert_files_agree(qat, images, tmp_path, clear_share=0.1)
 
 
 @pytest.mark.slow
@@ -91,12 +105,22 @@ def assert_files_agree(qat: Any, images: np.ndarray, folder: Path, *, clear_shar
     (folder / "model.tflite").write_bytes(files.tflite)
     assert {item.operation for item in describe(folder / "model.tflite").actual.stayed_float} == {"SOFTMAX"}
     expected, tflite, onnx = qat_scores(qat, images), tflite_scores(files.tflite, images), onnx_scores(files.onnx, images)
-    # Clear: the best logit is a quarter of the logits' spread ahead. Rounding that falls to the other side somewhere (float sums against
-    # integer ones) grows through the layers to a few hundredths of that spread, a fifth in the deepest random networks.
-    logits = np.log(np.maximum(expected, 1e-30))
+    # Clear: what the trained model itself decides whatever the order of its float32 sums. A value half-way between two codes falls to
+    # either, and deep networks with random weights amplify that: image by image the same model answers otherwise than sixteen at a time.
+    # Files that round integers differ from it as it does from itself, so four times that noise decides; and a tenth of the logits' spread
+    # where there is none, for a step or two of the last tensor.
+    alone = np.concatenate([qat.model(images[index : index + 1], training=False).numpy() for index in range(len(images))])
+    logits, again = (_centred(scores) for scores in (expected, alone))
     ahead = np.diff(np.sort(logits, axis=1)[:, -2:], axis=1)[:, 0]
-    clear = ahead > 0.25 * logits.std(axis=1).mean()
+    noise = float(np.sqrt(np.mean((logits - again) ** 2)))
+    clear = ahead > max(4 * noise, 0.1 * logits.std(axis=1).mean())
     assert clear.mean() >= clear_share
     assert (tflite.argmax(1) == expected.argmax(1))[clear].mean() >= 0.99
     assert (onnx.argmax(1) == expected.argmax(1))[clear].mean() >= 0.99
     assert (tflite.argmax(1) == onnx.argmax(1))[clear].mean() >= 0.999
+
+
+def _centred(scores: np.ndarray) -> np.ndarray:
+    """Logits, but for a number common to all classes."""
+    logits = np.log(np.maximum(scores, 1e-30))
+    return logits - logits.mean(axis=1, keepdims=True)

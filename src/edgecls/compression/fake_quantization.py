@@ -1,7 +1,8 @@
 """Fake quantization: tf_keras layers that round as int8 kernels do, with gradients that pass the rounding (straight through).
 
 Weights are int8 from -127 to 127 without zero point, one scale for each output channel: max|w| / 127. Activations are int8 with a
-zero point, one scale for a tensor, over a range that contains zero. The same arithmetic is in litert-quantizer, which writes the files.
+zero point, one scale for a tensor, over a range that contains zero. All scales are float16 numbers, as in every int8 file
+(`edgecls.scales`). The same arithmetic is in litert-quantizer, which writes the files.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 
 from edgecls.compression.batch_norm import LEAST_VARIANCE, BatchNorm, batch_norm_of, output_axes, scale_outputs
 from edgecls.extras import require
+from edgecls.scales import HIGHEST, STEPS
 
 _LEAST_BOUND = 1e-9  # litert-quantizer's, so that a channel of zeros has a scale
 MOMENTUM = 0.99
@@ -55,10 +57,17 @@ def quantizer_class() -> Any:
             return tf.quantization.fake_quant_with_min_max_vars(values, low, high)
 
         def range(self) -> tuple[Any, Any]:
-            """Range of the group; it contains zero and is not a point."""
+            """Range of the group, as `half_range` makes it: it contains zero and is not a point."""
             low = tf.minimum(tf.reduce_min(self.low), 0.0)
-            high = tf.maximum(tf.reduce_max(self.high), 0.0)
-            return low, tf.maximum(high, low + 1e-6)
+            high = tf.maximum(tf.maximum(tf.reduce_max(self.high), 0.0), low + 1e-6)
+            scale = _half_scale((high - low) / STEPS)
+            below = tf.clip_by_value(tf.round(-low / scale), 0.0, STEPS)
+            return -below * scale, (STEPS - below) * scale
+
+        def fix(self, low: float, high: float) -> None:
+            """Give all members one range."""
+            self.low.assign(tf.fill(self.low.shape, low))
+            self.high.assign(tf.fill(self.high.shape, high))
 
         def _follow(self, values: Any, member: int) -> Any:
             for variable, extreme, share in (
@@ -113,10 +122,11 @@ def quantized_class(kind: str, *, per_channel: bool) -> Any:
 def normalised_class(kind: str) -> Any:
     """The same with a BatchNorm behind the rounded kernel, in place of a bias.
 
-    Rounding a kernel with a scale for each channel and multiplying it with the BatchNorm's factors are the same in either order, so the
-    codes are those of the folded kernel in the file, whatever the BatchNorm learns. It goes by each training batch to the end, as it does
-    without quantization: what this noise keeps from being learned by heart would be, once mean and variance stayed. Where it does not go by
-    a batch it is folded before the kernel is rounded, so that the sums are those of the file to the last bit.
+    Rounding a kernel with a scale for each channel and multiplying it with the BatchNorm's factors are the same in either order (but for
+    the next float16 number), so the codes are those of the folded kernel in the file, whatever the BatchNorm learns. It goes by each
+    training batch to the end, as it does without quantization: what this noise keeps from being learned by heart would be, once mean and
+    variance stayed. Where it does not go by a batch it is folded before the kernel is rounded, so that the sums are those of the file to
+    the last bit.
     """
     tf, tf_keras = require("tensorflow"), require("tf_keras")
     base = quantized_class(kind, per_channel=True)
@@ -145,7 +155,7 @@ def normalised_class(kind: str) -> Any:
                 return self.norm(super().call(values), training=True)
             self._folds = True
             try:
-                return super().call(values) + tf.cast(self._affine()[1], values.dtype)
+                return super().call(values) + _half_bias(tf.cast(self._affine()[1], values.dtype))
             finally:
                 self._folds = False
 
@@ -191,5 +201,23 @@ def round_kernel(kernel: Any, kind: str, *, per_channel: bool) -> Any:
         axes = [axis for axis in range(len(value.shape)) if axis != channel]
     bound = tf.maximum(tf.reduce_max(tf.abs(value), axis=axes, keepdims=True), _LEAST_BOUND)
     # Not TensorFlow's fake_quant: it measures from the lowest value and so rounds some values half-way to the other code.
-    scale = bound / 127.0
+    scale = bound / HIGHEST
+    if per_channel:
+        scale = _half_scale(scale)
     return value + tf.stop_gradient(tf.round(value / scale) * scale - value)
+
+
+def _half_scale(scale: Any) -> Any:
+    """`edgecls.scales.half_scale` of a tensor."""
+    tf = require("tensorflow")
+    nearest = tf.cast(scale, tf.float16)
+    above = tf.bitcast(tf.bitcast(nearest, tf.int16) + tf.constant(1, tf.int16), tf.float16)
+    raised = tf.cast(tf.where(tf.cast(nearest, tf.float32) < scale, above, nearest), tf.float32)
+    return tf.where(raised <= scale * (1 + 0.5 / HIGHEST), raised, scale)
+
+
+def _half_bias(bias: Any) -> Any:
+    """`edgecls.scales.half_bias` of a tensor."""
+    tf = require("tensorflow")
+    nearest = tf.cast(tf.cast(bias, tf.float16), tf.float32)
+    return tf.where(tf.math.is_finite(nearest), nearest, bias)

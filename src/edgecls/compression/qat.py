@@ -22,8 +22,9 @@ from edgecls.compression.quantization_plan import Plan, plan_quantization
 from edgecls.compression.strided import subsample_first
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
-from edgecls.ranges import ESTIMATE, Histogram
+from edgecls.ranges import ESTIMATE, Histogram, Range
 from edgecls.recipe import QuantizationAwareTraining
+from edgecls.scales import half_bias, settled_sum
 
 _SAMPLES = 2048  # values of each tensor and image that a starting range is estimated on; the extremes are over all
 
@@ -52,6 +53,18 @@ class QatModel:
     def freeze_ranges(self) -> None:
         """Let the ranges of the activations stay as they are from now on."""
         self._momentum.assign(1.0)
+
+    def settle(self) -> None:
+        """After the last step: round biases to float16, and widen sums to scales at which the engines agree, as of any int8 file."""
+        for name in self.kernels:
+            layer = self.model.get_layer(name)
+            if layer.use_bias:
+                layer.bias.assign(half_bias(layer.bias.numpy()))
+        for first, second, total in self.plan.sums:
+            if total not in self.plan.fixed:
+                ranges = self.ranges()
+                found = settled_sum(*(Range(*ranges[name]) for name in (first, second, total)))
+                self._quantizers[self.plan.group[total]].fix(*found)
 
     def float_model(self) -> Any:
         """The same model with the trained weights and without rounding, as a tf_keras model of standard layers."""

@@ -20,9 +20,9 @@ _MOVING = (
 )  # fmt: skip
 _ROUNDING_AGAIN = ("AveragePooling2D",)  # means of codes are no codes
 _JOINING = ("Concatenate", "concat")
+_ADDING = ("Add", "math.add", "__operators__.add")
 _ARITHMETIC = (
-    "Add", "Subtract", "Multiply", "math.add", "math.subtract", "math.multiply", "__operators__.add", "__operators__.sub",
-    "__operators__.mul",
+    *_ADDING, "Subtract", "Multiply", "math.subtract", "math.multiply", "__operators__.sub", "__operators__.mul",
 )  # fmt: skip
 _OWN = (
     *WEIGHTED, *_ARITHMETIC, "GlobalAveragePooling2D", "math.reduce_mean", "ReLU", "nn.relu", "nn.relu6", "nn.gelu", "math.sigmoid",
@@ -57,6 +57,7 @@ class Plan:
         unrounded: call -> why its output is no int8 tensor.
         stays_float: call -> why it computes in float.
         unknown: calls that the plan has no rule for.
+        sums: two sites that are added, and the site of their sum.
     """
 
     sites: list[str] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Plan:
     unrounded: dict[str, str] = field(default_factory=dict)
     stays_float: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    sums: list[tuple[str, str, str]] = field(default_factory=list)
 
     def members(self) -> dict[int, list[str]]:
         """The sites of each group."""
@@ -134,7 +136,11 @@ class _Planner:
 
     def _own(self, node: Node) -> None:
         taker = self.graph.sole_consumer(node.outputs[0]) or self._merge(node.outputs[0])
-        if taker is not None and node.kind in (*WEIGHTED, *_ARITHMETIC) and _is_fused(taker):
+        fused = taker is not None and node.kind in (*WEIGHTED, *_ARITHMETIC) and _is_fused(taker)
+        sites = [self.site_of.get(id(tensor)) for tensor in node.inputs]
+        if node.kind in _ADDING and len(sites) == 2 and all(sites):
+            self.plan.sums.append((str(sites[0]), str(sites[1]), taker.name if taker is not None and fused else node.name))
+        if taker is not None and fused:
             self.plan.unrounded[node.name] = f"{taker.name} is fused into it"
             return
         self._add(node.name, node.outputs[0])

@@ -133,6 +133,7 @@ def _train_quantized(job: StageJob, stage: QuantizationAwareTraining) -> StageRe
     kernels = {kernel.layer: kernel.variable for kernel in found if not kernel.note}
     held = HeldKernels(kernels, _masks_of_zeros(job.stages, found), clusters)
     epochs = _fine_tune(job, qat.model, held, freeze=qat.freeze_ranges, freeze_at=stage.freeze)
+    qat.settle()
     model = qat.float_model()
     return StageResult(model, epochs, describe_kernels(layer_kernels(model), {}), qat.ranges())
 

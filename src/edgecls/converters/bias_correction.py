@@ -13,8 +13,8 @@ import numpy as np
 
 from edgecls.converters.constants import replace_constant
 from edgecls.converters.explicit import tflite_name
-from edgecls.converters.half import half_scale
 from edgecls.converters.qdq import WEIGHT_CHANNEL_AXIS
+from edgecls.scales import half_scale
 
 if TYPE_CHECKING:
     import onnx

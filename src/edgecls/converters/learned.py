@@ -14,14 +14,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgecls.converters.additions import SAME_PARAMETERS, Additions
-from edgecls.converters.half import half_range, halve_constants
+from edgecls.converters.additions import SAME_PARAMETERS
+from edgecls.converters.half import halve_constants
 from edgecls.converters.int8 import Quantized, representable
 from edgecls.converters.small_channels import raise_small_channels
 from edgecls.converters.tflite import reduce_tflite
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks
 from edgecls.ranges import Range
+from edgecls.scales import half_range
 
 # Two float32 computations of the same values differ by rounding that deep networks amplify; tensors that are not the same differ by
 # tenths. Where a tensor's name tells of the layer, more is allowed: random networks of eighty layers make one per cent of it.
@@ -56,8 +57,7 @@ def quantize_learned(
 ) -> Quantized:
     """Quantize with the parameters that training learned; no calibration, no correction.
 
-    Scales are raised to the next float16 number, by less than 1/1000, and those of sums to one at which the engines agree, as of any int8
-    file: far less than the rounding that training learned to live with.
+    Training rounds with scales that float16 holds; what is done here about scales and biases finds them again.
 
     Args:
         float_model: float32 TFLite model with a signature.
@@ -68,7 +68,6 @@ def quantize_learned(
         ConversionError: tensors that no learned range belongs to; the error names them.
     """
     ranges = {tensor: half_range(value) for tensor, value in match_ranges(float_model, learned).items()}
-    ranges = Additions(float_model).settle(ranges)
 
     def make(floats: Collection[str]) -> bytes:
         raised = raise_small_channels(float_model, ranges, floats)

@@ -29,6 +29,7 @@ FLOAT_BORDER_OPERATIONS = ("INPUT", "OUTPUT", "SOFTMAX")
 WHOLE_KERNEL_OPERATIONS = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 # LiteRT refuses a divisor whose code means 0, as that of a small one does, and some splits of integers altogether.
 NEVER_INTEGER = ("DIV", "SPLIT")
+_MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")
 
 
 def float_tflite(graph: FrozenGraph) -> bytes:
@@ -69,6 +70,8 @@ def reduce_tflite(
         float_layers: for int8, names of the output tensors of operations that stay float.
         per_channel: for int8, a scale for each output channel of a kernel; else one for a kernel, depthwise ones apart.
     """
+    if border == "float32":
+        float_layers = {*float_layers, *_moved_probabilities(model)}
     quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, border, float_layers, per_channel))
     result = {name: _as_result(value) for name, value in (ranges or {}).items()}
     progress_bars = io.StringIO()  # it prints them and its statistics
@@ -95,6 +98,25 @@ def _recipe(scheme: Scheme, border: str, float_layers: Collection[str], per_chan
         for name in sorted(float_layers):  # an operation's scope is its output's name and a semicolon
             manager.add_quantization_config(f"^{re.escape(name)};$", "*", algorithm_key=algorithm.NO_QUANTIZE)
     return manager.get_quantization_recipe()
+
+
+def _moved_probabilities(model: bytes) -> list[str]:
+    """Outputs of what only gives the result of the last softmax another shape, as in networks whose head is a convolution.
+
+    Quantized they would bring its steps of 1/256 back; onnxruntime's integer softmax even takes other scales for 1/256.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
+    graph: Any = unpacked.subgraphs[0]
+    kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
+    makers = {operator.outputs[0]: operator for operator in graph.operators}
+    moved, tensor = [], graph.outputs[0]
+    while (maker := makers.get(tensor)) is not None and kinds[codes[maker.opcodeIndex]] in _MOVING:
+        moved.append(graph.tensors[tensor].name.decode())
+        tensor = maker.inputs[0]
+    return moved if maker is not None and kinds[codes[maker.opcodeIndex]] == "SOFTMAX" else []
 
 
 def _as_result(value: Range) -> dict[str, Any]:

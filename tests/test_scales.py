@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgecls.converters.half import half_bias, half_range, half_scale
 from edgecls.ranges import Range
+from edgecls.scales import half_bias, half_range, half_scale
 
 NORMAL = st.floats(2.0**-14, 60000, width=32)  # where float16 has all its digits
 
