@@ -114,8 +114,11 @@ def test_a_real_model_reaches_its_goal_with_few_layers_float(options: ConvertOpt
     rows = {row.name: row for row in manifest.artifacts}
     assert options.data is not None
     images = np.concatenate(list(open_images(options.data, manifest.image_spec, role="data").batches()))
-    winners = {name: open_runner(options.folder / row.path).predict(images).argmax(1) for name, row in rows.items()}
-    flips = winners["base-tflite-int8"] != winners["base-tflite-float32"]
+    scores = {name: open_runner(options.folder / row.path).predict(images) for name, row in rows.items()}
+    winners = scores["base-tflite-float32"].argmax(1)
+    int8_scores = scores["base-tflite-int8"]
+    # Equal codes of the logits are a tie, and no flip where the float winner is among those that share it.
+    flips = int8_scores[np.arange(len(images)), winners] < int8_scores.max(axis=1)
     for half in (flips[0::2], flips[1::2]):
         assert 100 * half.mean() <= 3
     int8 = rows["base-tflite-int8"]
