@@ -82,6 +82,19 @@ def test_probabilities_of_a_convolution_are_not_rounded_on_their_way_out(tmp_pat
         np.testing.assert_allclose(scores.sum(axis=1), 1, atol=1e-5)
 
 
+def test_a_saved_model_of_tensorflow_1_reaches_every_target(tmp_path: Path) -> None:
+    """As `simple_save` writes it: its signature is a call, whose input and output ask to be placed with their neighbours."""
+    tf = require("tensorflow")
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        image = tf.compat.v1.placeholder(tf.float32, (None, 28, 28, 1), "x")
+        weights = tf.compat.v1.get_variable("w", (784, 10), initializer=tf.compat.v1.glorot_uniform_initializer(seed=1))
+        scores = tf.nn.softmax(tf.reshape(image, (-1, 784)) @ weights, name="y")
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.saved_model.simple_save(session, str(tmp_path / "model"), {"x": image}, {"y": scores})
+    manifest = convert(ConvertOptions(model=tmp_path / "model", schemes="float32", output=tmp_path / "out"))
+    assert [artifact.parity and artifact.parity.verdict for artifact in manifest.artifacts] == ["passed"] * 3, manifest.artifacts
+
+
 def test_layer_normalization_of_keras2_converts(tmp_path: Path) -> None:
     keras = require("tf_keras")  # it computes it with a fused operation that no converter has
     inputs = keras.Input((12, 12, 3))

@@ -160,7 +160,12 @@ def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, targe
                 program,
                 source="milinternal",
                 convert_to="mlprogram",
-                classifier_config=ct.ClassifierConfig(unique_labels(record.labels), predicted_feature_name=LABEL_NAME),
+                # The scores by name: coremltools would take the last operation's result, which some graphs compute before others.
+                classifier_config=ct.ClassifierConfig(
+                    unique_labels(record.labels),
+                    predicted_feature_name=LABEL_NAME,
+                    predicted_probabilities_output=coreml_program.OUTPUT_NAME,
+                ),
                 compute_precision=coreml_program.precision(ct, scheme),
                 minimum_deployment_target=target,
                 skip_model_load=True,

@@ -8,7 +8,7 @@ from typing import Any
 
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
-from edgecls.models.graph_rewrites import drop_assignments, spell_out_batch_statistics, take_pixels_as_they_are
+from edgecls.models.graph_rewrites import drop_assignments, drop_places, spell_out_batch_statistics, take_pixels_as_they_are
 
 INPUT, OUTPUT = "image", "scores"
 _CALLS = re.compile(r"(Stateful|)PartitionedCall|SymbolicGradient|RemoteCall")
@@ -38,6 +38,7 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
     if any(_CALLS.fullmatch(node.op) for node in graph.node):
         graph = _fold(_without_compilation(graph, source, result))
     drop_assignments(graph)
+    drop_places(graph)
     spell_out_batch_statistics(graph)
     graph = _rename(graph, source, result)
     take_pixels_as_they_are(graph, INPUT)

@@ -27,6 +27,12 @@ def drop_assignments(graph: Any) -> None:
         replace_nodes(graph, kept)
 
 
+def drop_places(graph: Any) -> None:
+    """Take out which operations should run in one place. A graph that is built into another one would keep its own input for that."""
+    for node in graph.node:
+        node.attr.pop("_class", None)
+
+
 def spell_out_batch_statistics(graph: Any) -> None:
     """Write normalizations by the statistics of the values themselves as arithmetic.
 
