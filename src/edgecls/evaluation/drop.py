@@ -6,7 +6,8 @@ Without SciPy: the gate starts in a fraction of the time that its import takes.
 from __future__ import annotations
 
 import math
-from statistics import NormalDist
+
+from edgecls.evaluation.statistics import wilson_interval
 
 _STEPS = 60  # halvings of 0..1: more than a float holds
 
@@ -39,17 +40,10 @@ def unpaired_drop(before: float, before_images: int, now: float, now_images: int
     Args:
         confidence: one-sided, 0.5 to below 1.
     """
-    z = NormalDist().inv_cdf(confidence)
-    lower_before, _ = _wilson(before, before_images, z)
-    _, upper_now = _wilson(now, now_images, z)
+    two_sided = 2 * confidence - 1
+    lower_before = wilson_interval(before * before_images, before_images, two_sided).low
+    upper_now = wilson_interval(now * now_images, now_images, two_sided).high
     return before - now - math.hypot(before - lower_before, upper_now - now)
-
-
-def _wilson(share: float, images: int, z: float) -> tuple[float, float]:
-    center = share + z * z / (2 * images)
-    spread = z * math.sqrt(share * (1 - share) / images + z * z / (4 * images * images))
-    scale = 1 + z * z / images
-    return (center - spread) / scale, (center + spread) / scale
 
 
 def _least_share(hits: int, trials: int, confidence: float) -> float:
