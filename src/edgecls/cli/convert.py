@@ -173,6 +173,7 @@ class ConvertProgress:
         """An artifact is made and verified, or failed."""
         verdict = artifact.parity.verdict if artifact.parity else artifact.status
         task = self._tasks[artifact.target, artifact.scheme]
+        self._bars.update(self._stage, visible=False)
         self._bars.update(task, total=1, completed=1, description=f"{artifact.target} {artifact.scheme}: {verdict}")
 
     def __enter__(self) -> ConvertProgress:

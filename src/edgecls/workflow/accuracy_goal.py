@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,12 +35,18 @@ def check_goal(text: str | None, data: Path | None, keep_float: Sequence[str]) -
 
 
 def accuracy_goal(
-    text: str | None, data: Path | None, record: ArtifactMetadata, folder: Path, threads: int
+    text: str | None,
+    data: Path | None,
+    record: ArtifactMetadata,
+    folder: Path,
+    threads: int,
+    tell: Callable[[str], None],
 ) -> AccuracyGoal | None:
     """Goal and measure of `drop<=0.5` on images, every second of which chooses while the others judge; None without a goal.
 
     Args:
         folder: where models may be written to be measured.
+        tell: told what was measured, for people who wait.
 
     Raises:
         DataError: too few images to have two halves.
@@ -50,20 +56,32 @@ def accuracy_goal(
     images = open_images(data, record.image_spec, role="data", labels=record.labels)
     if len(images) < 2:
         raise DataError("at least two images in --data for --mixed-precision", f"{len(images)}", "give some hundreds")
-    measure = _Measure(images, record, folder, threads)
+    measure = _Measure(
+        images,
+        record,
+        folder,
+        threads,
+        lambda drop, count: tell(f"--mixed-precision {text}: model {count} drops {drop:.2f} points"),
+    )
     halves = len(images) - len(images) // 2, len(images) // 2
     return AccuracyGoal(parse_goal(text), measure, "top-1" if images.labelled else "agreement", halves)
 
 
 class _Measure:
-    def __init__(self, images: ImageSet, record: ArtifactMetadata, folder: Path, threads: int) -> None:
+    def __init__(
+        self, images: ImageSet, record: ArtifactMetadata, folder: Path, threads: int, tell: Callable[[float, int], None]
+    ) -> None:
         self._images, self._record, self._folder, self._threads = images, record, folder, threads
+        self._tell, self._count = tell, 0
         self._reference: dict[str, Answers] = {}
 
     def __call__(self, float_model: bytes, model: bytes, half: Half) -> float:
         if half not in self._reference:
             self._reference[half] = self._answers(float_model, half)
-        return _drop(self._reference[half], self._answers(model, half))
+        drop = _drop(self._reference[half], self._answers(model, half))
+        self._count += 1
+        self._tell(drop, self._count)
+        return drop
 
     def _answers(self, model: bytes, half: str) -> Answers:
         from edgecls.runners import open_runner

@@ -229,7 +229,7 @@ def _prepare(options: ConvertOptions, variant: Variant | None, staged: Path, tel
     record, labels_source = _record(model, spec, options, settled)
     tell.stage("reading images")
     calibration, sources, remarks = _open_data(options, spec, record.labels, calibrating=int8)
-    goal = accuracy_goal(options.mixed_precision, options.data, record, staged, options.threads)
+    goal = accuracy_goal(options.mixed_precision, options.data, record, staged, options.threads, tell.stage)
     inputs = _inputs(options, spec)
     tell.stage("asking the source model")
     reference = model.predict(spec.apply(inputs.pixels)) if options.verify else None
