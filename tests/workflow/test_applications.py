@@ -10,7 +10,8 @@ from application_models import SIZES as REQUIRED
 from application_models import application
 from edgecls.workflow import ConvertOptions, convert
 
-SIZES = {**REQUIRED, "MobileNet": 96, "ConvNeXtTiny": 96}
+# InceptionV3: at 96 its last feature map is one pixel, of which 32 images give BatchNorm too few values to be like real statistics.
+SIZES = {**REQUIRED, "MobileNet": 96, "ConvNeXtTiny": 96, "InceptionV3": 139}
 
 
 @pytest.mark.slow
