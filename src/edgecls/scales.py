@@ -26,6 +26,8 @@ HIGHEST = 127  # code of a channel's largest weight
 _CANDIDATES = 24  # float16 numbers from a sum's scale upwards: each is at most 1/1024 larger than the one before
 _CODES = np.arange(STEPS + 1)
 _MULTIPLIER_BITS = 20
+_LEAST_RATIO, _MOST_RATIO = 2.0**-10, 2.0**8  # of a scale to the sum's, for which XNNPACK has a kernel
+_LEAST_NORMAL, _MOST_NORMAL = 2.0**-14, 60000.0  # scales around which float16 has all its digits
 
 
 def half_scale(scale: npt.ArrayLike) -> np.ndarray:
@@ -89,7 +91,15 @@ def onnxruntime_sums(first: Range, second: Range, total: Range) -> np.ndarray:
 
 
 def settled_sum(first: Range, second: Range, total: Range) -> Range:
-    """The range of a sum, widened until both engines agree on as many pairs of codes as can be."""
+    """The range of a sum, widened until both engines agree on as many pairs of codes as can be.
+
+    It stays as it is where XNNPACK has no kernel for scales so far apart, as beside a sum that is always zero, and where float16 has too
+    few digits left to widen it by little.
+    """
+    scale = _parameters(total)[0]
+    ratios = [_parameters(part)[0] / scale for part in (first, second)]
+    if not all(_LEAST_RATIO <= ratio < _MOST_RATIO for ratio in ratios) or not _LEAST_NORMAL <= scale < _MOST_NORMAL:
+        return total
     fewest, best, candidate = STEPS**2, total, total
     for _ in range(_CANDIDATES):
         ranges = first, second, candidate

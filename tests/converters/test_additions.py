@@ -83,6 +83,13 @@ def test_a_sum_is_widened_until_both_agree(ranges: tuple[Range, Range, Range], b
     assert scale == np.float16(scale)
 
 
+@pytest.mark.parametrize("total", [Range(0.0, 1e-6), Range(-1e7, 2e7), Range(0.0, 255 * 1e-6)])
+def test_a_sum_that_cannot_be_widened_by_little_stays(total: Range) -> None:
+    """One that is always zero, among them: its range is 1e-6, a ten-millionth of what is added."""
+    assert settled_sum(Range(-3.0, 4.0), Range(-1.0, 1.0), total) == total
+    assert settled_sum(total, total, total) == total
+
+
 @settings(max_examples=50, deadline=None)
 @given(ENDS, ENDS, ENDS)
 def test_widening_never_makes_it_worse(first: Range, second: Range, total: Range) -> None:

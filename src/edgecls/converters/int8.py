@@ -14,7 +14,7 @@ from edgecls.converters.calibration import collect_from_tflite, collect_statisti
 from edgecls.converters.half import halve_constants
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.small_channels import raise_small_channels
-from edgecls.converters.tflite import reduce_tflite
+from edgecls.converters.tflite import SAME_VALUES, reduce_tflite
 from edgecls.extras import quiet_frameworks
 from edgecls.ranges import ESTIMATORS, Estimator, Histogram, Range, estimate_ranges
 from edgecls.scales import half_range
@@ -22,7 +22,6 @@ from edgecls.scales import half_range
 if TYPE_CHECKING:
     import onnx
 
-SAME_VALUES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")  # operations that only move values
 # The attempts compete on the first calibration images: as many as make so many values in the network, so that small networks, whose
 # losses lie close together, are judged on hundreds and large ones do not take long. A count, not a time: the choice must repeat.
 TRIAL_VALUES = 2**26

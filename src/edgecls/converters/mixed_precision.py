@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgecls.converters.accuracy_goal import HALVES, AccuracyGoal, Half
-from edgecls.converters.int8 import SAME_VALUES, Quantized
+from edgecls.converters.int8 import Quantized
+from edgecls.converters.tflite import SAME_VALUES
 from edgecls.errors import StageError
 
 CONTENDERS = 8  # of the last ranking that the next round looks at

@@ -29,7 +29,7 @@ FLOAT_BORDER_OPERATIONS = ("INPUT", "OUTPUT", "SOFTMAX")
 WHOLE_KERNEL_OPERATIONS = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 # LiteRT refuses a divisor whose code means 0, as that of a small one does, and some splits of integers altogether.
 NEVER_INTEGER = ("DIV", "SPLIT")
-_MOVING = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")
+SAME_VALUES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")  # operations that only move values
 
 
 def float_tflite(graph: FrozenGraph) -> bytes:
@@ -113,7 +113,7 @@ def _moved_probabilities(model: bytes) -> list[str]:
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
     makers = {operator.outputs[0]: operator for operator in graph.operators}
     moved, tensor = [], graph.outputs[0]
-    while (maker := makers.get(tensor)) is not None and kinds[codes[maker.opcodeIndex]] in _MOVING:
+    while (maker := makers.get(tensor)) is not None and kinds[codes[maker.opcodeIndex]] in SAME_VALUES:
         moved.append(graph.tensors[tensor].name.decode())
         tensor = maker.inputs[0]
     return moved if maker is not None and kinds[codes[maker.opcodeIndex]] == "SOFTMAX" else []
