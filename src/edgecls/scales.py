@@ -93,11 +93,14 @@ def onnxruntime_sums(first: Range, second: Range, total: Range) -> np.ndarray:
 def settled_sum(first: Range, second: Range, total: Range) -> Range:
     """The range of a sum, widened until both engines agree on as many pairs of codes as can be.
 
-    It stays as it is where XNNPACK has no kernel for scales so far apart, as beside a sum that is always zero, and where float16 has too
-    few digits left to widen it by little.
+    One that is far smaller than what is added, as a sum that is always zero, is widened to where the engines have kernels: LiteRT ends the
+    process. It stays as it is where float16 has too few digits left to widen it by little.
     """
+    parts = [_parameters(part)[0] for part in (first, second)]
+    if max(parts) >= _MOST_RATIO * _parameters(total)[0]:
+        total = scaled_range(total, float(half_scale(2 * max(parts) / _MOST_RATIO)))
     scale = _parameters(total)[0]
-    ratios = [_parameters(part)[0] / scale for part in (first, second)]
+    ratios = [part / scale for part in parts]
     if not all(_LEAST_RATIO <= ratio < _MOST_RATIO for ratio in ratios) or not _LEAST_NORMAL <= scale < _MOST_NORMAL:
         return total
     fewest, best, candidate = STEPS**2, total, total
