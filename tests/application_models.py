@@ -22,6 +22,7 @@ SIZES = {
     "NASNetMobile": 224,
     "InceptionV3": 96,
     "VGG16": 96,
+    "ConvNeXtTiny": 96,
 }
 
 

@@ -155,3 +155,22 @@ def test_normalising_twice_changes_nothing(tf_keras):
     assert not twice.actions
     for one, other in zip(once.get_weights(), twice.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_factors_of_a_layer_normalization_go_into_the_dense_behind_it(tf_keras):
+    model = model_of(
+        tf_keras, lambda keras, value: keras.Dense(5)(keras.Dropout(0.2)(keras.LayerNormalization(name="norm")(value)))
+    )
+    normalised = normalise(model)
+    assert_same(model, normalised.model)
+    plain = normalised.model.get_layer("norm")
+    assert not plain.weights
+    assert "folded into dense" in normalised.actions["norm"]
+
+
+@pytest.mark.parametrize("behind", [("keras.Flatten()", "keras.Dense(4)"), ("keras.Conv2D(4, 1)",)])
+def test_they_stay_where_something_else_takes_them(tf_keras, behind):
+    model = model_of(tf_keras, lambda keras, value: _stack(keras, value, "keras.LayerNormalization(name='norm')", *behind))
+    normalised = normalise(model)
+    assert_same(model, normalised.model)
+    assert len(normalised.model.get_layer("norm").weights) == 2

@@ -15,7 +15,7 @@ from edgecls.extras import require
 from edgecls.ranges import Range
 from edgecls.recipe import QuantizationAwareTraining
 from edgecls.scales import half_scale, settled_sum
-from learned_files import int8_files
+from learned_files import int8_files, qat_scores, tflite_scores
 
 RECIPE = QuantizationAwareTraining(estimator="minmax")
 
@@ -268,3 +268,15 @@ def test_settled_sums_have_scales_at_which_the_engines_agree(tf_keras):
             *(Range(*ranges[name]) for ranges, name in ((after, first), (after, second), (before, total)))
         )
     assert after["conv"] == before["conv"]
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_averages_half_way_between_two_codes_go_where_the_files_take_them(tf_keras, padding, tmp_path):
+    """Of averages over 2x2 codes every fourth is half-way, and so are many at the border of larger windows."""
+    inputs = tf_keras.Input((8, 8, 3), name="image")
+    window = 2 if padding == "valid" else 3
+    averages = tf_keras.layers.AveragePooling2D(window, strides=1, padding=padding, name="averages")(inputs)
+    qat = prepare_qat(tf_keras.Model(inputs, tf_keras.layers.Flatten()(averages)), RECIPE, [images()])
+    found = tflite_scores(int8_files(qat, images(2), tmp_path).tflite, images())
+    low, high = qat.ranges()["averages"]
+    np.testing.assert_allclose(qat_scores(qat, images()), found, atol=(high - low) / 255 / 2)

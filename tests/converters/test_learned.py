@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,33 @@ def trained(request, tmp_path_factory) -> tuple[QatModel, np.ndarray, Int8Files]
     return qat, inputs, int8_files(qat, inputs[:2], folder)
 
 
+@pytest.mark.parametrize("pointwise", ["Dense", "Conv2D"])
+def test_a_normalisation_computes_in_float_between_int8_layers(pointwise, tmp_path):
+    """As in ConvNeXt, written either way: what training rounded in front of it and behind it is what the files round."""
+    keras = require("keras")
+    keras.utils.set_random_seed(2)
+    layers = keras.layers
+    inputs = keras.Input((16, 16, 3))
+    value = layers.Conv2D(12, 4, strides=4)(layers.Rescaling(1 / 127.5, -1)(inputs))
+    inner = layers.LayerNormalization(name="first")(layers.DepthwiseConv2D(3, padding="same")(value))
+    connect = layers.Dense if pointwise == "Dense" else partial(layers.Conv2D, kernel_size=1)
+    inner = connect(12)(connect(24, activation="gelu")(inner))
+    value = layers.LayerNormalization(name="second")(layers.GlobalAveragePooling2D()(layers.Add()([value, inner])))
+    model = keras.Model(inputs, layers.Dense(5, activation="softmax")(value))
+    generator = np.random.default_rng(4)
+    for name in ("first", "second"):
+        model.get_layer(name).set_weights([generator.uniform(0.5, 1.5, 12), generator.normal(0, 0.5, 12)])
+    model.save(tmp_path / "model.keras")
+    qat, inputs = prepared(tmp_path / "model.keras")
+    assert set(qat.plan.stays_float) == {"first", "second", *(name for name in qat.plan.stays_float if "softmax" in name)}
+    files = int8_files(qat, inputs[:2], tmp_path)
+    for suffix, content in (("tflite", files.tflite), ("onnx", files.onnx.SerializeToString())):
+        (tmp_path / f"model.{suffix}").write_bytes(content)
+        held = describe(tmp_path / f"model.{suffix}").actual.weight_dtypes
+        assert held["int8"] >= sum(kernel.variable.numpy().size for kernel in layer_kernels(qat.float_model()))
+    assert_answers_agree(qat, inputs, files)
+
+
 def test_nothing_but_softmax_stays_float(trained, tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(trained[2].tflite)
@@ -111,7 +139,10 @@ def _same(kernel: np.ndarray, real: np.ndarray) -> bool:
 
 
 def test_files_answer_as_the_trained_model(trained):
-    qat, inputs, files = trained
+    assert_answers_agree(*trained)
+
+
+def assert_answers_agree(qat: QatModel, inputs: np.ndarray, files: Int8Files) -> None:
     expected = qat_scores(qat, inputs)
     tflite, onnx = tflite_scores(files.tflite, inputs), onnx_scores(files.onnx, inputs)
     # Sums in float and in integers round apart where a value lies half-way between two codes: of the scores' logits that is a code or two.

@@ -16,6 +16,7 @@ from edgecls.compression.batch_norm import LEAST_VARIANCE, BatchNorm, batch_norm
 from edgecls.extras import require
 from edgecls.scales import HIGHEST, STEPS
 
+_TIE = 1e-4  # of a step; an average over fewer than 5,000 codes is farther than that from half-way between two, or exactly there
 _LEAST_BOUND = 1e-9  # litert-quantizer's, so that a channel of zeros has a scale
 MOMENTUM = 0.99
 
@@ -50,8 +51,11 @@ def quantizer_class() -> Any:
             self.low, self.high = weight("low", self._starts[:, 0]), weight("high", self._starts[:, 1])
             super().build(shape)
 
-        def call(self, values: Any, member: int = 0, *, follow: bool = True, training: bool = False) -> Any:
-            if training and follow:
+        def call(self, values: Any, member: int = 0, *, again: bool = False, training: bool = False) -> Any:
+            """Round the values of a member; `again`, what was made of rounded ones without leaving their range."""
+            if again:
+                values = self._beside_ties(values)
+            elif training:
                 tf.cond(self._momentum < 1.0, lambda: self._follow(values, member), tf.no_op)
             low, high = self.range()
             return tf.quantization.fake_quant_with_min_max_vars(values, low, high)
@@ -68,6 +72,12 @@ def quantizer_class() -> Any:
             """Give all members one range."""
             self.low.assign(tf.fill(self.low.shape, low))
             self.high.assign(tf.fill(self.high.shape, high))
+
+        def _beside_ties(self, values: Any) -> Any:
+            """Averages that fall half-way between two codes, moved towards the one TensorFlow Lite takes: the farther from its code 0."""
+            low, high = self.range()
+            scale = (high - low) / STEPS
+            return values + _TIE * scale * tf.sign(values - (low + 128 * scale))
 
         def _follow(self, values: Any, member: int) -> Any:
             for variable, extreme, share in (

@@ -2,7 +2,8 @@
 
 BatchNorm, Rescaling, Normalization and LayerScale are all x * scale + shift for each channel. Such a step is folded into the weights of
 the layer before it or after it where that is exact, else it becomes a 1x1 depthwise convolution with bias. SeparableConv2D becomes its
-two convolutions, swish its sigmoid and product, a global maximum a pooling.
+two convolutions, swish its sigmoid and product, a global maximum a pooling. Factors and summands of a LayerNormalization go into the Dense
+behind it, where TensorFlow Lite puts them.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ class _Normaliser:
             self.actions[node.name] = "written as x * sigmoid(x)"
         elif node.kind == "GlobalMaxPooling2D":
             self._global_maximum(node)
+        elif node.kind == "LayerNormalization" and (taker := self._dense_behind(node)):
+            self._plain_normalisation(node, taker)
         else:
             self._copy(node)
 
@@ -190,6 +193,21 @@ class _Normaliser:
             self.folded[taker.name] = f"folded into {node.name}, before it"
             tensor = taker.outputs[0]
         return found
+
+    def _dense_behind(self, node: Node) -> Node | None:
+        """The Dense that alone takes what a LayerNormalization of the last axis makes."""
+        taker = self.graph.sole_consumer(node.outputs[0])
+        last = list(node.layer.axis) in ([-1], [len(node.outputs[0].shape) - 1])
+        return taker if last and taker is not None and taker.kind == "Dense" and taker.calls == node.calls == 1 else None
+
+    def _plain_normalisation(self, node: Node, taker: Node) -> None:
+        layer, channels = node.layer, node.outputs[0].shape[-1]
+        scale = layer.gamma.numpy().astype(np.float64) if layer.scale else np.ones(channels)
+        shift = layer.beta.numpy().astype(np.float64) if layer.center else np.zeros(channels)
+        plain = type(layer).from_config({**layer.get_config(), "scale": False, "center": False})
+        self._set(node, plain(self.values[id(node.inputs[0])]))
+        self.pending[id(node.outputs[0])] = Affine(scale, shift)
+        self.actions[node.name] = f"its factors and summands are folded into {taker.name}, after it"
 
     def _global_maximum(self, node: Node) -> None:
         value = self.values[id(node.inputs[0])]

@@ -186,7 +186,7 @@ class _Builder:
             return self.quantizers[plan.group[name]](value, member=self.members[name])
         site = plan.aliases.get(name)
         if name in plan.rounded_again and site in self.members:
-            return self.quantizers[plan.group[str(site)]](value, member=self.members[str(site)], follow=False)
+            return self.quantizers[plan.group[str(site)]](value, member=self.members[str(site)], again=True)
         return value
 
 

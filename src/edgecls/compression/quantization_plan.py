@@ -33,6 +33,8 @@ _FLOAT_REASONS = {
     "softmax": "softmax computes in float: its int8 form has steps of 1/256, which makes ties between classes",
     "Softmax": "softmax computes in float: its int8 form has steps of 1/256, which makes ties between classes",
 }
+_NORMALISING = ("LayerNormalization", "GroupNormalization")
+_NORMALISES = "it normalises in float between int8 layers: variances span orders of magnitude, which int8 cannot hold"
 _NO_INT8 = "the int8 files hold it in float between int8 layers: its TensorFlow Lite kernel has no int8 form here"
 _WITHOUT_INT8 = ("LeakyReLU", "PReLU", "ELU", "math.square", "math.negative", "Minimum", "math.minimum")
 # relu6(x + 3) / 6, from its end.
@@ -129,6 +131,9 @@ class _Planner:
             for tensor in node.inputs[1:]:
                 self._join(source, tensor)
             self._alias(node, source)
+        elif node.kind in _NORMALISING:
+            self._add(node.name, node.outputs[0])
+            self.plan.stays_float[node.name] = _NORMALISES
         elif node.kind in _OWN or node.activation is not None:
             self._own(node)
         else:

@@ -1,8 +1,9 @@
 """Explicit: a float32 TFLite model in which every step is an operation of its own, for the way to ONNX.
 
 tf2onnx gives the tensor name of an operation with a fused activation or bias to the value before it, loses the name where it joins a
-product and its bias to Gemm, and drops the bias of a fully connected layer whose input has more than two axes. In the explicit form
-each name means the same values in both formats, and no bias is lost.
+product and its bias to Gemm, and drops the bias of a fully connected layer whose input has more than two axes; onnxruntime makes one
+whose result has more than two axes a Gemm between reshapes, under names of its own. In the explicit form each name means the same values
+in both formats, and no bias is lost.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 BEFORE_ACTIVATION = "/before_activation"
 BEFORE_BIAS = "/before_bias"
+AS_MATRIX = "/matrix"
+ANY_ROWS = -1  # so that the batch axis stays free
 _ACTIVATIONS = {
     schema.ActivationFunctionType.RELU: schema.BuiltinOperator.RELU,
     schema.ActivationFunctionType.RELU6: schema.BuiltinOperator.RELU6,
@@ -30,7 +33,7 @@ def make_explicit(model: bytes) -> bytes:
 
 def tflite_name(name: str) -> str:
     """Name of the TFLite tensor whose operation computes an explicit value."""
-    return name.removesuffix(BEFORE_ACTIVATION).removesuffix(BEFORE_BIAS)
+    return name.removesuffix(BEFORE_BIAS).removesuffix(BEFORE_ACTIVATION).removesuffix(AS_MATRIX)
 
 
 class _Rewriter:
@@ -39,16 +42,20 @@ class _Rewriter:
         self.model: Any = schema.ModelT.InitFromPackedBuf(model, 0)
         self.graph = self.model.subgraphs[0]
         self.operators: list[Any] = []
+        self.matrices: dict[int, int] = {}  # tensor of more than two axes -> the same as a matrix
 
     def run(self) -> bytes:
         codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in self.model.operatorCodes]
         for operator in self.graph.operators:
+            connects = codes[operator.opcodeIndex] == schema.BuiltinOperator.FULLY_CONNECTED
+            shaping = self._make_matrices(operator) if connects else []
             self.operators.append(operator)
             activation = self._split_activation(operator)
-            if codes[operator.opcodeIndex] == schema.BuiltinOperator.FULLY_CONNECTED:
+            if connects:
                 self._split_fully_connected(operator)
             if activation is not None:
                 self.operators.append(activation)
+            self.operators.extend(shaping)
         self.graph.operators = self.operators
         builder = flatbuffers.Builder(self.size + 2**16)
         builder.Finish(self.model.Pack(builder), b"TFL3")
@@ -63,13 +70,32 @@ class _Rewriter:
         operator.outputs = [before]
         return self._operator(kind, [before], [after])
 
+    def _make_matrices(self, operator: Any) -> list[Any]:
+        """Bring what is multiplied to two axes before; the operation that gives the result its axes back, if it has more."""
+        data, result = operator.inputs[0], operator.outputs[0]
+        rows = int(np.prod(self.graph.tensors[result].shape[:-1]))
+        columns = int(self.graph.tensors[operator.inputs[1]].shape[1])
+        if len(self.graph.tensors[data].shape) != 2:
+            if data not in self.matrices:
+                self.matrices[data] = self._matrix(data, rows, columns)
+                self.operators.append(self._reshape(data, self.matrices[data], [ANY_ROWS, columns]))
+            operator.inputs = [self.matrices[data], *operator.inputs[1:]]
+        axes = [int(axis) for axis in self.graph.tensors[result].shape]
+        if len(axes) == 2:
+            return []
+        matrix = self.matrices[result] = self._matrix(result, rows, axes[-1])
+        operator.outputs = [matrix]
+        return [self._reshape(matrix, result, axes)]
+
+    def _matrix(self, tensor: int, rows: int, columns: int) -> int:
+        matrix = self._tensor_like(tensor, AS_MATRIX)
+        self.graph.tensors[matrix].shape, self.graph.tensors[matrix].shapeSignature = np.array([rows, columns], np.int32), None
+        return matrix
+
     def _split_fully_connected(self, operator: Any) -> None:
         """As BATCH_MATMUL, which tf2onnx leaves a product, instead of FULLY_CONNECTED, which it turns into a Gemm without name."""
         data, weights, bias = (*operator.inputs, -1)[:3]
         result = operator.outputs[0]
-        columns = self.graph.tensors[weights].shape[1]
-        if len(self.graph.tensors[data].shape) != 2 and not operator.builtinOptions.keepNumDims:
-            data = self._reshaped(data, columns)
         options = schema.BatchMatMulOptionsT()
         options.adjY = True
         product = self._tensor_like(result, BEFORE_BIAS) if bias >= 0 else result
@@ -86,29 +112,22 @@ class _Rewriter:
                 )
             )
 
-    def _reshaped(self, tensor: int, columns: int) -> int:
-        rows = int(np.prod(self.graph.tensors[tensor].shape)) // int(columns)
-        shape = np.array([rows, columns], np.int32)
+    def _reshape(self, tensor: int, result: int, axes: list[int]) -> Any:
+        """The operation that gives a tensor's values these axes, as another tensor."""
+        shape = np.array(axes, np.int32)
         buffer = schema.BufferT()
         buffer.data = shape.view(np.uint8)
         self.model.buffers.append(buffer)
         constant = schema.TensorT()
-        constant.shape, constant.type, constant.buffer = [2], schema.TensorType.INT32, len(self.model.buffers) - 1
-        constant.name = self.graph.tensors[tensor].name + b"/matrix/shape"
+        constant.shape, constant.type, constant.buffer = [len(axes)], schema.TensorType.INT32, len(self.model.buffers) - 1
+        constant.name = self.graph.tensors[result].name + b"/shape"
         self.graph.tensors.append(constant)
-        matrix = self._tensor_like(tensor, "/matrix")
-        self.graph.tensors[matrix].shape, self.graph.tensors[matrix].shapeSignature = shape, None
         options = schema.ReshapeOptionsT()
         options.newShape = shape
-        reshape = self._operator(
-            schema.BuiltinOperator.RESHAPE,
-            [tensor, matrix - 1],
-            [matrix],
-            schema.BuiltinOptions.ReshapeOptions,
-            options,
+        place = len(self.graph.tensors) - 1
+        return self._operator(
+            schema.BuiltinOperator.RESHAPE, [tensor, place], [result], schema.BuiltinOptions.ReshapeOptions, options
         )
-        self.operators.insert(-1, reshape)
-        return matrix
 
     def _tensor_like(self, index: int, suffix: str) -> int:
         original = self.graph.tensors[index]

@@ -17,6 +17,7 @@ import numpy as np
 from edgecls.converters.additions import SAME_PARAMETERS
 from edgecls.converters.half import halve_constants
 from edgecls.converters.int8 import Quantized, representable
+from edgecls.converters.normalisations import normalisations
 from edgecls.converters.small_channels import raise_small_channels
 from edgecls.converters.tflite import reduce_tflite
 from edgecls.errors import ConversionError
@@ -100,7 +101,8 @@ def match_ranges(float_model: bytes, learned: LearnedRanges) -> dict[str, Range]
         if layer is not None:
             found[tensor] = representable(Range(*learned.ranges[layer]))
     tensors.derive(found)
-    missing = [tensor for tensor in seen if tensor not in found]
+    inside = normalisations(float_model)  # between its float operations nothing is rounded; a range behind the last was trained
+    missing = [tensor for tensor in seen if tensor not in found and tensor not in inside]
     if missing:
         raise ConversionError(
             "a learned range for every tensor",

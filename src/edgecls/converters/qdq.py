@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgecls.converters.explicit import tflite_name
+from edgecls.converters.explicit import AS_MATRIX, tflite_name
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.parameters import Affine, OperationParameters, Parameters
 
@@ -316,7 +316,7 @@ def _consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
 
 def _spread(graph: onnx.GraphProto, activations: dict[str, Affine], float_layers: Collection[str]) -> dict[str, Affine]:
     """Give values on both sides of an integer operation that only moves values the same parameters."""
-    spread = dict(activations)
+    spread = activations | {f"{name}{AS_MATRIX}": affine for name, affine in activations.items()}
     known = {INPUT, *(name for node in graph.node for name in node.output)}
     for nodes in (graph.node, reversed(graph.node)):
         for node in nodes:

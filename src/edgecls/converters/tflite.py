@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from edgecls.artifact import Scheme
+from edgecls.converters.normalisations import normalisations
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks, require
 from edgecls.frozen_graph import FrozenGraph
@@ -70,8 +71,8 @@ def reduce_tflite(
         float_layers: for int8, names of the output tensors of operations that stay float.
         per_channel: for int8, a scale for each output channel of a kernel; else one for a kernel, depthwise ones apart.
     """
-    if border == "float32":
-        float_layers = {*float_layers, *_moved_probabilities(model)}
+    if scheme == "int8":
+        float_layers = {*float_layers, *normalisations(model), *(_moved_probabilities(model) if border == "float32" else ())}
     quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, border, float_layers, per_channel))
     result = {name: _as_result(value) for name, value in (ranges or {}).items()}
     progress_bars = io.StringIO()  # it prints them and its statistics
