@@ -157,7 +157,9 @@ class _Hub:
         from edgecls.converters.coreml_int8 import share_int8
         from edgecls.converters.int8 import Tensors
 
-        return share_int8(self.conversion.record.image_spec, self.onnx, Tensors(self.tflite).onnx_names, self.parameters)
+        return share_int8(
+            self.conversion.record.image_spec, self.onnx, Tensors(self.tflite).values_in(self.onnx), self.parameters
+        )
 
     def _notes(self, job: Job, error: str) -> list[str]:
         """What is worth telling about an artifact; what concerns several of them, with the first."""

@@ -69,8 +69,7 @@ def share_int8(spec: ImageSpec, model: onnx.ModelProto, names: Mapping[str, str]
 
     pixels = synthetic_pixels(spec, IMAGES)
     inputs = spec.apply(pixels)
-    made = {name for node in model.graph.node for name in node.output}
-    wanted = {name: names[name] for name in parameters.activations if names.get(name) in made}
+    wanted = {name: names[name] for name in parameters.activations if names.get(name, INPUT) != INPUT}
     probed = onnx_package.ModelProto()
     probed.CopyFrom(model)
     known = {output.name for output in probed.graph.output}

@@ -11,6 +11,7 @@ import numpy as np
 from edgecls.converters.additions import Additions
 from edgecls.converters.bias_correction import bias_shifts, shift_biases, weighted_inputs
 from edgecls.converters.calibration import collect_from_tflite, collect_statistics
+from edgecls.converters.explicit import AS_MATRIX
 from edgecls.converters.half import halve_constants
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.small_channels import raise_small_channels
@@ -75,11 +76,9 @@ def quantize(
         float_layers: names of the output tensors of operations that stay float.
     """
     tensors, additions = Tensors(float_model), Additions(float_model)
-    reads = weighted_inputs(onnx_model)
-    seen = collect_statistics(onnx_model, list(tensors.onnx_names.values()), list(reads.values()), batches(), threads)
-    histograms = tensors.complete(
-        {name: seen.histograms[value] for name, value in tensors.onnx_names.items() if value in seen.histograms}
-    )
+    reads, values = weighted_inputs(onnx_model), tensors.values_in(onnx_model)
+    seen = collect_statistics(onnx_model, list(values.values()), list(reads.values()), batches(), threads)
+    histograms = tensors.complete({name: seen.histograms[value] for name, value in values.items()})
     missing = [name for name in tensors.onnx_names if name not in histograms]
     if missing:
         histograms |= collect_from_tflite(float_model, missing, batches(), threads)
@@ -161,6 +160,13 @@ class Tensors:
             for operator in graph.operators
             if codes[operator.opcodeIndex] in same
         ]
+
+    def values_in(self, model: onnx.ModelProto) -> dict[str, str]:
+        """The value of an ONNX model that each tensor is, of those that it has; a matrix where it does without the tensor's own axes."""
+        made = {INPUT, *(name for node in model.graph.node for name in node.output)}
+        matrices = {name: f"{value}{AS_MATRIX}" for name, value in self.onnx_names.items()}
+        found = {name: value if value in made else matrices[name] for name, value in self.onnx_names.items()}
+        return {name: value for name, value in found.items() if value in made}
 
     def complete(self, histograms: dict[str, Histogram]) -> dict[str, Histogram]:
         """Fill in tensors that ONNX does not have (a reshape it could do without) from the one they take their values from."""
