@@ -347,6 +347,8 @@ class Measurement(_Model):
         load_ms, first_inference_ms: apart from `latency`, as an application's start sees them.
         profile_note: why there is no profile although one was asked for.
         latency_needs: the system on which its latency can be measured, where it is not this one.
+        stand_in_flips: how its engine's winners differ from those of the reference that stands in for the engine on other systems, on the
+            same images; None where only one of the two ran.
     """
 
     artifact: str
@@ -372,6 +374,7 @@ class Measurement(_Model):
     profile: Profile | None = None
     profile_note: str = ""
     latency_needs: str = ""
+    stand_in_flips: Flips | None = None
 
 
 class Environment(_Model):

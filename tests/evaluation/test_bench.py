@@ -26,7 +26,7 @@ from edgecls.evaluation.jobs import Failure
 from edgecls.evaluation.latency import compare_latency
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Measurement, Report
-from edgecls.runners.fake import FakeRunner, open_fake, profile_fake
+from edgecls.runners.fake import FakeRunner, open_fake, open_fake_stand_in, profile_fake
 from edgecls.worker import Worker, preload
 
 SPEC = ImageSpec(height=8, width=8, channels=1)
@@ -94,6 +94,33 @@ def test_every_figure(tmp_path: Path, archive: ImageSource):
     assert report.data is not None and report.data.labelled
     assert {event.stage for event in events} == {"load", "latency", "decode", "accuracy"}
     assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_an_engine_is_compared_with_its_reference_where_both_run(tmp_path: Path, archive: ImageSource):
+    """As on macOS: Core ML measures, and the reference that computes packages elsewhere answers beside it."""
+    jobs = [
+        fake(tmp_path, "float"),
+        fake(tmp_path, "package", target="coreml", scheme="float16"),
+        fake(tmp_path, "elsewhere", target="coreml", scheme="int8", stand_in="the reference"),
+    ]
+    found = rows(bench(jobs, archive, open_stand_in=open_fake_stand_in))
+    compared = found["package"].stand_in_flips
+    assert compared is not None
+    pixels = synthetic_pixels(SPEC, 300)
+    differ = FakeRunner(SPEC).predict(pixels).argmax(axis=1) != FakeRunner(SPEC, seed=1).predict(pixels).argmax(axis=1)
+    assert (compared.reference, compared.images, compared.count) == ("stand-in", 300, differ.sum())
+    assert found["package"].accuracy is not None
+    assert found["package"].accuracy.top1 == 1.0  # its own answers count, not the reference's
+    assert found["float"].stand_in_flips is None
+    assert found["elsewhere"].stand_in_flips is None  # the reference is all there is
+
+
+def test_a_reference_that_fails_costs_no_figures(tmp_path: Path, archive: ImageSource):
+    jobs = [fake(tmp_path, "package", target="coreml", behaviour="unsupported-stand-in")]
+    report = bench(jobs, archive, open_stand_in=open_fake_stand_in)
+    assert report.measurements[0].status == "ok"
+    assert report.measurements[0].accuracy is not None
+    assert [note for note in report.notes if note.startswith("package: not compared with the reference")]
 
 
 def test_what_each_figure_is_worth(tmp_path: Path, archive: ImageSource):

@@ -99,6 +99,12 @@ def test_rows_that_failed_alike_share_one_line() -> None:
     assert "base-tflite-float16, base-tflite-int8 unsupported: needs macOS" in text
 
 
+def test_what_an_engine_answers_otherwise_than_its_reference_is_told() -> None:
+    beside = measurement("float16", stand_in_flips=Flips(reference="stand-in", images=2000, count=3))
+    text = " ".join(render(report_table(report(beside), 160), 160).split())
+    assert "base-tflite-float16: its engine names another class than the reference on 3 of 2000 images" in text
+
+
 def test_what_was_not_measured_leaves_no_column() -> None:
     bare = measurement("float32", accuracy=None, flips=None, peak_memory_bytes=None)
     text = render(report_table(report(bare), 160), 160)

@@ -30,6 +30,7 @@ from edgecls.measurement import DataUsed, Engine, Measurement, Profile, Report
 from edgecls.worker import Worker
 
 _REFERENCE_ORDER = ("tflite", "onnx", "coreml")
+STAND_IN = "stand-in"  # what flips against the reference that computes elsewhere are called after
 _NEEDS = {"coreml": "macOS"}  # target -> the system whose engine its latency can be measured with
 
 
@@ -40,6 +41,7 @@ def bench_artifacts(
     on_event: OnEvent = lambda event: None,
     *,
     open_runner: OpenRunner,
+    open_stand_in: OpenRunner | None = None,
     profiler: Profiler | None = None,
     pool: Pool | None = None,
     reference: Path | None = None,
@@ -53,6 +55,8 @@ def bench_artifacts(
         options: how to measure.
         on_event: told about progress.
         open_runner: `edgecls.runners.open_runner`, or another function that workers can import by its name.
+        open_stand_in: `edgecls.runners.open_stand_in`, or another such function: where an engine that only some systems have does run,
+            its answers are compared with those of the reference that stands in for it elsewhere.
         profiler: `edgecls.runners.profile_artifact`, or another such function; needed where the options ask for profiles.
         pool: where accuracy is measured; by default in processes of this machine. Latency always is measured here.
         reference: `reference.npz` with the source model's scores; used when flips cannot be counted on `images` (none given, or no float32
@@ -65,7 +69,8 @@ def bench_artifacts(
     Raises:
         DataError: images that cannot be used.
     """
-    return _Bench(jobs, images, options or BenchOptions(), on_event, open_runner, profiler, pool).run(reference, source_sha256)
+    bench = _Bench(jobs, images, options or BenchOptions(), on_event, open_runner, open_stand_in, profiler, pool)
+    return bench.run(reference, source_sha256)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,7 @@ class _Bench:
         options: BenchOptions,
         on_event: OnEvent,
         open_runner: OpenRunner,
+        open_stand_in: OpenRunner | None,
         profiler: Profiler | None,
         pool: Pool | None,
     ) -> None:
@@ -95,7 +101,7 @@ class _Bench:
         if not jobs or len(set(names)) < len(names):
             raise InputError("artifacts of different names", ", ".join(names) or "none", "name each file once")
         self._jobs, self._source, self._options, self._on_event, self._open_runner = jobs, images, options, on_event, open_runner
-        self._profiler, self._pool = profiler, pool
+        self._open_stand_in, self._profiler, self._pool = open_stand_in, profiler, pool
         self._rows = {job.name: _blank(job, options) for job in jobs}
         self._timings: dict[str, Timing] = {}
         self._answers: dict[str, Answers] = {}
@@ -113,6 +119,7 @@ class _Bench:
             if self._source is not None:
                 self._examine(crew, workers, {job.name: self._images_for(job) for job in self._running()})
                 self._mark()
+                self._compare_with_stand_ins(crew, workers)
             if not self._count_flips() and reference is not None:
                 self._compare_with_source(crew, workers, reference, keep)
         self._measure_sizes()
@@ -220,25 +227,14 @@ class _Bench:
         return found
 
     def _examine(self, crew: Crew, workers: list[Worker], images: dict[str, _Images | Failure]) -> None:
-        exams: list[Exam] = []
         for job in self._running():
             found = images.get(job.name)
             if isinstance(found, Failure):
                 self._fail(job.name, found)
             elif found is not None:
                 self._images[job.name] = found
-                exams.append(Exam(job.name, job.path, self._timings[job.name].opened.spec, found.pixels, found.labels))
-        timeout_s = self._options.timeout_s
-
-        def progress(name: str, done: int, total: int) -> None:
-            self._on_event(Event("accuracy", name, done, total))
-
-        if self._pool:
-            answers = examine_on(self._pool, exams, self._open_runner, timeout_s=timeout_s, progress=progress)
-        else:
-            hire = functools.partial(self._hire, crew)
-            answers = examine(exams, workers, self._open_runner, hire=hire, timeout_s=timeout_s, progress=progress)
-        for name, found in answers.items():
+        asked = [job for job in self._running() if job.name in images]
+        for name, found in self._put(crew, workers, asked, self._open_runner).items():
             if isinstance(found, Failure):
                 self._fail(name, found)
             elif found.not_numbers:
@@ -247,6 +243,38 @@ class _Bench:
                 )
             else:
                 self._answers[name] = found
+
+    def _put(
+        self, crew: Crew, workers: list[Worker], jobs: list[BenchJob], open_runner: OpenRunner
+    ) -> dict[str, Answers | Failure]:
+        """What the artifacts answer to their images."""
+        exams = [Exam(job.name, job.path, self._timings[job.name].opened.spec, *self._asked(job.name)) for job in jobs]
+        timeout_s = self._options.timeout_s
+
+        def progress(name: str, done: int, total: int) -> None:
+            self._on_event(Event("accuracy", name, done, total))
+
+        if self._pool:
+            return examine_on(self._pool, exams, open_runner, timeout_s=timeout_s, progress=progress)
+        hire = functools.partial(self._hire, crew)
+        return examine(exams, workers, open_runner, hire=hire, timeout_s=timeout_s, progress=progress)
+
+    def _asked(self, name: str) -> tuple[PixelFile, np.ndarray | None]:
+        return self._images[name].pixels, self._images[name].labels
+
+    def _compare_with_stand_ins(self, crew: Crew, workers: list[Worker]) -> None:
+        """Where an engine that only some systems have did run: how its answers differ from its reference's."""
+        jobs = [job for job in self._running() if job.name in self._answers and job.target in _NEEDS]
+        jobs = [job for job in jobs if not self._timings[job.name].opened.stand_in]
+        if self._open_stand_in is None or not jobs:
+            return
+        for name, found in self._put(crew, workers, jobs, self._open_stand_in).items():
+            if isinstance(found, Failure):
+                self._notes.append(f"{name}: not compared with the reference: {found.reason}")
+            else:
+                images = self._images[name]
+                flips = flips_of(self._answers[name], found, STAND_IN, images.labels, images.name)
+                self._update(name, stand_in_flips=flips)
 
     def _mark(self) -> None:
         reference = self._reference(self._answers.keys())
@@ -296,6 +324,7 @@ class _Bench:
         self._examine(crew, workers, {job.name: _Images(pixels, None) for job in jobs if self._fits(job, reference)})
         for name, answers in self._answers.items():
             self._update(name, flips=flips_of(answers, reference.answers(self._timings[name].opened.output_kind), SOURCE))
+        self._compare_with_stand_ins(crew, workers)
         self._answers = marked
         self._notes.append(
             f"flips are counted against the source model on {len(reference.images)} images stored with the artifacts"

@@ -58,7 +58,7 @@ class Turn:
 class _Desk:
     """The artifact this worker has open."""
 
-    key: tuple[str, str, int] | None = None
+    key: tuple[object, ...] | None = None
     runner: Runner | None = None
     empty_bytes: int = 0
 
@@ -142,7 +142,7 @@ def judge_share(
     count: int,
 ) -> Answers:
     """Answers of an artifact on `count` images from `start`, single-threaded; it stays open for the next share."""
-    runner = _desk.runner if _desk.key == _key(path, spec, 1) else None
+    runner = _desk.runner if _desk.key == _key(open_runner, path, spec, 1) else None
     if runner is None:
         runner = _open(open_runner, path, spec, threads=1)
     return judge_scores(runner.predict(pixels.read(start, start + count)), labels, runner.output_kind)
@@ -151,12 +151,12 @@ def judge_share(
 def _open(open_runner: OpenRunner, path: Path, spec: ImageSpec | None, threads: int) -> Runner:
     _desk.key = _desk.runner = None  # the former one is freed first
     _desk.runner = open_runner(path, spec=spec, threads=threads)
-    _desk.key = _key(path, _desk.runner.spec, threads)
+    _desk.key = _key(open_runner, path, _desk.runner.spec, threads)
     return _desk.runner
 
 
-def _key(path: Path, spec: ImageSpec | None, threads: int) -> tuple[str, str, int]:
-    return str(path), "" if spec is None else spec.model_dump_json(), threads
+def _key(open_runner: OpenRunner, path: Path, spec: ImageSpec | None, threads: int) -> tuple[object, ...]:
+    return open_runner, str(path), "" if spec is None else spec.model_dump_json(), threads
 
 
 def _runner() -> Runner:

@@ -116,6 +116,11 @@ def _notes(report: Report) -> list[str]:
         (row.artifact, f"computed by {row.engine.name}") for row in report.measurements if row.latency_needs and row.engine
     ]
     notes += shared_reasons(stand_ins)
+    beside = [(row.artifact, row.stand_in_flips) for row in report.measurements if row.stand_in_flips]
+    notes += [
+        f"{name}: its engine names another class than the reference on {found.count} of {found.images} images"
+        for name, found in beside
+    ]
     notes += significance_notes(report)
     if any(row.latency_ratio for row in report.measurements):
         first = next(row.latency_ratio.reference for row in report.measurements if row.latency_ratio)

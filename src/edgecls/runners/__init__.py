@@ -10,7 +10,7 @@ from edgecls.image_spec import ImageSpec
 from edgecls.runner import Runner
 from edgecls.runners.profile import profile_artifact
 
-__all__ = ["Runner", "open_runner", "profile_artifact"]
+__all__ = ["Runner", "open_runner", "open_stand_in", "profile_artifact"]
 
 
 def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> Runner:
@@ -36,9 +36,17 @@ def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) 
 
         return OnnxRunner(path, spec, record, threads)
     if sys.platform != "darwin":
-        from edgecls.runners.coreml_reference import CoreMLReferenceRunner
-
-        return CoreMLReferenceRunner(path, spec, record, threads)
+        return open_stand_in(path, spec=spec, threads=threads)
     from edgecls.runners.coreml import CoreMLRunner
 
     return CoreMLRunner(path, spec, record, threads)
+
+
+def open_stand_in(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> Runner:
+    """Open a Core ML package with the reference, wherever Core ML is: it computes the same program.
+
+    Args and errors are those of `open_runner`.
+    """
+    from edgecls.runners.coreml_reference import CoreMLReferenceRunner
+
+    return CoreMLReferenceRunner(path, spec, read_record(path), threads)

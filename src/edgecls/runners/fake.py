@@ -23,7 +23,8 @@ class FakeRunner:
 
     Attributes:
         behaviour: `ok`; or what happens at which moment, as `<what>-at-<when>` (what: `kill`, `hang`, `raise`; when: `load`,
-            `invoke`, `predict`, `profile`); `nan` answers NaN; `unsupported` cannot be opened.
+            `invoke`, `predict`, `profile`); `nan` answers NaN; `unsupported` cannot be opened, `unsupported-stand-in` not by what
+            stands in for it.
         stand_in, labels: as in `Runner`.
         seed: of the directions; two fakes with one seed agree.
         delay_ms: time of one inference.
@@ -94,6 +95,14 @@ def open_fake(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) ->
     if fields.get("behaviour") == "unsupported":
         raise UnsupportedOperationError("operations the fake has", f"{path}: FAKE_OP", "convert without that operation")
     return FakeRunner(spec or ImageSpec(height=8, width=8, channels=1), **fields)
+
+
+def open_fake_stand_in(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> FakeRunner:
+    """What stands in for a fake: one of the next seed."""
+    found = open_fake(path, spec=spec, threads=threads)
+    if found.behaviour == "unsupported-stand-in":
+        raise UnsupportedOperationError("operations the stand-in has", f"{path}: FAKE_OP", "wait for one that has it")
+    return FakeRunner(found.spec, found.outputs, seed=found.seed + 1, stand_in="another fake")
 
 
 def profile_fake(path: Path, *, spec: ImageSpec, threads: int, runs: int) -> Profile:

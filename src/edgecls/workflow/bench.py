@@ -29,7 +29,7 @@ from edgecls.formats import describe, detect, sha256
 from edgecls.formats.files import members
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Measurement, Report
-from edgecls.runners import open_runner, profile_artifact
+from edgecls.runners import open_runner, open_stand_in, profile_artifact
 from edgecls.store import write_text
 
 AUTO = "auto"
@@ -92,6 +92,7 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
             request.options,
             on_event,
             open_runner=open_runner,
+            open_stand_in=open_stand_in,
             profiler=profile_artifact,
             pool=pool,
             reference=reference,
