@@ -18,7 +18,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecls.errors import InputError
-from edgecls.measurement import Accuracy, ClassAccuracy, Confusion, Environment, Flips, Histogram, Latency, Measurement, Report
+from edgecls.measurement import (
+    Accuracy,
+    ClassAccuracy,
+    Confusion,
+    Environment,
+    Flips,
+    Histogram,
+    Latency,
+    Measurement,
+    Minute,
+    OperationTime,
+    Profile,
+    Report,
+    Sustained,
+)
 from edgecls.reporting import merge_reports, report_html, runs_csv, runs_markdown
 from edgecls.reporting.charts import strips
 from edgecls.reporting.pareto import pareto_front
@@ -202,6 +216,30 @@ def test_a_histogram_stands_in_for_samples_that_were_not_kept() -> None:
     starts = [float(start) for start in re.findall(r"M([\d.]+) ", found.strips[0].path)]
     assert len(starts) > 140
     assert abs(found.strips[0].p50 - found.width / 2) < 0.2
+
+
+def test_a_sustained_run_and_a_profile_have_their_places() -> None:
+    minutes = [Minute(minute=number, runs=9, p50_ms=1.0 + number / 10, p90_ms=2.0) for number in range(1, 4)]
+    operations = [
+        OperationTime(operation="CONV_2D", name=NASTY, ms=0.75, share=0.75, dtype="int8", accelerated=True),
+        OperationTime(operation="SOFTMAX", ms=0.25, share=0.25, dtype="float32", accelerated=False),
+    ]
+    update = {
+        "sustained": Sustained(threads=1, minutes=minutes, slowdown=1.3 / 1.1),
+        "profile": Profile(runs=20, total_ms=1.0, operations=operations),
+    }
+    page = Page(report_html(merge_reports([report(ROWS[1].model_copy(update=update))])))
+    captions = " ".join(" ".join(page.texts).split())
+    assert "p50 1.10 ms in the first minute, 1.30 ms in minute 3: 1.18 times" in captions
+    course = next(found for tag, found in page.tags if tag == "path" and found.get("class") == "middle")
+    heights = [float(point.split()[1]) for point in (course["d"] or "").removeprefix("M").split("L")]
+    # From 0 at the bottom of 68 to 2.1 ms at the top: 1.1, 1.2 and 1.3 ms.
+    assert heights == pytest.approx([68 * (1 - value / 2.1) for value in (1.1, 1.2, 1.3)], abs=0.1)
+    assert "CONV_2D 0.750 75.00%" in captions.replace(" %", "%")
+    assert NASTY in page.texts
+    bars = [(found.get("class"), found["style"]) for tag, found in page.tags if tag == "span" and found.get("style")]
+    assert ("bar plain", "width:100.0%") in bars
+    assert ("bar lost", "width:33.3%") in bars
 
 
 def test_a_large_run_stays_small_and_quick() -> None:

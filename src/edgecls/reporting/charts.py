@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecls.measurement import Latency
+from edgecls.measurement import Latency, Sustained
 from edgecls.reporting.pareto import pareto_front
 
 WIDTH, HEIGHT = 440, 320
@@ -109,6 +109,34 @@ class Strips:
     strips: Sequence[Strip]
     width: int = _STRIP_WIDTH
     height: int = _STRIP_HEIGHT
+
+
+@dataclass(frozen=True)
+class Course:
+    """Latency of one artifact minute after minute, from nothing at the bottom of the picture to the slowest p90 at its top."""
+
+    name: str
+    p50: str
+    p90: str
+    first_ms: float
+    last_ms: float
+    sustained: Sustained
+    width: int = _STRIP_WIDTH
+    height: int = 2 * _STRIP_HEIGHT
+
+
+def course(name: str, sustained: Sustained) -> Course:
+    """The lines of a sustained run; a single minute is one line across."""
+    minutes = sustained.minutes
+    x = Axis(0, max(len(minutes) - 1, 1), 0, _STRIP_WIDTH)
+    y = Axis(0, max(minute.p90_ms for minute in minutes) * 1.05, 2 * _STRIP_HEIGHT, 0)
+
+    def line(values: Sequence[float]) -> str:
+        values = list(values) if len(values) > 1 else [*values, *values]
+        return "M" + "L".join(f"{x.position(index)} {y.position(value)}" for index, value in enumerate(values))
+
+    p50, p90 = [minute.p50_ms for minute in minutes], [minute.p90_ms for minute in minutes]
+    return Course(name, line(p50), line(p90), p50[0], p50[-1], sustained)
 
 
 def scatter(title: str, x_title: str, points: Sequence[tuple[str, str, float, float]]) -> Scatter | None:

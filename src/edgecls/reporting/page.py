@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from importlib import resources
 
 import edgecls
-from edgecls.measurement import ClassAccuracy, Confusion, Environment, Measurement
-from edgecls.reporting.charts import Scatter, Strips, scatter, strips
+from edgecls.measurement import ClassAccuracy, Confusion, Environment, Measurement, OperationTime, Profile
+from edgecls.reporting.charts import Course, Scatter, Strips, course, scatter, strips
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.runs import Run
@@ -21,6 +21,7 @@ _MOST_CLASSES_DRAWN = 30  # more cannot be told apart in a matrix
 _MOST_CLASSES_NUMBERED = 12
 _CLASSES_LISTED = 10
 _CONFUSIONS_LISTED = 10
+_OPERATIONS_LISTED = 12
 _LEVELS = 8  # shades of a matrix
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # what HTML cannot hold
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
@@ -52,6 +53,15 @@ class Matrix:
 
 
 @dataclass(frozen=True)
+class Operations:
+    """Where an inference of an artifact spends its time, the slowest operations first; `width` of a bar is 0..100 percent."""
+
+    artifact: str
+    profile: Profile
+    rows: Sequence[tuple[OperationTime, float]]
+
+
+@dataclass(frozen=True)
 class Section:
     """What the page shows of one run."""
 
@@ -60,6 +70,8 @@ class Section:
     keys: Sequence[Sequence[float | str]]
     scatters: Sequence[Scatter]
     strips: Strips | None
+    courses: Sequence[Course]
+    operations: Sequence[Operations]
     classes: Sequence[ClassChanges]
     matrices: Sequence[Matrix]
     labels: Sequence[str]
@@ -118,6 +130,8 @@ def _section(run: Run) -> Section:
         ],
         [chart for chart in charts if chart],
         strips([(names[row.artifact], row.latency) for row in rows if row.latency]),
+        [course(names[row.artifact], row.sustained) for row in rows if row.sustained and row.sustained.minutes],
+        [_operations(row.artifact, row.profile) for row in rows if row.profile and row.profile.operations],
         [found for row in rows if (found := _class_changes(row))],
         [
             _matrix(row.artifact, row.accuracy.confusion, run.report.labels)
@@ -150,6 +164,12 @@ def _sort_key(cell: str) -> float | str:
         return ""
     unit = next((factor for name, factor in _UNITS.items() if name in cell), 1.0)
     return float(found[0].replace(",", "")) * unit
+
+
+def _operations(artifact: str, profile: Profile) -> Operations:
+    shown = profile.operations[:_OPERATIONS_LISTED]
+    largest = shown[0].share or 1.0
+    return Operations(artifact, profile, [(operation, round(100 * operation.share / largest, 1)) for operation in shown])
 
 
 def _class_changes(row: Measurement) -> ClassChanges | None:
