@@ -7,6 +7,8 @@ import dataclasses
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from edgecls.evaluation.cluster import Pool, dask_pool, examine_on
 from edgecls.evaluation.crew import Crew
 from edgecls.evaluation.jobs import Failure
 from edgecls.image_spec import ImageSpec
+from edgecls.measurement import Report
 from edgecls.runners import open_runner
 from edgecls.runners.fake import open_fake
 
@@ -169,6 +172,28 @@ def test_a_bench_whose_accuracy_is_measured_elsewhere(cluster: Any, tmp_path: Pa
     assert report.measurements[0].accuracy is not None
     assert report.measurements[0].accuracy == alone.measurements[0].accuracy
     assert report.measurements[0].latency is not None
+
+
+def test_the_command_line_on_a_cluster(cluster: Any, foreign_tflite: dict[str, Path], tmp_path: Path) -> None:
+    """`edgecls bench --scheduler` as a user types it: the same accuracy as without, and nobody there is said in a line."""
+    np.savez(tmp_path / "data.npz", x=synthetic_pixels(open_runner(foreign_tflite["int8"]).spec, 100), y=LABELS[:100])
+    files = [str(foreign_tflite[name]) for name in ("float32", "int8")]
+
+    def bench(name: str, *options: str) -> subprocess.CompletedProcess[str]:
+        command = ["bench", *files, "--data", str(tmp_path / "data.npz"), "--min-seconds", "0.05", "-o", str(tmp_path / name)]
+        return subprocess.run(
+            [sys.executable, "-m", "edgecls.cli", *command, *options], capture_output=True, text=True, timeout=120, check=False
+        )
+
+    done = bench("there.json", "--scheduler", cluster.scheduler_address), bench("here.json")
+    assert [run.returncode for run in done] == [0, 0], done[0].stderr
+    there, here = (Report.read(tmp_path / name).measurements for name in ("there.json", "here.json"))
+    assert [row.accuracy for row in there] == [row.accuracy for row in here]
+    assert all(row.accuracy is not None and row.latency is not None for row in there)
+    missed = bench("missed.json", "--scheduler", "tcp://127.0.0.1:1")
+    assert missed.returncode == 2
+    assert "a Dask scheduler, found tcp://127.0.0.1:1" in " ".join(missed.stderr.split())
+    assert "Traceback" not in missed.stderr
 
 
 def test_nobody_there() -> None:
