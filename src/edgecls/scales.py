@@ -22,6 +22,7 @@ import numpy.typing as npt
 from edgecls.ranges import Range
 
 STEPS = 255  # between the lowest and the highest int8 code
+_CLUSTERS = 256  # most values that clustering leaves
 HIGHEST = 127  # code of a channel's largest weight
 _CANDIDATES = 24  # float16 numbers from a sum's scale upwards: each is at most 1/1024 larger than the one before
 _CODES = np.arange(STEPS + 1)
@@ -120,3 +121,8 @@ def _parameters(value: Range) -> tuple[np.float32, int]:
     """Scale and uint8 zero point of a range."""
     scale = (np.float32(value.high) - np.float32(value.low)) / np.float32(STEPS)
     return scale, int(np.clip(np.rint(-value.low / scale), 0, STEPS))
+
+
+def is_clustered(kernel: np.ndarray) -> bool:
+    """Whether a kernel has so few values that they are shared, which they would no longer be if each channel were scaled for itself."""
+    return len(np.unique(kernel)) <= min(_CLUSTERS, kernel.size // 4)

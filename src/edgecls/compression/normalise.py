@@ -3,7 +3,7 @@
 BatchNorm, Rescaling, Normalization and LayerScale are all x * scale + shift for each channel. Such a step is folded into the weights of
 the layer before it or after it where that is exact, else it becomes a 1x1 depthwise convolution with bias. SeparableConv2D becomes its
 two convolutions, swish its sigmoid and product, a global maximum a pooling. Factors and summands of a LayerNormalization go into the Dense
-behind it, where TensorFlow Lite puts them.
+behind it, where TensorFlow Lite puts them. The scale of a BatchNorm behind a ReLU goes before it, where `models.relu_scales` puts it.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy as np
 from edgecls.compression.batch_norm import BatchNorm, Unfolded, batch_norm_of, scale_outputs
 from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node
 from edgecls.extras import require
+from edgecls.scales import is_clustered
 
 _BATCH_NORMS = ("BatchNormalization", "SyncBatchNormalization")
+_POOLINGS = ("MaxPooling2D", "AveragePooling2D")  # a factor above 0 may as well come before them
 _SWISH = ("swish", "silu")
 _SWISH_FUNCTIONS = ("nn.silu", "nn.swish")
 
@@ -70,6 +72,9 @@ class _Normaliser:
         self.values: dict[int, Any] = {}
         self.pending: dict[int, Affine] = {}  # tensor -> what its taker still has to apply to it
         self.folded: dict[str, str] = {}  # calls that are part of the layer before them
+        self.scaled: dict[
+            str, Affine
+        ] = {}  # affine calls behind a ReLU -> what the layer before it has done to their input, taken back
         self.made: dict[tuple[int, int], Any] = {}
         self.weights: list[tuple[Any, list[np.ndarray]]] = []
         self.actions: dict[str, str] = {}
@@ -130,7 +135,7 @@ class _Normaliser:
         self.values[id(node.outputs[0])] = value
 
     def _affine(self, node: Node, affine: Affine) -> None:
-        before = self.pending.get(id(node.inputs[0]))
+        before = self.pending.get(id(node.inputs[0])) or self.scaled.get(node.name)
         affine = affine.after(before) if before else affine
         taker = self.graph.sole_consumer(node.outputs[0])
         if taker is not None and (affine_of(taker) is not None or _takes(taker, affine)):
@@ -154,19 +159,23 @@ class _Normaliser:
         return self.layers.Reshape(shape, name=f"{name}_as_before")(layer(image))
 
     def _weighted(self, node: Node) -> None:
-        before, after = self.pending.get(id(node.inputs[0])), self._following(node)
-        if before is None and after is None and node.kind != "SeparableConv2D":
+        before, (after, last) = self.pending.get(id(node.inputs[0])), self._following(node)
+        parts = _parts(node.layer)
+        size = self._scale_behind_relu(node, last, parts[-1].kernel)
+        if before is None and after is None and size is None and node.kind != "SeparableConv2D":
             self._copy(node)
             return
         value = self.values[id(node.inputs[0])]
-        parts = _parts(node.layer)
         for index, part in enumerate(parts):
             if index == 0 and before is not None:
                 part.take_before(before)
             if index == len(parts) - 1 and after is not None:
                 if after.norm is not None:
-                    self.unfolded[part.config["name"]] = Unfolded(part.kernel, after.norm.without(part.bias))
+                    norm = after.norm if size is None else after.norm.followed_by(size, np.zeros_like(size))
+                    self.unfolded[part.config["name"]] = Unfolded(part.kernel, norm.without(part.bias))
                 part.take_after(after.affine)
+            if index == len(parts) - 1 and size is not None:
+                part.take_after(Affine(size, np.zeros_like(size)))
             made = self.made.get((id(node.layer), index))
             if made is None:
                 made = self.made[id(node.layer), index] = getattr(self.layers, part.kind).from_config(part.config)
@@ -176,8 +185,8 @@ class _Normaliser:
         if len(parts) > 1:
             self.actions[node.name] = f"becomes {' and '.join(part.config['name'] for part in parts)}"
 
-    def _following(self, node: Node) -> _Following | None:
-        """The affine steps right behind a layer, now part of it."""
+    def _following(self, node: Node) -> tuple[_Following | None, Any]:
+        """The affine steps right behind a layer, now part of it, and the tensor they make."""
         found = None
         tensor = node.outputs[0]
         while node.calls == 1:
@@ -192,7 +201,24 @@ class _Normaliser:
                 found = _Following(step.after(found.affine), norm)
             self.folded[taker.name] = f"folded into {node.name}, before it"
             tensor = taker.outputs[0]
-        return found
+        return found, tensor
+
+    def _scale_behind_relu(self, node: Node, tensor: Any, kernel: np.ndarray) -> np.ndarray | None:
+        """The size of the scale that a BatchNorm behind the ReLU of a layer has, for the layer to take: relu(x) * s = relu(x * |s|) * ±1.
+
+        Channels then come to int8 as even as the BatchNorm makes them. A clustered kernel keeps its few values.
+        """
+        relu = self.graph.sole_consumer(tensor)
+        if node.calls != 1 or relu is None or not _is_plain_relu(relu) or is_clustered(kernel):
+            return None
+        taker = self.graph.sole_consumer(relu.outputs[0])
+        while taker is not None and taker.kind in _POOLINGS:
+            taker = self.graph.sole_consumer(taker.outputs[0])
+        if taker is None or taker.kind not in _BATCH_NORMS or (affine := affine_of(taker)) is None:
+            return None
+        size = np.where(affine.scale == 0, 1.0, np.abs(affine.scale))
+        self.scaled[taker.name] = Affine(1 / size, np.zeros_like(size))
+        return size
 
     def _dense_behind(self, node: Node) -> Node | None:
         """The Dense that alone takes what a LayerNormalization of the last axis makes."""
@@ -237,6 +263,12 @@ def affine_of(node: Node) -> Affine | None:
     if kind == "LayerScale":
         return Affine(layer.gamma.numpy().astype(np.float64), np.zeros(channels))
     return None
+
+
+def _is_plain_relu(node: Node) -> bool:
+    if node.kind == "ReLU":
+        return node.layer.max_value is None and not node.layer.negative_slope and not node.layer.threshold
+    return node.activation == "relu" or node.kind == "nn.relu"
 
 
 def _size(value: Any) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models.graph_rewrites import drop_assignments, drop_places, spell_out_batch_statistics, take_pixels_as_they_are
+from edgecls.models.relu_scales import move_scales_before_relus
 
 INPUT, OUTPUT = "image", "scores"
 _CALLS = re.compile(r"(Stateful|)PartitionedCall|SymbolicGradient|RemoteCall")
@@ -42,6 +43,7 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
     spell_out_batch_statistics(graph)
     graph = _rename(graph, source, result)
     take_pixels_as_they_are(graph, INPUT)
+    move_scales_before_relus(graph)
     graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [OUTPUT])
     _check(graph)
     return graph

@@ -59,9 +59,9 @@ def _normalization(node: Any) -> Iterator[Any]:
     layout, name = node.attr["data_format"].s or b"NHWC", node.name
     axes = np.array(_REDUCED[layout], np.int32)
     per_channel = np.array([1, -1, 1, 1] if layout == b"NCHW" else [1, 1, 1, -1], np.int32)
-    yield _constant(f"{name}/axes", axes)
-    yield _constant(f"{name}/per_channel", per_channel)
-    yield _constant(f"{name}/epsilon", np.float32(node.attr["epsilon"].f))
+    yield constant_node(f"{name}/axes", axes)
+    yield constant_node(f"{name}/per_channel", per_channel)
+    yield constant_node(f"{name}/epsilon", np.float32(node.attr["epsilon"].f))
     for part, op, inputs in (
         ("mean", "Mean", (x, f"{name}/axes")),
         ("squares", "SquaredDifference", (x, f"{name}/mean")),
@@ -75,10 +75,11 @@ def _normalization(node: Any) -> Iterator[Any]:
         ("scaled", "Mul", (f"{name}/normal", f"{name}/scale")),
         ("", "AddV2", (f"{name}/scaled", f"{name}/offset")),
     ):
-        yield _operation(f"{name}/{part}" if part else name, op, inputs)
+        yield operation_node(f"{name}/{part}" if part else name, op, inputs)
 
 
-def _operation(name: str, op: str, inputs: tuple[str, ...]) -> Any:
+def operation_node(name: str, op: str, inputs: tuple[str, ...]) -> Any:
+    """A NodeDef that computes in float32."""
     tf = require("tensorflow")
     node = tf.compat.v1.NodeDef(name=name, op=op, input=inputs)
     node.attr["T"].type = tf.float32.as_datatype_enum
@@ -89,7 +90,8 @@ def _operation(name: str, op: str, inputs: tuple[str, ...]) -> Any:
     return node
 
 
-def _constant(name: str, value: Any) -> Any:
+def constant_node(name: str, value: Any) -> Any:
+    """A NodeDef of an array."""
     tf = require("tensorflow")
     node = tf.compat.v1.NodeDef(name=name, op="Const")
     node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
