@@ -8,6 +8,7 @@ scores (2.6 dB). So from the reduced values to the normalised ones everything st
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -30,9 +31,13 @@ def normalisations(model: bytes) -> frozenset[str]:
     return frozenset(graph.names[graph.operations[place].output] for place in found)
 
 
+@dataclass(frozen=True)
 class _Operation:
-    def __init__(self, kind: str, inputs: list[int], output: int) -> None:
-        self.kind, self.inputs, self.output = kind, inputs, output  # inputs without constants
+    """One operation; its inputs without constants."""
+
+    kind: str
+    inputs: list[int]
+    output: int
 
 
 class _Graph:
