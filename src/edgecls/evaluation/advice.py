@@ -111,6 +111,7 @@ def _keep_float(layers: Sequence[LayerDiagnosis], given: Circumstances) -> list[
         return []
     # What a range costs is gone only where the tensor is never rounded: those that read it have to take it as it is.
     names = {name for layer in worst for name in (layer.name, *(layer.readers if layer.cause == "range" else ()))}
+    names &= {layer.name for layer in integer}  # those that compute in float anyway need not be named
     shown = ", ".join(f"{given.show(layer.name)} ({layer.own_snr_db:.0f} dB, {layer.cause})" for layer in worst)
     arguments = " ".join(f"--keep-float {given.show(name)}" for name in sorted(names, key=given.show))
     readers = " with those that read them" if any(layer.cause == "range" for layer in worst) else ""
