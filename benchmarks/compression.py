@@ -88,7 +88,7 @@ ROWS = {
     ),
     "resnet8": Row(
         resnet8,
-        {**PRUNED, "training": {"epochs": 4, "learning_rate": 3e-4, "augmentation": {"flip": True, "shift": 0.1}}},
+        {**PRUNED, "training": {"epochs": 8, "learning_rate": 3e-4, "augmentation": {"flip": True, "shift": 0.1}}},
         {"QAT under control": 0.5, "QAT under PTQ": 0.0, "PQAT under control": 1.5},
         preprocess="0..255",
     ),
