@@ -80,8 +80,8 @@ class _Rewriter:
 
     def _is_of_constants(self, node: Any) -> bool:
         """Whether a node makes something of one tensor and constants."""
-        if node.op in _NORMS and node.attr["is_training"].b:
-            return False
+        if node.op in _NORMS and (node.attr["is_training"].b or node.attr["data_format"].s.startswith(b"NC")):
+            return False  # channels first are refused later, as long as they can be seen
         return sum(_name(name) not in self.constant for name in node.input) == 1 and len(node.input) > 1
 
     def _move(self, norm: Any, chain: list[Any] | None) -> None:
