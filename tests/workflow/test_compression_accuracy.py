@@ -1,4 +1,4 @@
-"""What compression costs in accuracy on real models and images: the rows of `benchmarks/compression.py`, three seeds each."""
+"""What compression costs in accuracy on real models and images: the rows of `benchmarks/compression_accuracy.py`, three seeds each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from compression import ROWS, differences, run_seed
+from compression_accuracy import ROWS, differences, run_seed
 
 SEEDS = (0, 1, 2)
 # Where a requirement is missed (benchmarks/README.md says by how much, and what was tried), this holds instead: the mean of record and
@@ -32,7 +32,7 @@ def test_rows(name: str, zoo: Path, shared_data: Path, tmp_path: Path) -> None:
     found = {key: statistics.fmean(differences(result)[key] for result in results) for key in differences(results[0])}
     print(name, {key: round(value, 2) for key, value in found.items()})  # noqa: T201  shown by `pytest -s`
     for key, limit in row.limits.items():
-        assert found[key] <= MISSED.get((name, key), limit), key
+        assert found[key] <= MISSED.get((name, key), limit), found
     assert all(value >= 0.999 for result in results for value in result["tflite_onnx_agreement"].values())
     for artifact in (result["artifacts"][variant] for result in results for variant in INT8):
         assert {operation.upper() for operation in artifact["stayed_float"]} <= {"SOFTMAX"}

@@ -1,6 +1,6 @@
 """What pruning and quantization-aware training cost in accuracy, beside a control that was trained as long without them.
 
-    python benchmarks/compression.py [ROW …] [--seeds 0,1,2] [--out results.json] [--folder DIR]
+    python benchmarks/compression_accuracy.py [ROW …] [--seeds 0,1,2] [--out results.json] [--folder DIR]
 
 Every row fine-tunes one model with each seed, converts all variants, and asks the produced files about the test images, which nothing
 has seen before. The results are written after every seed. With --folder, models and variants stay there, and another run goes on where
