@@ -28,7 +28,7 @@ from edgecls.evaluation.jobs import Failure
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Report
 from edgecls.runners import open_runner
-from edgecls.runners.fake import open_fake
+from edgecls.runners.fake import open_fake, open_fake_stand_in
 
 SPEC = ImageSpec(height=8, width=8, channels=1)
 LABELS = np.arange(1000) % 10
@@ -143,6 +143,14 @@ def test_a_real_model_on_a_cluster_bit_by_bit(cluster: Any, foreign_tflite: dict
             found = there(pool, exams, open_runner)
     for name in ("float32", "int8"):
         require_same(found[name], expected[name])
+
+
+def test_a_worker_tells_two_engines_of_one_file_apart(cluster: Any, tmp_path: Path, pixels: PixelFile) -> None:
+    one = exam(tmp_path, pixels)
+    with dask_pool(cluster.scheduler_address) as pool:
+        found = [there(pool, [one], opener)["a"] for opener in (open_fake, open_fake_stand_in)]
+    for answers, opener in zip(found, (open_fake, open_fake_stand_in), strict=True):
+        require_same(answers, here([one], opener)["a"])
 
 
 def test_a_worker_killed_in_the_middle_changes_nothing(cluster: Any, tmp_path: Path, pixels: PixelFile) -> None:

@@ -149,7 +149,7 @@ def judge_parcel(
 
 
 def _open_parcel(open_runner: OpenRunner, parcel: Parcel, spec: ImageSpec | None) -> Runner | None:
-    key = (parcel.sha256, "" if spec is None else spec.model_dump_json())
+    key = (open_runner, parcel.sha256, "" if spec is None else spec.model_dump_json())
     if getattr(_here, "key", None) == key:
         return _here.runner
     if parcel.files is None:
