@@ -336,7 +336,7 @@ def test_shares_cover_all_images_once_and_begin_where_batches_begin(count: int, 
     assert [start for start, _ in found] == np.cumsum([0, *(amount for _, amount in found)])[:-1].tolist()
     assert sum(amount for _, amount in found) == count
     assert all(start % 8 == 0 for start, _ in found)
-    assert max(amount for _, amount in found) * size * size * 3 <= max(4 << 20, 8 * size * size * 3)
+    assert max(amount for _, amount in found) * size * size * 3 <= max(16 << 20, 8 * size * size * 3)
 
 
 def test_files_with_other_classes_are_not_compared(tmp_path: Path, archive: ImageSource):
