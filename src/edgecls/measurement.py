@@ -141,7 +141,7 @@ class Flips(_Model):
     """How often the winner differs from the reference's on the same images.
 
     Attributes:
-        reference: name of an artifact, or `source` for the source model.
+        reference: name of an artifact, `source` for the source model, or `stand-in` for what computes where an artifact's engine is not.
         count: a tie counts by the share of winners the two do not have in common.
         lost, gained: labelled images that only the reference, or only this artifact has right (first winner).
         mcnemar_p: exact p-value of McNemar's paired test that both err equally often; None without labels.

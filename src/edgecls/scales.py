@@ -22,11 +22,11 @@ import numpy.typing as npt
 from edgecls.ranges import Range
 
 STEPS = 255  # between the lowest and the highest int8 code
-_CLUSTERS = 256  # most values that clustering leaves
 HIGHEST = 127  # code of a channel's largest weight
 _CANDIDATES = 24  # float16 numbers from a sum's scale upwards: each is at most 1/1024 larger than the one before
 _CODES = np.arange(STEPS + 1)
 _MULTIPLIER_BITS = 20
+_CLUSTERS = 256  # most values that clustering leaves
 _LEAST_RATIO, _MOST_RATIO = 2.0**-10, 2.0**8  # of a scale to the sum's, for which XNNPACK has a kernel
 _LEAST_NORMAL, _MOST_NORMAL = 2.0**-14, 60000.0  # scales around which float16 has all its digits
 
@@ -117,12 +117,12 @@ def settled_sum(first: Range, second: Range, total: Range) -> Range:
     return best
 
 
+def is_clustered(kernel: np.ndarray) -> bool:
+    """Whether a kernel has so few values that they are shared, which they would no longer be if each channel were scaled for itself."""
+    return len(np.unique(kernel)) <= min(_CLUSTERS, kernel.size // 4)
+
+
 def _parameters(value: Range) -> tuple[np.float32, int]:
     """Scale and uint8 zero point of a range."""
     scale = (np.float32(value.high) - np.float32(value.low)) / np.float32(STEPS)
     return scale, int(np.clip(np.rint(-value.low / scale), 0, STEPS))
-
-
-def is_clustered(kernel: np.ndarray) -> bool:
-    """Whether a kernel has so few values that they are shared, which they would no longer be if each channel were scaled for itself."""
-    return len(np.unique(kernel)) <= min(_CLUSTERS, kernel.size // 4)

@@ -72,9 +72,7 @@ class _Normaliser:
         self.values: dict[int, Any] = {}
         self.pending: dict[int, Affine] = {}  # tensor -> what its taker still has to apply to it
         self.folded: dict[str, str] = {}  # calls that are part of the layer before them
-        self.scaled: dict[
-            str, Affine
-        ] = {}  # affine calls behind a ReLU -> what the layer before it has done to their input, taken back
+        self.scaled: dict[str, Affine] = {}  # calls of a BatchNorm behind a ReLU -> takes back what the layer before it took over
         self.made: dict[tuple[int, int], Any] = {}
         self.weights: list[tuple[Any, list[np.ndarray]]] = []
         self.actions: dict[str, str] = {}
@@ -160,12 +158,12 @@ class _Normaliser:
 
     def _weighted(self, node: Node) -> None:
         before, (after, last) = self.pending.get(id(node.inputs[0])), self._following(node)
-        parts = _parts(node.layer)
-        size = self._scale_behind_relu(node, last, parts[-1].kernel)
+        size = self._scale_behind_relu(node, last)
         if before is None and after is None and size is None and node.kind != "SeparableConv2D":
             self._copy(node)
             return
         value = self.values[id(node.inputs[0])]
+        parts = _parts(node.layer)
         for index, part in enumerate(parts):
             if index == 0 and before is not None:
                 part.take_before(before)
@@ -203,18 +201,20 @@ class _Normaliser:
             tensor = taker.outputs[0]
         return found, tensor
 
-    def _scale_behind_relu(self, node: Node, tensor: Any, kernel: np.ndarray) -> np.ndarray | None:
+    def _scale_behind_relu(self, node: Node, tensor: Any) -> np.ndarray | None:
         """The size of the scale that a BatchNorm behind the ReLU of a layer has, for the layer to take: relu(x) * s = relu(x * |s|) * ±1.
 
         Channels then come to int8 as even as the BatchNorm makes them. A clustered kernel keeps its few values.
         """
         relu = self.graph.sole_consumer(tensor)
-        if node.calls != 1 or relu is None or not _is_plain_relu(relu) or is_clustered(kernel):
+        if node.calls != 1 or relu is None or not _is_plain_relu(relu):
             return None
         taker = self.graph.sole_consumer(relu.outputs[0])
         while taker is not None and taker.kind in _POOLINGS:
             taker = self.graph.sole_consumer(taker.outputs[0])
         if taker is None or taker.kind not in _BATCH_NORMS or (affine := affine_of(taker)) is None:
+            return None
+        if is_clustered(_parts(node.layer)[-1].kernel):
             return None
         size = np.where(affine.scale == 0, 1.0, np.abs(affine.scale))
         self.scaled[taker.name] = Affine(1 / size, np.zeros_like(size))

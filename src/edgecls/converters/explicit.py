@@ -1,9 +1,8 @@
 """Explicit: a float32 TFLite model in which every step is an operation of its own, for the way to ONNX.
 
 tf2onnx gives the tensor name of an operation with a fused activation or bias to the value before it, loses the name where it joins a
-product and its bias to Gemm, and drops the bias of a fully connected layer whose input has more than two axes; onnxruntime makes one
-whose result has more than two axes a Gemm between reshapes, under names of its own. In the explicit form each name means the same values
-in both formats, and no bias is lost.
+product and its bias to Gemm, and drops the bias of a fully connected layer whose input has more than two axes. In the explicit form
+each name means the same values in both formats, no bias is lost, and products are of matrices, for which alone there is a kernel with bias.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 BEFORE_ACTIVATION = "/before_activation"
 BEFORE_BIAS = "/before_bias"
-AS_MATRIX = "/matrix"
+AS_MATRIX, AS_ROW = "/matrix", "/row"  # with the last axis as columns; an image's values one after another
 ANY_ROWS = -1  # so that the batch axis stays free
 _ACTIVATIONS = {
     schema.ActivationFunctionType.RELU: schema.BuiltinOperator.RELU,
@@ -42,7 +41,7 @@ class _Rewriter:
         self.model: Any = schema.ModelT.InitFromPackedBuf(model, 0)
         self.graph = self.model.subgraphs[0]
         self.operators: list[Any] = []
-        self.matrices: dict[int, int] = {}  # tensor of more than two axes -> the same as a matrix
+        self.matrices: dict[tuple[int, int], int] = {}  # tensor of more than two axes, and columns -> the same as a matrix
 
     def run(self) -> bytes:
         codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in self.model.operatorCodes]
@@ -76,19 +75,19 @@ class _Rewriter:
         rows = int(np.prod(self.graph.tensors[result].shape[:-1]))
         columns = int(self.graph.tensors[operator.inputs[1]].shape[1])
         if len(self.graph.tensors[data].shape) != 2:
-            if data not in self.matrices:
-                self.matrices[data] = self._matrix(data, rows, columns)
-                self.operators.append(self._reshape(data, self.matrices[data], [ANY_ROWS, columns]))
-            operator.inputs = [self.matrices[data], *operator.inputs[1:]]
+            if (data, columns) not in self.matrices:
+                self.matrices[data, columns] = self._matrix(data, rows, columns)
+                self.operators.append(self._reshape(data, self.matrices[data, columns], [ANY_ROWS, columns]))
+            operator.inputs = [self.matrices[data, columns], *operator.inputs[1:]]
         axes = [int(axis) for axis in self.graph.tensors[result].shape]
         if len(axes) == 2:
             return []
-        matrix = self.matrices[result] = self._matrix(result, rows, axes[-1])
+        matrix = self.matrices[result, axes[-1]] = self._matrix(result, rows, axes[-1])
         operator.outputs = [matrix]
         return [self._reshape(matrix, result, axes)]
 
     def _matrix(self, tensor: int, rows: int, columns: int) -> int:
-        matrix = self._tensor_like(tensor, AS_MATRIX)
+        matrix = self._tensor_like(tensor, AS_MATRIX if columns == self.graph.tensors[tensor].shape[-1] else AS_ROW)
         self.graph.tensors[matrix].shape, self.graph.tensors[matrix].shapeSignature = np.array([rows, columns], np.int32), None
         return matrix
 

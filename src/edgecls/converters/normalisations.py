@@ -26,7 +26,7 @@ def normalisations(model: bytes) -> frozenset[str]:
     graph = _Graph(model)
     found: set[int] = set()
     for place, operation in enumerate(graph.operations):
-        if operation.kind in _ROOTS:
+        if operation.kind in _ROOTS and operation.inputs:
             found.update(_Normalisation(graph, place).members)
     return frozenset(graph.names[graph.operations[place].output] for place in found)
 

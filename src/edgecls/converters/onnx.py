@@ -201,7 +201,11 @@ def _keep_zeros_before_max_pooling(graph: onnx.GraphProto) -> None:
 
 
 def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Fold constants and drop transposes that cancel: onnxruntime's basic level, which keeps to the standard operations."""
+    """Fold constants and drop transposes that cancel: onnxruntime's basic level, which keeps to the standard operations.
+
+    Products stay apart from sums: joined to a Gemm, one without a bias takes for it whatever activation it is added to, and its name is
+    lost.
+    """
     import onnx
     import onnxruntime
 
@@ -211,7 +215,8 @@ def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(path)
         options.log_severity_level = 3
-        onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        providers = ["CPUExecutionProvider"]
+        onnxruntime.InferenceSession(model.SerializeToString(), options, providers, disabled_optimizers=["MatMulAddFusion"])
         simplified = onnx.load(path)
     used = {node.domain for node in simplified.graph.node}
     for entry in [entry for entry in simplified.opset_import if entry.domain not in used]:

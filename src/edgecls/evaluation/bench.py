@@ -269,8 +269,9 @@ class _Bench:
         if self._open_stand_in is None or not jobs:
             return
         for name, found in self._put(crew, workers, jobs, self._open_stand_in).items():
-            if isinstance(found, Failure):
-                self._notes.append(f"{name}: not compared with the reference: {found.reason}")
+            if isinstance(found, Failure) or found.not_numbers:
+                reason = found.reason if isinstance(found, Failure) else "its scores are not numbers"
+                self._notes.append(f"{name}: not compared with the reference: {reason}")
             else:
                 images = self._images[name]
                 flips = flips_of(self._answers[name], found, STAND_IN, images.labels, images.name)

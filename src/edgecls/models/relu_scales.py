@@ -82,11 +82,15 @@ class _Rewriter:
         """Whether a node makes something of one tensor and constants."""
         if node.op in _NORMS and (node.attr["is_training"].b or node.attr["data_format"].s.startswith(b"NC")):
             return False  # channels first are refused later, as long as they can be seen
+        if node.op in _KERNELS and _name(node.input[1]) not in self.constant:
+            return False  # a constant multiplied with a tensor: its outputs are that tensor's
         return sum(_name(name) not in self.constant for name in node.input) == 1 and len(node.input) > 1
 
     def _move(self, norm: Any, chain: list[Any] | None) -> None:
         scale, shift = self._affine(norm)
-        if scale is None or chain is None or not all(self._can_take(node, scale) for node in chain):
+        if scale is None or chain is None or not np.isfinite(scale).all():
+            return
+        if not all(self._can_take(node, scale) for node in chain):
             return
         size = np.where(scale == 0, 1.0, np.abs(scale))
         for node in chain:

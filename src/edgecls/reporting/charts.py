@@ -129,11 +129,11 @@ def course(name: str, sustained: Sustained) -> Course:
     """The lines of a sustained run; a single minute is one line across."""
     minutes = sustained.minutes
     x = Axis(0, max(len(minutes) - 1, 1), 0, _STRIP_WIDTH)
-    y = Axis(0, max(minute.p90_ms for minute in minutes) * 1.05, 2 * _STRIP_HEIGHT, 0)
+    y = Axis(0, max(minute.p90_ms for minute in minutes) * 1.05 or 1.0, 2 * _STRIP_HEIGHT, 0)
 
     def line(values: Sequence[float]) -> str:
         values = list(values) if len(values) > 1 else [*values, *values]
-        return "M" + "L".join(f"{x.position(index)} {y.position(value)}" for index, value in enumerate(values))
+        return "M" + "L".join(f"{x.position(index):.1f} {y.position(value):.1f}" for index, value in enumerate(values))
 
     p50, p90 = [minute.p50_ms for minute in minutes], [minute.p90_ms for minute in minutes]
     return Course(name, line(p50), line(p90), p50[0], p50[-1], sustained)

@@ -26,6 +26,8 @@ def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) 
         UnsupportedOperationError: an operation that the engine does not have.
     """
     target = detect(path)
+    if target == "coreml" and sys.platform != "darwin":
+        return open_stand_in(path, spec=spec, threads=threads)
     record = read_record(path)
     if target == "tflite":
         from edgecls.runners.tflite import TFLiteRunner
@@ -35,8 +37,6 @@ def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) 
         from edgecls.runners.onnx import OnnxRunner
 
         return OnnxRunner(path, spec, record, threads)
-    if sys.platform != "darwin":
-        return open_stand_in(path, spec=spec, threads=threads)
     from edgecls.runners.coreml import CoreMLRunner
 
     return CoreMLRunner(path, spec, record, threads)
