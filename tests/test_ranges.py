@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edgecls.ranges import BINS, ESTIMATORS, Histogram, estimate_ranges, minmax, mse, percentile
+from edgecls.ranges import BINS, ESTIMATORS, SAMPLES, Histogram, estimate_ranges, minmax, mse, percentile, sample_places
 
 
 def histogram_of(*batches: np.ndarray) -> Histogram:
@@ -73,3 +73,22 @@ def test_constant_tensors_have_a_range(name):
     for value in (0.0, 3.5, -2.0):
         low, high = estimate_ranges({"x": histogram_of(np.full(10, value, np.float32))}, name)["x"]
         assert low <= max(value, 0) and high >= min(value, 0)
+
+
+@example(48, 48, 3)
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(1, 96))
+def test_every_channel_and_every_column_has_its_share_of_the_sample(height: int, width: int, channels: int):
+    places = sample_places(height * width * channels)
+    assert np.array_equal(places, sample_places.__wrapped__(height * width * channels))
+    assert len(places) == min(SAMPLES, height * width * channels)
+    assert places[0] >= 0 and places[-1] < height * width * channels and np.all(np.diff(places) >= 0)
+    for axis, parts in ((places % channels, channels), (places // channels % width, width)):
+        share = len(places) / parts
+        # each count is a sum of draws that are independent or exclude each other: its variance is at most its mean
+        assert np.abs(np.bincount(axis, minlength=parts) - share).max() <= 6 * np.sqrt(share) + 6
+
+
+@pytest.mark.parametrize("side", range(32, 400))
+def test_no_colour_alone_makes_the_range_of_square_images(side: int):
+    colours = np.bincount(sample_places(side * side * 3) % 3)
+    assert colours.min() > 0.8 * colours.max()  # of 683 expected, with a standard deviation of 21

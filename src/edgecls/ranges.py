@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, get_args
 
@@ -13,6 +14,7 @@ ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 BINS = 2048
 PERCENTILE = 99.99  # of the values are inside the range
 MSE_CANDIDATES = 64
+SAMPLES = 2048  # values of each tensor and image whose distribution is looked at; the extremes are over all
 
 
 class Range(NamedTuple):
@@ -55,6 +57,22 @@ class Histogram:
     def edges(self) -> np.ndarray:
         """Borders of the bins [BINS + 1]."""
         return np.linspace(-self.span, self.span, BINS + 1)
+
+
+@functools.lru_cache(maxsize=256)
+def sample_places(elements: int) -> np.ndarray:
+    """Places of SAMPLES values among so many of a flat tensor, ascending, the same each time; all where there are no more.
+
+    One value is drawn at random from each of SAMPLES equal stretches. Every n-th value would be of one channel alone, or of one column,
+    wherever n and their number have a divisor in common.
+    """
+    if elements <= SAMPLES:
+        places = np.arange(elements)
+    else:
+        stretches = np.arange(SAMPLES) + np.random.default_rng(0).random(SAMPLES)
+        places = (stretches * (elements / SAMPLES)).astype(np.int64)
+    places.flags.writeable = False  # whoever asks for as many gets this array
+    return places
 
 
 def minmax(histogram: Histogram) -> Range:

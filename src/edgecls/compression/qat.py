@@ -22,11 +22,9 @@ from edgecls.compression.quantization_plan import Plan, plan_quantization
 from edgecls.compression.strided import subsample_first
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
-from edgecls.ranges import ESTIMATE, Histogram, Range
+from edgecls.ranges import ESTIMATE, Histogram, Range, sample_places
 from edgecls.recipe import QuantizationAwareTraining
 from edgecls.scales import half_bias, settled_sum
-
-_SAMPLES = 2048  # values of each tensor and image that a starting range is estimated on; the extremes are over all
 
 
 @dataclass(frozen=True)
@@ -217,9 +215,9 @@ def _starting_ranges(
 
 
 def _sample(tf: Any, value: Any) -> Any:
-    """Evenly spread values of a tensor; the step is odd, so that it does not walk along one channel of an even number."""
+    """The same few values of each image."""
     elements = int(np.prod(value.shape[1:]))
-    return tf.reshape(value, [-1])[:: max(1, elements // _SAMPLES) | 1]
+    return tf.gather(tf.reshape(value, [-1, elements]), sample_places(elements), axis=1)
 
 
 def _scope(name: str) -> str:

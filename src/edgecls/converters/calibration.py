@@ -10,12 +10,10 @@ import numpy as np
 
 from edgecls.converters.onnx import BATCH, INPUT
 from edgecls.extras import quiet_frameworks
-from edgecls.ranges import Histogram
+from edgecls.ranges import Histogram, sample_places
 
 if TYPE_CHECKING:
     import onnx
-
-SAMPLES = 2048  # values kept of each tensor and image for the histogram; the extremes are over all values
 
 
 @dataclass(frozen=True)
@@ -69,7 +67,7 @@ def collect_statistics(
         values = iter([np.asarray(value) for value in session.run(probes, {INPUT: batch})])
         for name, histogram in histograms.items():
             if name == INPUT:
-                histogram.add(float(batch.min()), float(batch.max()), batch.ravel()[:: _stride(batch[0].size)])
+                histogram.add(float(batch.min()), float(batch.max()), _sample(batch))
             else:
                 histogram.add(float(next(values)), float(next(values)), next(values))
         for name in channels:
@@ -105,7 +103,7 @@ def collect_from_tflite(
         interpreter.invoke()
         for name, histogram in histograms.items():
             values = interpreter.get_tensor(indices[name]).ravel()
-            histogram.add(float(values.min()), float(values.max()), values[:: _stride(values.size)])
+            histogram.add(float(values.min()), float(values.max()), values[sample_places(values.size)])
     return histograms
 
 
@@ -122,9 +120,8 @@ def _rebatch(batches: Iterable[np.ndarray], whole: bool) -> Iterable[np.ndarray]
         yield from (batch,) if whole else (batch[index : index + 1] for index in range(len(batch)))
 
 
-def _stride(elements: int) -> int:
-    """Step between samples; odd, so that it does not walk along one channel of an even number."""
-    return max(1, elements // SAMPLES) | 1
+def _sample(batch: np.ndarray) -> np.ndarray:
+    return batch.reshape(len(batch), -1)[:, sample_places(batch[0].size)]
 
 
 def _inferred(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
@@ -140,7 +137,7 @@ def _ranks(model: onnx.ModelProto) -> dict[str, int]:
 
 
 def _probe(model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequence[str]) -> onnx.ModelProto:
-    """The model with more outputs: minimum, maximum and a flat sample of each tensor, and the channel means of some.
+    """The model with more outputs: minimum, maximum and a sample of each tensor, and the channel means of some.
 
     Only these few values leave the session.
     """
@@ -154,18 +151,18 @@ def _probe(model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequ
         value.name: int(np.prod([max(1, dimension.dim_value) for dimension in value.type.tensor_type.shape.dim]))
         for value in _inferred(model)
     }
-    for name, value in (("flat", [-1]), ("from", [0]), ("to", [2**62]), ("axis", [0])):
-        graph.initializer.append(numpy_helper.from_array(np.array(value, np.int64), f"probe/{name}"))
-    for name in tensors:
-        step = f"{name}/probe/step"
-        graph.initializer.append(numpy_helper.from_array(np.array([_stride(elements.get(name, 1))], np.int64), step))
-        low, high, flat, sample = (f"{name}/probe/{kind}" for kind in ("low", "high", "flat", "sample"))
+    sizes = {name: elements.get(name, 1) for name in tensors}  # of one image; a tensor of unknown shape is taken whole
+    for size in sorted(set(sizes.values())):
+        for kind, value in (("rows", np.array([-1, size])), ("places", sample_places(size))):
+            graph.initializer.append(numpy_helper.from_array(value.astype(np.int64), f"probe/{kind}/{size}"))
+    for name, size in sizes.items():
+        low, high, rows, sample = (f"{name}/probe/{kind}" for kind in ("low", "high", "rows", "sample"))
         graph.node.extend(
             [
                 helper.make_node("ReduceMin", [name], [low], keepdims=0),
                 helper.make_node("ReduceMax", [name], [high], keepdims=0),
-                helper.make_node("Reshape", [name, "probe/flat"], [flat]),
-                helper.make_node("Slice", [flat, "probe/from", "probe/to", "probe/axis", step], [sample]),
+                helper.make_node("Reshape", [name, f"probe/rows/{size}"], [rows]),
+                helper.make_node("Gather", [rows, f"probe/places/{size}"], [sample], axis=1),
             ]
         )
         graph.output.extend(helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in (low, high, sample))

@@ -25,10 +25,9 @@ from edgecls.artifact import OutputKind
 from edgecls.diagnosis import Cause, LayerDiagnosis, TensorRange, WeightRange
 from edgecls.evaluation.answers import judge_scores
 from edgecls.evaluation.layer_values import LayerInfo, LayerRunner, Values
-from edgecls.ranges import Histogram, Range, middle
+from edgecls.ranges import Histogram, Range, middle, sample_places
 
 USED_SHARE = 0.999  # of the values is what a range should be spent on
-_SAMPLES = 2048  # values of each tensor and image in its histogram
 
 
 @dataclass(frozen=True)
@@ -86,8 +85,7 @@ def _distance(one: Range, other: Range) -> float:
 
 
 def _take(histogram: Histogram, values: np.ndarray) -> None:
-    step = max(1, values.size // _SAMPLES) | 1  # odd, so that it does not walk along one channel of an even number
-    histogram.add(float(values.min()), float(values.max()), values.ravel()[::step])
+    histogram.add(float(values.min()), float(values.max()), values.ravel()[sample_places(values.size)])
 
 
 def measure_sensitivity(
