@@ -113,7 +113,7 @@ def test_what_we_say_it_refuses_it_refuses(
 
 
 def test_imagenet_mobilenet_converted_by_edgecls_answers_as_our_runner(zoo: Path, shared_data: Path, tmp_path: Path) -> None:
-    from edgecls.workflow.convert import ConvertOptions, convert
+    from edgecls.workflow import ConvertOptions, convert
 
     folder = zoo / "imagenet_mobilenet_v1_025"
     classes = json.loads((folder / "imagenet_class_index.json").read_text())

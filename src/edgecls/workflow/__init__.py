@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edgecls.workflow.bench import BenchRequest, bench
 from edgecls.workflow.compress import CompressOptions, compress
-from edgecls.workflow.convert import ConvertOptions, Progress, convert
+from edgecls.workflow.convert import Progress, convert
+from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.convert_set import convert_all
 from edgecls.workflow.preflight import preflight
 from edgecls.workflow.variants import read_variants

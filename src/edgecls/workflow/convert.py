@@ -5,10 +5,9 @@ from __future__ import annotations
 import contextlib
 import datetime
 import importlib.metadata
-import os
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -17,11 +16,9 @@ import numpy as np
 from edgecls import __version__
 from edgecls.artifact import (
     REFERENCE_NAME,
-    TARGETS,
     Artifact,
     DataSource,
     Manifest,
-    Target,
 )
 from edgecls.converters import Calibration, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
 from edgecls.converters.accuracy_goal import AccuracyGoal
@@ -30,7 +27,7 @@ from edgecls.data import ImageSet, open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.synthetic import synthetic_pixels
-from edgecls.errors import DataError, EdgeclsError, SchemeError
+from edgecls.errors import EdgeclsError
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
@@ -39,7 +36,8 @@ from edgecls.store import publish, remove, staging, write_manifest
 from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant
 from edgecls.worker import few_collections, release_memory
 from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
-from edgecls.workflow.variants import learned_ranges, open_variant, source_name
+from edgecls.workflow.convert_options import ConvertOptions, check_options
+from edgecls.workflow.variants import learned_ranges, open_variant
 from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
 
 if TYPE_CHECKING:
@@ -78,48 +76,6 @@ class Progress(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class ConvertOptions:
-    """What `edgecls convert` was asked.
-
-    Attributes:
-        model: file or folder, also the folder of a variant that `compress` made.
-        output: artifacts folder, None for `<model>.artifacts` beside the working directory.
-        schemes: as the user wrote them, None for all that are possible.
-        keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
-        mixed_precision: `drop<=0.5`: the fewest layers stay float that keep int8 within so many percentage points on `data`.
-        calibration: images that int8 ranges are measured on.
-        data: labelled images that `bench` should use later; also used to verify.
-        base_of: where `model` is the base of variants, their record: image spec and labels come from there.
-    """
-
-    model: Path
-    output: Path | None = None
-    targets: tuple[Target, ...] = TARGETS
-    schemes: str | None = None
-    calibration: Path | None = None
-    calibration_images: int = 500
-    data: Path | None = None
-    labels: Path | None = None
-    weights: Path | None = None
-    preprocess: str | None = None
-    model_output: str | None = None
-    io: Literal["float32", "int8"] = "float32"
-    estimator: Estimator | None = None
-    minimum_deployment_target: str | None = None
-    keep_float: tuple[str, ...] = ()
-    mixed_precision: str | None = None
-    allow_code: bool = False
-    verify: bool = True
-    base_of: VariantSet | None = None
-    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
-
-    @property
-    def folder(self) -> Path:
-        """Where the artifacts go; those of variants by default where those of their base go."""
-        return self.output or Path(f"{source_name(self.model)}.artifacts")
-
-
 def convert(options: ConvertOptions, progress: Progress | None = None) -> Manifest:
     """Convert a model, verify every artifact and write the artifacts folder.
 
@@ -132,10 +88,7 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
     learned = variant is not None and variant.ranges is not None
     jobs = plan_jobs(options.targets, options.schemes, calibrated=learned or options.calibration is not None)
     check_goal(options.mixed_precision, options.data, options.keep_float)
-    _refuse_idle_options(options, jobs)
-    if variant:
-        _refuse_settled_options(options, learned=learned)
-    _require_paths(options)
+    check_options(options, jobs, variant)
     with staging(options.folder) as staged, contextlib.ExitStack() as stack:
         worker = stack.enter_context(coreml_worker()) if any(job.target == "coreml" for job in jobs) else None
         with few_collections():
@@ -269,45 +222,6 @@ class _Silent:
     def plan(self, jobs: list[Job]) -> None: ...
 
     def finish(self, artifact: Artifact) -> None: ...
-
-
-def _refuse_idle_options(options: ConvertOptions, jobs: list[Job]) -> None:
-    """An option that none of the planned artifacts would heed is a mistake."""
-    int8 = any(job.scheme == "int8" for job in jobs)
-    idle = {
-        "--io int8": (options.io == "int8" and Job("tflite", "int8") not in jobs, "the scheme tflite:int8"),
-        "--mixed-precision": (options.mixed_precision is not None and not int8, "the scheme int8"),
-        "--keep-float": (bool(options.keep_float) and not int8, "the scheme int8"),
-        "--estimator": (options.estimator is not None and not int8, "the scheme int8"),
-        "--minimum-deployment-target": (
-            options.minimum_deployment_target is not None and not any(job.target == "coreml" for job in jobs),
-            "the target coreml",
-        ),
-    }
-    for option, (is_idle, needed) in idle.items():
-        if is_idle:
-            raise SchemeError(f"{needed} together with {option}", "a run without it", "ask for it, or leave the option out")
-
-
-def _refuse_settled_options(options: ConvertOptions, *, learned: bool) -> None:
-    """A variant keeps what its model was compressed with."""
-    settled = {
-        "--estimator": options.estimator if learned else None,
-        "--mixed-precision": options.mixed_precision if learned else None,
-        "--labels": options.labels,
-        "--preprocess": options.preprocess,
-        "--weights": options.weights,
-        "--output": options.model_output,
-    }
-    given = [flag for flag, value in settled.items() if value is not None]
-    if given:
-        raise SchemeError(f"a model with {given[0]}", f"{options.model}, a variant that brings its own", f"leave {given[0]} out")
-
-
-def _require_paths(options: ConvertOptions) -> None:
-    for flag, path in (("--calibration", options.calibration), ("--data", options.data), ("--labels", options.labels)):
-        if path is not None and not path.exists() and str(path) != DIGITS_NAME:
-            raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")
 
 
 def _record(

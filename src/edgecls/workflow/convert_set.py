@@ -9,7 +9,8 @@ from edgecls.artifact import Manifest
 from edgecls.errors import ArtifactError, SchemeError
 from edgecls.recipe import BASE
 from edgecls.variant import VariantSet, is_variant_set
-from edgecls.workflow.convert import ConvertOptions, Progress, convert
+from edgecls.workflow.convert import Progress, convert
+from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.variants import open_variant
 
 

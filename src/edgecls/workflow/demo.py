@@ -11,7 +11,7 @@ from edgecls.data.digits import DIGITS_NAME, digits_split
 from edgecls.extras import require
 from edgecls.recipe import BASE, Recipe
 from edgecls.workflow.compress import CompressOptions
-from edgecls.workflow.convert import ConvertOptions
+from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.convert_set import set_options
 
 EPOCHS = 30

@@ -22,8 +22,9 @@ from edgecls.variant import VariantSet
 from edgecls.workflow.bench import BenchRequest, bench
 from edgecls.workflow.compress import CompressOptions, compress
 from edgecls.workflow.compress import Progress as CompressProgress
-from edgecls.workflow.convert import ConvertOptions, convert, toolchain
 from edgecls.workflow.convert import Progress as ConvertProgress
+from edgecls.workflow.convert import convert, toolchain
+from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.convert_set import set_options
 from edgecls.workflow.variants import read_variants
 

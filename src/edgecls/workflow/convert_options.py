@@ -1,0 +1,113 @@
+"""What `convert` is asked, and what of it is refused before any work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from edgecls.artifact import TARGETS, Target
+from edgecls.converters import Estimator, Job
+from edgecls.data.digits import DIGITS_NAME
+from edgecls.errors import DataError, SchemeError
+from edgecls.variant import Variant, VariantSet
+from edgecls.workflow.variants import source_name
+
+
+@dataclass(frozen=True)
+class ConvertOptions:
+    """What `edgecls convert` was asked.
+
+    Attributes:
+        model: file or folder, also the folder of a variant that `compress` made.
+        output: artifacts folder, None for `<model>.artifacts` beside the working directory.
+        schemes: as the user wrote them, None for all that are possible.
+        keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
+        mixed_precision: `drop<=0.5`: the fewest layers stay float that keep int8 within so many percentage points on `data`.
+        calibration: images that int8 ranges are measured on.
+        data: labelled images that `bench` should use later; also used to verify.
+        base_of: where `model` is the base of variants, their record: image spec and labels come from there.
+    """
+
+    model: Path
+    output: Path | None = None
+    targets: tuple[Target, ...] = TARGETS
+    schemes: str | None = None
+    calibration: Path | None = None
+    calibration_images: int = 500
+    data: Path | None = None
+    labels: Path | None = None
+    weights: Path | None = None
+    preprocess: str | None = None
+    model_output: str | None = None
+    io: Literal["float32", "int8"] = "float32"
+    estimator: Estimator | None = None
+    minimum_deployment_target: str | None = None
+    keep_float: tuple[str, ...] = ()
+    mixed_precision: str | None = None
+    allow_code: bool = False
+    verify: bool = True
+    base_of: VariantSet | None = None
+    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+
+    @property
+    def folder(self) -> Path:
+        """Where the artifacts go; those of variants by default where those of their base go."""
+        return self.output or Path(f"{source_name(self.model)}.artifacts")
+
+
+def check_options(options: ConvertOptions, jobs: Sequence[Job], variant: Variant | None) -> None:
+    """Refuse options that nothing would heed, and paths where nothing is.
+
+    Args:
+        jobs: the artifacts that will be made.
+        variant: of which `options.model` is the folder.
+
+    Raises:
+        SchemeError, DataError.
+    """
+    _refuse_idle_options(options, jobs)
+    if variant:
+        _refuse_settled_options(options, learned=variant.ranges is not None)
+    _require_paths(options)
+
+
+def _refuse_idle_options(options: ConvertOptions, jobs: Sequence[Job]) -> None:
+    """An option that none of the planned artifacts would heed is a mistake."""
+    int8 = any(job.scheme == "int8" for job in jobs)
+    idle = {
+        "--io int8": (options.io == "int8" and Job("tflite", "int8") not in jobs, "the scheme tflite:int8"),
+        "--mixed-precision": (options.mixed_precision is not None and not int8, "the scheme int8"),
+        "--keep-float": (bool(options.keep_float) and not int8, "the scheme int8"),
+        "--estimator": (options.estimator is not None and not int8, "the scheme int8"),
+        "--minimum-deployment-target": (
+            options.minimum_deployment_target is not None and not any(job.target == "coreml" for job in jobs),
+            "the target coreml",
+        ),
+    }
+    for option, (is_idle, needed) in idle.items():
+        if is_idle:
+            raise SchemeError(f"{needed} together with {option}", "a run without it", "ask for it, or leave the option out")
+
+
+def _refuse_settled_options(options: ConvertOptions, *, learned: bool) -> None:
+    """A variant keeps what its model was compressed with."""
+    settled = {
+        "--estimator": options.estimator if learned else None,
+        "--mixed-precision": options.mixed_precision if learned else None,
+        "--labels": options.labels,
+        "--preprocess": options.preprocess,
+        "--weights": options.weights,
+        "--output": options.model_output,
+    }
+    given = [flag for flag, value in settled.items() if value is not None]
+    if given:
+        raise SchemeError(f"a model with {given[0]}", f"{options.model}, a variant that brings its own", f"leave {given[0]} out")
+
+
+def _require_paths(options: ConvertOptions) -> None:
+    for flag, path in (("--calibration", options.calibration), ("--data", options.data), ("--labels", options.labels)):
+        if path is not None and not path.exists() and str(path) != DIGITS_NAME:
+            raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")
