@@ -81,6 +81,7 @@ class BaselineArtifact(_Model):
 
     Attributes:
         latency_ratio: its median latency over that of `Baseline.latency_reference`, measured in the same run.
+        engine: what its latency was measured with, name and version; empty where that is not known.
         layers: bytes by layer, those of 1 % of the file or more.
     """
 
@@ -89,6 +90,7 @@ class BaselineArtifact(_Model):
     accuracy: BaselineAccuracy | None = None
     flips: BaselineFlips | None = None
     latency_ratio: float | None = Field(default=None, gt=0)
+    engine: str = ""
     layers: dict[str, int] = Field(default_factory=dict)
 
 
@@ -97,7 +99,7 @@ class Baseline(_Model):
 
     Attributes:
         latency_reference: the artifact that latencies are divided by; None without latencies.
-        processor: what the latencies were measured on.
+        processor, instruction_sets: what the latencies were measured on; no sets where they are not known.
         artifacts: by name.
     """
 
@@ -105,6 +107,7 @@ class Baseline(_Model):
     model: ModelIdentity
     latency_reference: str | None = None
     processor: str | None = None
+    instruction_sets: list[str] = Field(default_factory=list)
     artifacts: dict[str, BaselineArtifact] = Field(min_length=1)
 
     @classmethod

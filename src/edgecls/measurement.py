@@ -381,6 +381,8 @@ class Environment(_Model):
     """Where it was measured.
 
     Attributes:
+        instruction_sets: those that change what int8 files answer or how fast: `avx2`, `avx512`, `vnni`, `amx`; `neon`, `dotprod`, `i8mm`,
+            `sve`. Empty where they are not known.
         device: what people call it, as `Pixel 8`; empty for a computer.
         python: empty where none is involved, as on a phone.
     """
@@ -388,6 +390,7 @@ class Environment(_Model):
     platform: str
     machine: str
     processor: str
+    instruction_sets: list[str] = Field(default_factory=list)
     cores: int
     memory_bytes: int
     device: str = ""

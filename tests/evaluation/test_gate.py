@@ -138,6 +138,31 @@ def test_latency_is_advice_unless_it_is_asked_to_gate() -> None:
     assert compare(latencies(0.54), before, Budget(), gate_latency=True).of("x")["latency"].verdict == "ok"
 
 
+def elsewhere(sets: list[str], engine: str) -> Current:
+    """Latencies as `latencies` has them, of another place or engine."""
+    found = latencies(0.9)
+    artifacts = {**found.state.artifacts, "x": artifact(latency_ratio=0.9, engine=engine)}
+    return Current(found.state.model_copy(update={"instruction_sets": sets, "artifacts": artifacts}))
+
+
+@pytest.mark.parametrize(
+    ("now", "why"),
+    [
+        (elsewhere(["avx2", "vnni"], ""), "the baseline's was measured with unknown instruction sets, this one with avx2 vnni"),
+        (elsewhere([], "LiteRT 2"), "the baseline's was measured with an unknown engine, this one with LiteRT 2"),
+    ],
+)
+def test_latencies_of_other_instruction_sets_or_engines_are_not_compared(now: Current, why: str) -> None:
+    before = latencies(0.5).state
+    result = compare(now, before, Budget())
+    found = result.of("x")["latency"]
+    assert (found.verdict, found.before, found.now) == ("ok", None, 0.9)
+    assert any(note.startswith("latency is not compared for ") and note.endswith(f"x: {why}") for note in result.notes)
+    with pytest.raises(GateError, match=why):
+        compare(now, before, Budget(), gate_latency=True)
+    assert compare(now, now.state, Budget(), gate_latency=True).of("x")["latency"].before == 0.9
+
+
 @pytest.mark.parametrize(
     "current",
     [

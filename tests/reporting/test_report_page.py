@@ -22,6 +22,7 @@ from edgecls.measurement import (
     Accuracy,
     ClassAccuracy,
     Confusion,
+    Engine,
     Environment,
     Flips,
     Histogram,
@@ -43,8 +44,10 @@ LABELS = [NASTY, "كلب", "🦔 hedgehog", "\"quoted\" & 'more'", "bell\x07", "
 VOID = {"meta", "link", "path", "rect", "circle"}
 
 
-def environment(processor: str = "a processor") -> Environment:
-    return Environment(platform="Linux", machine="x86_64", processor=processor, cores=2, memory_bytes=1 << 34)
+def environment(processor: str = "a processor", sets: tuple[str, ...] = ()) -> Environment:
+    return Environment(
+        platform="Linux", machine="x86_64", processor=processor, instruction_sets=list(sets), cores=2, memory_bytes=1 << 34
+    )
 
 
 def measurement(
@@ -113,6 +116,34 @@ def test_results_of_one_environment_become_one_run_and_the_newest_counts() -> No
     found = {row.artifact: row.latency.p50_ms for row in runs[0].report.measurements if row.latency}
     assert found == {"base-tflite-int8": 4.0, "base-onnx-int8": 1.0}
     assert runs[0].report.notes == ["1 older measurements of the same artifacts in the same environment are left out"]
+
+
+def with_engine(row: Measurement, version: str) -> Measurement:
+    return row.model_copy(update={"engine": Engine(name="ONNX Runtime", version=version)})
+
+
+def test_results_of_other_instruction_sets_are_kept_apart_and_that_is_told() -> None:
+    places = [environment(sets=("avx2",)), environment(sets=("avx2", "avx512", "vnni")), environment()]
+    reports = [report(ROWS[0], minutes=index).model_copy(update={"environment": place}) for index, place in enumerate(places)]
+    runs = merge_reports([*reports, reports[0]])
+    assert [run.name for run in runs] == ["a processor", "a processor (2)", "a processor (3)"]
+    note = "latencies here (avx2) are not comparable with those of a processor (2) (avx2 avx512 vnni)"
+    assert note in runs[0].report.notes
+    assert "latencies here (unknown instruction sets) are not comparable with those of a processor (avx2)" in runs[2].report.notes
+    assert note in runs_markdown(runs)
+    assert [row["instruction_sets"] for row in csv.DictReader(io.StringIO(runs_csv(runs)))] == ["avx2", "avx2 avx512 vnni", ""]
+
+
+def test_results_of_other_engine_versions_are_kept_apart_and_that_is_told() -> None:
+    old, new = report(with_engine(ROWS[2], "1.30.0"), ROWS[1]), report(with_engine(ROWS[2], "1.31.1"), minutes=5)
+    other_engine = report(ROWS[0], minutes=9)
+    runs = merge_reports([old, new, other_engine])
+    assert [[row.artifact for row in run.report.measurements] for run in runs] == [
+        ["base-tflite-float32", "base-onnx-int8", "base-tflite-int8"],  # what used no other version goes with the first
+        ["base-onnx-int8"],
+    ]
+    expected = "latencies here (ONNX Runtime 1.31.1) are not comparable with those of a processor (ONNX Runtime 1.30.0)"
+    assert runs[1].report.notes == [expected]
 
 
 def test_results_of_different_models_are_refused_unless_asked_for() -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 from edgecls.measurement import Environment
+from edgecls.processor import instruction_sets
 
 _PACKAGES = ("edgecls", "numpy", "pillow", "ai-edge-litert", "onnxruntime", "onnx", "coremltools")
 
@@ -20,6 +21,7 @@ def environment() -> Environment:
         platform=platform.platform(),
         machine=platform.machine(),
         processor=_processor(),
+        instruction_sets=instruction_sets(),
         cores=os.cpu_count() or 1,
         memory_bytes=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 0,
         python=platform.python_version(),

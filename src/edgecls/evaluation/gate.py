@@ -76,6 +76,7 @@ class _Comparison:
     def __init__(self, current: Current, baseline: Baseline, gate_latency: bool) -> None:
         self._current, self._baseline, self._gate_latency = current, baseline, gate_latency
         self._unlimited: list[str] = []
+        self._apart: dict[str, list[str]] = {}  # why latencies are not compared -> of which artifacts
         self._same_source = current.state.model.sha256 == baseline.model.sha256
 
     def of(self, name: str, limits: Limits) -> Iterator[Finding]:
@@ -119,6 +120,8 @@ class _Comparison:
             processor = self._baseline.processor
             elsewhere = f"; the baseline's were measured on {processor}" if processor != self._current.state.processor else ""
             yield f"latency: relative to {' or '.join(sorted(map(str, references)))} of the same run; {gating}{elsewhere}"
+        for why, names in self._apart.items():
+            yield f"latency is not compared for {', '.join(names)}: {why}"
         yield from self._unlimited
         if not self._same_source:
             yield "the model was trained or saved anew since the baseline: accuracies are compared as of two samples of images"
@@ -192,13 +195,17 @@ class _Comparison:
     def _latency(self, name: str, before: BaselineArtifact | None, now: BaselineArtifact, limits: Limits) -> Iterator[Finding]:
         old = before.latency_ratio if before else None
         same_reference = self._baseline.latency_reference == self._current.state.latency_reference
+        apart = self._measured_apart(name) if old and now.latency_ratio and same_reference else ""
         if self._gate_latency and old is not None:
-            self._require_latency(name, now, same_reference)
+            self._require_latency(name, now, same_reference, apart)
         if now.latency_ratio is None:
             return
+        if apart:
+            self._apart.setdefault(apart, []).append(name)
         problems: list[tuple[Verdict, str]] = []
         limit = limits.max_latency_growth
-        if old and same_reference and limit is not None and now.latency_ratio > old * (1 + limit):
+        comparable = same_reference and not apart
+        if old and comparable and limit is not None and now.latency_ratio > old * (1 + limit):
             text = (
                 f"latency is {now.latency_ratio:.2f} times {self._current.state.latency_reference}'s, {old:.2f} times before "
                 f"({_change_text(old, now.latency_ratio)}, {limit:+.1%} allowed)"
@@ -207,9 +214,26 @@ class _Comparison:
             problems.append(
                 ("violation" if self._gate_latency else "warning", text + (f"; not to be trusted: {doubt}" if doubt else ""))
             )
-        yield _finding(name, "latency", old if same_reference else None, now.latency_ratio, problems)
+        yield _finding(name, "latency", old if comparable else None, now.latency_ratio, problems)
 
-    def _require_latency(self, name: str, now: BaselineArtifact, same_reference: bool) -> None:
+    def _measured_apart(self, name: str) -> str:
+        """Why its latency may differ without a change of the artifact: other instruction sets, or another engine of it or the reference.
+
+        What is not known is only like what is not known.
+        """
+        before, now = self._baseline, self._current.state
+        if before.instruction_sets != now.instruction_sets:
+            then, here = (" ".join(state.instruction_sets) or "unknown instruction sets" for state in (before, now))
+            return f"the baseline's was measured with {then}, this one with {here}"
+        for measured in (name, now.latency_reference or name):
+            then, here = (state.artifacts[measured].engine if measured in state.artifacts else "" for state in (before, now))
+            if then != here:
+                return (
+                    f"the baseline's was measured with {then or 'an unknown engine'}, this one with {here or 'an unknown engine'}"
+                )
+        return ""
+
+    def _require_latency(self, name: str, now: BaselineArtifact, same_reference: bool, apart: str) -> None:
         """Raise GateError where a latency should gate and cannot."""
         remedy = "measure again on a quiet machine, or leave --gate-latency out"
         reference = self._baseline.latency_reference
@@ -220,6 +244,9 @@ class _Comparison:
             )
         if now.latency_ratio is None:
             raise GateError(f"the latency of {name}, since the baseline has one", "none was measured", remedy)
+        if apart:
+            again = "measure on a machine like the baseline's, make the baseline anew with --update-baseline, or leave --gate-latency out"
+            raise GateError(f"a latency of {name} that is comparable with the baseline's", apart, again)
         doubt = self._current.doubts.get(name) or self._current.doubts.get(str(reference))
         if doubt:
             raise GateError(f"a latency of {name} that can be trusted", doubt, remedy)

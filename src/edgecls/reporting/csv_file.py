@@ -26,6 +26,7 @@ _COLUMNS: dict[str, Callable[[Measurement], object]] = {
     "flips_lost": lambda row: row.flips and row.flips.lost,
     "flips_gained": lambda row: row.flips and row.flips.gained,
     "mcnemar_p": lambda row: row.flips and row.flips.mcnemar_p,
+    "engine": lambda row: row.engine and f"{row.engine.name} {row.engine.version}".rstrip(),
     "threads": lambda row: row.threads,
     "p50_ms": lambda row: row.latency and row.latency.p50_ms,
     "p90_ms": lambda row: row.latency and row.latency.p90_ms,
@@ -41,10 +42,11 @@ def runs_csv(runs: Sequence[Run]) -> str:
     """CSV (RFC 4180 with line feeds), what is absent left empty; a text that a spreadsheet would compute begins with an apostrophe."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["environment", *_COLUMNS])
+    writer.writerow(["environment", *_COLUMNS, "instruction_sets"])
     for run in runs:
+        sets = " ".join(run.report.environment.instruction_sets)
         for row in run.report.measurements:
-            writer.writerow([_cell(run.name), *(_cell(read(row)) for read in _COLUMNS.values())])
+            writer.writerow([_cell(run.name), *(_cell(read(row)) for read in _COLUMNS.values()), sets])
     return text.getvalue()
 
 

@@ -127,8 +127,9 @@ def _notes(report: Report) -> list[str]:
         notes.append(f"ratio: p50 over that of {first}, round by round; same: no difference at 99 % confidence")
     notes += validity_notes(report) + profile_notes(report)
     threads = sorted({row.threads for row in report.measurements})
+    sets = f" ({' '.join(report.environment.instruction_sets)})" if report.environment.instruction_sets else ""
     notes.append(
-        f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {report.environment.processor}; "
+        f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {report.environment.processor}{sets}; "
         "download: the file after deflate; memory: the most that opening and running it took"
     )
     return notes + list(report.notes)

@@ -209,6 +209,7 @@ def _environment(found: Environment) -> list[tuple[str, str]]:
     rows = {
         "device": found.device,
         "processor": found.processor,
+        "instruction sets": ", ".join(found.instruction_sets),
         "cores": str(found.cores),
         "memory": f"{found.memory_bytes / 2**30:.1f} GiB" if found.memory_bytes else "",
         "platform": f"{found.platform}, {found.machine}",

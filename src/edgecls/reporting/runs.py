@@ -1,8 +1,8 @@
-"""Run: what was measured in one environment. Results of several machines or phones become one Run each."""
+"""Run: what was measured in one environment by the same engines. Results of several machines or phones become one Run each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgecls.errors import InputError
@@ -13,7 +13,7 @@ _HASH_SHOWN = 8
 
 @dataclass(frozen=True)
 class Run:
-    """The newest measurement of each artifact in one environment.
+    """The newest measurement of each artifact in one environment, by the same versions of engines.
 
     Attributes:
         name: of the environment, different for each run.
@@ -27,8 +27,9 @@ class Run:
 def merge_reports(reports: Sequence[Report], *, different_models: bool = False) -> list[Run]:
     """Put results of the same environment together.
 
-    Of an artifact measured twice in the same environment (machine and versions of packages) the newest measurement is taken, and a
-    note says so.
+    Of an artifact measured twice in the same environment (machine, instruction sets and versions of packages) by the same engines the
+    newest measurement is taken, and a note says so. Where instruction sets or versions of engines alone keep results of one machine
+    apart, a note says that.
 
     Args:
         different_models: take results of several source models; each model has its own runs.
@@ -40,12 +41,68 @@ def merge_reports(reports: Sequence[Report], *, different_models: bool = False) 
     if len(models) > 1 and not different_models:
         found = ", ".join(model[:_HASH_SHOWN] if model else "unknown" for model in models)
         raise InputError("results of one source model", f"{len(models)}: {found}", "leave some out, or add --different-models")
-    groups: dict[str, list[Report]] = {}
+    merged = [_newest(group) for group in _grouped(reports)]
+    titles = [_name(report, len(models) > 1) for report in merged]
+    names = [_numbered(titles, index) for index in range(len(titles))]
+    apart = [_apart(report, titles[index], zip(names, titles, merged, strict=True)) for index, report in enumerate(merged)]
+    return [
+        Run(name, report.model_copy(update={"notes": [*report.notes, *notes]}))
+        for name, report, notes in zip(names, merged, apart, strict=True)
+    ]
+
+
+def _grouped(reports: Sequence[Report]) -> list[list[Report]]:
+    """Reports whose rows can stand in one table, in the order of the first of each."""
+    groups: list[list[Report]] = []
     for report in reports:
-        groups.setdefault(f"{report.source_sha256}{report.environment.model_dump_json()}", []).append(report)
-    merged = [_newest(found) for found in groups.values()]
-    names = [_name(report, len(models) > 1) for report in merged]
-    return [Run(_numbered(names, index), report) for index, report in enumerate(merged)]
+        group = next((found for found in groups if all(_measured_alike(report, other) for other in found)), None)
+        if group is None:
+            groups.append([report])
+        else:
+            group.append(report)
+    return groups
+
+
+def _measured_alike(one: Report, other: Report) -> bool:
+    same_place = (one.source_sha256, one.environment) == (other.source_sha256, other.environment)
+    return same_place and not _engines_apart(one, other)
+
+
+def _engines_apart(one: Report, other: Report) -> list[tuple[str, str]]:
+    """Engines that both used in different versions, in words. A version that is not known is only like another such."""
+    ours, theirs = _engines(one), _engines(other)
+    return [
+        (f"{name} {ours[name] or 'of unknown version'}", f"{name} {theirs[name] or 'of unknown version'}")
+        for name in sorted(ours.keys() & theirs.keys())
+        if ours[name] != theirs[name]
+    ]
+
+
+def _engines(report: Report) -> dict[str, str]:
+    versions: dict[str, set[str]] = {}
+    for row in report.measurements:
+        if row.engine:
+            versions.setdefault(row.engine.name, set()).add(row.engine.version)
+    return {name: " and ".join(sorted(found)) for name, found in versions.items()}
+
+
+def _apart(report: Report, title: str, others: Iterable[tuple[str, str, Report]]) -> list[str]:
+    """Notes on the other runs of the same machine and model whose latencies are not comparable with this one's."""
+    notes = []
+    for name, other_title, other in others:
+        if other is report or other_title != title or other.source_sha256 != report.source_sha256:
+            continue
+        differences = _engines_apart(report, other)
+        if report.environment.instruction_sets != other.environment.instruction_sets:
+            differences.insert(0, (_sets(report), _sets(other)))
+        if differences:
+            here, there = (", ".join(texts) for texts in zip(*differences, strict=True))
+            notes.append(f"latencies here ({here}) are not comparable with those of {name} ({there})")
+    return notes
+
+
+def _sets(report: Report) -> str:
+    return " ".join(report.environment.instruction_sets) or "unknown instruction sets"
 
 
 def _newest(reports: Sequence[Report]) -> Report:

@@ -111,6 +111,7 @@ def snapshot(request: CheckRequest, latency_reference: str | None = None) -> Cur
         model=ModelIdentity.of(manifest),
         latency_reference=reference,
         processor=report.environment.processor if report and reference else None,
+        instruction_sets=report.environment.instruction_sets if report and reference else [],
         artifacts={artifact.name: _entry(artifact, rows.get(artifact.name), rows.get(reference or "")) for artifact in sound},
     )
     failures = {
@@ -234,6 +235,7 @@ def _entry(artifact: Artifact, row: Measurement | None, reference: Measurement |
         ),
         flips=row.flips and _flips(row.flips) if row else None,
         latency_ratio=round(p50 / reference_p50, _RATIO_DIGITS) if p50 and reference_p50 else None,
+        engine=f"{row.engine.name} {row.engine.version}".rstrip() if row and row.engine and p50 and reference_p50 else "",
     )
 
 
