@@ -9,6 +9,7 @@ import base64
 import json
 import marshal
 import pickle
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -20,6 +21,7 @@ from written_models import convolution, edit_h5, edit_zip, small_classifier
 
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
 from edgecls.models import load_model
+from edgecls.models.computing_operations import COMPUTING
 from edgecls.models.safety import scan_config, scan_operations
 
 
@@ -283,10 +285,35 @@ def test_scan_survives_deep_nesting():
 
 
 @pytest.mark.parametrize(
-    "operation", ["PyFunc", "EagerPyFunc", "PyFuncStateless", "ReadFile", "WriteFile", "TFRecordDatasetV2", "PrintV2"]
+    "operation",
+    [
+        "PyFunc",
+        "EagerPyFunc",
+        "PyFuncStateless",
+        "ReadFile",
+        "WriteFile",
+        "TFRecordDatasetV2",
+        "PrintV2",
+        "ImmutableConst",
+        "Unheard",
+    ],
 )
-def test_host_operations(operation):
-    assert scan_operations([("x", operation), ("y", "Conv2D"), ("z", "RestoreV2")])[0].what == operation
+def test_operations_that_are_not_known_to_compute(operation):
+    (finding,) = scan_operations([("x", operation), ("y", "Conv2D"), ("z", "VarHandleOp")])
+    assert finding.what.startswith(f"{operation}: ")
+
+
+def test_operations_that_compute_name_no_place(tf):
+    """No operation that is let through takes a file, a directory, an address or a stream; all are TensorFlow's own."""
+    from tensorflow.python.framework import op_def_registry
+
+    place = re.compile(r"(^|_)(file|files|path|directory|dir|region|address|stream|library|descriptor)(_|$)|filename")
+    harmless = {"ShardedFilename", "ShardedFilespec"}  # which join texts
+    for operation in COMPUTING - harmless:
+        definition = op_def_registry.get(operation)
+        assert definition is not None, operation
+        names = [part.name for parts in (definition.input_arg, definition.attr) for part in parts]
+        assert not [name for name in names if place.search(name)], operation
 
 
 def _external_link(file, secret):

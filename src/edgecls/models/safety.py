@@ -2,6 +2,7 @@
 
 Keras resolves classes and functions by the names a file gives, and Lambda layers carry marshalled Python. So every object of the
 architecture must be a class of Keras, of one of the packages below; whatever can carry, import or call other code is refused.
+Graphs may hold the operations of `computing_operations` alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgecls.errors import UnsafeModelError, UnsupportedModelError
+from edgecls.models.computing_operations import COMPUTING
 from edgecls.models.config import objects
 
 # Classes that carry or load something else than numbers.
@@ -55,12 +57,6 @@ _TENSOR_FUNCTIONS = re.compile(
     r"sqrt|square|squeeze|stack|stop_gradient|strided_slice|subtract|tanh|tensordot|tile|to_float|transpose|truediv|unstack|where|"
     r"zeros|zeros_like)"
 )
-# Graph operations that run code of the host or reach its files. Checkpoint operations are every SavedModel's own.
-_HOST_OPERATIONS = re.compile(
-    r".*PyFunc.*|ReadFile|WriteFile|MatchingFiles|Print|PrintV2|.*Dataset.*|.*Reader(V2)?|.*Summary.*|InitializeTableFromTextFile(V2)?|"
-    r"LoadAndRemapMatrix|GenerateVocabRemapping|Debug(Numeric|Nan|Identity).*|DumpTensor.*|RemoteCall|.*Rpc.*|_?(Send|Recv|HostSend|HostRecv)|"
-    r"FileSystemSetConfiguration|ImportEvent|WorkerHeartbeat|DistributedSave|.*Iterator.*|CompositeTensorVariantToComponents|XlaHostCompute.*"
-)
 
 
 @dataclass(frozen=True)
@@ -84,8 +80,12 @@ def scan_config(config: Any) -> list[Finding]:
 
 
 def scan_operations(operations: Iterable[tuple[str, str]]) -> list[Finding]:
-    """Find operations of a graph, given as (name, operation), that run code of the host or reach its files."""
-    return [Finding(name, operation, "code") for name, operation in operations if _HOST_OPERATIONS.fullmatch(operation)]
+    """Find operations of a graph, given as (name, operation), that are not known to compute and do nothing else."""
+    return [
+        Finding(name, f"{operation}: not known to compute and do nothing else", "code")
+        for name, operation in operations
+        if operation not in COMPUTING
+    ]
 
 
 def refuse(findings: list[Finding], allow_code: bool) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ from edgecls.errors import ModelFileError, UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models.computation import Computation, keras_computation, refuse_several_inputs
 from edgecls.models.freezing import constant_call
+from edgecls.models.graph_scan import scan_saved_model
 from edgecls.models.keras_model import load_errors
-from edgecls.models.safety import Finding, refuse, scan_config, scan_operations
+from edgecls.models.safety import Finding, refuse, scan_config
 
 _INTERNAL_SIGNATURES = {"__saved_model_init_op", "__saved_model_train_op"}
 _REFERENCE_VARIABLES = {"Variable", "VariableV2"}
@@ -92,20 +92,12 @@ def _keras_metadata(path: Path, saved_model: Any) -> list[dict[str, Any]]:
 
 def _scan(saved_model: Any, metadata: list[dict[str, Any]]) -> list[Finding]:
     findings = [finding for node in metadata for finding in scan_config(_loaded_part(node)) if finding.kind == "code"]
-    return findings + scan_operations(_operations(saved_model))
+    return findings + scan_saved_model(saved_model)
 
 
 def _loaded_part(node: dict[str, Any]) -> dict[str, Any]:
     """What Keras reads of a layer's description; how it was compiled stays unread."""
     return {key: value for key, value in node.items() if key != "training_config"}
-
-
-def _operations(saved_model: Any) -> Iterator[tuple[str, str]]:
-    for meta_graph in saved_model.meta_graphs:
-        graph = meta_graph.graph_def
-        yield from ((node.name, node.op) for node in graph.node)
-        for function in graph.library.function:
-            yield from ((f"{function.signature.name}/{node.name}", node.op) for node in function.node_def)
 
 
 def _load_keras(path: Path) -> tuple[Any, str]:
