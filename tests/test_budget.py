@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgecls import budget as module
-from edgecls.budget import Budget, Growth, Limits, parse_bytes
+from edgecls.budget import Budget, Growth, Limits, parse_bytes, parse_share
 from edgecls.errors import GateError
 
 
@@ -24,7 +24,16 @@ def test_every_limit_has_a_parser() -> None:
 
 @pytest.mark.parametrize(
     ("text", "size"),
-    [("4 MB", 4_000_000), ("4 MiB", 4_194_304), ("4MiB", 4_194_304), ("1.5 kB", 1500), ("1.5 KiB", 1536), ("7 B", 7), (12, 12)],
+    [
+        ("4 MB", 4_000_000),
+        ("4 MiB", 4_194_304),
+        ("4MiB", 4_194_304),
+        ("1.5 kB", 1500),
+        ("1.5 KiB", 1536),
+        ("7 B", 7),
+        (12, 12),
+        ("1.001 MB", 1_001_000),
+    ],
 )
 def test_decimal_and_binary_units_differ(text: object, size: int) -> None:
     assert parse_bytes(text) == size
@@ -40,6 +49,8 @@ def test_a_growth_is_a_share_or_bytes() -> None:
     assert Growth(share=0.02).allowed(1049) == 1069  # 1069.98 bytes: the part of a byte is not allowed
     assert Growth(size_bytes=100).allowed(1049) == 1149
     assert Growth(share=0.0).allowed(1049) == 1049
+    for percent in range(1, 100):  # in binary 29 % of 100 are a little less than 29
+        assert Growth(share=parse_share(f"{percent}%")).allowed(100) == 100 + percent
 
 
 def test_later_tables_win_and_a_full_name_has_the_last_word(tmp_path: Path) -> None:
@@ -93,6 +104,8 @@ def test_without_a_budget_growth_and_drops_are_limited() -> None:
         ("artifact = 3", "artifact = 3"),
         ("[artifact]\nname = '4 MB'", "a table of limits"),
         ("latency_reference = 3", "latency_reference = 3"),
+        ("latency_reference = '*-float32'", "the name of one artifact"),
+        ("latency_reference = ''", "the name of one artifact"),
         ("[default", "a budget in TOML"),
     ],
 )

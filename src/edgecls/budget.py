@@ -21,6 +21,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ class Growth:
 
     def allowed(self, before: int) -> int:
         """The most bytes that `before` may have become."""
-        return before + (self.size_bytes if self.size_bytes is not None else math.floor(before * (self.share or 0.0)))
+        if self.size_bytes is not None:
+            return before + self.size_bytes
+        return before + math.floor(before * Decimal(repr(self.share or 0.0)))  # as it was written: 29 % of 100 bytes are 29
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,8 @@ class Budget:
         reference = content.pop("latency_reference", None)
         if reference is not None and not isinstance(reference, str):
             raise GateError("the name of an artifact", f"{path}: latency_reference = {reference!r}", "write it in quotes")
+        if reference is not None and (not reference or _is_pattern(reference)):
+            raise GateError("the name of one artifact", f"{path}: latency_reference = {reference!r}", "write its full name")
         default, artifacts = content.pop("default", {}), content.pop("artifact", {})
         if content:
             raise GateError(
@@ -172,7 +177,7 @@ def parse_share(value: object) -> float:
     number, unit = _split(value)
     if number is None or unit != "%":
         raise ValueError("a percentage such as '2%'")
-    return number / 100
+    return float(number / 100)
 
 
 def parse_points(value: object) -> float:
@@ -184,7 +189,7 @@ def parse_points(value: object) -> float:
     number, unit = _split(value)
     if number is None or unit not in ("point", "points"):
         raise ValueError("percentage points such as '0.5 points'")
-    return number / 100
+    return float(number / 100)
 
 
 def _parse_growth(value: object) -> Growth:
@@ -231,11 +236,15 @@ def _limits(table: object, where: str) -> dict[str, Any]:
     return found
 
 
-def _split(value: object) -> tuple[float | None, str]:
-    """Number and unit of a text; (None, "") where it is none."""
+def _split(value: object) -> tuple[Decimal | None, str]:
+    """Number, exactly as written, and unit of a text; (None, "") where it is none."""
     found = _NUMBER.fullmatch(value.strip()) if isinstance(value, str) else None
-    return (float(found[1].replace("_", "")), found[2]) if found else (None, "")
+    return (Decimal(found[1].replace("_", "")), found[2]) if found else (None, "")
 
 
 def _matches(pattern: str, name: str) -> bool:
-    return pattern == name or (bool(_WILDCARDS & set(pattern)) and fnmatch.fnmatchcase(name, pattern))
+    return pattern == name or (_is_pattern(pattern) and fnmatch.fnmatchcase(name, pattern))
+
+
+def _is_pattern(text: str) -> bool:
+    return bool(_WILDCARDS & set(text))

@@ -201,6 +201,17 @@ def _changed_file(baseline: Path, folder: Path) -> None:
         stream.write(b"\0")
 
 
+def _edited_in_place(baseline: Path, folder: Path) -> None:
+    path = folder / f"{INT8}.onnx"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _accuracy_of_120_percent(baseline: Path, folder: Path) -> None:
+    _change_results(folder, lambda content: content["measurements"][1]["accuracy"].update(top1=1.2))
+
+
 def _no_manifest(baseline: Path, folder: Path) -> None:
     (folder / "manifest.json").unlink()
 
@@ -224,7 +235,9 @@ BROKEN: dict[Callable[[Path, Path], None], str] = {
     _other_results: "of another model",
     _stale_results: "written before the artifacts were",
     _no_results: "nothing was measured",
-    _changed_file: "as its manifest says",
+    _changed_file: "changed since conversion",
+    _edited_in_place: "changed since conversion: expected sha256",
+    _accuracy_of_120_percent: "top1: 1.2: Input should be less than or equal to 1",
     _no_manifest: "manifest.json",
 }
 
@@ -255,6 +268,13 @@ def test_latency_gates_when_asked(folder: Path, baseline: Path, edgecls: Edgecls
     assert advised.exit_code == 0  # 20 ms instead of 2 is another machine; 0.6 instead of 0.5 of the reference is not
     assert f"{INT8}: latency is 0.60 times {FLOAT}'s, 0.50 times before" in advised.stdout
     assert edgecls("check", folder, "--baseline", baseline, "--gate-latency").exit_code == 1
+
+
+def test_a_latency_far_below_its_references_is_held(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    manifest = make_folder(folder, {FLOAT: WIDTH, INT8: WIDTH})
+    write_results(folder, manifest, {FLOAT: row(FLOAT, p50_ms=9000.0), INT8: row(INT8, top1=0.895, lost=range(5), p50_ms=0.03)})
+    assert edgecls("check", folder, "--baseline", baseline, "--update-baseline").exit_code == 0
+    assert Baseline.read(baseline).artifacts[INT8].latency_ratio == 3.333e-06  # 0.03 / 9000
 
 
 def test_markdown_junit_and_the_runners_files(

@@ -136,6 +136,13 @@ def test_latency_is_advice_unless_it_is_asked_to_gate() -> None:
     assert compare(latencies(0.6), before, Budget()).of("x")["latency"].verdict == "warning"
     assert compare(latencies(0.6), before, Budget(), gate_latency=True).of("x")["latency"].verdict == "violation"
     assert compare(latencies(0.54), before, Budget(), gate_latency=True).of("x")["latency"].verdict == "ok"
+    small = compare(latencies(0.0006), latencies(0.0004).state, Budget()).of("x")["latency"]
+    assert "latency is 0.0006 times float's, 0.0004 times before" in small.text
+
+
+def test_a_baseline_without_latencies_cannot_gate_them() -> None:
+    with pytest.raises(GateError, match="a baseline with latencies"):
+        compare(latencies(0.5), state(float=artifact(), x=artifact()), Budget(), gate_latency=True)
 
 
 def elsewhere(sets: list[str], engine: str) -> Current:

@@ -48,6 +48,8 @@ def compare(current: Current, baseline: Baseline, budget: Budget, *, gate_latenc
             and the artifacts lack.
     """
     _require_same_model(current.state, baseline)
+    if gate_latency and baseline.latency_reference is None:
+        raise GateError("a baseline with latencies", "none in it", "measure and make it anew, or leave --gate-latency out")
     names = sorted({*current.state.artifacts, *current.failures, *baseline.artifacts})
     budget.require_known(names)
     comparison = _Comparison(current, baseline, gate_latency)
@@ -205,9 +207,9 @@ class _Comparison:
         problems: list[tuple[Verdict, str]] = []
         limit = limits.max_latency_growth
         comparable = same_reference and not apart
-        if old and comparable and limit is not None and now.latency_ratio > old * (1 + limit):
+        if old and comparable and limit is not None and _exceeds(now.latency_ratio / old - 1, limit):
             text = (
-                f"latency is {now.latency_ratio:.2f} times {self._current.state.latency_reference}'s, {old:.2f} times before "
+                f"latency is {_times(now.latency_ratio)} times {self._current.state.latency_reference}'s, {_times(old)} times before "
                 f"({_change_text(old, now.latency_ratio)}, {limit:+.1%} allowed)"
             )
             doubt = self._current.doubts.get(name)
@@ -303,6 +305,10 @@ def _changed_images(before: BaselineArtifact, now: BaselineArtifact) -> tuple[in
 
 def _exceeds(value: float, limit: float) -> bool:
     return value > limit + 1e-9  # 0.764 - 0.759 is not more than 0.005
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
 
 
 def _points(share: float) -> str:

@@ -5,10 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
-from edgecls.formats.files import detect, file_sizes, sha256
+from edgecls.formats.files import change_since_conversion, detect, file_sizes, sha256
 from edgecls.metadata import ArtifactMetadata
 
-__all__ = ["FileDescription", "Layer", "TensorInfo", "describe", "detect", "file_sizes", "read_record", "sha256"]
+__all__ = [
+    "FileDescription",
+    "Layer",
+    "TensorInfo",
+    "change_since_conversion",
+    "describe",
+    "detect",
+    "file_sizes",
+    "read_record",
+    "sha256",
+]
 
 
 def describe(path: Path) -> FileDescription:

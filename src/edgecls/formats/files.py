@@ -7,13 +7,14 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgecls.artifact import SUFFIXES, TARGETS, Target
+from edgecls.artifact import SUFFIXES, TARGETS, Artifact, Target
 from edgecls.errors import ArtifactError
 
 _CHUNK = 1 << 20
 _MODEL_SUFFIX = ".mlmodel"  # of a Core ML model without its package
 _REMEDY = "give a .tflite, .onnx or .mlpackage that `edgecls convert` or another converter made"
 _LFS = b"version https://git-lfs"
+_HASH_SHOWN = 12  # digits of a sha256 that people are shown
 
 
 def members(path: Path) -> list[Path]:
@@ -53,6 +54,20 @@ def sha256(path: Path) -> str:
         for chunk in _chunks(item):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def change_since_conversion(path: Path, artifact: Artifact) -> str:
+    """Why a file is no longer the one the manifest tells of; empty where it is."""
+    try:
+        size = sum(item.stat().st_size for item in members(path))
+        if size != artifact.size_bytes:
+            return f"changed since conversion: expected {artifact.size_bytes:,} bytes, found {size:,}"
+        found = sha256(path)
+    except (ArtifactError, OSError) as error:
+        return f"cannot be read: {error.found if isinstance(error, ArtifactError) else error}"
+    if found != artifact.sha256:
+        return f"changed since conversion: expected sha256 {artifact.sha256[:_HASH_SHOWN]}…, found {found[:_HASH_SHOWN]}…"
+    return ""
 
 
 def detect(path: Path) -> Target:

@@ -25,8 +25,7 @@ from edgecls.evaluation import (
     fit_preprocess,
     image_spec_of,
 )
-from edgecls.formats import describe, detect, sha256
-from edgecls.formats.files import members
+from edgecls.formats import change_since_conversion, describe, detect
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Measurement, Report
 from edgecls.runners import open_runner, open_stand_in, profile_artifact
@@ -35,7 +34,6 @@ from edgecls.store import write_text
 AUTO = "auto"
 FIT_IMAGES = 500  # enough to tell preprocessings apart
 _FLOAT = {"float32", "float16"}
-_HASH_SHOWN = 12  # digits of a sha256 that people are shown
 
 
 @dataclass(frozen=True)
@@ -174,23 +172,8 @@ def _own_job(folder: Path, manifest: Manifest, artifact: Artifact) -> BenchJob:
         spec=manifest.image_spec,
         size_bytes=None if reason else artifact.size_bytes,
         compressed_bytes=None if reason else artifact.compressed_bytes,
-        failure=Failure("failed", reason) if reason else None,
+        failure=Failure("failed", f"{reason}; convert again") if reason else None,
     )
-
-
-def change_since_conversion(path: Path, artifact: Artifact) -> str:
-    """Why a file is no longer the one the manifest tells of; empty where it is."""
-    try:
-        size = sum(item.stat().st_size for item in members(path))
-        if size != artifact.size_bytes:
-            return f"changed since conversion: expected {artifact.size_bytes:,} bytes, found {size:,}; convert again"
-        found = sha256(path)
-    except (ArtifactError, OSError) as error:
-        return f"cannot be read: {error.found if isinstance(error, ArtifactError) else error}; convert again"
-    if found != artifact.sha256:
-        expected, found = artifact.sha256[:_HASH_SHOWN], found[:_HASH_SHOWN]
-        return f"changed since conversion: expected sha256 {expected}…, found {found}…; convert again"
-    return ""
 
 
 def _foreign_jobs(files: tuple[Path, ...]) -> list[BenchJob]:

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from edgecls.artifact import Artifact, Manifest
 from edgecls.baseline import (
     BASELINE_NAME,
@@ -19,15 +21,15 @@ from edgecls.budget import BUDGET_NAME, Budget
 from edgecls.errors import ArtifactError, EdgeclsError, GateError
 from edgecls.evaluation.gate import Current, compare
 from edgecls.finding import GateResult, LayerChange
-from edgecls.formats import describe
-from edgecls.formats.files import members
+from edgecls.formats import change_since_conversion, describe
 from edgecls.measurement import Flips, Measurement, Report
 from edgecls.store import write_text
 
 RESULTS_NAME = "results.json"
 _LAYER_SHARE = 0.01  # smaller layers are not told apart in a baseline
 _ACCURACY_DIGITS = 6
-_RATIO_DIGITS = 3  # no measurement repeats more
+_REMEASURE = "measure them again with `edgecls bench`"
+_RATIO_DIGITS = 4  # significant ones: no measurement repeats more
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ def update_baseline(request: CheckRequest) -> tuple[Baseline, list[str]]:
             notes.append(f"sizes by layer of {artifact.name} are left out: {error}")
     if not any(entry.accuracy for entry in entries.values()):
         notes.append("without accuracy: `edgecls bench` on labelled images measures it")
+    if budget.latency_reference and current.state.latency_reference is None:
+        notes.append(f"without latencies: the results have none of {budget.latency_reference}, which all are divided by")
     baseline = current.state.model_copy(update={"artifacts": entries})
     write_text(request.baseline, baseline.to_json())
     return baseline, notes
@@ -96,7 +100,7 @@ def snapshot(request: CheckRequest, latency_reference: str | None = None) -> Cur
 
     Raises:
         ArtifactError: no manifest, no sound artifact, a file that is not the manifest's.
-        GateError: results of other artifacts.
+        GateError: results of other artifacts, or with figures that cannot be.
     """
     manifest = Manifest.read(request.folder)
     sound = _sound(manifest)
@@ -105,15 +109,8 @@ def snapshot(request: CheckRequest, latency_reference: str | None = None) -> Cur
     for artifact in sound:
         _require_unchanged(request.folder / artifact.path, artifact)
     report = _report(request, manifest)
-    rows = {row.artifact: row for row in report.measurements} if report else {}
-    reference = _latency_reference(latency_reference, sound, rows)
-    state = Baseline(
-        model=ModelIdentity.of(manifest),
-        latency_reference=reference,
-        processor=report.environment.processor if report and reference else None,
-        instruction_sets=report.environment.instruction_sets if report and reference else [],
-        artifacts={artifact.name: _entry(artifact, rows.get(artifact.name), rows.get(reference or "")) for artifact in sound},
-    )
+    rows = _rows(report)
+    state = _state(manifest, sound, report, latency_reference)
     failures = {
         artifact.name: f"{artifact.status}: {_reason(artifact)}" for artifact in manifest.artifacts if artifact.status != "ok"
     }
@@ -179,11 +176,9 @@ def _sound(manifest: Manifest) -> list[Artifact]:
 
 
 def _require_unchanged(path: Path, artifact: Artifact) -> None:
-    size = sum(item.stat().st_size for item in members(path))
-    if size != artifact.size_bytes:
-        raise ArtifactError(
-            f"{path} of {artifact.size_bytes:,} bytes, as its manifest says", f"{size:,} bytes", "convert the model again"
-        )
+    reason = change_since_conversion(path, artifact)
+    if reason:
+        raise ArtifactError(f"{path} as its manifest tells of it", reason, "convert the model again")
 
 
 def _report(request: CheckRequest, manifest: Manifest) -> Report | None:
@@ -196,7 +191,7 @@ def _report(request: CheckRequest, manifest: Manifest) -> Report | None:
     if request.results is None and not path.is_file():
         return None
     report = Report.read(path)
-    expected, remedy = f"results of the artifacts in {request.folder}", "measure them again with `edgecls bench`"
+    expected, remedy = f"results of the artifacts in {request.folder}", _REMEASURE
     if report.source_sha256 != manifest.source.sha256:
         found = f"{path}: of another model" if report.source_sha256 else f"{path}, which lacks source_sha256"
         raise GateError(expected, found, remedy)
@@ -210,6 +205,33 @@ def _report(request: CheckRequest, manifest: Manifest) -> Report | None:
         if row.size_bytes not in (0, sizes[row.artifact]):  # a phone may not know the size
             raise GateError(expected, f"{path}: {row.artifact} of {row.size_bytes:,} bytes, now {sizes[row.artifact]:,}", remedy)
     return report
+
+
+def _state(manifest: Manifest, sound: list[Artifact], report: Report | None, latency_reference: str | None) -> Baseline:
+    """What a baseline of these artifacts holds.
+
+    Raises:
+        GateError: figures that cannot be.
+    """
+    rows = _rows(report)
+    reference = _latency_reference(latency_reference, sound, rows)
+    measured = report.environment if report and reference else None
+    try:
+        return Baseline(
+            model=ModelIdentity.of(manifest),
+            latency_reference=reference,
+            processor=measured and measured.processor,
+            instruction_sets=measured.instruction_sets if measured else [],
+            artifacts={artifact.name: _entry(artifact, rows.get(artifact.name), rows.get(reference or "")) for artifact in sound},
+        )
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise GateError("figures that a baseline can hold", f"{where}: {first['input']!r}: {first['msg']}", _REMEASURE) from None
+
+
+def _rows(report: Report | None) -> dict[str, Measurement]:
+    return {row.artifact: row for row in report.measurements} if report else {}
 
 
 def _latency_reference(wanted: str | None, sound: list[Artifact], rows: dict[str, Measurement]) -> str | None:
@@ -234,9 +256,13 @@ def _entry(artifact: Artifact, row: Measurement | None, reference: Measurement |
             images=accuracy.images, top1=round(accuracy.top1, _ACCURACY_DIGITS), tied_images=accuracy.tied_images or 0
         ),
         flips=row.flips and _flips(row.flips) if row else None,
-        latency_ratio=round(p50 / reference_p50, _RATIO_DIGITS) if p50 and reference_p50 else None,
+        latency_ratio=_ratio(p50, reference_p50) if p50 and reference_p50 else None,
         engine=f"{row.engine.name} {row.engine.version}".rstrip() if row and row.engine and p50 and reference_p50 else "",
     )
+
+
+def _ratio(p50: float, reference: float) -> float:
+    return float(f"{p50 / reference:.{_RATIO_DIGITS}g}")
 
 
 def _flips(flips: Flips) -> BaselineFlips:

@@ -17,8 +17,9 @@ from edgecls.errors import ArtifactError, DataError, EdgeclsError
 from edgecls.evaluation.advice import Circumstances, advise
 from edgecls.evaluation.layer_values import LayerRunner
 from edgecls.evaluation.sensitivity import Extremes, calibration_extremes, measure_sensitivity
+from edgecls.formats import change_since_conversion
 from edgecls.image_spec import ImageSpec
-from edgecls.workflow.bench import BenchRequest, change_since_conversion, images_of, is_there
+from edgecls.workflow.bench import BenchRequest, images_of, is_there
 
 BATCH = 8
 TARGETS = {"tflite": "tflite", "onnx": "tflite,onnx"}  # the goal of --mixed-precision is measured on the TFLite file
