@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 
@@ -39,6 +40,30 @@ def addition(parameters: Sequence[tuple[float, int]], size: int) -> bytes:
     operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.AddOptions, schema.AddOptionsT()
     graph.operators, graph.inputs, graph.outputs = [operator], [0, 1], [2]
     model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [code], [buffer]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def classifier(size: int = 4, classes: int = 3) -> bytes:
+    """Images [1, size, size, 3] to scores of a dense layer, to be run."""
+    model, graph, code, empty, kernel = (
+        schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.BufferT(), schema.BufferT()
+    )  # fmt: skip
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
+    inputs = 3 * size * size
+    graph.tensors = [_tensor(name) for name in ("image", "kernel", "scores")]
+    graph.tensors[0].shape, graph.tensors[1].shape, graph.tensors[2].shape = [1, size, size, 3], [classes, inputs], [1, classes]
+    kernel.data = np.random.default_rng(0).standard_normal((classes, inputs)).astype(np.float32).tobytes()
+    graph.tensors[1].buffer = 1
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0, 1, -1], [2]
+    operator.builtinOptionsType, operator.builtinOptions = (
+        schema.BuiltinOptions.FullyConnectedOptions,
+        schema.FullyConnectedOptionsT(),
+    )
+    graph.operators, graph.inputs, graph.outputs = [operator], [0], [2]
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [code], [empty, kernel]
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

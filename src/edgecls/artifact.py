@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -10,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
+from edgecls.instant import Instant
 
 Target = Literal["tflite", "coreml", "onnx"]
 Scheme = Literal[
@@ -175,7 +175,7 @@ class Manifest(_Model):
     """`manifest.json` beside the artifacts."""
 
     schema_version: int = SCHEMA_VERSION
-    created: datetime.datetime
+    created: Instant
     edgecls_version: str
     source: Source
     image_spec: ImageSpec

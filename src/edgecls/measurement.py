@@ -6,7 +6,6 @@ as the samples on phones do, follows it. Only what every writer knows is require
 
 from __future__ import annotations
 
-import datetime
 import json
 from pathlib import Path
 from typing import Literal
@@ -15,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
+from edgecls.instant import Instant
 
 RESULTS_SCHEMA_VERSION = 2
 READABLE_SCHEMA_VERSIONS = (1, RESULTS_SCHEMA_VERSION)  # version 1 has fewer fields and no other meaning of any
@@ -411,11 +411,12 @@ class Report(_Model):
     """All measurements of one run: `results.json`.
 
     Attributes:
+        created: when; a time without a zone, as some phones write it, is taken as one in UTC.
         labels: name of each class of the model, in the order of its scores.
     """
 
     schema_version: int = RESULTS_SCHEMA_VERSION
-    created: datetime.datetime
+    created: Instant
     edgecls_version: str
     source_sha256: str | None = None
     image_spec: ImageSpec | None = None

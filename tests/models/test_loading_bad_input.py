@@ -69,6 +69,20 @@ def test_directories(tmp_path):
     assert "damaged" in refusal(ModelFileError, tmp_path / "1")
 
 
+@pytest.mark.parametrize("member", ["config.json", "model.weights.h5"])
+def test_archive_that_does_not_inflate(tmp_path, member):
+    """The compressed stream of a member begins with a block type that does not exist."""
+    path = tmp_path / "m.keras"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("config.json", "model.weights.h5"):
+            archive.writestr(name, b"{}" * 50)
+        offset = archive.getinfo(member).header_offset
+    data = bytearray(path.read_bytes())
+    data[offset + 30 + len(member)] = 0x07
+    path.write_bytes(data)
+    assert "truncated or damaged" in refusal(ModelFileError, path)
+
+
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.9, 0.999])
 @pytest.mark.parametrize("name", ["m.h5", "m.keras"])
 def test_truncated(framework, saved, name, share):

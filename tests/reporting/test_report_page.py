@@ -118,6 +118,18 @@ def test_results_of_one_environment_become_one_run_and_the_newest_counts() -> No
     assert runs[0].report.notes == ["1 older measurements of the same artifacts in the same environment are left out"]
 
 
+def test_a_time_without_a_zone_is_one_in_utc(tmp_path: Path) -> None:
+    """Phones write such; the newest of both kinds counts, and the page names it."""
+    path = tmp_path / "results.json"
+    zoned = report(measurement("base-tflite-int8", p50_ms=5.0))
+    path.write_text(report(measurement("base-tflite-int8", p50_ms=4.0), minutes=5).model_dump_json().replace("Z", "", 1))
+    naive = Report.read(path)
+    assert naive.created == NOW + datetime.timedelta(minutes=5)
+    (run,) = merge_reports([zoned, naive])
+    assert [row.latency.p50_ms for row in run.report.measurements if row.latency] == [4.0]
+    assert "<html" in report_html([run])
+
+
 def with_engine(row: Measurement, version: str) -> Measurement:
     return row.model_copy(update={"engine": Engine(name="ONNX Runtime", version=version)})
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import struct
+import math
 import tokenize
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import IO
 
 import numpy as np
 
+from edgecls.damage import ZIP_ERRORS
 from edgecls.data.decode import convert_channels, resize_pixels
 from edgecls.data.input_range import InputRange
 from edgecls.data.labels import as_text, label_by_value, label_for
@@ -27,18 +27,8 @@ _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
     "data": (("x_test", "y_test"), ("x_val", "y_val"), ("x", "y")),
 }
 _CHUNK_BYTES = 4 << 20
-_DAMAGE = (  # what zipfile and numpy's reader of headers raise on damaged files
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    tokenize.TokenError,
-    EOFError,
-    ValueError,
-    OSError,
-    NotImplementedError,
-    RuntimeError,
-    SyntaxError,
-)
+_MOST_DEFLATED = 1032  # bytes that one compressed byte can stand for, whatever an archive says of itself
+_DAMAGE = (*ZIP_ERRORS, tokenize.TokenError, SyntaxError, TypeError, MemoryError)  # the last four by numpy's reader of headers
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -69,7 +59,7 @@ class ArraySource:
 
     def read(self, chosen: np.ndarray) -> Iterator[Decoded | Skipped]:
         """The chosen images; the archive is read once, in chunks."""
-        item_bytes = int(np.prod(self._header.shape[1:])) * self._header.dtype.itemsize
+        item_bytes = math.prod(self._header.shape[1:]) * self._header.dtype.itemsize
         per_chunk = max(1, _CHUNK_BYTES // item_bytes)
         seen = InputRange(self._spec, f"{self._path}: {self._key}")
         with _archive(self._path) as archive, _member(self._path, archive, self._key) as (stream, header):
@@ -90,7 +80,7 @@ class ArraySource:
         return ""
 
     def _check_shape(self, header: _Header) -> int:
-        if not header.shape or not header.shape[0] or not np.prod(header.shape):
+        if not header.shape or min(header.shape) < 1:
             raise DataError("an array of images", f"{self._key} of shape {header.shape}", "save at least one image")
         if header.dtype.kind not in "biuf":
             raise DataError("an array of images", f"{self._key} of {header.dtype}", "save pixels 0..255 as uint8")
@@ -178,7 +168,7 @@ def _member(path: Path, archive: zipfile.ZipFile, key: str) -> Iterator[tuple[IO
     try:
         stream = archive.open(f"{key}.npy")
         shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
-    except (*_DAMAGE, KeyError) as error:
+    except _DAMAGE as error:
         raise _damaged(path, error) from None
     with stream:
         if dtype.hasobject or dtype.names:
@@ -187,6 +177,9 @@ def _member(path: Path, archive: zipfile.ZipFile, key: str) -> Iterator[tuple[IO
             )
         if fortran and len(shape) > 1:
             raise DataError("arrays in C order", f"{path}: {key} in Fortran order", "save np.ascontiguousarray(x)")
+        held = min(archive.getinfo(f"{key}.npy").file_size, _MOST_DEFLATED * path.stat().st_size)
+        if any(length < 0 for length in shape) or math.prod(shape) * dtype.itemsize > held:
+            raise _damaged(path, EOFError(f"{key} of shape {shape} is cut short"))
         yield stream, _Header(shape, dtype)
 
 
@@ -202,7 +195,7 @@ def _take(stream: IO[bytes], size: int, path: Path, key: str) -> bytes:
 
 def _read_array(path: Path, archive: zipfile.ZipFile, key: str) -> np.ndarray:
     with _member(path, archive, key) as (stream, header):
-        size = int(np.prod(header.shape)) * header.dtype.itemsize
+        size = math.prod(header.shape) * header.dtype.itemsize
         return np.frombuffer(_take(stream, size, path, key), header.dtype).reshape(header.shape)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ def read_blob(data: memoryview, offset: int, dtype: str, shape: tuple[int, ...])
     sentinel, _, size, start = _HEADER.unpack_from(data, offset)
     if sentinel != _SENTINEL:
         raise DamagedError(f"there is no constant at byte {offset} of the weight file")
-    elements = int(np.prod(shape, dtype=np.float64))
+    elements = math.prod(shape)
     if dtype not in _BITS or size != (elements * _BITS[dtype] + 7) // 8:
         raise DamagedError(f"a constant of {size} bytes is said to hold {elements} values of {dtype}")
     if start + size > len(data):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -65,7 +66,7 @@ def immediate_tensor(tensor: Any, dtype: str, shape: tuple[int, ...]) -> np.ndar
     raw = getattr(tensor, kind).values if kind else ()
     if kind == "strings":
         return list(raw) if shape else raw[0] if raw else ""
-    elements = int(np.prod(shape, dtype=np.float64))
+    elements = math.prod(shape)
     try:
         if isinstance(raw, bytes) and dtype in PACKED_BITS:
             return unpack(raw, dtype, elements).reshape(shape)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -160,7 +161,7 @@ _READERS: dict[str, Callable[[_Unpacking], Weight | None]] = {
 
 
 def _size(shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=np.float64))
+    return math.prod(shape)
 
 
 def _index_bits(entries: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -224,7 +225,7 @@ def _is_weight(graph: _Graph, node: Any, index: int) -> bool:
 def _weight(graph: _Graph, name: str) -> Weight:
     tensor = graph.constants[name]
     dtype = _dtype(tensor.data_type)
-    elements = int(np.prod(tensor.dims, dtype=np.float64))
+    elements = math.prod(tensor.dims)
     if any(axis < 0 for axis in tensor.dims) or elements > 2**40:
         raise DamagedError(f"constant {name[:80]!r} has the shape {list(tensor.dims)[:16]}")
     zero_points, axis = _zero_points(graph, name)
@@ -252,7 +253,7 @@ def _zero_points(graph: _Graph, name: str) -> tuple[np.ndarray, int]:
     if node is None or zero_name not in graph.constants:
         return np.zeros(0, np.int64), 0
     zero = graph.constants[zero_name]
-    values = _values(zero, zero_name, _dtype(zero.data_type), int(np.prod(zero.dims, dtype=np.float64)))
+    values = _values(zero, zero_name, _dtype(zero.data_type), math.prod(zero.dims))
     points = np.zeros(0, np.int64) if values is None else values.astype(np.int64).reshape(-1)
     dims = graph.constants[name].dims
     axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
@@ -340,7 +341,7 @@ def _has_float_kernel(graph: _Graph, node: Any) -> bool:
     """
     maker = graph.makers.get(node.input[0]) if node.input else None
     scale = graph.constants.get(maker.input[1]) if maker is not None and maker.op_type == _DEQUANTIZE else None
-    if node.op_type != "MatMul" and scale is not None and not np.prod(scale.dims) > 1:
+    if node.op_type != "MatMul" and scale is not None and not math.prod(scale.dims) > 1:
         return False
     names = [
         graph.folded[name] for index, name in enumerate(node.input) if name in graph.folded and _is_weight(graph, node, index)

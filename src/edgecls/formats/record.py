@@ -11,12 +11,12 @@ from edgecls.artifact import Target
 from edgecls.errors import ArtifactError
 from edgecls.formats import protobuf, tflite_schema
 from edgecls.formats.files import detect
+from edgecls.formats.mlpackage_layout import locate
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
 
 _ONNX_METADATA_PROPS = 14
 _COREML_DESCRIPTION, _COREML_METADATA, _COREML_USER_DEFINED = 2, 100, 100
-_COREML_MODEL = Path("Data", "com.apple.CoreML", "model.mlmodel")
 
 
 def read_record(path: Path) -> ArtifactMetadata | None:
@@ -27,7 +27,7 @@ def read_record(path: Path) -> ArtifactMetadata | None:
     """
     target = detect(path)
     try:
-        text = _READERS[target](mapped(path / _COREML_MODEL if path.is_dir() else path))
+        text = _READERS[target](mapped(locate(path).model if target == "coreml" else path))
     except DamagedError as error:
         raise damaged(path, target, error) from None
     return None if text is None else parse_record(text, path)

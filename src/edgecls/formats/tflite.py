@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import struct
 import zipfile
 from collections import Counter
@@ -97,7 +98,7 @@ class _Tensor:
 
     @property
     def elements(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def is_weight(self) -> bool:
@@ -227,9 +228,9 @@ def _tensor(table: Table, buffers: list[memoryview]) -> _Tensor:
 def _check(tensor: _Tensor) -> None:
     if any(axis < 0 for axis in tensor.shape) or len(tensor.shape) > 16:
         raise DamagedError(f"tensor {tensor.name[:80]!r} has the shape {tensor.shape[:16]}")
-    expected = (float(np.prod(tensor.shape, dtype=np.float64)) * tensor.bits + 7) // 8
+    expected = (math.prod(tensor.shape) * tensor.bits + 7) // 8
     if tensor.data and tensor.bits and not tensor.sparse and expected != len(tensor.data):
-        raise DamagedError(f"tensor {tensor.name[:80]!r} holds {len(tensor.data)} bytes instead of {expected:.0f}")
+        raise DamagedError(f"tensor {tensor.name[:80]!r} holds {len(tensor.data)} bytes instead of {expected}")
     per_channel = tensor.zero_points.size > 1
     if per_channel and (not 0 <= tensor.axis < len(tensor.shape) or tensor.shape[tensor.axis] != tensor.zero_points.size):
         raise DamagedError(f"tensor {tensor.name[:80]!r} has {tensor.zero_points.size} zero points on axis {tensor.axis}")

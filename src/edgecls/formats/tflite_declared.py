@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgecls.damage import ZIP_ERRORS
 from edgecls.errors import ArtifactError
 from edgecls.formats import flatbuffer, tflite_schema
 from edgecls.formats.flatbuffer import Bytes, Table
@@ -79,5 +79,5 @@ def _labels(path: Path, tensor: Table) -> tuple[str, ...]:
     try:
         with zipfile.ZipFile(path) as archive:
             return tuple(archive.read(files[0].text(0)).decode("utf-8", "replace").splitlines()) if files else ()
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError, RuntimeError, NotImplementedError, struct.error):
+    except ZIP_ERRORS:
         return ()  # no such archive, or not a sound one: `inspect` says that the file is missing

@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from edgecls.artifact import Repair
+from edgecls.damage import ZIP_ERRORS
 from edgecls.errors import EdgeclsError, ModelFileError, UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models.config import without_compilation
@@ -27,8 +28,8 @@ from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
 PACKAGES: dict[Generation, str] = {2: "tf_keras", 3: "keras"}
 _SUFFIXES = {"h5": (".h5", ".hdf5"), "keras": (".keras",)}
 _LOAD_ERRORS = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, NameError, OSError, RuntimeError, SystemError,
-    TypeError, ValueError,
+    ArithmeticError, AssertionError, AttributeError, EOFError, ImportError, LookupError, MemoryError, NameError, OSError,
+    RuntimeError, SystemError, TypeError, ValueError,
 )  # fmt: skip
 _OPERATION_MODULES = ("numpy", "core", "nn", "math", "image", "linalg", "einops")
 _UNTRACEABLE = re.compile(r"[^A-Za-z0-9_.\\/>-]")
@@ -79,7 +80,7 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple
 
 def load_errors() -> tuple[type[Exception], ...]:
     """What the frameworks raise when a file does not fit them."""
-    return (*_LOAD_ERRORS, require("tensorflow").errors.OpError)
+    return (*_LOAD_ERRORS, *ZIP_ERRORS, require("tensorflow").errors.OpError)
 
 
 def explain(error: BaseException, file: ModelFile) -> EdgeclsError:

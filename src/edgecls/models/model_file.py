@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from edgecls.damage import ZIP_ERRORS
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models.h5_reach import refuse_reach
@@ -27,6 +30,8 @@ _LOOKALIKES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"\x93NUMPY", 0, "a NumPy array", "give the model"),
 )
 _H5_MAGIC = b"\x89HDF\r\n\x1a\n"
+# what h5py raises on damaged files, wherever it follows a link, reads a name or makes a type of one
+_H5_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 _KERAS3_MARKS = ('"batch_shape"', '"DTypePolicy"')
 
 
@@ -81,8 +86,7 @@ def is_legacy_weights(path: Path) -> bool:
     """
     if path.is_dir() or not _head(path).startswith(_H5_MAGIC):
         raise ModelFileError("a weights file in HDF5", f"{path}, which is none", "give the .h5 that model.save_weights() wrote")
-    with _open_h5(path) as file:
-        refuse_reach(file, path)
+    with _h5(path) as file:
         if "layer_names" in file.attrs or "model_weights" in file:
             return True
         if _has_keras3_weights(file):
@@ -135,8 +139,7 @@ def _refuse_lookalike(path: Path, head: bytes) -> None:
 
 
 def _examine_h5(path: Path) -> ModelFile:
-    with _open_h5(path) as file:
-        refuse_reach(file, path)
+    with _h5(path) as file:
         raw = file.attrs.get("model_config")
         version = _text(file.attrs.get("keras_version"))
         if raw is None:
@@ -160,12 +163,19 @@ def _has_keras3_weights(file: Any) -> bool:
     return any(name in file for name in ("layers", "_layer_checkpoint_dependencies", "vars", "optimizer"))
 
 
-def _open_h5(path: Path, stream: IO[bytes] | None = None) -> Any:
-    """An HDF5 file, or the one that `stream` reads out of `path`."""
+@contextlib.contextmanager
+def _h5(path: Path, stream: IO[bytes] | None = None) -> Iterator[Any]:
+    """An HDF5 file, or the one that `stream` reads out of `path`, opened once it is certain that its contents are its own.
+
+    Raises:
+        ModelFileError: it is damaged, wherever it is read, or reaches other files.
+    """
     h5py = require("h5py")
     try:
-        return h5py.File(stream or path, "r")
-    except OSError as error:
+        with h5py.File(stream or path, "r") as file:
+            refuse_reach(file, path)
+            yield file
+    except _H5_ERRORS as error:
         reason = "truncated" if "truncated" in str(error) else "damaged"
         raise ModelFileError("a whole HDF5 file", f"{path}, which is {reason}", "copy or download it again") from None
 
@@ -185,9 +195,9 @@ def _examine_zip(path: Path) -> ModelFile:
             config = _parse(archive.read("config.json").decode(errors="replace"), path)
             metadata = _parse(archive.read("metadata.json").decode(errors="replace"), path) if "metadata.json" in names else {}
             for name in (name for name in names if name.endswith(".h5")):
-                with archive.open(name) as stream, _open_h5(path, stream) as file:
-                    refuse_reach(file, path)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+                with archive.open(name) as stream, _h5(path, stream):
+                    pass  # opened to be examined
+    except ZIP_ERRORS as error:
         raise ModelFileError("a whole .keras archive", f"{path}, which is truncated or damaged ({error})", again) from None
     if "model.weights.h5" not in names:
         raise ModelFileError("a .keras archive with weights", f"{path}, which has no model.weights.h5", _SAVE_AGAIN)

@@ -44,7 +44,7 @@ class OnnxRunner:
         self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int, profile_prefix: str = ""
     ) -> None:
         session = _open_session(path, threads, profile_prefix)
-        sources, targets = session.get_inputs(), session.get_outputs()
+        sources, targets = _border(session, path)
         require_single(path, "input", [source.name for source in sources])
         require_single(path, "output", [target.name for target in targets])
         source, target = sources[0], targets[0]
@@ -125,9 +125,22 @@ def _open_session(path: Path, threads: int, profile_prefix: str) -> Any:
             raise UnsupportedOperationError(
                 "operations this ONNX Runtime has", f"{path}: {message}", "convert without that operation, or for an older opset"
             ) from None
-        raise ArtifactError(
-            "a sound ONNX file", f"{path}: {message}", "it is damaged or cut short: copy or convert it again"
-        ) from None
+        raise _damaged(path, message) from None
+
+
+def _damaged(path: Path, reason: str) -> ArtifactError:
+    return ArtifactError("a sound ONNX file", f"{path}: {reason}", "it is damaged or cut short: copy or convert it again")
+
+
+def _border(session: Any, path: Path) -> tuple[list[Any], list[Any]]:
+    """What the session takes and gives."""
+    try:
+        sources, targets = session.get_inputs(), session.get_outputs()
+        for tensor in (*sources, *targets):
+            _ = (tensor.name, tensor.type, tensor.shape)  # texts, turned into Python's when they are asked for
+    except UnicodeDecodeError:
+        raise _damaged(path, "a name that is no UTF-8") from None
+    return sources, targets
 
 
 def _free(shape: list[Any]) -> list[int | None]:
