@@ -117,6 +117,7 @@ class Budget:
             raise GateError("the name of an artifact", f"{path}: latency_reference = {reference!r}", "write it in quotes")
         if reference is not None and (not reference or _is_pattern(reference)):
             raise GateError("the name of one artifact", f"{path}: latency_reference = {reference!r}", "write its full name")
+        content.pop("machines", None)  # those of `edgecls bench --on`, which reads them itself
         default, artifacts = content.pop("default", {}), content.pop("artifact", {})
         if content:
             raise GateError(

@@ -15,6 +15,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   │   └── UnsupportedOperationError  a sound artifact that its engine cannot run
     │   ├── GateError             a baseline or budget that nothing can be held against
     │   ├── OutputError           a place that cannot be written
+    │   ├── MachineError          another machine that cannot be reached, or lacks what measuring needs
     │   └── MissingExtraError     an optional dependency that is not installed
     └── StageError (3)            a stage that failed
         ├── ConversionError
@@ -98,6 +99,10 @@ class GateError(InputError):
 
 class OutputError(InputError):
     """The place to write to cannot be written."""
+
+
+class MachineError(InputError):
+    """Another machine cannot be reached, or lacks what measuring needs there."""
 
 
 class MissingExtraError(InputError):

@@ -19,7 +19,7 @@ from edgecls.instant import Instant
 RESULTS_SCHEMA_VERSION = 2
 READABLE_SCHEMA_VERSIONS = (1, RESULTS_SCHEMA_VERSION)  # version 1 has fewer fields and no other meaning of any
 Status = Literal["ok", "crashed", "timeout", "unsupported", "failed"]
-Doubt = Literal["too_few_runs", "too_noisy", "machine_loaded", "frequency_changed", "memory_swapped"]
+Doubt = Literal["too_few_runs", "too_noisy", "machine_loaded", "frequency_changed", "memory_swapped", "emulated"]
 
 
 class _Model(BaseModel):

@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import gc
 import importlib
+import importlib.util
 import itertools
 import os
 import pickle
@@ -89,7 +90,12 @@ class Worker:
         Raises:
             WorkerError: it did not start, has no edgecls, or another version of it.
         """
-        self.wait(self._greeted, timeout_s)
+        try:
+            self._greeted.result(timeout_s)
+        except concurrent.futures.TimeoutError:
+            self.kill()
+            expected = f"Python started by `{self._words}` within {timeout_s:g} s"
+            raise WorkerError(expected, "no sign of it", f"see what `{self._words} --version` answers") from None
 
     def start(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[R]:
         """Queue a call. The future raises what the function raised, why its arguments or result did not pickle, or WorkerError when
@@ -244,6 +250,11 @@ def preload(modules: Sequence[str]) -> None:
     with few_collections():
         for module in modules:
             importlib.import_module(module)
+
+
+def missing(modules: Sequence[str]) -> list[str]:
+    """Those of the modules that are not installed; none is imported for that."""
+    return [module for module in modules if importlib.util.find_spec(module) is None]
 
 
 def peak_memory_bytes() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,12 +55,21 @@ def bench(
             metavar="tcp://…", help="Measure accuracy on the workers of a Dask cluster; latency here.", show_default=False
         ),
     ] = None,
+    on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MACHINE",
+            help="Measure there: a command such as 'ssh pi python3', or a name in edgecls.toml. Repeat it for more.",
+            show_default=False,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, for machines.")] = False,
 ) -> None:
     """Measure every artifact of OUT, and FILES beside it, each in a process of its own."""
     from edgecls.cli.output import console, show, show_json
+    from edgecls.errors import InputError, WorkerError
     from edgecls.evaluation import BenchOptions
-    from edgecls.workflow.bench import BenchRequest, newest_folder, own_failures, results_path
+    from edgecls.workflow.bench import BenchRequest, newest_folder, own_failures, ready_machines, results_path
     from edgecls.workflow.bench import bench as run
 
     folder, files = _split(paths or [])
@@ -85,16 +95,27 @@ def bench(
         scheduler=scheduler,
         options=options,
     )
-    with BenchProgress() as progress:
-        report = run(request, progress)
-    if json:
-        show_json(report)
-    else:
-        from edgecls.reporting import report_table  # after the run: the first inference should not wait for it
+    if json and on and len(on) > 1:
+        raise InputError("one machine with --json", f"{len(on)}", "read their results files instead")
+    failed = False
+    for machine in ready_machines(on, request) if on else [None]:
+        asked = replace(request, machine=machine)
+        try:
+            with BenchProgress() as progress:
+                report = run(asked, progress)
+        except WorkerError as error:  # lost before anything was measured; the other machines go on
+            note(f"error: {machine.name if machine else 'this machine'}: {error}")
+            failed = True
+            continue
+        if json:
+            show_json(report)
+        else:
+            from edgecls.reporting import report_table  # after the run: the first inference should not wait for it
 
-        show(report_table(report, console().width))
-        note(f"Raw samples and environment: {results_path(request, folder)}")
-    if own_failures(report) or not any(row.status == "ok" for row in report.measurements):
+            show(report_table(report, console().width))
+            note(f"Raw samples and environment: {results_path(asked, folder)}")
+        failed |= bool(own_failures(report)) or not any(row.status == "ok" for row in report.measurements)
+    if failed:
         raise typer.Exit(3)
 
 

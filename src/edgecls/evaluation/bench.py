@@ -20,17 +20,18 @@ from edgecls.evaluation.answers import Answers, accuracy_of, flips_of
 from edgecls.evaluation.classes import with_classes
 from edgecls.evaluation.cluster import Pool, examine_on
 from edgecls.evaluation.crew import Crew, engines
-from edgecls.evaluation.environment import environment
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner, Profiler
 from edgecls.evaluation.latency import Timing, compare_latency, measure_latency
 from edgecls.evaluation.reference import SOURCE, Reference, read_reference
 from edgecls.formats import file_sizes
 from edgecls.image_spec import ImageSpec
+from edgecls.machine import Machine
 from edgecls.measurement import DataUsed, Engine, Measurement, Profile, Report
 from edgecls.worker import Worker
 
 _REFERENCE_ORDER = ("tflite", "onnx", "coreml")
 STAND_IN = "stand-in"  # what flips against the reference that computes elsewhere are called after
+_EMULATED = "the processor is emulated: accuracy and flips are a real one's, times and memory are not"
 _NEEDS = {"coreml": "macOS"}  # target -> the system whose engine its latency can be measured with
 
 
@@ -44,6 +45,7 @@ def bench_artifacts(
     open_stand_in: OpenRunner | None = None,
     profiler: Profiler | None = None,
     pool: Pool | None = None,
+    machine: Machine | None = None,
     reference: Path | None = None,
     source_sha256: str | None = None,
 ) -> Report:
@@ -58,7 +60,8 @@ def bench_artifacts(
         open_stand_in: `edgecls.runners.open_stand_in`, or another such function: where an engine that only some systems have does run,
             its answers are compared with those of the reference that stands in for it elsewhere.
         profiler: `edgecls.runners.profile_artifact`, or another such function; needed where the options ask for profiles.
-        pool: where accuracy is measured; by default in processes of this machine. Latency always is measured here.
+        pool: where accuracy is measured; by default where latency is.
+        machine: where everything is measured; by default here.
         reference: `reference.npz` with the source model's scores; used when flips cannot be counted on `images` (none given, or no float32
             artifact among the jobs). One that is damaged or of another model is left out, and a note says so.
         source_sha256: the source model; scores that are of another one are not compared with.
@@ -68,8 +71,9 @@ def bench_artifacts(
 
     Raises:
         DataError: images that cannot be used.
+        WorkerError: the machine does not answer.
     """
-    bench = _Bench(jobs, images, options or BenchOptions(), on_event, open_runner, open_stand_in, profiler, pool)
+    bench = _Bench(jobs, images, options or BenchOptions(), on_event, open_runner, open_stand_in, profiler, pool, machine)
     return bench.run(reference, source_sha256)
 
 
@@ -96,12 +100,13 @@ class _Bench:
         open_stand_in: OpenRunner | None,
         profiler: Profiler | None,
         pool: Pool | None,
+        machine: Machine | None,
     ) -> None:
         names = [job.name for job in jobs]
         if not jobs or len(set(names)) < len(names):
             raise InputError("artifacts of different names", ", ".join(names) or "none", "name each file once")
         self._jobs, self._source, self._options, self._on_event, self._open_runner = jobs, images, options, on_event, open_runner
-        self._open_stand_in, self._profiler, self._pool = open_stand_in, profiler, pool
+        self._open_stand_in, self._profiler, self._pool, self._machine = open_stand_in, profiler, pool, machine
         self._rows = {job.name: _blank(job, options) for job in jobs}
         self._timings: dict[str, Timing] = {}
         self._answers: dict[str, Answers] = {}
@@ -113,7 +118,9 @@ class _Bench:
         """All stages in their order."""
         self._check_images()
         reference = self._read_reference(reference_path, source_sha256) if reference_path else None
-        with Crew() as crew, contextlib.ExitStack() as keep:
+        with Crew(self._machine) as crew, contextlib.ExitStack() as keep:
+            self._site = crew.site
+            self._notes += [_EMULATED] if self._site.emulated else []
             workers = self._time(crew)
             workers = self._staff(crew, workers) if self._running() else []
             if self._source is not None:
@@ -160,9 +167,9 @@ class _Bench:
             self._update(
                 name,
                 latency=timing.latency,
-                load_ms=timing.opened.load_ms,
-                first_inference_ms=timing.opened.first_inference_ms,
-                peak_memory_bytes=timing.peak_memory_bytes,
+                load_ms=None if self._site.emulated else timing.opened.load_ms,
+                first_inference_ms=None if self._site.emulated else timing.opened.first_inference_ms,
+                peak_memory_bytes=None if self._site.emulated else timing.peak_memory_bytes,
                 engine=timing.opened.engine,
                 threads_latency=timing.threads_latency,
                 throughput=timing.throughput,
@@ -176,7 +183,7 @@ class _Bench:
 
     def _compare_latencies(self) -> None:
         reference = self._reference({job.name for job in self._running()})
-        if reference is None:
+        if reference is None or self._site.emulated:
             return
         theirs = self._timings[reference].latency
         for name, timing in self._timings.items():
@@ -192,7 +199,7 @@ class _Bench:
 
     def _staff(self, crew: Crew, workers: list[Worker]) -> list[Worker]:
         """As many workers as cores, none where a pool does their work: those of the latency runs go on, the others are sent home."""
-        wanted = 0 if self._pool else self._options.cores
+        wanted = 0 if self._pool else self._site.cores if self._machine else self._options.cores
         for worker in workers[wanted:]:
             crew.dismiss(worker)
         kept = workers[:wanted]
@@ -367,7 +374,7 @@ class _Bench:
             edgecls_version=edgecls.__version__,
             labels=list(self._source.labels or ()) if self._source else [],
             image_spec=next((job.spec for job in self._jobs if job.spec is not None and not job.foreign), None),
-            environment=environment(),
+            environment=self._site.environment,
             data=data,
             notes=self._notes,
             measurements=[self._rows[job.name] for job in self._jobs],

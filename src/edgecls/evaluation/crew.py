@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, TypeVar
 
+from edgecls.errors import WorkerError
+from edgecls.evaluation.distant import DistantWorker
+from edgecls.evaluation.environment import Site, survey
+from edgecls.machine import Machine
 from edgecls.worker import Worker, preload
 
 P = ParamSpec("P")
@@ -23,14 +31,35 @@ def engines(targets: Iterable[str]) -> list[str]:
 
 
 class Crew:
-    """Starts workers and ends them all on exit."""
+    """Starts workers and ends them all on exit.
 
-    def __init__(self) -> None:
+    Args:
+        machine: where they run; None for this one.
+    """
+
+    def __init__(self, machine: Machine | None = None) -> None:
+        self._machine = machine
         self._workers: list[Worker] = []
+        self._keys: dict[Path, str] = {}
+
+    @functools.cached_property
+    def site(self) -> Site:
+        """The machine the workers run on, as it tells itself.
+
+        Raises:
+            WorkerError: it does not answer.
+        """
+        if self._machine is None:
+            return survey()
+        worker = self.hire([])
+        site = worker.wait(worker.start(survey), START_TIMEOUT_S)
+        self.dismiss(worker)
+        environment = site.environment.model_copy(update={"device": self._machine.name})
+        return replace(site, environment=environment, emulated=site.emulated or self._machine.emulated)
 
     def hire(self, modules: Sequence[str]) -> Worker:
         """A new worker that imports `modules` ahead of its first job."""
-        worker = Worker()
+        worker = self._start()
         self._workers.append(worker)
         worker.start(preload, modules)
         return worker
@@ -39,6 +68,14 @@ class Crew:
         """End a worker that is not busy."""
         self._workers.remove(worker)
         worker.close()
+
+    def _start(self) -> Worker:
+        if self._machine is None:
+            return Worker()
+        worker = DistantWorker(self._machine, self._keys)
+        with contextlib.suppress(WorkerError):  # its first job tells
+            worker.greet(START_TIMEOUT_S)  # one after another: an ssh server turns away many that come at once
+        return worker
 
     def __enter__(self) -> Crew:
         return self

@@ -8,11 +8,33 @@ import os
 import platform
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 from edgecls.measurement import Environment
 from edgecls.processor import instruction_sets
 
 _PACKAGES = ("edgecls", "numpy", "pillow", "ai-edge-litert", "onnxruntime", "onnx", "coremltools")
+_EMULATOR = "qemu-"
+
+
+@dataclass(frozen=True)
+class Site:
+    """A machine that measures.
+
+    Attributes:
+        cores: that a process may use.
+        emulated: its processor is a program, whose times tell nothing about a real one.
+    """
+
+    environment: Environment
+    cores: int
+    emulated: bool
+
+
+def survey() -> Site:
+    """The machine this process runs on."""
+    return Site(environment(), usable_cores(), _is_emulated())
 
 
 def environment() -> Environment:
@@ -27,6 +49,18 @@ def environment() -> Environment:
         python=platform.python_version(),
         packages=_versions(),
     )
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _is_emulated() -> bool:
+    """Whether an emulator runs this process. It answers for /proc/self itself, but not for /proc/thread-self."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/thread-self/exe").readlink().name.startswith(_EMULATOR)
+    return False
 
 
 def _processor() -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from edgecls.errors import EdgeclsError, MissingExtraError, UnsupportedOperationError, WorkerError
+from edgecls.evaluation.environment import usable_cores
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Profile, Status
 from edgecls.runner import Runner
@@ -81,9 +81,7 @@ class BenchOptions:
     batches: tuple[int, ...] = ()
     sustained_minutes: float = 0.0
     profile: bool = False
-    cores: int = field(
-        default_factory=lambda: len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    cores: int = field(default_factory=usable_cores)
     timeout_s: float = 300.0
 
     @property

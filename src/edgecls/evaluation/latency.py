@@ -13,6 +13,7 @@ from edgecls.errors import EdgeclsError
 from edgecls.evaluation import probe
 from edgecls.evaluation.conditions import conditions_of, load_average
 from edgecls.evaluation.crew import START_TIMEOUT_S, Crew, ask, engines
+from edgecls.evaluation.environment import Site
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, OnEvent, OpenRunner, Profiler, failure_of
 from edgecls.evaluation.statistics import median_interval, ratio_interval
 from edgecls.evaluation.validity import judge_latency
@@ -78,8 +79,13 @@ def measure_latency(
     return turns.results()
 
 
-def summarize(turns: Sequence[probe.Turn], warmup_runs: int, load: float | None = None) -> Latency:
-    """Percentiles of all samples (linear between neighbours) and whether they are valid; samples are kept to a tenth of a microsecond."""
+def summarize(turns: Sequence[probe.Turn], warmup_runs: int, load: float | None = None, site: Site | None = None) -> Latency:
+    """Percentiles of all samples (linear between neighbours) and whether they are valid; samples are kept to a tenth of a microsecond.
+
+    Args:
+        load: the load average before.
+        site: where the turns were taken; None for this machine.
+    """
     rounds = [turn.samples_ns / 1e6 for turn in turns]
     samples = np.concatenate(rounds)
     p50, p90, p99 = (float(value) for value in np.percentile(samples, (50, 90, 99)))
@@ -98,7 +104,8 @@ def summarize(turns: Sequence[probe.Turn], warmup_runs: int, load: float | None 
         histogram=_histogram(samples),
         conditions=conditions,
     )
-    return latency.model_copy(update={"validity": judge_latency(latency, conditions)})
+    cores, emulated = (site.environment.cores, site.emulated) if site else (None, False)
+    return latency.model_copy(update={"validity": judge_latency(latency, conditions, cores, emulated=emulated)})
 
 
 def compare_latency(ours: Latency, theirs: Latency, reference: str) -> LatencyRatio | None:
@@ -238,7 +245,9 @@ class _Turns:
 
     def _take_turns(self, title: Callable[[str], str]) -> dict[str, Latency]:
         """Latency of every artifact that comes through all rounds."""
-        options, load = self._options, load_average()
+        options = self._options
+        first = next(iter(self._timed()), None)
+        load = self._ask(first, load_average) if first else None
         warmups: dict[str, int] = {}
         turns: dict[str, list[probe.Turn]] = {}
         for name in self._timed():
@@ -252,7 +261,7 @@ class _Turns:
                 if turn is not None:
                     turns.setdefault(name, []).append(turn)
                 self._on_event(Event("latency", title(name), number + 1, options.rounds))
-        return {name: summarize(turns[name], warmups[name], load) for name in self._timed()}
+        return {name: summarize(turns[name], warmups[name], load, self._crew.site) for name in self._timed()}
 
     def _reopen(self, threads: int) -> None:
         for name in self._timed():

@@ -8,6 +8,7 @@ too noisy           the rounds' medians, without their most extreme tenths, lie 
 machine loaded      others took no more than a tenth of all cores' time. Where the system does not tell: a load average of no more than
                     half the cores before the start.
 frequency changed   the core's clock at the ends of the turns varies by no more than 10 %: latency is inverse to it.
+emulated            a program takes the processor's place: no limit makes its times those of a real one.
 memory swapped      pages came from disk in no more than one of a hundred runs, and the system swapped none.
 """
 
@@ -19,6 +20,7 @@ import numpy as np
 
 from edgecls.measurement import Conditions, Doubt, Latency, Reason, Validity
 
+_EMULATED = "emulated: a program takes the processor's place, and its times tell nothing about a real one"
 LEAST_RUNS, LEAST_SECONDS = 50, 1.0
 MOST_SPREAD = 0.10
 MOST_OTHERS = 0.10
@@ -28,14 +30,16 @@ MOST_FAULTS = 0.01
 _SAMPLED = 0.9  # of the seconds asked for: the clock of the loop also counts what lies between two inferences
 
 
-def judge_latency(latency: Latency, conditions: Conditions, cores: int | None = None) -> Validity:
+def judge_latency(latency: Latency, conditions: Conditions, cores: int | None = None, *, emulated: bool = False) -> Validity:
     """Every reason that speaks against a latency.
 
     Args:
         latency: with samples and the rounds' medians.
         cores: of the machine, where the load average has to do.
+        emulated: the machine's processor is a program.
     """
     found: list[tuple[Doubt, str]] = [
+        ("emulated", _EMULATED if emulated else ""),
         ("too_few_runs", _too_few(latency)),
         ("too_noisy", _too_noisy(latency)),
         ("machine_loaded", _loaded(conditions, cores or os.cpu_count() or 1)),

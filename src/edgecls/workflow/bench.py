@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from edgecls.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Artifact, DataSource, Manifest
+from edgecls.budget import BUDGET_NAME
 from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import ArtifactError, DataError, EdgeclsError, InputError, OutputError
@@ -24,9 +25,11 @@ from edgecls.evaluation import (
     dask_pool,
     fit_preprocess,
     image_spec_of,
+    require_ready,
 )
 from edgecls.formats import change_since_conversion, describe, detect
 from edgecls.image_spec import ImageSpec
+from edgecls.machine import Machine, find_machines, read_machines
 from edgecls.measurement import Measurement, Report
 from edgecls.runners import open_runner, open_stand_in, profile_artifact
 from edgecls.store import write_text
@@ -48,6 +51,7 @@ class BenchRequest:
         preprocess: overrides how pixels enter; `auto` tries the common choices on the labelled images.
         limit: most images to measure accuracy on.
         scheduler: address of a Dask scheduler whose workers measure accuracy.
+        machine: where to measure; None for here.
     """
 
     folder: Path | None = None
@@ -57,6 +61,7 @@ class BenchRequest:
     preprocess: str | None = None
     limit: int | None = None
     scheduler: str | None = None
+    machine: Machine | None = None
     options: BenchOptions = field(default_factory=BenchOptions)
 
 
@@ -65,6 +70,7 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
 
     Raises:
         InputError: nothing to measure, data that cannot be used, or no place to write the results to.
+        WorkerError: the machine was lost before anything was measured.
     """
     folder = request.folder or (None if request.files else newest_folder(Path()))
     manifest = Manifest.read(folder) if folder else None
@@ -93,6 +99,7 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
             open_stand_in=open_stand_in,
             profiler=profile_artifact,
             pool=pool,
+            machine=request.machine,
             reference=reference,
             source_sha256=source,
         )
@@ -101,14 +108,33 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
     return report
 
 
+def ready_machines(texts: Sequence[str], request: BenchRequest) -> list[Machine]:
+    """The machines of `--on`, by name or as commands, each of which answers and has what measuring needs.
+
+    Raises:
+        InputError: one does not; or what else was asked goes with one machine alone, or with none.
+    """
+    if request.scheduler:
+        raise InputError("accuracy on a cluster or on a machine", "--scheduler and --on", "leave one of them out")
+    if request.output and len(texts) > 1:
+        raise InputError(
+            "a results file for each machine", f"one, -o {request.output}", "leave -o out: their names tell them apart"
+        )
+    machines = find_machines(texts, read_machines(Path(BUDGET_NAME)))
+    for machine in machines:
+        require_ready(machine)
+    return machines
+
+
 def own_failures(report: Report) -> list[Measurement]:
     """The folder's artifacts that failed, crashed or ran out of time. Files from elsewhere, whose scheme is unknown, do not count."""
     return [row for row in report.measurements if row.scheme and row.status not in ("ok", "unsupported")]
 
 
 def results_path(request: BenchRequest, folder: Path | None) -> Path:
-    """Where the results go."""
-    return request.output or (folder / "results.json" if folder else Path("results.json"))
+    """Where the results go: a file for each machine."""
+    name = f"results-{request.machine.name}.json" if request.machine else "results.json"
+    return request.output or (folder / name if folder else Path(name))
 
 
 def newest_folder(here: Path) -> Path:

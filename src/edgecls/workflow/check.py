@@ -22,7 +22,7 @@ from edgecls.errors import ArtifactError, EdgeclsError, GateError
 from edgecls.evaluation.gate import Current, compare
 from edgecls.finding import GateResult, LayerChange
 from edgecls.formats import change_since_conversion, describe
-from edgecls.measurement import Flips, Measurement, Report
+from edgecls.measurement import Flips, Latency, Measurement, Report
 from edgecls.store import write_text
 
 RESULTS_NAME = "results.json"
@@ -242,7 +242,14 @@ def _latency_reference(wanted: str | None, sound: list[Artifact], rows: dict[str
 
 
 def _p50(row: Measurement | None) -> float | None:
-    return row.latency.p50_ms if row and row.latency else None
+    """Of a real processor: an emulated one's time is none to hold anything against."""
+    if row is None or row.latency is None or "emulated" in _doubt_codes(row.latency):
+        return None
+    return row.latency.p50_ms
+
+
+def _doubt_codes(latency: Latency) -> list[str]:
+    return [reason.code for reason in latency.validity.reasons] if latency.validity else []
 
 
 def _entry(artifact: Artifact, row: Measurement | None, reference: Measurement | None) -> BaselineArtifact:
