@@ -1,10 +1,14 @@
 """QDQ: the float ONNX graph with the TFLite model's int8 parameters, in the form onnxruntime fuses into integer kernels.
 
-Around an operation stand DequantizeLinear on every operand and QuantizeLinear on the result; weights are int8 per channel, biases int32
-with scale input*weight. Activations are uint8: the scales are TFLite's, codes and zero points are TFLite's plus 128, so that they stand for
-the same real values. On x86 onnxruntime has integer kernels for uint8 by int8 alone; int8 activations it first turns into uint8 by itself,
-which fails wherever two operations read one tensor, and those convolutions then run in float. A ReLU or Clip whose bounds the following
-quantization has anyway is dropped, because it would stand between the convolution and its QuantizeLinear and prevent the fusion.
+Around an operation stand DequantizeLinear on every operand and QuantizeLinear on the result; weights are quantized per channel, biases are
+int32 with scale input*weight. Activations are uint8: the scales are TFLite's, codes and zero points are TFLite's plus 128, so that they
+stand for the same real values. On x86 onnxruntime has integer kernels for uint8 activations alone; int8 ones it first turns into uint8 by
+itself, which fails wherever two operations read one tensor, and those convolutions then run in float. A ReLU or Clip whose bounds the
+following quantization has anyway is dropped, because it would stand between the convolution and its QuantizeLinear and prevent the fusion.
+
+Weights are uint8 in the same way. On x86 without VNNI onnxruntime multiplies uint8 by int8 with VPMADDUBSW, which adds two neighbouring
+products in 16 bits and saturates: 255 * (127 + 2) is already too much. uint8 by uint8 it multiplies exactly on every processor. Depthwise
+kernels stay int8: they are multiplied one by one, exactly, and faster than uint8 ones.
 """
 
 from __future__ import annotations
@@ -195,8 +199,9 @@ class _Emitter:
         if len(node.input) > 2 and operation.bias is not None and operation.bias.shape == self.constants[node.input[2]].shape:
             per_channel = np.broadcast_to(bias_scale, operation.bias.shape).astype(np.float32)
             node.input[2] = self._bias(f"{node.output[0]}/bias", operation.bias, per_channel)
-        codes = _in_layout(operation.weights, weights, affine, axis)
-        node.input[1] = self._constant(f"{node.output[0]}/weights", codes, affine, axis)
+        codes, unsigned = _in_layout(operation.weights, weights, affine, axis), not _is_depthwise(node, weights.shape)
+        stored = _unsigned(codes) if unsigned else codes
+        node.input[1] = self._constant(f"{node.output[0]}/weights", stored, affine, axis, unsigned=unsigned)
 
     def _constant(self, name: str, codes: np.ndarray, affine: Affine, axis: int | None, *, unsigned: bool = False) -> str:
         from onnx import helper
@@ -266,6 +271,12 @@ def _linear(kind: str, source: str, result: str, parameters: str) -> onnx.NodePr
 def _window(node: onnx.NodeProto) -> int:
     """How many values a pooling takes the average of."""
     return int(np.prod(next(item.ints for item in node.attribute if item.name == "kernel_shape")))
+
+
+def _is_depthwise(node: onnx.NodeProto, shape: tuple[int, ...]) -> bool:
+    """Whether each channel is convolved with one kernel of its own, which alone onnxruntime does without a matrix product."""
+    group = next((item.i for item in node.attribute if item.name == "group"), 1)
+    return node.op_type == "Conv" and shape[:2] == (group, 1)
 
 
 def _unsigned(codes: np.ndarray) -> np.ndarray:
