@@ -44,6 +44,14 @@ def half_scale(scale: npt.ArrayLike) -> np.ndarray:
     return np.where(raised <= exact * np.float32(1 + 0.5 / HIGHEST), raised, exact)
 
 
+def is_half(scale: npt.ArrayLike) -> np.ndarray:
+    """Whether float16 holds a scale: no int8 code moves by more than half a step. Below 1.5e-5 few scales are, below 3e-8 none."""
+    exact = np.asarray(scale, np.float32)
+    with np.errstate(over="ignore"):
+        nearest = exact.astype(np.float16).astype(np.float32)
+    return np.isfinite(nearest) & (np.abs(nearest - exact) <= exact * np.float32(0.5 / STEPS))
+
+
 def half_range(value: Range) -> Range:
     """The range whose int8 scale is the next float16 number, with the same zero point.
 

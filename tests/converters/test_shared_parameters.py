@@ -1,6 +1,6 @@
 """TFLite and ONNX int8 carry the same codes, scales and zero points, in the form onnxruntime turns into integer kernels.
 
-ONNX's activations are uint8: their zero points are 128 higher.
+ONNX's activations are uint8, and its weights but for depthwise kernels: their zero points are 128 higher.
 """
 
 from __future__ import annotations
@@ -66,7 +66,9 @@ def test_every_weight_has_tflites_codes(folder: Path, qdq, constants):
     for detail in interpreter.get_tensor_details():
         if detail["dtype"] == np.int8 and len(detail["quantization_parameters"]["scales"]) > 1:
             theirs.append(np.sort(interpreter.get_tensor(detail["index"]).ravel()).tobytes())
-    ours = [np.sort(value.ravel()).tobytes() for name, value in constants.items() if name.endswith("/weights/codes")]
+    weights = [value for name, value in constants.items() if name.endswith("/weights/codes")]
+    signed = [value if value.dtype == np.int8 else (value.astype(np.int16) - 128).astype(np.int8) for value in weights]
+    ours = [np.sort(value.ravel()).tobytes() for value in signed]
     assert len(ours) == len(theirs) == 28  # 13 depthwise and 14 other convolutions, and the dense layer
     assert collections.Counter(ours) == collections.Counter(theirs)
 

@@ -36,4 +36,5 @@ def test_rows(name: str, zoo: Path, shared_data: Path, tmp_path: Path) -> None:
     assert all(value >= 0.999 for result in results for value in result["tflite_onnx_agreement"].values())
     for artifact in (result["artifacts"][variant] for result in results for variant in INT8):
         assert {operation.upper() for operation in artifact["stayed_float"]} <= {"SOFTMAX"}
-        assert artifact["weight_dtypes"]["int8"] > 0.9 * sum(artifact["weight_dtypes"].values())
+        weights = artifact["weight_dtypes"]
+        assert weights.get("int8", 0) + weights.get("uint8", 0) > 0.9 * sum(weights.values())

@@ -18,6 +18,7 @@ from edgecls.errors import EdgeclsError, StageError
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.metadata import ArtifactMetadata
 from edgecls.ranges import Estimator
+from edgecls.scales import is_half
 from edgecls.worker import RemoteError, Worker, preload, release_memory
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edgecls.converters.parameters import Parameters
 
 COREML_PRELOAD = ("tensorflow", "coremltools")
+_SHOWN = 4  # tensors that a note names
 
 
 @dataclass(frozen=True)
@@ -163,9 +165,12 @@ class _Hub:
 
     def _notes(self, job: Job, error: str) -> list[str]:
         """What is worth telling about an artifact; what concerns several of them, with the first."""
-        if error or job != next(other for other in self.conversion.jobs if self._shared(other) == self._shared(job)):
+        if error:
             return []
-        return [*self._mediapipe_note(job), *(self._int8_notes() if job.scheme == "int8" else ())]
+        own = self._narrow_note() if job == Job("coreml", "int8") else []
+        if job != next(other for other in self.conversion.jobs if self._shared(other) == self._shared(job)):
+            return own
+        return [*self._mediapipe_note(job), *(self._int8_notes() if job.scheme == "int8" else ()), *own]
 
     def _shared(self, job: Job) -> object:
         return job.scheme if job.scheme == "int8" else job.target
@@ -175,6 +180,13 @@ class _Hub:
 
         refusal = mediapipe_refusal(self.conversion.record.image_spec, self._requested(job).io)
         return [f"MediaPipe Tasks' ImageClassifier does not open it: {refusal}"] if refusal and job.target == "tflite" else []
+
+    def _narrow_note(self) -> list[str]:
+        """Which tensors Core ML leaves float because float16, its dtype of scales, does not hold theirs."""
+        scales = {name: float(affine.scale[0]) for name, affine in self.parameters.activations.items()}
+        found = [f"{name} ({scale:.2g})" for name, scale in scales.items() if not is_half(scale)]
+        shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+        return [f"{len(found)} tensors stayed float: float16 does not hold their scale: {shown}"] if found else []
 
     def _int8_notes(self) -> list[str]:
         from edgecls.converters.float_layers import layer_names, short_name

@@ -4,6 +4,9 @@ Values of the MIL program and tensors of the TFLite model have different names a
 models compute the same images in float, and a value belongs to the tensor whose sorted values are the same. A value that no tensor
 matches has no fixed range; it stays float, and the package's description says so. Kernels are matched by their values alike.
 
+Core ML stores scales as float16. A value whose scale float16 does not hold stays float, and so does a kernel, unless such channels are so
+small that the result is the same.
+
 A matched value that an operation computes with gets a `quantize` and a `dequantize` behind it. Core ML fuses `dequantize`, an operation and
 `quantize` to one that computes in int8, with the activation between where there is one.
 """
@@ -24,6 +27,7 @@ from edgecls.converters.parameters import Affine, OperationParameters, Parameter
 from edgecls.converters.qdq import weight_orders
 from edgecls.coreml_reference import open_program
 from edgecls.image_spec import ImageSpec
+from edgecls.scales import STEPS, is_half
 
 if TYPE_CHECKING:
     import onnx
@@ -128,7 +132,7 @@ def quantize_program(program: Any, values: Mapping[str, Affine], parameters: Par
         parameters: of the TFLite int8 model.
     """
     function = program.functions["main"]
-    values = _spread(function, values)
+    values = {name: affine for name, affine in _spread(function, values).items() if is_half(affine.scale).all()}
     with function:
         _quantize_kernels(function, values, parameters)
         for operation, following in pairwise(list(function.operations)):
@@ -164,13 +168,21 @@ def _quantize(function: Any, var: Any, affine: Affine, following: Any) -> None:
 
 def _quantize_kernels(function: Any, values: Mapping[str, Affine], parameters: Parameters) -> None:
     """Give each kernel and its bias the integers of the TFLite operation that has the same kernel."""
-    found = [operation for operation in parameters.operations.values() if operation.weights is not None]
+    found = {name: operation for name, operation in parameters.operations.items() if operation.weights is not None}
     for kernel in list(kernels(function)):
         best = _same_kernel(kernel, found)
         if best is None:
             continue
-        operation, codes = best
+        name, codes = best
+        operation = found[name]
         scale = np.broadcast_to(operation.constants[1].scale, kernel.values.shape[kernel.output_axis])
+        inputs = [taker.inputs.get("x") for taker in kernel.constant.outputs[0].child_ops]
+        reach = max(
+            (STEPS * float(values[data.name].scale[0]) for data in inputs if data is not None and data.name in values),
+            default=np.inf,
+        )
+        if not _same_sums(np.moveaxis(codes, kernel.output_axis, 0), scale, reach, parameters.activations.get(name)):
+            continue
         for taker in list(kernel.constant.outputs[0].child_ops):
             data = taker.inputs.get("x")
             if operation.bias is not None and data is not None and data.name in values and taker.op_type in coreml_weights.AXES:
@@ -180,13 +192,32 @@ def _quantize_kernels(function: Any, values: Mapping[str, Affine], parameters: P
         replace_constant(kernel.constant, store_affine(kernel, stored))
 
 
-def _same_kernel(kernel: Kernel, operations: list[OperationParameters]) -> tuple[OperationParameters, np.ndarray] | None:
-    """The operation whose codes stand for this kernel, and the codes in the kernel's layout."""
+def _same_sums(codes: np.ndarray, scale: np.ndarray, reach: float, result: Affine | None) -> bool:
+    """Whether float16 holds a kernel's scales, or what they are off by moves no sum by more than a sixteenth of the result's step.
+
+    Args:
+        codes: [channels, …].
+        scale: [channels].
+        reach: largest size of what the kernel is multiplied with.
+        result: of the operation, where it has a fixed range.
+    """
+    held = is_half(scale)
+    if held.all() or result is None or not np.isfinite(reach):
+        return bool(held.all())
+    with np.errstate(over="ignore", invalid="ignore"):
+        off = np.abs(scale.astype(np.float16).astype(np.float32) - scale) * np.abs(codes.reshape(len(codes), -1)).sum(
+            axis=1, dtype=float
+        )
+        return bool((held | (off * reach <= float(result.scale[0]) / 16)).all())
+
+
+def _same_kernel(kernel: Kernel, operations: Mapping[str, OperationParameters]) -> tuple[str, np.ndarray] | None:
+    """The name of the operation whose codes stand for this kernel, and the codes in the kernel's layout."""
     values = kernel.values.astype(np.float32)
     channels = values.shape[kernel.output_axis]
     shape = [-1 if axis == kernel.output_axis else 1 for axis in range(values.ndim)]
     best, least = None, 1.0  # in steps: rounded weights are off by a quarter of one on average, others by many
-    for operation in operations:
+    for name, operation in operations.items():
         affine = operation.constants.get(1)
         if affine is None or operation.weights is None or len(affine.scale) not in (1, channels):
             continue
@@ -194,7 +225,7 @@ def _same_kernel(kernel: Kernel, operations: list[OperationParameters]) -> tuple
         for codes in weight_orders(operation.weights, values.shape):
             off = float(np.mean(np.abs(codes * scale - values)) / max(float(scale.mean()), np.finfo(np.float32).tiny))
             if off < least:
-                best, least = (operation, np.ascontiguousarray(codes)), off
+                best, least = (name, np.ascontiguousarray(codes)), off
     return best
 
 
