@@ -183,7 +183,10 @@ class _Hub:
 
     def _narrow_note(self) -> list[str]:
         """Which tensors Core ML leaves float because float16, its dtype of scales, does not hold theirs."""
-        scales = {name: float(affine.scale[0]) for name, affine in self.parameters.activations.items()}
+        from edgecls.converters.float_layers import layer_names, short_name
+
+        layers = layer_names(self.tflite)
+        scales = {short_name(name, layers): float(affine.scale[0]) for name, affine in self.parameters.activations.items()}
         found = [f"{name} ({scale:.2g})" for name, scale in scales.items() if not is_half(scale)]
         shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
         return [f"{len(found)} tensors stayed float: float16 does not hold their scale: {shown}"] if found else []
