@@ -73,6 +73,11 @@ class Actual(_Model):
     output_dtype: str
     minimum_deployment_target: str | None = None
 
+    @property
+    def eight_bit_weights(self) -> int:
+        """Number of weights that are codes of eight bits: int8 or, in ONNX, uint8, which are the same codes, 128 higher."""
+        return self.weight_dtypes.get("int8", 0) + self.weight_dtypes.get("uint8", 0)
+
 
 class Parity(_Model):
     """How an artifact's scores compare with the source model's on the same inputs.

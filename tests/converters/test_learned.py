@@ -83,8 +83,8 @@ def test_a_normalisation_computes_in_float_between_int8_layers(pointwise, tmp_pa
     files = int8_files(qat, inputs[:2], tmp_path)
     for suffix, content in (("tflite", files.tflite), ("onnx", files.onnx.SerializeToString())):
         (tmp_path / f"model.{suffix}").write_bytes(content)
-        held = describe(tmp_path / f"model.{suffix}").actual.weight_dtypes
-        assert held["int8"] >= sum(kernel.variable.numpy().size for kernel in layer_kernels(qat.float_model()))
+        held = describe(tmp_path / f"model.{suffix}").actual.eight_bit_weights
+        assert held >= sum(kernel.variable.numpy().size for kernel in layer_kernels(qat.float_model()))
     assert_answers_agree(qat, inputs, files)
 
 

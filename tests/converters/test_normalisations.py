@@ -89,7 +89,7 @@ def test_int8_files_keep_what_a_normalised_network_computes(generation: str, kin
         # TFLite folds the factors of a root mean square into the kernels behind it; those are not the kernels that Core ML has.
         folded = 2 * 12 * 24 if kind is by_root_mean_square and artifact.requested.target == "coreml" else 0
         description = describe(tmp_path / "out" / artifact.path)
-        assert description.actual.weight_dtypes["int8"] >= kernels - folded
+        assert description.actual.eight_bit_weights >= kernels - folded
         if artifact.requested.target == "onnx" and (generation, kind) != ("tf_keras", by_image):  # which reshapes to one image
             assert description.inputs[0].shape[0] is None
     operations = {entry.operation for entry in describe(tmp_path / "out" / manifest.artifacts[0].path).actual.stayed_float}

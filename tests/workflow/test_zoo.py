@@ -54,9 +54,9 @@ def test_the_files_hold_what_was_asked(converted):
         assert set(actual[target, "float32"].weight_dtypes) == {"float32"}
         assert actual[target, "float16"].weight_dtypes["float16"] > 0
         int8 = actual[target, "int8"]
-        weights = int8.weight_dtypes
-        codes = weights.get("int8", 0) + weights.get("uint8", 0)  # ONNX: depthwise kernels, and all others
-        assert codes > 0.9 * sum(weights.values()), weights  # the rest: int32 biases, float scales of what stayed float
+        assert int8.eight_bit_weights > 0.9 * sum(
+            int8.weight_dtypes.values()
+        )  # the rest: int32 biases, float scales of what stayed float
         assert {entry.operation.upper() for entry in int8.stayed_float} <= {"SOFTMAX"}, int8.stayed_float
     assert actual["tflite", "dynamic"].weight_dtypes["int8"] > 0
     assert actual["coreml", "weight8"].weight_dtypes.get("int8", 0) > 0

@@ -148,11 +148,6 @@ def _with_request(entry: FloatRemainder, requested: Requested) -> FloatRemainder
     return entry.model_copy(update={"reason": reason}) if asked else entry
 
 
-def _holds(actual: Actual, dtype: str) -> bool:
-    """Whether there are weights of a dtype. ONNX's uint8 weights are int8 codes, 128 higher."""
-    return any(count and ("int8" if stored == "uint8" else stored) == dtype for stored, count in actual.weight_dtypes.items())
-
-
 def _judge(
     path: Path, job: Job, record: ArtifactMetadata, inputs: ImageInputs, reference: np.ndarray | None, actual: Actual
 ) -> Parity:
@@ -160,7 +155,7 @@ def _judge(
     from edgecls.runners import open_runner
 
     asked = STORED_AS.get(job.scheme)
-    if asked and not _holds(actual, asked):
+    if asked and not (actual.eight_bit_weights if asked == "int8" else actual.weight_dtypes.get(asked)):
         reason = f"{job.scheme} was asked, but the file holds no {asked} weights: the model has none that can be stored so"
         return Parity(samples=0, inputs=inputs.kind, verdict="failed", reason=reason)
     if reference is None:
