@@ -14,7 +14,7 @@ from edgecls import depot
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return tmp_path / "edgecls"
+    return tmp_path / "edgecls" / "depot"
 
 
 def bring(key: str, name: str, members: dict[str, bytes]) -> str:

@@ -75,4 +75,4 @@ def to_path(text: str) -> Path:
 
 
 def _folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgecls"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgecls" / "depot"

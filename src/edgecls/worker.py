@@ -42,6 +42,7 @@ THIS_PYTHON = (sys.executable,)
 _FRAME = struct.Struct("<QQ")  # number of the call, length of what follows
 _GREETING, _GREETING_NUMBER = b"edgecls worker ", 0
 _LONGEST_LINE, _MOST_LINES = 1 << 16, 1000  # of what may come before the greeting
+_FEW_LINES = 4
 _GRACE_S = 10.0  # for a process to end once its stdout has
 _BUSY_S = 2.0  # likewise once we have no more for it
 
@@ -217,7 +218,9 @@ class Worker:
         cause = f"signal {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit status {code}"
         self._stderr.seek(0)
         lines = self._stderr.read().decode(errors="replace").strip().splitlines()
-        last = lines[-1][:200] if lines else self._said[:200]
+        if not self._version and len(lines) <= _FEW_LINES:  # a shell or ssh says in one or two what is wrong
+            lines = [" ".join(lines)]
+        last = (lines[-1] if lines else "")[:200] or self._said[:200]
         ending = f"it ended with {cause}{': ' * bool(last)}{last}"
         if self._version == __version__:
             return WorkerError("a worker process that answers", ending, "the other jobs are not affected")
