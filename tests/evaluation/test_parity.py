@@ -68,6 +68,27 @@ def test_a_quantized_artifact_with_noise_passes_and_a_wrong_one_does_not(logits)
         assert parity.reason
 
 
+@pytest.mark.parametrize("scheme", ["float32", "float16", "int8", "palette4"])
+def test_less_than_half_of_the_winners_never_passes_however_close_the_scores_are(scheme):
+    """Every score is 1 but for rounding, so that no image is decided and the noise is 100 dB below the signal."""
+    source = 1 + np.random.default_rng(0).normal(0, 1e-5, (64, 10))
+    parity = compare(source, 2 - source, scheme, "logits", "images")
+    assert parity.verdict == "failed"
+    assert parity.snr_db is not None and parity.snr_db > 90
+    assert parity.top1_agreement is not None and parity.top1_agreement < 0.5
+    assert "same winner as the source model on 0% of 64 inputs, needed 50%" in parity.reason
+    half = np.concatenate([source[:32], 2 - source[32:]])
+    assert compare(source, half, scheme, "logits", "images").verdict == "passed"
+
+
+def test_each_of_the_classes_that_tie_in_the_source_is_its_winner():
+    source = np.full((8, 10), 0.1, np.float32)
+    parity = compare(source, source + np.float32(7e-9) * np.arange(10, dtype=np.float32), "float32", "softmax", "images")
+    assert (parity.verdict, parity.top1_agreement) == ("passed", 1.0)
+    single = np.full((8, 1), 0.5, np.float32)
+    assert compare(single, single + np.float32(1e-7), "float32", "sigmoid", "images").top1_agreement == 1.0
+
+
 def test_shapes_and_values_that_cannot_be_scores_fail(logits):
     assert "shape" in compare(logits, logits[:, :5], "float32", "logits", "images").reason
     broken = logits.copy()

@@ -103,6 +103,15 @@ class PixelWriter:
         self.close()
 
 
+def write_pixels(images: np.ndarray) -> PixelWriter:
+    """Images [n, H, W, C], uint8 or numbers, as a file that other processes read."""
+    height, width, channels = images.shape[1:]
+    writer = PixelWriter((height, width, channels), "uint8" if images.dtype == np.uint8 else "float32", len(images))
+    for image in images:
+        writer.append(image)
+    return writer
+
+
 @functools.cache  # once a process
 def _sweep(folder: str) -> None:
     """Remove what killed processes left behind; their number is in the name."""

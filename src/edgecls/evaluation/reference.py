@@ -11,7 +11,7 @@ import numpy as np
 
 from edgecls.artifact import OutputKind
 from edgecls.data import synthetic_pixels
-from edgecls.data.pixel_file import PixelWriter
+from edgecls.data.pixel_file import PixelWriter, write_pixels
 from edgecls.errors import ArtifactError
 from edgecls.evaluation.answers import Answers, judge_scores
 from edgecls.image_spec import ImageSpec
@@ -37,12 +37,7 @@ class Reference:
 
     def write(self) -> PixelWriter:
         """The images as a file that workers read."""
-        dtype = "uint8" if self.images.dtype == np.uint8 else "float32"
-        height, width, channels = self.images.shape[1:]
-        writer = PixelWriter((height, width, channels), dtype, len(self.images))
-        for image in self.images:
-            writer.append(image)
-        return writer
+        return write_pixels(self.images)
 
 
 def read_reference(path: Path, spec: ImageSpec, source_sha256: str | None = None) -> Reference:

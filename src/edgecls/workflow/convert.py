@@ -26,6 +26,7 @@ from edgecls.converters.conversion import coreml_worker
 from edgecls.data import ImageSet, open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
+from edgecls.data.pixel_file import write_pixels
 from edgecls.data.synthetic import synthetic_pixels
 from edgecls.errors import EdgeclsError
 from edgecls.frozen_graph import FrozenGraph
@@ -38,7 +39,7 @@ from edgecls.worker import few_collections, release_memory
 from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
 from edgecls.workflow.convert_options import ConvertOptions, check_options
 from edgecls.workflow.variants import learned_ranges, open_variant
-from edgecls.workflow.verify import ImageInputs, Pending, Verifier, is_done
+from edgecls.workflow.verify import BATCH, Pending, Questions, Verifier, is_done
 
 if TYPE_CHECKING:
     from edgecls.converters.learned import LearnedRanges
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 CALIBRATION_BATCH = 4  # larger ones are no faster and take more memory
 PARITY_IMAGES = 32
+INT8_PARITY_IMAGES = 256  # its verdict is about shares of images, which a few tell badly
 SYNTHETIC_IMAGES = 16
 TOOLCHAIN = (
     "tensorflow",
@@ -92,9 +94,9 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
     with staging(options.folder) as staged, contextlib.ExitStack() as stack:
         worker = stack.enter_context(coreml_worker()) if any(job.target == "coreml" for job in jobs) else None
         with few_collections():
-            source = _prepare(options, variant, staged, tell, int8=any(job.scheme == "int8" for job in jobs))
+            source = _prepare(options, variant, staged, tell, stack, int8=any(job.scheme == "int8" for job in jobs))
         release_memory()  # the model itself is not needed any more
-        verifier = stack.enter_context(Verifier(source.record, worker, source.inputs, source.reference))
+        verifier = stack.enter_context(Verifier(source.record, worker, source.questions, source.int8_questions))
         tell.plan(jobs)
         conversion = Conversion(
             graph=source.graph,
@@ -157,20 +159,23 @@ class _Source:
 
     Attributes:
         manifest: of the run, still without artifacts.
-        reference: the source model's own scores [n, outputs] of `inputs`; None with `--no-verify`.
+        questions, int8_questions: what artifacts are compared on.
     """
 
     graph: FrozenGraph
     record: ArtifactMetadata
     calibration: Calibration | None
     learned: LearnedRanges | None
-    inputs: ImageInputs
-    reference: np.ndarray | None
+    questions: Questions
+    int8_questions: Questions
     goal: AccuracyGoal | None
     manifest: Manifest
 
 
-def _prepare(options: ConvertOptions, variant: Variant | None, staged: Path, tell: Progress, *, int8: bool) -> _Source:
+def _prepare(
+    options: ConvertOptions, variant: Variant | None, staged: Path, tell: Progress, stack: contextlib.ExitStack, *, int8: bool
+) -> _Source:
+    """`stack` closes what has to stay open as long as artifacts are compared."""
     from edgecls.models import load_model
 
     tell.stage(f"reading {options.model.name}")
@@ -183,9 +188,9 @@ def _prepare(options: ConvertOptions, variant: Variant | None, staged: Path, tel
     tell.stage("reading images")
     calibration, sources, remarks = _open_data(options, spec, record.labels, calibrating=int8)
     goal = accuracy_goal(options.mixed_precision, options.data, record, staged, options.threads, tell.stage)
-    inputs = _inputs(options, spec)
     tell.stage("asking the source model")
-    reference = model.predict(spec.apply(inputs.pixels)) if options.verify else None
+    questions = _questions(options, model, spec, stack, PARITY_IMAGES)
+    int8_questions = _questions(options, model, spec, stack, INT8_PARITY_IMAGES) if int8 else questions
     tell.stage("freezing the graph")
     manifest = Manifest(
         created=datetime.datetime.now(datetime.UTC),
@@ -203,8 +208,9 @@ def _prepare(options: ConvertOptions, variant: Variant | None, staged: Path, tel
         recipes={variant.name: variant.recipe} if variant else {},
         artifacts=[],
     )
-    learned = learned_ranges(variant, model, spec.apply(inputs.pixels)) if variant and int8 else None
-    return _Source(model.freeze(staged), record, calibration, learned, inputs, reference, goal, manifest)
+    some = spec.apply(questions.pixels.read(0, PARITY_IMAGES))
+    learned = learned_ranges(variant, model, some) if variant and int8 else None
+    return _Source(model.freeze(staged), record, calibration, learned, questions, int8_questions, goal, manifest)
 
 
 def toolchain() -> dict[str, str]:
@@ -269,25 +275,43 @@ def _calibration(images: ImageSet, spec: ImageSpec, estimator: Estimator | None)
     return Calibration(lambda: (spec.apply(pixels) for pixels in images.batches(CALIBRATION_BATCH)), estimator)
 
 
-def _inputs(options: ConvertOptions, spec: ImageSpec) -> ImageInputs:
-    """What every artifact is compared on: some of the user's images where there are any."""
+def _questions(
+    options: ConvertOptions, model: LoadedModel, spec: ImageSpec, stack: contextlib.ExitStack, limit: int
+) -> Questions:
+    """What artifacts are compared on, some of the user's images where there are any, and the source model's answers."""
     path = options.data or options.calibration
     if path is None or not options.verify:
-        return ImageInputs(synthetic_pixels(spec, SYNTHETIC_IMAGES), "synthetic")
-    images = open_images(path, spec, role="data" if options.data else "calibration", limit=PARITY_IMAGES)
-    return ImageInputs(np.concatenate(list(images.batches())), "images")
+        kind, pixels = "synthetic", stack.enter_context(write_pixels(synthetic_pixels(spec, SYNTHETIC_IMAGES))).finish()
+    else:
+        images = open_images(path, spec, role="data" if options.data else "calibration", limit=limit)
+        stack.callback(images.close)
+        kind, pixels = "images", images.pixels
+    if not options.verify:
+        return Questions(pixels, kind, None)
+    scores = np.concatenate([model.predict(spec.apply(batch)) for batch in pixels.batches(BATCH)])
+    return Questions(pixels, kind, scores)
 
 
 def _verified(made: Iterator[Made], verifier: Verifier) -> Iterator[tuple[Made, Artifact]]:
-    """Verify each artifact in the verifier's own process while the next one is being made."""
+    """Verify each artifact in the verifier's own process while the next one is being made; int8 ones also beside each other, at the end."""
     waiting: deque[tuple[Made, Pending]] = deque()
+    siblings: list[tuple[Made, Artifact]] = []
+
+    def finished(*, all_of_them: bool) -> Iterator[tuple[Made, Artifact]]:
+        while waiting and (all_of_them or is_done(waiting[0][1])):
+            item, pending = waiting.popleft()
+            row = verifier.finish(item, pending)
+            if row.scheme == "int8":
+                siblings.append((item, row))
+            else:
+                yield item, row
+
     for newest in made:
         waiting.append((newest, verifier.start(newest)))
-        while waiting and is_done(waiting[0][1]):
-            item, pending = waiting.popleft()
-            yield item, verifier.finish(item, pending)
-    for item, pending in waiting:
-        yield item, verifier.finish(item, pending)
+        yield from finished(all_of_them=False)
+    yield from finished(all_of_them=True)
+    rows = verifier.hold_together([row for _, row in siblings])
+    yield from zip((item for item, _ in siblings), rows, strict=True)
 
 
 def _previous(folder: Path) -> Manifest | None:

@@ -1,7 +1,8 @@
-"""Verifier: examines every produced file and compares its scores with the source model's, in a process of its own."""
+"""Verifier: examines every produced file and compares its scores with the source model's and its siblings', in a process of its own."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,17 +10,20 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from edgecls.artifact import Actual, Artifact, FloatRemainder, Parity, Requested, Scheme
+from edgecls.artifact import Actual, Artifact, FloatRemainder, Parity, Requested, Scheme, Verdict
 from edgecls.converters import Job, Made
+from edgecls.data import PixelFile
 from edgecls.errors import EdgeclsError, UnsupportedOperationError
 from edgecls.evaluation.parity import compare
+from edgecls.evaluation.siblings import judge_siblings
 from edgecls.formats import describe, file_sizes, sha256
 from edgecls.metadata import ArtifactMetadata
 from edgecls.worker import RemoteError, Worker
 
 # the worker that examines a file and its answer; None where there is no file
 Pending: TypeAlias = "tuple[Worker, Future[Examined]] | None"
-TIMEOUT_S = 600.0
+BATCH = 32  # images in memory at a time
+TIMEOUT_S, TIMEOUT_S_FOR_AN_IMAGE = 600.0, 20.0
 STORED_AS: dict[Scheme, str] = {
     "float16": "float16",
     "dynamic": "int8",
@@ -37,16 +41,18 @@ STORED_AS: dict[Scheme, str] = {
 
 
 @dataclass(frozen=True)
-class ImageInputs:
-    """What artifacts are compared on.
+class Questions:
+    """What artifacts are compared on, and what the source model answered.
 
     Attributes:
         pixels: [n, H, W, C], 0..255.
         kind: the user's images, or synthetic ones.
+        scores: the source model's own [n, outputs]; None where nothing is to be compared.
     """
 
-    pixels: np.ndarray
+    pixels: PixelFile
     kind: Literal["images", "synthetic"]
+    scores: np.ndarray | None
 
 
 class Verifier:
@@ -55,15 +61,14 @@ class Verifier:
     Args:
         record: what the artifacts carry.
         coreml: worker that has coremltools loaded, for Core ML packages.
-        inputs: what to compare on.
-        reference: the source model's own scores [n, outputs]; None records the verdict `skipped`.
+        questions: what to compare on; without scores the verdict is `skipped`.
+        int8_questions: what to compare int8 artifacts on.
     """
 
-    def __init__(
-        self, record: ArtifactMetadata, coreml: Worker | None, inputs: ImageInputs, reference: np.ndarray | None
-    ) -> None:
-        self._record, self._coreml, self._inputs, self.reference = record, coreml, inputs, reference
+    def __init__(self, record: ArtifactMetadata, coreml: Worker | None, questions: Questions, int8_questions: Questions) -> None:
+        self._record, self._coreml, self._questions, self._int8_questions = record, coreml, questions, int8_questions
         self._worker = Worker()
+        self._scores: dict[str, np.ndarray] = {}  # of int8 artifacts, by name
 
     def __enter__(self) -> Verifier:
         return self
@@ -73,10 +78,11 @@ class Verifier:
 
     def write_reference(self, path: Path) -> Path | None:
         """Keep inputs and source scores beside the artifacts, so that benching can say how they agree; None without scores."""
-        if self.reference is None:
+        pixels, scores = self._questions.pixels, self._questions.scores
+        if scores is None:
             return None
         source = np.array(self._record.source_sha256)
-        np.savez_compressed(path, images=self._inputs.pixels, scores=self.reference, source_sha256=source)
+        np.savez_compressed(path, images=pixels.read(0, pixels.count), scores=scores, source_sha256=source)
         return path
 
     def start(self, made: Made) -> Pending:
@@ -84,7 +90,7 @@ class Verifier:
         if made.error:
             return None
         worker = self._coreml if made.job.target == "coreml" and self._coreml else self._worker
-        return worker, worker.start(examine, made.path, made.job, made.requested, self._record, self._inputs, self.reference)
+        return worker, worker.start(examine, made.path, made.job, made.requested, self._record, self._asked(made.job))
 
     def finish(self, made: Made, pending: Pending) -> Artifact:
         """The artifact's row: `rejected` where its scores or contents are wrong, `failed` where there is no file."""
@@ -100,26 +106,39 @@ class Verifier:
         if pending is None:
             return row.model_copy(update={"status": "failed", "reason": made.error})
         worker, future = pending
+        questions = self._asked(made.job)
         try:
-            found = worker.wait(future, TIMEOUT_S)
+            found = worker.wait(future, TIMEOUT_S + questions.pixels.count * TIMEOUT_S_FOR_AN_IMAGE)
         except (EdgeclsError, RemoteError) as error:
-            parity = Parity(samples=0, inputs=self._inputs.kind, verdict="failed", reason=str(error))
+            parity = Parity(samples=0, inputs=questions.kind, verdict="failed", reason=str(error))
             found = Examined(None, parity, *file_sizes(made.path), sha256(made.path))
-        row = row.model_copy(update=vars(found))
-        if found.parity.verdict == "failed":
-            return row.model_copy(update={"status": "rejected", "reason": found.parity.reason, "path": f"{row.path}.rejected"})
-        return row
+        if made.job.scheme == "int8" and found.scores is not None and found.parity.verdict == "passed":
+            self._scores[row.name] = found.scores
+        row = row.model_copy(update={key: value for key, value in vars(found).items() if key != "scores"})
+        return _rejected(row, found.parity.reason) if found.parity.verdict == "failed" else row
+
+    def hold_together(self, rows: Sequence[Artifact]) -> list[Artifact]:
+        """The finished int8 rows of the variant, those `rejected` that do not answer as their siblings do."""
+        reference = self._int8_questions.scores
+        if reference is None:
+            return list(rows)
+        reasons = judge_siblings(reference, self._scores, self._record.output_kind)
+        return [_rejected(row, reasons[row.name]) if row.name in reasons else row for row in rows]
+
+    def _asked(self, job: Job) -> Questions:
+        return self._int8_questions if job.scheme == "int8" else self._questions
 
 
 @dataclass(frozen=True)
 class Examined:
-    """What was found in and measured of a file; the fields are those of Artifact."""
+    """What was found in and measured of a file; the fields are those of Artifact, and its scores [n, outputs] where it was run."""
 
     actual: Actual | None
     parity: Parity
     size_bytes: int
     compressed_bytes: int
     sha256: str
+    scores: np.ndarray | None = None
 
 
 def is_done(pending: Pending) -> bool:
@@ -127,15 +146,19 @@ def is_done(pending: Pending) -> bool:
     return pending is None or pending[1].done()
 
 
-def examine(
-    path: Path, job: Job, requested: Requested, record: ArtifactMetadata, inputs: ImageInputs, reference: np.ndarray | None
-) -> Examined:
+def examine(path: Path, job: Job, requested: Requested, record: ArtifactMetadata, questions: Questions) -> Examined:
     """Runs in a worker: read back what is in the file, then run it."""
     actual = describe(path).actual
     actual = actual.model_copy(update={"stayed_float": [_with_request(entry, requested) for entry in actual.stayed_float]})
     if job.scheme in ("float32", "float16"):
         actual = actual.model_copy(update={"stayed_float": []})  # nothing else was asked
-    return Examined(actual, _judge(path, job, record, inputs, reference, actual), *file_sizes(path), sha256(path))
+    parity, scores = _judge(path, job, record, questions, actual)
+    return Examined(actual, parity, *file_sizes(path), sha256(path), scores)
+
+
+def _rejected(row: Artifact, reason: str) -> Artifact:
+    parity = row.parity and row.parity.model_copy(update={"verdict": "failed", "reason": reason})
+    return row.model_copy(update={"status": "rejected", "reason": reason, "path": f"{row.path}.rejected", "parity": parity})
 
 
 def _with_request(entry: FloatRemainder, requested: Requested) -> FloatRemainder:
@@ -149,24 +172,29 @@ def _with_request(entry: FloatRemainder, requested: Requested) -> FloatRemainder
 
 
 def _judge(
-    path: Path, job: Job, record: ArtifactMetadata, inputs: ImageInputs, reference: np.ndarray | None, actual: Actual
-) -> Parity:
+    path: Path, job: Job, record: ArtifactMetadata, questions: Questions, actual: Actual
+) -> tuple[Parity, np.ndarray | None]:
+    """The verdict, and the scores where the artifact was run."""
     from edgecls.converters.coreml import check_structure
     from edgecls.runners import open_runner
 
+    def unrun(verdict: Verdict, reason: str) -> tuple[Parity, None]:
+        return Parity(samples=0, inputs=questions.kind, verdict=verdict, reason=reason), None
+
     asked = STORED_AS.get(job.scheme)
     if asked and not (actual.eight_bit_weights if asked == "int8" else actual.weight_dtypes.get(asked)):
-        reason = f"{job.scheme} was asked, but the file holds no {asked} weights: the model has none that can be stored so"
-        return Parity(samples=0, inputs=inputs.kind, verdict="failed", reason=reason)
-    if reference is None:
-        return Parity(samples=0, inputs=inputs.kind, verdict="skipped", reason="--no-verify")
+        return unrun(
+            "failed", f"{job.scheme} was asked, but the file holds no {asked} weights: the model has none that can be stored so"
+        )
+    if questions.scores is None:
+        return unrun("skipped", "--no-verify")
     if job.target == "coreml" and (reason := check_structure(path, record)):
-        return Parity(samples=0, inputs=inputs.kind, verdict="failed", reason=reason)
+        return unrun("failed", reason)
     try:
         runner = open_runner(path, spec=record.image_spec)
     except UnsupportedOperationError as error:
         if job.target != "coreml":
             raise
-        return Parity(samples=0, inputs=inputs.kind, verdict="structure", reason=f"not computed here: {error.found}")
-    scores = runner.predict(inputs.pixels)
-    return compare(reference, scores, job.scheme, record.output_kind, inputs.kind)
+        return unrun("structure", f"not computed here: {error.found}")
+    scores = np.concatenate([runner.predict(pixels) for pixels in questions.pixels.batches(BATCH)])
+    return compare(questions.scores, scores, job.scheme, record.output_kind, questions.kind), scores
