@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,3 +55,11 @@ def foreign_onnx(foreign_tflite: dict[str, Path], tmp_path_factory: pytest.TempP
     from foreign_files import onnx_files
 
     return onnx_files(foreign_tflite["float32"], tmp_path_factory.mktemp("foreign_onnx"))
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Children hear Ctrl-C: a suite that runs behind `nohup` or `&` ignores SIGINT, and whatever it starts would too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

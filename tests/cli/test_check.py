@@ -305,9 +305,15 @@ def test_markdown_junit_and_the_runners_files(
     assert len(suite.findall("testcase")) == int(suite.get("tests", "0")) == 9
 
 
-def test_two_hundred_artifacts_take_less_than_a_second_and_no_framework(tmp_path: Path, edgecls: Edgecls) -> None:
-    names = {f"base{index}-onnx-{scheme}": 8 for index in range(100) for scheme in ("float32", "int8")}
-    out, baseline = tmp_path / "out", tmp_path / "baseline.json"
+def test_two_hundred_artifacts_load_no_framework_and_take_little_longer_than_two(tmp_path: Path, edgecls: Edgecls) -> None:
+    seconds = {count: _check_s(count, tmp_path, edgecls) for count in (2, 200)}
+    assert seconds[200] < 3 * seconds[2]  # starting Python is most of both
+
+
+def _check_s(count: int, tmp_path: Path, edgecls: Edgecls) -> float:
+    """Processor time of a check of so many artifacts: one thread, and what else this machine does is not the gate's."""
+    names = {f"base{index}-onnx-{scheme}": 8 for index in range(count // 2) for scheme in ("float32", "int8")}
+    out, baseline = tmp_path / f"out{count}", tmp_path / f"baseline{count}.json"
     manifest = make_folder(out, names)
     write_results(out, manifest, {name: row(name) for name in names})
     assert edgecls("check", out, "--baseline", baseline, "--update-baseline").exit_code == 0
@@ -326,5 +332,4 @@ print(*sys.modules, file=sys.__stderr__)
     assert done.returncode == 0, done.stderr
     frameworks = {"tensorflow", "keras", "tf_keras", "coremltools", "onnx", "onnxruntime", "sklearn", "scipy", "ai_edge_litert"}
     assert not set(done.stderr.split()) & frameworks
-    # processor time: it is one process of one thread, and what else this machine does is not the gate's
-    assert (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime) < 1.0
+    return (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)

@@ -91,6 +91,7 @@ def test_a_full_disk_is_one_line(classifier: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_one_line_and_130() -> None:
     script = """
 import sys, time
@@ -114,6 +115,7 @@ main()
     assert stderr == "interrupted: nothing half-written was left\n"
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_while_modules_are_imported_is_one_line_too() -> None:
     script = """
 import os, signal, sys
@@ -128,7 +130,8 @@ sys.meta_path.insert(0, Interrupt())
 sys.argv = ["edgecls", "--version"]
 main()
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "interrupted: nothing half-written was left\n"
 

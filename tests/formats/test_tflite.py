@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
@@ -126,16 +125,8 @@ def test_sparsity_is_the_share_of_zero_weights(foreign_tflite: dict[str, Path], 
     assert all(layer.sparsity >= 0.5 for layer in description.layers if layer.operation == "CONV_2D" and layer.elements > 2000)
 
 
-def test_reading_is_lazy_and_quick(described: dict[str, FileDescription], foreign_tflite: dict[str, Path]) -> None:
-    best = min(_seconds(foreign_tflite["float32"]) for _ in range(5))
-    assert best < 0.1  # a 300 KB file of 16 operations takes about 3 ms here
+def test_a_foreign_file_has_no_record(described: dict[str, FileDescription]) -> None:
     assert described["float32"].record is None
-
-
-def _seconds(path: Path) -> float:
-    start = time.perf_counter()
-    describe(path)
-    return time.perf_counter() - start
 
 
 @pytest.mark.parametrize("scheme", ["float32", "int8", "behind"])

@@ -309,16 +309,16 @@ def test_a_kill_leaves_the_previous_artifacts_and_the_next_run_succeeds(small_mo
     assert not [path for path in out.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_is_one_line_and_130(small_model: Path, tmp_path: Path):
-    process = subprocess.Popen(
-        [*EDGECLS, "convert", str(small_model), "-o", str(tmp_path / "out")], stderr=subprocess.PIPE, text=True
-    )
-    given_up = time.monotonic() + 60
+    command = [*EDGECLS, "convert", str(small_model), "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    given_up = time.monotonic() + 300
     while not list(tmp_path.iterdir()) and process.poll() is None and time.monotonic() < given_up:
         time.sleep(0.02)  # the folder being filled appears beside OUT: from here on there is something to clean up
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 130, stderr
     assert "interrupted" in one_line(stderr)
     assert not (tmp_path / "out").exists()
     assert list(tmp_path.iterdir()) == []
