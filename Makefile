@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench lint format schema clean
+.PHONY: help demo test test-ssh test-all bench lint format schema clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +22,11 @@ demo: $(STAMP) ## Train a small model on real digits, convert it to everything, 
 	$(BIN)/edgecls demo
 
 test: $(STAMP) ## The fast tests
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not arm64 and not ssh"
+
+test-ssh: $(STAMP) ## Measuring on another machine, over a real ssh server on the loopback interface
+	@tests/need_sshd
+	$(BIN)/python -m pytest -m ssh
 
 test-all: $(STAMP) ## Every test, also those that take minutes
 	$(BIN)/python -m pytest

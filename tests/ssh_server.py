@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -23,13 +25,20 @@ class SshServer:
 
     Attributes:
         words: what leads there; a command for that side goes behind.
+        pid: of the server.
     """
 
     words: tuple[str, ...]
+    pid: int
 
     def python(self, *command: str) -> str:
         """The text for `--on`: `command`, quoted for the shell there, starts Python."""
         return shlex.join((*self.words, shlex.join(command)))
+
+    def cut(self) -> None:
+        """Break the oldest of the connections."""
+        listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(self.pid)], capture_output=True, text=True, check=True)
+        os.kill(min(map(int, listed.stdout.split())), signal.SIGKILL)
 
 
 @contextlib.contextmanager
@@ -50,13 +59,14 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
         "UsePAM": "no",
     }
     (folder / "sshd_config").write_text("".join(f"{key} {value}\n" for key, value in settings.items()))
-    Path("/run/sshd").mkdir(exist_ok=True)  # where Debian's sshd gives up its rights
+    with contextlib.suppress(OSError):  # where Debian's sshd gives up its rights, if it is root's
+        Path("/run/sshd").mkdir(exist_ok=True)
     server = subprocess.Popen([SSHD, "-D", "-f", str(folder / "sshd_config"), "-E", str(folder / "sshd.log")])
     try:
         _await(port, folder / "sshd.log")
-        options = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={folder / 'known'}", "BatchMode=yes", "LogLevel=ERROR"]
+        options = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={folder / 'known'}", "BatchMode=yes"]
         words = ["ssh", "-p", str(port), "-i", str(folder / "user"), *(word for option in options for word in ("-o", option))]
-        yield SshServer((*words, f"{getpass.getuser()}@127.0.0.1"))
+        yield SshServer((*words, f"{getpass.getuser()}@127.0.0.1"), server.pid)
     finally:
         server.terminate()
         server.wait()

@@ -10,7 +10,8 @@
     [artifact."*-int8"]                         # a name or a pattern
     max_size = "4 MB"
 
-Later tables win over earlier ones, a full name over patterns, and what no table says is `Limits()`.
+Later tables win over earlier ones, a full name over patterns, and what no table says is `Limits()`. Tables `[machines.NAME]` are those of
+`edgecls bench --on`.
 """
 
 from __future__ import annotations
