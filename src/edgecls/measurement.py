@@ -346,6 +346,7 @@ class Measurement(_Model):
         latency: with `threads` threads; `threads_latency` has further numbers of threads.
         load_ms, first_inference_ms: apart from `latency`, as an application's start sees them.
         profile_note: why there is no profile although one was asked for.
+        not_measured: further figure that was asked for (`2 threads`, `batches of 8`, `a sustained run`) -> why there is none.
         latency_needs: the system on which its latency can be measured, where it is not this one.
         stand_in_flips: how its engine's winners differ from those of the reference that stands in for the engine on other systems, on the
             same images; None where only one of the two ran.
@@ -373,6 +374,7 @@ class Measurement(_Model):
     engine: Engine | None = None
     profile: Profile | None = None
     profile_note: str = ""
+    not_measured: dict[str, str] = Field(default_factory=dict)
     latency_needs: str = ""
     stand_in_flips: Flips | None = None
 

@@ -26,6 +26,7 @@ from edgecls.evaluation.jobs import Failure
 from edgecls.evaluation.latency import compare_latency
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Measurement, Report
+from edgecls.reporting import report_grid
 from edgecls.runners.fake import FakeRunner, open_fake, open_fake_stand_in, profile_fake
 from edgecls.worker import Worker, preload
 
@@ -189,6 +190,31 @@ def test_threads_batches_and_a_sustained_run(tmp_path: Path, monkeypatch: pytest
     assert all(entry.images_per_second <= 500 for entry in found["one"].throughput)
     assert found["many"].throughput[0].images_per_second <= 500 < found["many"].throughput[1].images_per_second <= 4000
     assert {event.artifact for event in events if event.stage == "latency"} > {"one", "one, 2 threads", "many, 4 threads"}
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "what", "why"),
+    [
+        ("raise-at-threads", "2 threads", "failed: RuntimeError: the fake was told to fail at threads"),
+        ("kill-at-threads", "2 threads", "crashed: its process ended with signal SIGKILL"),
+        ("raise-at-batch", "batches of 8", "failed: RuntimeError: the fake was told to fail at batch"),
+        ("kill-at-batch", "batches of 8", "crashed: its process ended with signal SIGKILL"),
+    ],
+)
+def test_a_further_figure_that_fails_leaves_everything_else(
+    tmp_path: Path, archive: ImageSource, behaviour: str, what: str, why: str
+):
+    options = replace(QUICK, threads=(1, 2), batches=(1, 8))
+    report = bench([fake(tmp_path, "a", behaviour=behaviour), fake(tmp_path, "b")], archive, options)
+    found = rows(report)
+    hurt, sound = found["a"], found["b"]
+    assert (hurt.status, hurt.not_measured) == ("ok", {what: why})
+    assert hurt.latency is not None and hurt.accuracy is not None and hurt.accuracy.top1 == 1.0
+    assert [entry.threads for entry in hurt.threads_latency] == ([] if what == "2 threads" else [2])
+    assert [entry.batch for entry in hurt.throughput] == ([1] if what == "batches of 8" else [1, 8])
+    assert [entry.threads for entry in sound.threads_latency] == [2]
+    assert sound.not_measured == {}
+    assert f"a without {what}: {why}" in report_grid(report).notes
 
 
 @pytest.mark.parametrize(

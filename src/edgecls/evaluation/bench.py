@@ -176,6 +176,7 @@ class _Bench:
                 sustained=timing.sustained,
                 profile=timing.profile if isinstance(timing.profile, Profile) else None,
                 profile_note=timing.profile if isinstance(timing.profile, str) else "",
+                not_measured=timing.not_measured,
             )
         self._compare_latencies()
         self._note_assumptions()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -45,6 +46,7 @@ class Timing:
             engine's libraries loaded and no model. It includes the pages of the file that were touched.
         latency: None where a stand-in answers.
         profile: or why there is none.
+        not_measured: further figure that was asked for -> why there is none.
     """
 
     opened: probe.Opened
@@ -54,6 +56,7 @@ class Timing:
     throughput: list[Throughput] = field(default_factory=list)
     sustained: Sustained | None = None
     profile: Profile | str | None = None
+    not_measured: dict[str, str] = field(default_factory=dict)
 
 
 def measure_latency(
@@ -151,6 +154,7 @@ class _Turns:
         self._sustained: dict[str, Sustained] = {}
         self._profiles: dict[str, Profile | str] = {}
         self._failures: dict[str, Failure] = {}
+        self._not_measured: dict[str, dict[str, str]] = {}
         self._lost: set[str] = set()  # whose worker died after everything was measured
 
     def open(self, jobs: Sequence[BenchJob]) -> None:
@@ -175,8 +179,10 @@ class _Turns:
     def vary_threads(self) -> None:
         """The same with the other numbers of threads; then the first is back."""
         for threads in self._options.threads[1:]:
-            self._reopen(threads)
-            for name, latency in self._take_turns(lambda name, threads=threads: f"{name}, {threads} threads").items():
+            with self._beside(f"{threads} threads"):
+                self._reopen(threads)
+                found = self._take_turns(lambda name, threads=threads: f"{name}, {threads} threads")
+            for name, latency in found.items():
                 self._threads.setdefault(name, []).append(ThreadsLatency(threads=threads, latency=latency))
         if len(self._options.threads) > 1:
             self._reopen(self._options.threads[0])
@@ -186,9 +192,10 @@ class _Turns:
         options = self._options
         for name in self._timed():
             for index, batch in enumerate(options.batches):
-                found = self._ask(
-                    name, probe.measure_throughput, batch, options.min_seconds, options.least_rounds, options.threads[0]
-                )
+                with self._beside(f"batches of {batch}"):
+                    found = self._ask(
+                        name, probe.measure_throughput, batch, options.min_seconds, options.least_rounds, options.threads[0]
+                    )
                 if found is not None:
                     self._throughputs.setdefault(name, []).append(found)
                 self._on_event(Event("throughput", name, index + 1, len(options.batches)))
@@ -201,12 +208,13 @@ class _Turns:
         count = math.ceil(seconds / _MINUTE_S)
         for name in self._timed():
             minutes: list[np.ndarray] = []
-            for index in range(count):
-                span = min(_MINUTE_S, seconds - index * _MINUTE_S)
-                turn = self._ask(name, probe.take_turn, span, 1, timeout_s=span + self._options.timeout_s)
-                if turn is not None:
-                    minutes.append(turn.samples_ns)
-                self._on_event(Event("sustained", name, index + 1, count))
+            with self._beside("a sustained run"):
+                for index in range(count):
+                    span = min(_MINUTE_S, seconds - index * _MINUTE_S)
+                    turn = self._ask(name, probe.take_turn, span, 1, timeout_s=span + self._options.timeout_s)
+                    if turn is not None:
+                        minutes.append(turn.samples_ns)
+                    self._on_event(Event("sustained", name, index + 1, count))
             if len(minutes) == count:
                 self._sustained[name] = summarize_minutes(minutes, self._options.threads[0])
 
@@ -238,6 +246,7 @@ class _Turns:
                 self._throughputs.get(name, []),
                 self._sustained.get(name),
                 self._profiles.get(name),
+                self._not_measured.get(name, {}),
             )
             for name in self._alive()
         }
@@ -263,8 +272,20 @@ class _Turns:
                 self._on_event(Event("latency", title(name), number + 1, options.rounds))
         return {name: summarize(turns[name], warmups[name], load, self._crew.site) for name in self._timed()}
 
-    def _reopen(self, threads: int) -> None:
-        for name in self._timed():
+    @contextlib.contextmanager
+    def _beside(self, what: str) -> Iterator[None]:
+        """What fails in here costs this further figure alone: the artifact keeps its latency and goes on in a new worker."""
+        failed_before = set(self._failures)
+        yield
+        for name in self._failures.keys() - failed_before:
+            failure = self._failures.pop(name)
+            self._not_measured.setdefault(name, {})[what] = f"{failure.status}: {failure.reason}"
+            self._crew.dismiss(self._workers[name])
+            self._hire([self._jobs[name]])
+            self._reopen(self._options.threads[0], [name])
+
+    def _reopen(self, threads: int, names: Sequence[str] | None = None) -> None:
+        for name in self._timed() if names is None else names:
             self._ask(name, probe.reopen_artifact, self._open_runner, self._jobs[name].path, self._opened[name].spec, threads)
 
     def _hire(self, jobs: Sequence[BenchJob]) -> None:

@@ -104,6 +104,9 @@ def _all(report: Report, numbers: Callable[[Measurement], list[int]]) -> list[in
 def _notes(report: Report) -> list[str]:
     bad = [row for row in report.measurements if row.status != "ok"]
     notes = shared_reasons([(row.artifact, f"{row.status}: {row.reason or 'no reason is known'}") for row in bad])
+    notes += shared_reasons(
+        [(row.artifact, f"without {what}: {why}") for row in report.measurements for what, why in row.not_measured.items()]
+    )
     if report.data is not None:
         labelled = "labelled images" if report.data.labelled else "images without labels"
         notes.append(

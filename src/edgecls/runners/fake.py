@@ -23,8 +23,8 @@ class FakeRunner:
 
     Attributes:
         behaviour: `ok`; or what happens at which moment, as `<what>-at-<when>` (what: `kill`, `hang`, `raise`; when: `load`,
-            `invoke`, `predict`, `profile`); `nan` answers NaN; `unsupported` cannot be opened, `unsupported-stand-in` not by what
-            stands in for it.
+            `invoke`, `predict`, `profile`, `threads` and `batch` where more than one is asked for); `nan` answers NaN; `unsupported`
+            cannot be opened, `unsupported-stand-in` not by what stands in for it.
         stand_in, labels: as in `Runner`.
         seed: of the directions; two fakes with one seed agree.
         delay_ms: time of one inference.
@@ -61,6 +61,8 @@ class FakeRunner:
 
     def set_batch(self, batch: int) -> int:
         """As many as it was told; a call takes as long for all of them as for one."""
+        if batch > 1:
+            self.act("batch")
         return batch if batch <= self.most_images else 1
 
     def engine(self) -> Engine:
@@ -94,7 +96,10 @@ def open_fake(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) ->
     fields = json.loads(path.read_text(encoding="utf-8"))
     if fields.get("behaviour") == "unsupported":
         raise UnsupportedOperationError("operations the fake has", f"{path}: FAKE_OP", "convert without that operation")
-    return FakeRunner(spec or ImageSpec(height=8, width=8, channels=1), **fields)
+    runner = FakeRunner(spec or ImageSpec(height=8, width=8, channels=1), **fields)
+    if threads > 1:
+        runner.act("threads")
+    return runner
 
 
 def open_fake_stand_in(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> FakeRunner:
