@@ -13,7 +13,6 @@ from edgecls.artifact import Artifact, Manifest, Requested, Source
 from edgecls.formats import file_sizes, sha256
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Accuracy, Environment, Flip, Flips, Latency, Measurement, Reason, Report, Validity
-from edgecls.store import write_manifest
 
 MADE = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 ENVIRONMENT = Environment(platform="Linux", machine="x86_64", processor="a processor", cores=2, memory_bytes=1 << 34)
@@ -36,7 +35,7 @@ def make_folder(folder: Path, widths: dict[str, int], **changes: object) -> Mani
         toolchain={},
         artifacts=artifacts,
     ).model_copy(update=changes)
-    write_manifest(folder, manifest)
+    (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
     return manifest
 
 

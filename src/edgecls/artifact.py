@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
 from edgecls.instant import Instant
+from edgecls.store import PlainName, settle
 
 Target = Literal["tflite", "coreml", "onnx"]
 Scheme = Literal[
@@ -126,7 +127,7 @@ class Artifact(_Model):
 
     Attributes:
         name: `<variant>-<target>-<scheme>`, unique in a manifest.
-        path: relative to the manifest's folder.
+        path: its name in the manifest's folder.
         status: `ok`; `rejected` (kept aside, parity failed); `failed` (no file).
         size_bytes: bytes on disk, a package's files added up.
         compressed_bytes: bytes after deflate, as an app store ships it.
@@ -135,7 +136,7 @@ class Artifact(_Model):
     """
 
     name: str
-    path: str
+    path: PlainName
     variant: str = "base"
     target: Target
     scheme: Scheme
@@ -197,11 +198,13 @@ class Manifest(_Model):
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """Read the manifest of an artifacts folder.
+        """Read the manifest of an artifacts folder, which then is as one conversion left it, whatever was killed in there.
 
         Raises:
             ArtifactError: none there, damaged, or of another schema version.
+            OutputError: a change that a killed process had begun cannot be finished.
         """
+        settle(folder)
         path = folder / MANIFEST_NAME
         remedy = "run `edgecls convert MODEL` to make the folder anew"
         try:
@@ -221,3 +224,7 @@ class Manifest(_Model):
                 f"a manifest of schema version {SCHEMA_VERSION}", f"{path}: version {manifest.schema_version}", remedy
             )
         return manifest
+
+    def to_json(self) -> str:
+        """The text of `manifest.json`."""
+        return self.model_dump_json(indent=2) + "\n"

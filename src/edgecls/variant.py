@@ -12,6 +12,7 @@ from edgecls.artifact import OutputKind, Source
 from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
 from edgecls.recipe import Clustering, Pruning, QuantizationAwareTraining, Recipe, Training
+from edgecls.store import PlainName, settle
 
 VARIANT_NAME = "variant.json"
 VARIANTS_NAME = "variants.json"
@@ -103,7 +104,9 @@ class Variant(_Model):
 
         Raises:
             ArtifactError: none there, damaged, or of another schema version.
+            OutputError: a change that a killed process had begun cannot be finished.
         """
+        settle(folder.parent)
         return _read(cls, folder / VARIANT_NAME)
 
     @property
@@ -148,7 +151,7 @@ class VariantSet(_Model):
     base_accuracy: float
     base_loss: float
     notes: list[str] = Field(default_factory=list)
-    variants: list[str]
+    variants: list[PlainName]
 
     @classmethod
     def read(cls, folder: Path) -> VariantSet:
@@ -156,17 +159,21 @@ class VariantSet(_Model):
 
         Raises:
             ArtifactError: none there, damaged, or of another schema version.
+            OutputError: a change that a killed process had begun cannot be finished.
         """
+        settle(folder)
         return _read(cls, folder / VARIANTS_NAME)
 
 
 def is_variant(path: Path) -> bool:
     """Whether a path is the folder of one variant."""
+    settle(path.parent)
     return (path / VARIANT_NAME).is_file()
 
 
 def is_variant_set(path: Path) -> bool:
     """Whether a path is a folder of variants."""
+    settle(path)
     return (path / VARIANTS_NAME).is_file()
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from edgecls.data.pixel_file import PixelWriter, _sweep
+from edgecls.data.pixel_file import PixelWriter
+from edgecls.private_folder import _sweep_once
 
 KILLED = """
 import os, signal
@@ -32,11 +33,11 @@ def test_files_of_a_killed_process_are_swept(tmp_path: Path, monkeypatch: pytest
         timeout=60,
     )
     left = Path(run.stdout.strip())
-    assert left.parent == tmp_path and left.exists()
-    _sweep.cache_clear()
+    assert left.parent.parent == tmp_path and left.exists()
+    _sweep_once.cache_clear()
     with PixelWriter((1, 1, 1), "uint8", 1) as first, PixelWriter((1, 1, 1), "uint8", 1) as second:
         assert not left.exists()
-        _sweep.cache_clear()
-        _sweep(str(tmp_path))
+        _sweep_once.cache_clear()
+        _sweep_once(str(tmp_path))
         assert Path(first.finish().path).exists() and Path(second.finish().path).exists()  # their process is alive
     assert list(tmp_path.iterdir()) == []

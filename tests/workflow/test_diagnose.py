@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgecls.artifact import Manifest
+from edgecls.artifact import Artifact, Manifest
 from edgecls.cli.app import app
 from edgecls.converters.int8 import Tensors
 from edgecls.converters.parameters import read_parameters
@@ -22,7 +23,6 @@ from edgecls.diagnosis import Diagnosis
 from edgecls.errors import ArtifactError, DataError
 from edgecls.formats import file_sizes, sha256
 from edgecls.ranges import Range
-from edgecls.store import write_manifest
 from edgecls.workflow import ConvertOptions, convert
 from edgecls.workflow.diagnose import DiagnoseRequest, diagnose
 
@@ -65,7 +65,7 @@ def replace_artifact(folder: Path, name: str, model: bytes) -> None:
     path.write_bytes(model)
     row.size_bytes, row.compressed_bytes = file_sizes(path)
     row.sha256 = sha256(path)
-    write_manifest(folder, manifest)
+    (folder / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
 
 
 def quantized_with_wrong_range(folder: Path, layer: str, factor: float, float_layers: tuple[str, ...] = ()) -> bytes:
@@ -239,14 +239,16 @@ def test_bad_input_is_refused_in_one_line(copy: Path, shared_data: Path, tmp_pat
     with (copy / f"{INT8}.tflite").open("ab") as stream:
         stream.write(b"more")
     refused(ArtifactError, "changed since conversion", artifact=INT8)
-    write_manifest(
-        copy, manifest.model_copy(update={"artifacts": [row for row in manifest.artifacts if row.scheme != "float32"]})
-    )
+    keep_rows(copy, manifest, lambda row: row.scheme != "float32")
     refused(ArtifactError, "float32 onnx artifact", artifact="base-onnx-int8")
-    write_manifest(
-        copy, manifest.model_copy(update={"artifacts": [row for row in manifest.artifacts if row.scheme == "float32"]})
-    )
+    keep_rows(copy, manifest, lambda row: row.scheme == "float32")
     refused(ArtifactError, "int8 or dynamic")
+
+
+def keep_rows(folder: Path, manifest: Manifest, kept: Callable[[Artifact], bool]) -> None:
+    """A manifest that tells of some artifacts alone."""
+    rows = [row for row in manifest.artifacts if kept(row)]
+    (folder / "manifest.json").write_text(manifest.model_copy(update={"artifacts": rows}).to_json(), encoding="utf-8")
 
 
 def test_the_command_prints_a_table_advice_and_json(folder: Path):
@@ -267,5 +269,5 @@ def test_a_rejected_artifact_is_diagnosed(copy: Path):
     row = next(artifact for artifact in manifest.artifacts if artifact.name == INT8)
     (copy / row.path).rename(copy / f"{row.path}.rejected")
     row.status, row.path = "rejected", f"{row.path}.rejected"
-    write_manifest(copy, manifest)
+    (copy / "manifest.json").write_text(manifest.to_json(), encoding="utf-8")
     assert run(copy, limit=4).artifact == INT8

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.errors import OutputError, RecipeError
+from edgecls.store import replacing
 from edgecls.variant import Epoch
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -26,15 +27,12 @@ def write_checkpoint(path: Path, fingerprint: str, epochs: Sequence[Epoch], vari
     """
     record = json.dumps({"fingerprint": fingerprint, "epochs": [epoch.model_dump() for epoch in epochs]})
     arrays: dict[str, Any] = {f"v{index}": values for index, values in enumerate(variables)} | {"record": np.array(record)}
-    partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as stream:
+        with replacing(path) as partial, partial.open("wb") as stream:
             np.savez(stream, **arrays)
             stream.flush()
             os.fsync(stream.fileno())
-        partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         kept = f"; the checkpoint after epoch {len(epochs) - 1} is kept" if path.exists() else ""
         remedy = (
             "free some space and go on with --resume" if error.errno in _FULL else "choose a folder that can be written with -o"

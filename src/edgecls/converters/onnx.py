@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-import tempfile
 from graphlib import TopologicalSorter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +12,7 @@ import numpy as np
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks, require
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
+from edgecls.private_folder import temporary_folder
 
 if TYPE_CHECKING:
     import onnx
@@ -97,8 +96,8 @@ def _tf2onnx(model: bytes) -> onnx.ModelProto:
     require("tf2onnx")
     tf, graphs, optimizers = require("tensorflow"), require("tf2onnx.tfonnx"), require("tf2onnx.optimizer")
     passes = {name: factory for name, factory in optimizers._get_optimizers().items() if name in PASSES}
-    with tempfile.TemporaryDirectory() as folder, quiet_frameworks():
-        path = Path(folder) / "model.tflite"
+    with temporary_folder() as folder, quiet_frameworks():
+        path = folder / "model.tflite"
         path.write_bytes(model)
         try:
             with tf.Graph().as_default() as empty:
@@ -209,8 +208,8 @@ def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx
     import onnxruntime
 
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.onnx"
+    with temporary_folder() as folder:
+        path = folder / "model.onnx"
         options = onnxruntime.SessionOptions()
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
         options.optimized_model_filepath = str(path)

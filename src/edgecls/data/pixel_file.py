@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
 from edgecls.errors import DataError, OutputError
-
-_PREFIX = "edgecls-pixels-"
+from edgecls.private_folder import temporary_folder
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ class PixelWriter:
     """
 
     def __init__(self, shape: tuple[int, int, int], dtype: str, expected: int) -> None:
-        _sweep(tempfile.gettempdir())
+        self._folder = temporary_folder()
         need = int(np.prod(shape)) * np.dtype(dtype).itemsize * expected
         free = shutil.disk_usage(tempfile.gettempdir()).free
         if need > free:
@@ -75,7 +70,7 @@ class PixelWriter:
                 "take fewer images with --limit, or set TMPDIR to a larger disk",
             )
         self._shape, self._dtype, self._count = shape, dtype, 0
-        self._file = tempfile.NamedTemporaryFile(prefix=f"{_PREFIX}{os.getpid()}-", buffering=1 << 20)  # noqa: SIM115
+        self._file = (self._folder.path / "pixels").open("wb", buffering=1 << 20)
 
     def append(self, pixels: np.ndarray) -> None:
         """Add one image [H, W, C]."""
@@ -95,6 +90,7 @@ class PixelWriter:
     def close(self) -> None:
         """Remove the file."""
         self._file.close()
+        self._folder.close()
 
     def __enter__(self) -> PixelWriter:
         return self
@@ -110,23 +106,3 @@ def write_pixels(images: np.ndarray) -> PixelWriter:
     for image in images:
         writer.append(image)
     return writer
-
-
-@functools.cache  # once a process
-def _sweep(folder: str) -> None:
-    """Remove what killed processes left behind; their number is in the name."""
-    for leftover in Path(folder).glob(f"{_PREFIX}*-*"):
-        pid = leftover.name.removeprefix(_PREFIX).partition("-")[0]
-        if pid.isdigit() and not _is_alive(int(pid)):
-            with contextlib.suppress(OSError):  # another user's, or another process was faster
-                leftover.unlink()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True

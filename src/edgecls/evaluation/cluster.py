@@ -12,7 +12,6 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +31,7 @@ from edgecls.extras import require
 from edgecls.formats import sha256
 from edgecls.formats.files import members
 from edgecls.image_spec import ImageSpec
+from edgecls.private_folder import temporary_folder
 from edgecls.runner import Runner
 
 _CONNECT_S = 10.0
@@ -155,8 +155,8 @@ def _open_parcel(open_runner: OpenRunner, parcel: Parcel, spec: ImageSpec | None
     if parcel.files is None:
         return None
     _here.key = _here.runner = None  # the former one is freed first
-    with tempfile.TemporaryDirectory(prefix="edgecls-parcel-") as folder:
-        path = Path(folder, parcel.name)
+    with temporary_folder() as folder:
+        path = folder / parcel.name
         for name, content in parcel.files.items():
             target = path / name if name else path
             target.parent.mkdir(parents=True, exist_ok=True)

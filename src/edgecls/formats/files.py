@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgecls.artifact import SUFFIXES, TARGETS, Artifact, Target
 from edgecls.errors import ArtifactError
+from edgecls.store import settle
 
 _CHUNK = 1 << 20
 _MODEL_SUFFIX = ".mlmodel"  # of a Core ML model without its package
@@ -76,6 +77,7 @@ def detect(path: Path) -> Target:
     Raises:
         ArtifactError: missing, empty, a pointer of Git LFS, or none of the three formats.
     """
+    settle(path.parent)
     if path.is_dir():
         if (path / "Manifest.json").is_file():
             return "coreml"

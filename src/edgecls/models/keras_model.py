@@ -8,7 +8,6 @@ import importlib
 import json
 import re
 import shutil
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from edgecls.models.config import without_compilation
 from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
 from edgecls.models.repairs import name_operations, repair_architecture, repair_fields
 from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
+from edgecls.private_folder import temporary_folder
 
 PACKAGES: dict[Generation, str] = {2: "tf_keras", 3: "keras"}
 _SUFFIXES = {"h5": (".h5", ".hdf5"), "keras": (".keras",)}
@@ -124,7 +124,7 @@ def _check_weights(file: ModelFile, weights: Path | None) -> bool:
 def _read(
     keras: ModuleType, file: ModelFile, config: dict[str, Any], weights: Path | None, weights_are_legacy: bool, allow_code: bool
 ) -> Any:
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="edgecls-") as folder, _inference_policy(keras):
+    with warnings.catch_warnings(), temporary_folder() as folder, _inference_policy(keras):
         warnings.simplefilter("ignore")
         if file.kind == "h5" and file.generation == 3:
             model = _from_architecture(keras, config, allow_code)

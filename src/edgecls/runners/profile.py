@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import json
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from edgecls.errors import ArtifactError
 from edgecls.formats import describe, detect
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import OperationTime, Profile
+from edgecls.private_folder import temporary_folder
 from edgecls.runners.delegation import delegated_nodes
 from edgecls.runners.onnx import OnnxRunner
 from edgecls.runners.tflite import TFLiteRunner
@@ -47,8 +47,8 @@ def profile_artifact(path: Path, *, spec: ImageSpec, threads: int, runs: int) ->
 
 
 def _profile_onnx(path: Path, spec: ImageSpec, threads: int, runs: int) -> Profile:
-    with tempfile.TemporaryDirectory(prefix="edgecls-profile-") as folder:
-        runner = OnnxRunner(path, spec, None, threads, profile_prefix=str(Path(folder, "onnxruntime")))
+    with temporary_folder() as folder:
+        runner = OnnxRunner(path, spec, None, threads, profile_prefix=str(folder / "onnxruntime"))
         for _ in range(_WARMUP + runs):
             runner.invoke()
         events = json.loads(Path(runner.end_profiling()).read_text(encoding="utf-8"))

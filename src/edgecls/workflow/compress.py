@@ -28,7 +28,7 @@ from edgecls.recipe import (
     fingerprint,
     variant_name,
 )
-from edgecls.store import publish, remove, staging, write_text
+from edgecls.store import changing, staging
 from edgecls.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Epoch, Variant, VariantSet, is_variant
 from edgecls.workflow.variants import open_variant
 
@@ -122,16 +122,17 @@ def compress(options: CompressOptions, progress: Progress | None = None) -> Vari
         variants=[],
     )
     names = list(options.recipe.wanted)
-    _remove_foreign(options.folder, done)
+    foreign = _foreign(options.folder, done)
     for index, (name, stages) in enumerate(options.recipe.wanted.items()):
         job = _job(base, options, name, stages, tell)
+        done.variants.append(name)
         if options.resume and _is_finished(options.folder / name, job.fingerprint):
             tell.kept(name)
+            trained = None
         else:
             tell.variant(name, index + 1, len(names))
-            _write_variant(options.folder, _train(base, job))
-        done.variants.append(name)
-        write_text(options.folder / VARIANTS_NAME, done.model_dump_json(indent=2) + "\n")
+            trained = _train(base, job)
+        _write(options.folder, done, trained, foreign)
         job.checkpoint.unlink(missing_ok=True)
     return done
 
@@ -243,16 +244,25 @@ def _record(base: _Base, job: StageJob, result: StageResult, seconds: float) -> 
     )
 
 
-def _write_variant(folder: Path, trained: tuple[Variant, Any]) -> None:
-    """Put a finished variant in place, in one step."""
-    variant, model = trained
+def _write(folder: Path, done: VariantSet, trained: tuple[Variant, Any] | None, foreign: list[str]) -> None:
+    """Put the record of the variants in place, with the one that was trained and without those of another model, in one step."""
     with staging(folder) as staged:
-        place = staged / variant.name
-        place.mkdir()
-        model.save(place / MODEL_NAME)
-        variant = variant.model_copy(update={"sha256": sha256(place / MODEL_NAME)})
-        write_text(place / VARIANT_NAME, variant.model_dump_json(indent=2) + "\n")
-        publish(place, folder / variant.name)
+        place = _save(staged, *trained) if trained else None
+        with changing(folder, staged) as change:
+            if place:
+                change.put(place, place.name)
+            change.write(VARIANTS_NAME, done.model_dump_json(indent=2) + "\n")
+            change.remove([name for name in foreign if name not in done.variants])
+
+
+def _save(staged: Path, variant: Variant, model: Any) -> Path:
+    """The folder of a variant, finished."""
+    place = staged / variant.name
+    place.mkdir()
+    model.save(place / MODEL_NAME)
+    variant = variant.model_copy(update={"sha256": sha256(place / MODEL_NAME)})
+    (place / VARIANT_NAME).write_text(variant.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return place
 
 
 def _is_finished(folder: Path, wanted: str) -> bool:
@@ -262,15 +272,16 @@ def _is_finished(folder: Path, wanted: str) -> bool:
         return False
 
 
-def _remove_foreign(folder: Path, new: VariantSet) -> None:
-    """Remove the variants of another model that an earlier run left here."""
+def _foreign(folder: Path, new: VariantSet) -> list[str]:
+    """The variants of another model that an earlier run left here, which go when the first of the new ones comes."""
     try:
         previous = VariantSet.read(folder)
     except EdgeclsError:
-        return
-    if previous.source.sha256 != new.source.sha256:
-        new.notes.append(f"replaced the variants of another model, {previous.source.name}: {', '.join(previous.variants)}")
-        remove([folder / name for name in previous.variants])
+        return []
+    if previous.source.sha256 == new.source.sha256:
+        return []
+    new.notes.append(f"replaced the variants of another model, {previous.source.name}: {', '.join(previous.variants)}")
+    return previous.variants
 
 
 def _data_hash(path: Path) -> str:

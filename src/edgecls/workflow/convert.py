@@ -28,16 +28,16 @@ from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.pixel_file import write_pixels
 from edgecls.data.synthetic import synthetic_pixels
-from edgecls.errors import EdgeclsError
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
 from edgecls.recipe import BASE
-from edgecls.store import publish, remove, staging, write_manifest
+from edgecls.store import staging
 from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant
 from edgecls.worker import few_collections, release_memory
 from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
 from edgecls.workflow.convert_options import ConvertOptions, check_options
+from edgecls.workflow.publication import publish
 from edgecls.workflow.variants import learned_ranges, open_variant
 from edgecls.workflow.verify import BATCH, Pending, Questions, Verifier, is_done
 
@@ -120,37 +120,8 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
         manifest.artifacts.sort(key=lambda row: jobs.index(Job(row.target, row.scheme)))  # as planned, not as finished
         if source.record.name == BASE and (reference := verifier.write_reference(staged / REFERENCE_NAME)):
             files.append((reference, REFERENCE_NAME))
-        _replace(options.folder, manifest, files, source.record.name)
+        publish(options.folder, staged, manifest, files, source.record.name)
     return manifest
-
-
-def _replace(folder: Path, manifest: Manifest, files: list[tuple[Path, str]], variant: str) -> None:
-    """Put a finished run in the place of an earlier one: nothing of it is touched before everything new is there.
-
-    Artifacts of other variants of the same model stay: the base's come first, then variant after variant as they were first made.
-    """
-    previous = _previous(folder)
-    stale, kept = [], []
-    if previous is not None:
-        kept = _kept(previous, manifest, folder)
-        order = list(dict.fromkeys([BASE, *(row.variant for row in previous.artifacts), variant]))
-        manifest.artifacts = sorted([*manifest.artifacts, *kept], key=lambda row: order.index(row.variant))
-        variants = {row.variant for row in kept}
-        manifest.recipes |= {name: recipe for name, recipe in previous.recipes.items() if name in variants - {variant}}
-        manifest.repairs += [repair for repair in previous.repairs if kept and repair not in manifest.repairs]
-        manifest.notes += [note for note in previous.notes if any(note.startswith(f"{row.name}:") for row in kept)]
-        manifest.data += [entry for entry in previous.data if kept and entry.role not in {new.role for new in manifest.data}]
-        listed = {artifact.path for artifact in manifest.artifacts}
-        stale = [row.path for row in previous.artifacts if row.path not in listed]
-        if stale and previous.source.sha256 != manifest.source.sha256:
-            manifest.notes.append(f"replaced the artifacts of another model, {previous.source.name}: {', '.join(stale)}")
-    for staged, name in files:
-        publish(staged, folder / name)
-    write_manifest(folder, manifest)
-    superseded = [*stale, *(f"{row.path}.rejected" for row in manifest.artifacts if row.status == "ok")]
-    if REFERENCE_NAME not in {name for _, name in files} and (variant == BASE or not kept):
-        superseded.append(REFERENCE_NAME)  # scores of an earlier run say nothing about this one
-    remove([folder / name for name in superseded])
 
 
 @dataclass(frozen=True)
@@ -312,27 +283,3 @@ def _verified(made: Iterator[Made], verifier: Verifier) -> Iterator[tuple[Made, 
     yield from finished(all_of_them=True)
     rows = verifier.hold_together([row for _, row in siblings])
     yield from zip((item for item, _ in siblings), rows, strict=True)
-
-
-def _previous(folder: Path) -> Manifest | None:
-    try:
-        return Manifest.read(folder)
-    except EdgeclsError:
-        return None
-
-
-def _kept(previous: Manifest, manifest: Manifest, folder: Path) -> list[Artifact]:
-    """Rows of an earlier run of the same model, labels and preprocessing whose artifacts were not made again.
-
-    What failed stays only where it is of another variant: when all variants are converted in turn, the last must not hide it.
-    """
-    if (previous.source, previous.labels, previous.image_spec) != (manifest.source, manifest.labels, manifest.image_spec):
-        return []
-    made = {artifact.name for artifact in manifest.artifacts}
-    ours = {artifact.variant for artifact in manifest.artifacts}
-    others = [artifact for artifact in previous.artifacts if artifact.name not in made]
-    return [row for row in others if (row.status != "ok" and row.variant not in ours) or _is_sound(row, folder)]
-
-
-def _is_sound(artifact: Artifact, folder: Path) -> bool:
-    return artifact.status == "ok" and (folder / artifact.path).exists()
