@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgecls.artifact import Artifact, Manifest, Requested, Source
 from edgecls.formats import file_sizes, sha256
 from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Accuracy, Environment, Flip, Flips, Latency, Measurement, Reason, Report, Validity
+from edgecls.measurement import Accuracy, Doubt, Environment, Flip, Flips, Latency, Measurement, Reason, Report, Validity
 
 MADE = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 ENVIRONMENT = Environment(platform="Linux", machine="x86_64", processor="a processor", cores=2, memory_bytes=1 << 34)
@@ -53,7 +53,14 @@ def write_results(folder: Path, manifest: Manifest, rows: dict[str, Measurement]
 
 
 def row(
-    name: str, *, top1: float = 0.9, lost: range = range(0), gained: range = range(0), p50_ms: float = 1.0, doubt: str = ""
+    name: str,
+    *,
+    top1: float = 0.9,
+    lost: range = range(0),
+    gained: range = range(0),
+    p50_ms: float = 1.0,
+    doubt: str = "",
+    code: Doubt = "machine_loaded",
 ) -> Measurement:
     """One measurement; `lost` and `gained` are the images that changed sides against the float32 artifact."""
     listed = [Flip(index=index, label=1, reference_winner=1, winner=2) for index in lost]
@@ -61,7 +68,7 @@ def row(
     flips = Flips(
         reference=FLOAT, images=IMAGES, count=len(listed), lost=len(lost), gained=len(gained), mcnemar_p=1.0, images_listed=listed
     )
-    reasons = [Reason(code="machine_loaded", text=doubt)] if doubt else []
+    reasons = [Reason(code=code, text=doubt)] if doubt else []
     return Measurement(
         artifact=name,
         target="onnx",

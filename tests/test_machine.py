@@ -42,9 +42,9 @@ def test_the_machines_of_a_file_that_budgets_also_have(toml: Path):
 
 def test_names_and_commands(toml: Path):
     known = read_machines(toml)
-    pi, shell = find_machines(["pi", "ssh -p 2222 pi@raspberrypi:/x python3"], known)
+    pi, ssh = find_machines(["pi", "ssh -p 2222 pi@raspberrypi /opt/x/python3"], known)
     assert pi is known["pi"]
-    assert shell == Machine("ssh-p-2222-pi-raspberrypi-x-python3", ("ssh", "-p", "2222", "pi@raspberrypi:/x", "python3"))
+    assert ssh == Machine("ssh-p-2222-pi-raspberrypi-python3", ("ssh", "-p", "2222", "pi@raspberrypi", "/opt/x/python3"))
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def _of_command(text: str, known: Mapping[str, Machine]) -> Machine:
     if len(command) == 1 and not shutil.which(command[0]):
         names = f" or a machine of edgecls.toml ({', '.join(known) or 'which names none'})"
         raise MachineError(f"a command that starts Python{names}", text, f"give it one there: [machines.{text}] python = '…'")
-    name = "-".join(re.findall(r"[A-Za-z0-9._]+", text))[:_LONGEST_NAME].strip("-.")
+    name = "-".join(re.findall(r"[A-Za-z0-9._]+", " ".join(PurePath(word).name for word in command)))[:_LONGEST_NAME].strip("-.")
     return Machine(name or "machine", command, _emulates(command))
 
 

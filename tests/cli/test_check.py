@@ -270,6 +270,25 @@ def test_latency_gates_when_asked(folder: Path, baseline: Path, edgecls: Edgecls
     assert edgecls("check", folder, "--baseline", baseline, "--gate-latency").exit_code == 1
 
 
+def test_an_emulated_latency_is_held_against_nothing(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    manifest = make_folder(folder, {FLOAT: WIDTH, INT8: WIDTH})
+    times = {FLOAT: 20.0, INT8: 60.0}
+    lost = {FLOAT: range(0), INT8: range(5)}
+    rows = {
+        name: row(
+            name, top1=0.9 - len(lost[name]) / 1000, lost=lost[name], p50_ms=times[name], doubt="no processor", code="emulated"
+        )
+        for name in times
+    }
+    write_results(folder, manifest, rows)
+    found = edgecls("check", folder, "--baseline", baseline)
+    assert (found.exit_code, "latency is" in found.stdout) == (0, False)
+    gated = edgecls("check", folder, "--baseline", baseline, "--gate-latency")
+    assert (gated.exit_code, "no processor" in gated.stderr) == (2, True)
+    assert edgecls("check", folder, "--baseline", baseline, "--update-baseline").exit_code == 0
+    assert Baseline.read(baseline).artifacts[INT8].latency_ratio is None
+
+
 def test_a_latency_far_below_its_references_is_held(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
     manifest = make_folder(folder, {FLOAT: WIDTH, INT8: WIDTH})
     write_results(folder, manifest, {FLOAT: row(FLOAT, p50_ms=9000.0), INT8: row(INT8, top1=0.895, lost=range(5), p50_ms=0.03)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from edgecls.data import synthetic_pixels
 from edgecls.errors import MachineError
 from edgecls.evaluation import BenchJob, BenchOptions, Event, ImageSource, bench_artifacts, require_ready
+from edgecls.evaluation.distant import _PathThere
 from edgecls.image_spec import ImageSpec
 from edgecls.machine import Machine
 from edgecls.measurement import Measurement, Report
@@ -81,7 +83,7 @@ def test_an_emulated_machine_tells_answers_but_no_times(tmp_path: Path, machine:
     for row in report.measurements:
         assert row.accuracy is not None
         assert row.latency is not None and row.latency.validity is not None
-        assert "emulated" in [reason.code for reason in row.latency.validity.reasons]
+        assert [reason.code for reason in row.latency.validity.reasons] == ["emulated"]
         assert (row.latency_ratio, row.load_ms, row.first_inference_ms, row.peak_memory_bytes) == (None, None, None, None)
     assert any("emulated" in note for note in report.notes)
 
@@ -100,6 +102,21 @@ def test_a_lost_connection_is_a_row_and_the_others_go_on(tmp_path: Path, cache: 
     assert (lost.status, lost.accuracy) == ("crashed", None)
     assert "SIGKILL" in lost.reason
     assert other.status == "ok" and other.accuracy is not None
+
+
+def test_each_process_may_have_a_file_system_of_its_own(tmp_path: Path, archive: ImageSource):
+    (tmp_path / "disks").mkdir()
+    container = f'XDG_CACHE_HOME=$(mktemp -d -p "{tmp_path / "disks"}") exec "$@"'
+    machine = Machine("containers", ("sh", "-c", container, "sh", sys.executable))
+    (row,) = bench([fake(tmp_path, "a")], archive, machine).measurements
+    assert row.status == "ok" and row.accuracy is not None and row.accuracy.top1 == 1.0
+
+
+def test_no_path_travels_as_an_object_of_this_python():
+    """Python 3.13 calls the class of paths otherwise than 3.12 does, and Windows has another one."""
+    sent = pickle.dumps(_PathThere("/there/a.onnx"))
+    assert b"pathlib" not in sent
+    assert pickle.loads(sent) == Path("/there/a.onnx")
 
 
 def test_a_full_disk_there_is_the_rows_reason(tmp_path: Path, archive: ImageSource):

@@ -237,8 +237,11 @@ class _Comparison:
 
     def _require_latency(self, name: str, now: BaselineArtifact, same_reference: bool, apart: str) -> None:
         """Raise GateError where a latency should gate and cannot."""
-        remedy = "measure again on a quiet machine, or leave --gate-latency out"
+        remedy = "measure again on a quiet machine that is none of an emulator, or leave --gate-latency out"
         reference = self._baseline.latency_reference
+        doubt = self._current.doubts.get(name) or self._current.doubts.get(str(reference))
+        if doubt:
+            raise GateError(f"a latency of {name} that can be trusted", doubt, remedy)
         if not same_reference:
             found = f"relative to {self._current.state.latency_reference or 'nothing'}"
             raise GateError(
@@ -249,9 +252,6 @@ class _Comparison:
         if apart:
             again = "measure on a machine like the baseline's, make the baseline anew with --update-baseline, or leave --gate-latency out"
             raise GateError(f"a latency of {name} that is comparable with the baseline's", apart, again)
-        doubt = self._current.doubts.get(name) or self._current.doubts.get(str(reference))
-        if doubt:
-            raise GateError(f"a latency of {name} that can be trusted", doubt, remedy)
 
 
 def _bytes(name: str, quantity: Quantity, before: int | None, now: int, most: int | None, growth: Growth | None) -> Finding:

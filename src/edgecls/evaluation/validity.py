@@ -38,8 +38,9 @@ def judge_latency(latency: Latency, conditions: Conditions, cores: int | None = 
         cores: of the machine, where the load average has to do.
         emulated: the machine's processor is a program.
     """
+    if emulated:
+        return Validity(verdict="invalid", reasons=[Reason(code="emulated", text=_EMULATED)])
     found: list[tuple[Doubt, str]] = [
-        ("emulated", _EMULATED if emulated else ""),
         ("too_few_runs", _too_few(latency)),
         ("too_noisy", _too_noisy(latency)),
         ("machine_loaded", _loaded(conditions, cores or os.cpu_count() or 1)),

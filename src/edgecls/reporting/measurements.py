@@ -131,9 +131,9 @@ def _notes(report: Report) -> list[str]:
     notes += validity_notes(report) + profile_notes(report)
     threads = sorted({row.threads for row in report.measurements})
     sets = f" ({' '.join(report.environment.instruction_sets)})" if report.environment.instruction_sets else ""
-    place = f"{report.environment.device}, " if report.environment.device else ""
+    place = ", ".join(filter(None, (report.environment.device, report.environment.processor)))
     notes.append(
-        f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {place}{report.environment.processor}{sets}; "
+        f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {place}{sets}; "
         "download: the file after deflate; memory: the most that opening and running it took"
     )
     return notes + list(report.notes)
