@@ -1,4 +1,4 @@
-"""Float layers: which operations of a model stay float in its int8 files, from the names that people give."""
+"""Float layers: which operations of a model stay float in its int8 files, by their nature and from the names that people give."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Sequence
 from typing import Any
 
+from edgecls.converters.masks import masks
+from edgecls.converters.normalisations import normalisations
 from edgecls.errors import SchemeError
 
 NEAR_MATCHES = 5
@@ -18,6 +20,11 @@ def layer_names(model: bytes) -> list[str]:
     unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
     graph = unpacked.subgraphs[0]
     return [graph.tensors[operator.outputs[0]].name.decode() for operator in graph.operators if len(operator.outputs) == 1]
+
+
+def never_int8(model: bytes) -> frozenset[str]:
+    """Operations of a float TFLite model whose values 256 even steps cannot hold, by the names of their output tensors."""
+    return normalisations(model) | masks(model)
 
 
 def resolve_layers(asked: Sequence[str], layers: Sequence[str]) -> frozenset[str]:

@@ -15,9 +15,9 @@ from typing import Any, Literal
 import numpy as np
 
 from edgecls.converters.additions import SAME_PARAMETERS
+from edgecls.converters.float_layers import never_int8
 from edgecls.converters.half import halve_constants
 from edgecls.converters.int8 import Quantized, representable
-from edgecls.converters.normalisations import normalisations
 from edgecls.converters.small_channels import raise_small_channels
 from edgecls.converters.tflite import reduce_tflite
 from edgecls.errors import ConversionError
@@ -101,7 +101,7 @@ def match_ranges(float_model: bytes, learned: LearnedRanges) -> dict[str, Range]
         if layer is not None:
             found[tensor] = representable(Range(*learned.ranges[layer]))
     tensors.derive(found)
-    inside = normalisations(float_model)  # between its float operations nothing is rounded; a range behind the last was trained
+    inside = never_int8(float_model)  # between its float operations nothing is rounded; a range behind the last was trained
     missing = [tensor for tensor in seen if tensor not in found and tensor not in inside]
     if missing:
         raise ConversionError(

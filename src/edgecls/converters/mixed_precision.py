@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edgecls.converters.accuracy_goal import HALVES, AccuracyGoal, Half
+from edgecls.converters.float_layers import never_int8
 from edgecls.converters.int8 import Quantized
-from edgecls.converters.normalisations import normalisations
 from edgecls.converters.tflite import SAME_VALUES
 from edgecls.errors import StageError
 
@@ -138,7 +138,7 @@ def _layers(model: bytes) -> tuple[dict[str, list[str]], Mapping[str, set[str]],
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
     moves = {getattr(schema.BuiltinOperator, name) for name in SAME_VALUES}
     border = {getattr(schema.BuiltinOperator, name) for name in ("SOFTMAX", "QUANTIZE", "DEQUANTIZE")}
-    normalised = normalisations(model)
+    never = never_int8(model)
     layers: dict[str, list[str]] = {}
     maker: dict[int, str] = {}  # tensor -> the layer it comes from
     neighbours: dict[str, set[str]] = {}
@@ -151,7 +151,7 @@ def _layers(model: bytes) -> tuple[dict[str, list[str]], Mapping[str, set[str]],
         if kind in moves and len(sources) == 1:
             layer = sources.pop()
             layers[layer].append(name)
-        elif kind in border or name in normalised or len(operator.outputs) != 1:
+        elif kind in border or name in never or len(operator.outputs) != 1:
             continue  # float anyway, or with several outputs, which no name stands for
         else:
             layer = name

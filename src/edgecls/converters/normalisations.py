@@ -7,12 +7,7 @@ scores (2.6 dB). So from the reduced values to the normalised ones everything st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
-
-from ai_edge_litert import schema_py_generated as schema
+from edgecls.converters.tflite_graph import Graph
 
 _ROOTS = ("RSQRT", "SQRT")
 _SQUARES = ("SQUARE", "SQUARED_DIFFERENCE")
@@ -23,62 +18,12 @@ _ARITHMETIC = ("ADD", "SUB", "MUL", "DIV", "NEG", "MAXIMUM", "MINIMUM")
 
 def normalisations(model: bytes) -> frozenset[str]:
     """Names of the output tensors of the operations that normalise, of a float32 TFLite model."""
-    graph = _Graph(model)
+    graph = Graph(model)
     found: set[int] = set()
     for place, operation in enumerate(graph.operations):
         if operation.kind in _ROOTS and operation.inputs:
             found.update(_Normalisation(graph, place).members)
     return frozenset(graph.names[graph.operations[place].output] for place in found)
-
-
-@dataclass(frozen=True)
-class _Operation:
-    """One operation; its inputs without constants."""
-
-    kind: str
-    inputs: list[int]
-    output: int
-
-
-class _Graph:
-    def __init__(self, model: bytes) -> None:
-        unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-        graph = unpacked.subgraphs[0]
-        kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
-        self.names = [tensor.name.decode() for tensor in graph.tensors]
-        self.sizes = [tuple(tensor.shape) if tensor.shape is not None else () for tensor in graph.tensors]
-        computed = {*graph.inputs, *(output for operator in graph.operators for output in operator.outputs)}
-        self.operations = [
-            _Operation(
-                kinds[codes[operator.opcodeIndex]],
-                [index for index in operator.inputs if index in computed],
-                operator.outputs[0],
-            )
-            for operator in graph.operators
-        ]
-        self.results = set(graph.outputs)
-
-    @cached_property
-    def makers(self) -> dict[int, int]:
-        return {operation.output: place for place, operation in enumerate(self.operations)}
-
-    @cached_property
-    def takers(self) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = {}
-        for place, operation in enumerate(self.operations):
-            for tensor in operation.inputs:
-                found.setdefault(tensor, []).append(place)
-        return found
-
-    def upwards(self, tensor: int, kinds: tuple[str, ...]) -> Iterator[int]:
-        """The operations that make a tensor of one other and constants, from the last to the first."""
-        while (place := self.makers.get(tensor)) is not None:
-            operation = self.operations[place]
-            if operation.kind not in kinds or len(operation.inputs) != 1:
-                return
-            yield place
-            tensor = operation.inputs[0]
 
 
 class _Normalisation:
@@ -88,7 +33,7 @@ class _Normalisation:
         members: places of its operations; empty where the root is of something else.
     """
 
-    def __init__(self, graph: _Graph, root: int) -> None:
+    def __init__(self, graph: Graph, root: int) -> None:
         self.graph, self.root, self.members = graph, root, set[int]()
         statistic = self._statistic()
         if statistic is None or not self._grow(statistic):

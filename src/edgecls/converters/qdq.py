@@ -91,8 +91,10 @@ class _Emitter:
             if self._stays_float(node):
                 node.name = self.tflite_names.get(node.output[0], node.output[0])
             self.nodes.append(node)
-            for name in node.output:
+            for name in list(node.output):
                 if name in self.activations:
+                    if node.op_type == "Softmax":
+                        self._keep_shares_float(node)
                     self._quantize(name)
         del self.graph.node[:], self.graph.value_info[:]
         self.graph.node.extend(self.nodes)
@@ -152,6 +154,17 @@ class _Emitter:
         inputs = [f"{result}/quantized", *self._affine_constants(result, self.activations[result], unsigned=True)]
         self.dequantized[result] = result if result == OUTPUT else f"{result}/dequantized"
         self.nodes.append(helper.make_node("DequantizeLinear", inputs, [self.dequantized[result]], f"{result}/DQ"))
+
+    def _keep_shares_float(self, node: onnx.NodeProto) -> None:
+        """Put an Abs, which changes no share, between a softmax and its QuantizeLinear, so that it is computed in float as in TFLite.
+
+        onnxruntime's integer softmax overflows where the scale of its result is far below 1/256, as for attention over many tokens.
+        """
+        from onnx import helper
+
+        name = node.output[0]
+        node.output[0] = f"{name}/shares"
+        self.nodes.append(helper.make_node("Abs", [node.output[0]], [name], f"{name}/Abs"))
 
     def _dequantize_by_channel(self, node: onnx.NodeProto, name: str) -> None:
         """Give a convolution or product that stays float its input from a DequantizeLinear with the one scale written once per channel.

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from edgecls.artifact import Scheme
-from edgecls.converters.normalisations import normalisations
+from edgecls.converters.float_layers import never_int8
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks, require
 from edgecls.frozen_graph import FrozenGraph
@@ -72,7 +72,7 @@ def reduce_tflite(
         per_channel: for int8, a scale for each output channel of a kernel; else one for a kernel, depthwise ones apart.
     """
     if scheme == "int8":
-        float_layers = {*float_layers, *normalisations(model), *(_moved_probabilities(model) if border == "float32" else ())}
+        float_layers = {*float_layers, *never_int8(model), *(_moved_probabilities(model) if border == "float32" else ())}
     quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, border, float_layers, per_channel))
     result = {name: _as_result(value) for name, value in (ranges or {}).items()}
     progress_bars = io.StringIO()  # it prints them and its statistics

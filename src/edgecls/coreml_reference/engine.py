@@ -23,6 +23,9 @@ _EXACT_INT8 = ("session.x64quantprecision", "1")
 # it moves a padding with zeros into a max pooling that pads with minus infinity: wrong where values are negative
 _WRONG = ["Pad_Fusion"]
 
+# its refusals do not tell whose fault they are: the file's, the translation's or its own
+_EITHER = "run the package on macOS; if Core ML refuses it too, it is damaged: copy it or convert it again"
+
 
 class Session:
     """A program in the engine.
@@ -46,17 +49,14 @@ class Session:
         try:
             return self._session.run(None, typed)
         except (state.Fail, state.InvalidArgument, state.RuntimeException) as error:
-            raise ArtifactError(
-                "a program that computes", f"{self._path}: {_one_line(error)}", "it is damaged, or needs other images"
-            ) from None
+            raise ArtifactError("a program that computes", f"{self._path}: {_one_line(error)}", _EITHER) from None
 
 
 def open_session(translation: Translation, path: Path, threads: int) -> Session:
     """Hand a translated program to the engine.
 
     Raises:
-        ArtifactError: the engine finds that the program's shapes or dtypes do not fit.
-        UnsupportedOperationError: the engine lacks an operation for these dtypes.
+        UnsupportedOperationError: the engine lacks an operation for these dtypes, or finds that shapes or dtypes do not fit.
     """
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
@@ -78,8 +78,8 @@ def open_session(translation: Translation, path: Path, threads: int) -> Session:
             "operations that the Core ML reference computes", f"{path}: {_one_line(error)}", "run the package on macOS"
         ) from None
     except refusals as error:
-        raise ArtifactError(
-            "a sound ML program", f"{path}: {_one_line(error)}", "it is damaged: copy it or convert it again"
+        raise UnsupportedOperationError(
+            "a program that the Core ML reference computes", f"{path}: {_one_line(error)}", _EITHER
         ) from None
     return Session(session, weights, path, translation.any_batch)
 

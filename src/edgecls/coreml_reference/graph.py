@@ -8,7 +8,7 @@ import numpy as np
 
 from edgecls.coreml_reference.block import Tensor
 
-OPSET, IR_VERSION = 21, 10
+OPSET, IR_VERSION = 20, 9
 _INLINE = 1024  # bytes: smaller constants are written into the graph, where the engine folds them
 
 

@@ -27,7 +27,7 @@ _ACTIVATIONS = {
 }
 _MOVES = {"pad", "reshape", "transpose", "squeeze", "expand_dims", "identity", "slice_by_index", "slice_by_size"}
 _NO_ARITHMETIC = {QUANTIZE, DEQUANTIZE, "cast", "classify", *_MOVES}
-_REASONS = {"softmax": "the last step to probabilities keeps float resolution"}
+_REASONS = {"softmax": "it keeps float resolution: its integer form has steps of 1/256"}
 _NO_RANGE_IN, _NO_RANGE_OUT = "what it takes has no fixed range", "what it makes has no fixed range"
 
 

@@ -64,7 +64,7 @@ _PARAMETERS = {  # operation -> inputs that are no weights: scales, zero points,
 _INTEGER_BIAS = {"QLinearConv": 8, "QGemm": 6}  # operation -> the int32 input that is its bias
 _OUTPUT_DTYPES = {"Shape": "int64", "Size": "int64", "ArgMax": "int64", "ArgMin": "int64", "DynamicQuantizeLinear": "uint8"}
 _REASONS = {  # why operations commonly stay float in a quantized file
-    "Softmax": "the last step to probabilities keeps float resolution",
+    "Softmax": "it keeps float resolution: its integer form has steps of 1/256",
     "Sigmoid": "the last step to probabilities keeps float resolution",
 }
 _OTHER_REASON = "it stands outside the pairs of QuantizeLinear and DequantizeLinear"

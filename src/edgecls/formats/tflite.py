@@ -74,7 +74,7 @@ _NO_ARITHMETIC = {
 _CUSTOM_CODE = 32
 _SHOWN = 2000  # longest metadata value, in characters
 _REASONS = {  # why operations commonly stay float in a quantized file
-    "SOFTMAX": "the last step to probabilities keeps float resolution",
+    "SOFTMAX": "it keeps float resolution: its integer form has steps of 1/256",
     "LOGISTIC": "the last step to probabilities keeps float resolution",
     "CUSTOM": "a custom operation has no integer form here",
 }

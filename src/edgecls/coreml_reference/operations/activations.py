@@ -72,7 +72,9 @@ def _softplus_parametric(call: Call) -> str:
 
 
 def _softmax(call: Call) -> str:
-    return call.graph.node("Softmax", call.tensor("x"), axis=call.axis("axis", of="x"))
+    """Of a dequantized x an Abs, which changes no share, keeps the engine from its integer softmax: that overflows for small scales."""
+    shares = call.graph.node("Softmax", call.tensor("x"), axis=call.axis("axis", of="x"))
+    return call.graph.node("Abs", shares) if call.is_dequantized("x") else shares
 
 
 def _axis_is_not_first(call: Call) -> bool:
