@@ -3,12 +3,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Emulated machines outlive the clone: the next one finds them there.
+ARM64 ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edgecls/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ssh test-all bench lint format schema clean
+.PHONY: help demo test test-ssh test-arm64 test-all bench lint format schema clean
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
@@ -28,7 +30,11 @@ test-ssh: $(STAMP) ## Measuring on another machine, over a real ssh server on th
 	@tests/need_sshd
 	$(BIN)/python -m pytest -m ssh
 
-test-all: $(STAMP) ## Every test, also those that take minutes
+test-arm64: $(STAMP) ## x86 beside emulated ARM processors, which are made first where they are not there
+	$(BIN)/python tools/arm64 "$(ARM64)" $(if $(CI),--install)
+	ARM64="$(ARM64)" $(BIN)/python -m pytest -rs -m arm64
+
+test-all: $(STAMP) ## Every test of this machine, also those that take minutes
 	$(BIN)/python -m pytest
 
 bench: $(STAMP) ## The benchmarks of benchmarks/README.md
