@@ -95,7 +95,10 @@ class TestSsh:
 
         (machine,) = find_machines([server.python(*far)], {})
         lost, kept = bench(BenchRequest(files=(classifier, other), data=here / "images.npz", machine=machine), cut).measurements
-        assert lost.status == "crashed" and "closed by remote host" in lost.reason
+        assert lost.status == "crashed"
+        assert any(
+            words in lost.reason for words in ("closed by remote host", "Broken pipe", "reset by peer")
+        )  # by who notices first
         assert kept.status == "ok" and kept.accuracy is not None
         require_gone(here / "pids")
 

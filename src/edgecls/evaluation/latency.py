@@ -294,7 +294,7 @@ class _Turns:
             modules = [probe.__name__, self._open_runner.__module__, *engines([job.target])]
             self._workers[job.name] = self._crew.hire(modules)
         for job in jobs:
-            self._ask(job.name, preload, [], timeout_s=START_TIMEOUT_S)
+            self._ask(job.name, preload, [], timeout_s=START_TIMEOUT_S * len(jobs))  # they share the processor
 
     def _alive(self) -> list[str]:
         return [name for name in self._opened if name not in self._failures]
