@@ -36,10 +36,16 @@ def int8_files(qat: QatModel, inputs: np.ndarray, folder: Path, *, per_channel: 
     qat.settle()
     qat.float_model().save(path)
     loaded, ranges = load_model(path), qat.ranges()
-    learned = LearnedRanges(ranges, inputs, layer_values(loaded, ranges, inputs), per_channel=per_channel)
+    floats = frozenset(qat.plan.float_calls)
+    learned = LearnedRanges(ranges, inputs, layer_values(loaded, {*ranges, *floats}, inputs), floats, per_channel=per_channel)
     float_model = add_signature(float_tflite(loaded.freeze(folder)))
     quantized = quantize_learned(float_model, learned, io="float32")
-    return Int8Files(float_model, quantized.model, emit_qdq(float_onnx(float_model), read_parameters(quantized.model)), learned)
+    return Int8Files(
+        float_model,
+        quantized.model,
+        emit_qdq(float_onnx(float_model), read_parameters(quantized.model), quantized.float_layers),
+        learned,
+    )
 
 
 def qat_scores(qat: QatModel, inputs: np.ndarray) -> np.ndarray:

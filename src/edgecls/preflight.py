@@ -15,7 +15,6 @@ class LayerPreflight(BaseModel):
         weights: number of values it holds.
         prunable, clusterable: `yes`, or why not; empty where there is no kernel.
         quantized: what quantization-aware training makes of it.
-        is_quantizable: whether quantization-aware training takes it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -26,7 +25,6 @@ class LayerPreflight(BaseModel):
     prunable: str
     clusterable: str
     quantized: str
-    is_quantizable: bool = True
 
 
 class Preflight(BaseModel):

@@ -94,12 +94,14 @@ class QuantizationAwareTraining(Value):
         estimator: how the activations' ranges start, from calibration images.
         freeze: share of the training steps after which ranges stay as they are.
         calibration_images: how many of the training images the ranges start from.
+        keep_float: layers that compute in float while training, and in the int8 files of the variant.
     """
 
     per_channel: bool = True
     estimator: Literal["minmax", "percentile", "mse"] = "mse"
     freeze: float = Field(default=0.9, ge=0, le=1)
     calibration_images: int = Field(default=200, ge=1)
+    keep_float: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:

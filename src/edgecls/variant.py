@@ -71,6 +71,7 @@ class Variant(_Model):
         sha256: of the model file beside this record.
         fingerprint: hash of recipe, source, data and everything else that the result depends on.
         ranges: of a quantization-aware variant: tensor -> learned (min, max) of its activations.
+        float_layers: of a quantization-aware variant: layers that were trained in float, and stay so in its int8 files.
         kernels: layer -> what its kernel holds.
         normalised: whether BatchNorm was folded before training.
         seconds: time spent training, all stages of its own.
@@ -92,6 +93,7 @@ class Variant(_Model):
     fingerprint: str
     edgecls_version: str
     ranges: dict[str, tuple[float, float]] | None = None
+    float_layers: list[str] = Field(default_factory=list)
     kernels: dict[str, Kernel] = Field(default_factory=dict)
     epochs: list[Epoch] = Field(default_factory=list)
     normalised: bool = False

@@ -101,7 +101,7 @@ def test_files_hold_the_learned_ranges_and_kernels(trained):
     qat, _, files = trained
     parameters = read_parameters(files.tflite)
     widened = 0
-    for tensor, value in match_ranges(files.float_tflite, files.learned).items():
+    for tensor, value in match_ranges(files.float_tflite, files.learned).ranges.items():
         if tensor in parameters.activations and tensor not in (parameters.output,):
             scale = float(parameters.activations[tensor].scale[0])
             if scale not in (1 / 256, 1 / 128):  # what a kernel prescribes

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import numpy as np
 import pytest
 
 from application_models import SIZES, application
 from edgecls.errors import StageError, UnsupportedModelError
-from edgecls.models import activations, load_model, rebuild
+from edgecls.models import activations, load_model, rebuild, written_out
 from edgecls.models.rebuild import AMPLIFIED, TOLERANCE
 from zoo_models import MODELS
 
@@ -148,18 +150,69 @@ def test_refuses_a_model_without_layers(zoo):
         rebuild(load_model(zoo / "mnist_tensorspace/saved_model_tf1"))
 
 
-def test_names_a_layer_tf_keras_does_not_have(keras, saved):
+def normalising(keras, saved):
     inputs = keras.Input((6, 6, 2))
     values = keras.layers.RMSNormalization(name="root")(keras.layers.Flatten()(inputs))
-    with pytest.raises(UnsupportedModelError, match=r"RMSNormalization 'root': .* no such layer"):
-        rebuild(load_model(saved(keras.Model(inputs, keras.layers.Dense(2)(values)), "model.keras")))
+    return load_model(saved(keras.Model(inputs, keras.layers.Dense(2)(values)), "model.keras"))
 
 
-@pytest.mark.parametrize("place", [1, 2])
-def test_names_the_layer_that_differs(keras, saved, monkeypatch, place):
-    """A translation that is wrong on purpose: the error names the first layer that uses it."""
+def test_a_layer_that_tf_keras_does_not_have_is_written_out(keras, saved):
+    rebuilt = rebuild(normalising(keras, saved))
+    assert rebuilt.largest_difference <= TOLERANCE
+    (note,) = rebuilt.notes
+    assert note.startswith("root (RMSNormalization) is written out as the functions it calls: tf_keras has no such layer")
+    assert note.endswith("its weights stay as they are.")
+    images = np.random.default_rng(2).uniform(0, 255, (2, 6, 6, 2)).astype(np.float32)
+    again = load_model(saved(rebuilt.model, "flat.keras"))
+    np.testing.assert_array_equal(again.model(images, training=False), rebuilt.model(images, training=False))
+
+
+def test_names_a_layer_that_cannot_be_written_out(keras, saved, monkeypatch):
+    monkeypatch.setattr(written_out, "_FUNCTIONS", {})
+    with pytest.raises(
+        UnsupportedModelError, match=r"RMSNormalization 'root': .* no such layer, and written out: it computes with"
+    ):
+        rebuild(normalising(keras, saved))
+
+
+def misread(keras, saved, monkeypatch, place):
+    """A model, one activation of which is translated wrongly."""
     stack = [keras.layers.Dense(7, activation="gelu" if index == place else "relu", name=f"dense{index}") for index in range(4)]
     path = saved(keras.Sequential([keras.Input((4, 4, 1)), keras.layers.Flatten(), *stack]), "model.keras")
     monkeypatch.setitem(activations.KERAS3, "gelu", "swish")
-    with pytest.raises(StageError, match=f"Dense 'dense{place}' alone differs"):
-        rebuild(load_model(path))
+    return load_model(path)
+
+
+@pytest.mark.parametrize("place", [1, 2])
+def test_a_layer_whose_counterpart_computes_otherwise_is_written_out(keras, saved, monkeypatch, place):
+    rebuilt = rebuild(misread(keras, saved, monkeypatch, place))
+    assert rebuilt.largest_difference <= TOLERANCE
+    (note,) = rebuilt.notes
+    assert note.startswith(f"dense{place} (Dense) is written out as the functions it calls: that of tf_keras differs by")
+
+
+def test_names_the_layer_that_differs_in_the_end(keras, saved, monkeypatch):
+    monkeypatch.setattr(import_module("edgecls.models.rebuild"), "write_out", lambda call, free_name: [call.args[0][:, :7] * 2.0])
+    with pytest.raises(StageError, match="Dense 'dense1' alone differs"):
+        rebuild(misread(keras, saved, monkeypatch, 1))
+
+
+def test_a_crop_that_crops_nothing_at_inference_is_left_out(keras, saved):
+    """RandomCrop of Keras 3 returns its input there; that of Keras 2 resizes."""
+    inputs = keras.Input((8, 8, 3))
+    values = keras.layers.Conv2D(2, 3, activation="relu")(keras.layers.RandomCrop(5, 5, name="crop")(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(values)))
+    rebuilt = rebuild(load_model(saved(model, "model.keras")))
+    assert rebuilt.notes[0].startswith("crop (RandomCrop) is left out: it changes nothing at inference")
+    assert "crop" not in [layer.name for layer in rebuilt.model.layers]
+
+
+@pytest.mark.parametrize("key", ["...", "..., ::-1", "0:1, ..., 1:", "..., 1"])
+def test_slices_with_dots_are_saved(tf_keras, saved, key):
+    inputs = tf_keras.Input((4, 4, 3))
+    values = tf_keras.layers.Flatten()(eval(f"inputs[{key}]" if not key.startswith("0") else f"inputs[:, {key}]"))
+    path = saved(tf_keras.Model(inputs, tf_keras.layers.Dense(2)(values)), "model.h5")
+    flat = rebuild(load_model(path)).model
+    again = load_model(saved(flat, "flat.keras"))
+    images = np.random.default_rng(2).uniform(0, 255, (2, 4, 4, 3)).astype(np.float32)
+    np.testing.assert_array_equal(again.model(images, training=False), flat(images, training=False))

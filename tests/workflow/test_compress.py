@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from edgecls.artifact import Manifest
-from edgecls.errors import ArtifactError, DataError, EdgeclsError, SchemeError, UnsupportedModelError
+from edgecls.errors import ArtifactError, DataError, EdgeclsError, RecipeError, SchemeError, UnsupportedModelError
 from edgecls.recipe import Recipe
 from edgecls.variant import MODEL_NAME, Variant, VariantSet
 from edgecls.workflow import BenchRequest, CompressOptions, ConvertOptions, bench, compress, convert, convert_all, read_variants
@@ -42,10 +42,10 @@ def small_model(tmp_path_factory) -> Path:
     model = keras.Sequential(
         [
             keras.Input((12, 12, 3)),
-            layers.Conv2D(8, 3),
-            layers.BatchNormalization(),
+            layers.Conv2D(8, 3, name="first"),
+            layers.BatchNormalization(name="norm"),
             layers.ReLU(),
-            layers.Conv2D(16, 3, strides=2),
+            layers.Conv2D(16, 3, strides=2, name="second"),
             layers.BatchNormalization(),
             layers.ReLU(),
             layers.GlobalAveragePooling2D(),
@@ -264,6 +264,7 @@ def test_a_saved_model_of_inference_alone_cannot_be_trained(small_images: Path, 
         (["--prune", "0.4", "--prune-pattern", "2:4"], "the pattern 2:4 is a sparsity of 0.5"),
         (["--prune-pattern", "2:4"], "--prune together with"),
         (["--qat", "--skip-first"], "--prune or --cluster together with"),
+        (["--prune", "0.5", "--keep-float", "conv"], "--qat together with --keep-float"),
         (["--qat", "--temperature", "3"], "--distill together with"),
         (["--qat", "--variants", "pruned50"], "variants among qat"),
         ([], "nothing to do"),
@@ -307,3 +308,55 @@ def test_a_full_disk_is_one_line_and_resume_goes_on(small_model: Path, small_ima
         assert Variant.read(mount / "v" / "pruned50").sparsity >= 0.5
     finally:
         subprocess.run(["umount", str(mount)], check=True)
+
+
+def test_a_model_that_turns_its_channels_round_is_compressed(small_images: Path, tmp_path: Path) -> None:
+    """`resnet50.preprocess_input` slices with dots, which the file of a variant cannot hold."""
+    import tf_keras
+
+    layers = tf_keras.layers
+    inputs = tf_keras.Input((12, 12, 3))
+    values = layers.Conv2D(4, 3, activation="relu")(tf_keras.applications.resnet50.preprocess_input(inputs))
+    model = tf_keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.GlobalAveragePooling2D()(values)))
+    model.save(tmp_path / "turned.h5")
+    asked = recipe(pruning={"sparsity": 0.5}, qat={})
+    done = compress(CompressOptions(tmp_path / "turned.h5", small_images, asked, output=tmp_path / "v"))
+    assert done.variants == ["pruned50", "qat", "pruned50-qat"]
+    options = ConvertOptions(tmp_path / "v" / "pruned50-qat", targets=("tflite", "onnx"), schemes="int8", output=tmp_path / "out")
+    assert [row.status for row in convert(options).artifacts] == ["ok", "ok"]
+
+
+def test_what_cannot_be_saved_is_known_before_training(
+    small_model: Path, small_images: Path, tmp_path: Path, monkeypatch
+) -> None:
+    import tf_keras
+
+    def fails(*_: object, **__: object) -> None:
+        raise TypeError("Cannot serialize object Ellipsis")
+
+    monkeypatch.setattr(tf_keras.Model, "save", fails)
+    with pytest.raises(UnsupportedModelError, match="variants can be saved, found Cannot serialize object Ellipsis"):
+        compress(CompressOptions(small_model, small_images, recipe(qat={}), output=tmp_path / "v"))
+    assert not (tmp_path / "v").exists()
+
+
+def test_a_layer_kept_float_stays_float_in_the_files(small_model: Path, small_images: Path, tmp_path: Path) -> None:
+    asked = recipe(qat={"keep_float": ["second"]})
+    compress(CompressOptions(small_model, small_images, asked, output=tmp_path / "v"))
+    variant = Variant.read(tmp_path / "v" / "qat")
+    assert variant.qat is not None
+    assert variant.qat.keep_float == ("second",)
+    assert len(variant.float_layers) == 1  # the activation that is part of the convolution
+    options = ConvertOptions(tmp_path / "v" / "qat", targets=("tflite", "onnx"), schemes="int8", output=tmp_path / "out")
+    tflite, onnx = convert(options).artifacts
+    assert (tflite.status, onnx.status) == ("ok", "ok")
+    assert tflite.actual is not None
+    assert "CONV_2D" in {item.operation for item in tflite.actual.stayed_float}
+
+
+def test_a_layer_to_keep_float_that_is_none(small_model: Path, small_images: Path, tmp_path: Path) -> None:
+    for name, expected in (("nonesuch", "which the model does not have"), ("norm", "which is gone: folded into first")):
+        asked = recipe(qat={"keep_float": [name]})
+        with pytest.raises(RecipeError, match=expected):
+            compress(CompressOptions(small_model, small_images, asked, output=tmp_path / "v"))
+        assert not (tmp_path / "v").exists()

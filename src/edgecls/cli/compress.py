@@ -29,6 +29,9 @@ def compress(
     prune_schedule: Annotated[str | None, typer.Option(metavar="NAME", help="polynomial or constant. [polynomial]")] = None,
     cluster: Annotated[int | None, typer.Option(metavar="N", help="Let each kernel hold N distinct values.")] = None,
     qat: Annotated[bool, typer.Option("--qat", help="Quantization-aware training.")] = False,
+    keep_float: Annotated[
+        list[str] | None, typer.Option(metavar="LAYER", help="Leave this layer float in --qat and its int8 files; repeatable.")
+    ] = None,
     skip_first: Annotated[bool, typer.Option("--skip-first", help="Neither prune nor cluster the first convolution.")] = False,
     skip_last: Annotated[bool, typer.Option("--skip-last", help="Neither prune nor cluster the classifying layer.")] = False,
     control: Annotated[bool, typer.Option("--control", help="Also train the model without compression, as a yardstick.")] = False,
@@ -103,15 +106,16 @@ def compress(
             "augmentation": {"flip": flip or None, "shift": shift, "zoom": zoom},
             "distillation": {"temperature": temperature, "weight": distill_weight},
         },
+        "qat": {"keep_float": keep_float or None},
         "control": control or None,
         "variants": variants.split(",") if variants is not None else None,
     }
     content = _given(flags)
     if qat:
-        content["qat"] = {}
+        content.setdefault("qat", {})
     if distill:
         content.setdefault("training", {}).setdefault("distillation", {})
-    _refuse_idle(content, distill=distill, skips=skip_first or skip_last)
+    _refuse_idle(content, qat=qat, distill=distill, skips=skip_first or skip_last)
     options = CompressOptions(
         model=model,
         data=data,
@@ -140,7 +144,7 @@ def _given(flags: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if value is not None and value != {}}
 
 
-def _refuse_idle(content: dict[str, Any], *, distill: bool, skips: bool) -> None:
+def _refuse_idle(content: dict[str, Any], *, qat: bool, distill: bool, skips: bool) -> None:
     from edgecls.errors import RecipeError
 
     idle = {
@@ -149,6 +153,7 @@ def _refuse_idle(content: dict[str, Any], *, distill: bool, skips: bool) -> None
             "distillation" in content.get("training", {}) and not distill,
             "--distill",
         ),
+        "--keep-float": ("qat" in content and not qat, "--qat"),
         "--skip-first or --skip-last": (skips and not content.keys() & {"pruning", "clustering"}, "--prune or --cluster"),
     }
     for option, (is_idle, needed) in idle.items():

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
-from edgecls.compression.stages import StageJob, StageResult, copy_model, train_stage
+from edgecls.compression.stages import StageJob, StageResult, check_stages, copy_model, saved_models, train_stage
 from edgecls.compression.training import evaluate
 from edgecls.compression.training_images import TrainingImages
 
-__all__ = ["StageJob", "StageResult", "TrainingImages", "copy_model", "evaluate", "train_stage"]
+__all__ = [
+    "StageJob",
+    "StageResult",
+    "TrainingImages",
+    "check_stages",
+    "copy_model",
+    "evaluate",
+    "saved_models",
+    "train_stage",
+]

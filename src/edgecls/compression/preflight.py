@@ -11,7 +11,6 @@ from edgecls.compression.quantization_plan import Plan, plan_quantization
 from edgecls.preflight import YES, LayerPreflight
 
 _INERT = "nothing at inference"
-_NO_RULE = "no rule for it: quantization-aware training refuses the model"
 
 
 def preflight_layers(model: Any) -> list[LayerPreflight]:
@@ -27,15 +26,13 @@ def preflight_layers(model: Any) -> list[LayerPreflight]:
 
 
 def _row(node: Node, verdict: str, actions: dict[str, str], plan: Plan) -> LayerPreflight:
-    quantized = actions.get(node.name) or _quantized(node, plan)
     return LayerPreflight(
         layer=node.name,
         kind=node.kind,
         weights=sum(int(weight.shape.num_elements()) for weight in node.layer.weights),
         prunable=verdict,
         clusterable=verdict,
-        quantized=quantized,
-        is_quantizable=quantized != _NO_RULE,
+        quantized=actions.get(node.name) or _quantized(node, plan),
     )
 
 
@@ -43,8 +40,6 @@ def _quantized(node: Node, plan: Plan) -> str:
     name = node.name
     if node.is_inert:
         return _INERT
-    if name in plan.unknown:
-        return _NO_RULE
     if name in plan.stays_float:
         return f"float: {plan.stays_float[name]}"
     if name in plan.unrounded:

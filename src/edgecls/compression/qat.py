@@ -17,10 +17,10 @@ from edgecls.compression.fake_quantization import (
     quantizer_class,
 )
 from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node, tensors_of
-from edgecls.compression.normalise import normalise
+from edgecls.compression.float_calls import check_names
+from edgecls.compression.normalise import Normalised, normalise
 from edgecls.compression.quantization_plan import Plan, plan_quantization
 from edgecls.compression.strided import subsample_first
-from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
 from edgecls.ranges import ESTIMATE, Histogram, Range, sample_places
 from edgecls.recipe import QuantizationAwareTraining
@@ -94,19 +94,12 @@ def prepare_qat(model: Any, recipe: QuantizationAwareTraining, calibration: Iter
         calibration: batches of model inputs [n, *input_shape], float32, that the ranges start from.
 
     Raises:
-        UnsupportedModelError: layers that are not known to be quantizable; the error names them.
+        RecipeError: layers to keep float that the model does not have.
     """
-    normalised = normalise(model)
-    plan = plan_quantization(normalised.model)
-    if plan.unknown:
-        raise UnsupportedModelError(
-            "layers that can be quantized while training",
-            f"others: {', '.join(_described(normalised.model, plan.unknown))}",
-            "leave out quantization-aware training; `edgecls inspect MODEL --compression` lists every layer",
-        )
+    normalised, plan = plan_qat(model, recipe)
     starts, extremes = _starting_ranges(normalised.model, plan, recipe, calibration)
     # With one scale for a whole kernel, a BatchNorm that goes on learning would change how it is rounded once folded.
-    norms = normalised.unfolded if recipe.per_channel else {}
+    norms = {layer: norm for layer, norm in normalised.unfolded.items() if recipe.per_channel and layer not in plan.stays_float}
     builder = _Builder(normalised.model, plan, starts, extremes, norms, per_channel=recipe.per_channel)
     trainable = builder.run()
     return QatModel(
@@ -119,6 +112,17 @@ def prepare_qat(model: Any, recipe: QuantizationAwareTraining, calibration: Iter
         _quantizers=builder.quantizers,
         _momentum=builder.momentum,
     )
+
+
+def plan_qat(model: Any, recipe: QuantizationAwareTraining) -> tuple[Normalised, Plan]:
+    """The model as int8 kernels can compute it, and where they round.
+
+    Raises:
+        RecipeError: as `prepare_qat`.
+    """
+    normalised = normalise(model)
+    check_names(FlatGraph(normalised.model), recipe.keep_float, normalised.actions)
+    return normalised, plan_quantization(normalised.model, recipe.keep_float)
 
 
 class _Builder:
@@ -160,7 +164,7 @@ class _Builder:
                 else:
                     made.set_weights(node.layer.get_weights())
                 if node.kind in WEIGHTED:
-                    self.kernels[node.layer.name] = made.float_kernel
+                    self.kernels[node.layer.name] = _kernel(made)
         return result
 
     def _layer(self, node: Node) -> Any:
@@ -169,7 +173,7 @@ class _Builder:
             if node.name in self.norms:
                 made = normalised_class(node.kind).from_config(config)
                 made.attach(self.norms[node.name].norm)
-            elif node.kind in WEIGHTED:
+            elif node.kind in WEIGHTED and node.name not in self.plan.stays_float:
                 made = quantized_class(node.kind, per_channel=self.per_channel).from_config(config)
             else:
                 made = type(node.layer).from_config(config)
@@ -224,6 +228,8 @@ def _scope(name: str) -> str:
     return name.replace(":", "_")
 
 
-def _described(model: Any, names: list[str]) -> list[str]:
-    nodes = {node.name: node for node in FlatGraph(model).nodes}
-    return [f"{nodes[name].kind} {name!r}" for name in names]
+def _kernel(layer: Any) -> Any:
+    """The variable of a layer's kernel, whether it is rounded when it is used or not."""
+    if hasattr(layer, "float_kernel"):
+        return layer.float_kernel
+    return layer.depthwise_kernel if type(layer).__name__ == "DepthwiseConv2D" else layer.kernel

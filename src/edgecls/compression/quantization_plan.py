@@ -2,15 +2,17 @@
 
 It says of a tf_keras graph what TensorFlow Lite makes of it: an activation that is fused into the operation before it leaves no tensor
 between them; operations that only move or select values pass on the parameters of their input; all parts of a concatenation have its
-parameters; sigmoid and tanh have those their kernels are written for; softmax computes in float.
+parameters; sigmoid and tanh have those their kernels are written for; softmax computes in float, and so does whatever no rule is known of.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
 from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node
+from edgecls.compression.float_calls import float_calls, takers
 
 # Output ranges that the int8 kernels are written for: all 256 codes from 0 with a step of 1/256, around 0 with one of 1/128.
 FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}
@@ -58,7 +60,7 @@ class Plan:
         rounded_again: alias whose values are brought back to codes.
         unrounded: call -> why its output is no int8 tensor.
         stays_float: call -> why it computes in float.
-        unknown: calls that the plan has no rule for.
+        float_calls: those of them that the files have to be told of, since no kind of operation says it, by what they make.
         sums: two sites that are added, and the site of their sum.
     """
 
@@ -69,7 +71,7 @@ class Plan:
     rounded_again: set[str] = field(default_factory=set)
     unrounded: dict[str, str] = field(default_factory=dict)
     stays_float: dict[str, str] = field(default_factory=dict)
-    unknown: list[str] = field(default_factory=list)
+    float_calls: list[str] = field(default_factory=list)
     sums: list[tuple[str, str, str]] = field(default_factory=list)
 
     def members(self) -> dict[int, list[str]]:
@@ -85,14 +87,15 @@ class Plan:
         return {site: site for site in self.sites} | self.aliases
 
 
-def plan_quantization(model: Any) -> Plan:
-    """Plan the quantization of a normalised flat model."""
-    return _Planner(FlatGraph(model)).run()
+def plan_quantization(model: Any, keep_float: Collection[str] = ()) -> Plan:
+    """Plan the quantization of a normalised flat model, in which the layers `keep_float` stay float."""
+    return _Planner(FlatGraph(model), keep_float).run()
 
 
 class _Planner:
-    def __init__(self, graph: FlatGraph) -> None:
+    def __init__(self, graph: FlatGraph, keep_float: Collection[str]) -> None:
         self.graph, self.plan = graph, Plan()
+        self.floats = float_calls(graph, keep_float, _has_rule, self._fused_behind)
         self.site_of: dict[int, str] = {}  # tensor -> site
         self.parents: dict[str, str] = {}
         self.merged: dict[str, Node] = {}  # call -> the equal one that stands for it
@@ -111,7 +114,9 @@ class _Planner:
         source, output = node.inputs[0], node.outputs[0]
         fixed = FIXED_RANGES.get(node.activation or "")
         reason = _FLOAT_REASONS.get(node.activation or node.kind)
-        if node.is_inert:
+        if node.name in self.floats:
+            self._float(node)
+        elif node.is_inert:
             self._alias(node, source)
         elif node.name in (inside := self._inside_hard_swish()):
             self.plan.unrounded[node.name] = inside[node.name]
@@ -132,12 +137,34 @@ class _Planner:
                 self._join(source, tensor)
             self._alias(node, source)
         elif node.kind in _NORMALISING:
-            self._add(node.name, node.outputs[0])
+            self._add_unless_float(node)
             self.plan.stays_float[node.name] = _NORMALISES
-        elif node.kind in _OWN or node.activation is not None:
-            self._own(node)
         else:
-            self.plan.unknown.append(node.name)
+            self._own(node)
+
+    def _float(self, node: Node) -> None:
+        self.plan.stays_float[node.name] = self.floats[node.name]
+        if (taker := self._fused_behind(node)) is not None:
+            self.plan.unrounded[node.name] = f"{taker.name} is fused into it"
+            return
+        if len(node.outputs) == 1 and node.outputs[0].dtype.is_floating:
+            self.plan.float_calls.append(node.name)
+            self._add_unless_float(node)
+
+    def _add_unless_float(self, node: Node) -> None:
+        """Round what a float call makes where an int8 one takes it."""
+        taken = list(takers(self.graph, node.outputs[0]))
+        if not taken or any(not self._is_float(taker) for taker in taken):
+            self._add(node.name, node.outputs[0])
+
+    def _is_float(self, node: Node) -> bool:
+        kinds = (*_FLOAT_REASONS, *_NORMALISING, *_WITHOUT_INT8)
+        return node.name in self.floats or node.kind in kinds or node.activation in _FLOAT_REASONS
+
+    def _fused_behind(self, node: Node) -> Node | None:
+        """The activation behind a call that TensorFlow Lite makes part of it."""
+        taker = self.graph.sole_consumer(node.outputs[0]) if node.kind in (*WEIGHTED, *_ARITHMETIC) else None
+        return taker if taker is not None and _is_fused(taker) else None
 
     def _own(self, node: Node) -> None:
         taker = self.graph.sole_consumer(node.outputs[0]) or self._merge(node.outputs[0])
@@ -206,6 +233,11 @@ class _Planner:
             if len(chain) == len(_HARD_SIGMOID) and tensor is value:
                 return chain
         return []
+
+
+def _has_rule(node: Node) -> bool:
+    known = (*_MOVING, *_JOINING, *_NORMALISING, *_OWN, *_FLOAT_REASONS)
+    return node.is_inert or node.kind in known or node.activation is not None
 
 
 def _is_fused(node: Node) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,14 @@ class StageResult:
     Attributes:
         model: float tf_keras model; of quantization-aware training, without its rounding.
         ranges: tensor -> learned (min, max); None without quantization-aware training.
+        float_layers: layers that were trained in float beside int8 ones.
     """
 
     model: Any
     epochs: list[Epoch]
     kernels: dict[str, Kernel]
     ranges: dict[str, tuple[float, float]] | None = None
+    float_layers: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -81,6 +83,31 @@ def train_stage(job: StageJob) -> StageResult:
     result = _train_quantized(job, stage) if isinstance(stage, QuantizationAwareTraining) else _train_float(job, stage)
     _check(job, result.model)
     return result
+
+
+def check_stages(model: Any, stages: tuple[Stage, ...]) -> None:
+    """Find out before any training whether the stages of a variant can be applied to a flat model.
+
+    Raises:
+        CompressionError: no kernel that can be pruned as asked.
+        RecipeError: layers to keep float that the model does not have.
+    """
+    from edgecls.compression.qat import plan_qat
+
+    _masks_of_zeros(stages, layer_kernels(model))
+    if (qat := _stage_of(stages, QuantizationAwareTraining)) is not None:
+        plan_qat(model, qat)
+
+
+def saved_models(model: Any, wanted: list[tuple[Stage, ...]]) -> Iterator[Any]:
+    """What will be saved of a flat model for the stages of some variants, before anything is trained."""
+    from edgecls.compression.normalise import normalise
+
+    folded = [any(isinstance(stage, Clustering | QuantizationAwareTraining) for stage in stages) for stages in wanted]
+    if not all(folded):
+        yield model
+    if any(folded):
+        yield normalise(model).model
 
 
 def copy_model(model: Any) -> Any:
@@ -135,7 +162,8 @@ def _train_quantized(job: StageJob, stage: QuantizationAwareTraining) -> StageRe
     epochs = _fine_tune(job, qat.model, held, freeze=qat.freeze_ranges, freeze_at=stage.freeze)
     qat.settle()
     model = qat.float_model()
-    return StageResult(model, epochs, describe_kernels(layer_kernels(model), {}), qat.ranges())
+    notes = [f"{name} stays float: {qat.plan.stays_float[name]}" for name in qat.plan.float_calls]
+    return StageResult(model, epochs, describe_kernels(layer_kernels(model), {}), qat.ranges(), qat.plan.float_calls, notes)
 
 
 def _fine_tune(

@@ -43,13 +43,15 @@ class LearnedRanges:
     Attributes:
         ranges: lowest and highest value of each int8 tensor, by the name of the layer that makes it.
         inputs: model inputs [n, *input_shape], float32.
-        values: what each of those layers computes on them [n, ...].
+        values: what each of those layers, and of the float ones, computes on them [n, ...].
+        float_layers: layers that were trained in float.
         per_channel: whether a kernel was rounded with a scale for each output channel, or with one.
     """
 
     ranges: Mapping[str, tuple[float, float]]
     inputs: np.ndarray
     values: Mapping[str, np.ndarray]
+    float_layers: Collection[str] = ()
     per_channel: bool = True
 
 
@@ -68,7 +70,9 @@ def quantize_learned(
     Raises:
         ConversionError: tensors that no learned range belongs to; the error names them.
     """
-    ranges = {tensor: half_range(value) for tensor, value in match_ranges(float_model, learned).items()}
+    matched = match_ranges(float_model, learned)
+    ranges = {tensor: half_range(value) for tensor, value in matched.ranges.items()}
+    float_layers = {*float_layers, *matched.float_tensors}
 
     def make(floats: Collection[str]) -> bytes:
         raised = raise_small_channels(float_model, ranges, floats)
@@ -86,8 +90,20 @@ def quantize_learned(
     )
 
 
-def match_ranges(float_model: bytes, learned: LearnedRanges) -> dict[str, Range]:
-    """The learned range of every activation of a float TFLite model, by its tensor's name.
+@dataclass(frozen=True)
+class Matched:
+    """What training learned, by the names of a TFLite model's tensors.
+
+    Attributes:
+        float_tensors: what the operations that were trained in float make.
+    """
+
+    ranges: dict[str, Range]
+    float_tensors: frozenset[str]
+
+
+def match_ranges(float_model: bytes, learned: LearnedRanges) -> Matched:
+    """The learned range of every activation of a float TFLite model.
 
     Raises:
         ConversionError: tensors without one.
@@ -95,13 +111,11 @@ def match_ranges(float_model: bytes, learned: LearnedRanges) -> dict[str, Range]
     tensors = _Tensors(float_model)
     seen = tensors.run(learned.inputs)
     known = {name: np.ravel(value) for name, value in learned.values.items()}
-    found = {}
-    for tensor, values in seen.items():
-        layer = _recognize(tensor, values, known)
-        if layer is not None:
-            found[tensor] = representable(Range(*learned.ranges[layer]))
+    layers = {tensor: layer for tensor, values in seen.items() if (layer := _recognize(tensor, values, known)) is not None}
+    found = {tensor: representable(Range(*learned.ranges[layer])) for tensor, layer in layers.items() if layer in learned.ranges}
+    floats = tensors.made_by(layers, learned.float_layers)
     tensors.derive(found)
-    inside = never_int8(float_model)  # between its float operations nothing is rounded; a range behind the last was trained
+    inside = never_int8(float_model) | floats  # between float operations nothing is rounded; a range behind the last was trained
     missing = [tensor for tensor in seen if tensor not in found and tensor not in inside]
     if missing:
         raise ConversionError(
@@ -109,7 +123,7 @@ def match_ranges(float_model: bytes, learned: LearnedRanges) -> dict[str, Range]
             f"none for {len(missing)} of {len(seen)}: {', '.join(missing)}"[:400],
             "report this with the model: its int8 file would not hold what training learned",
         )
-    return found
+    return Matched(found, floats)
 
 
 def _recognize(tensor: str, values: np.ndarray, known: Mapping[str, np.ndarray]) -> str | None:
@@ -140,6 +154,11 @@ class _Tensors:
         produced = [*graph.inputs, *(output for operator in graph.operators for output in operator.outputs)]
         self._model = model
         self._names = {index: names[index] for index in produced if graph.tensors[index].type == schema.TensorType.FLOAT32}
+        self._takers: dict[str, set[str]] = {}  # tensor -> those made of it
+        for operator in graph.operators:
+            for source in operator.inputs:
+                self._takers.setdefault(names[source], set()).update(names[output] for output in operator.outputs)
+        self._made = [names[output] for operator in graph.operators for output in operator.outputs]
         self._operators = [
             (kinds[codes[operator.opcodeIndex]], names[operator.inputs[0]], names[operator.outputs[0]])
             for operator in graph.operators
@@ -161,6 +180,18 @@ class _Tensors:
             for index, name in self._names.items():
                 parts[name].append(interpreter.get_tensor(index).ravel().copy())
         return {name: np.concatenate(values) for name, values in parts.items()}
+
+    def made_by(self, layers: Mapping[str, str], wanted: Collection[str]) -> frozenset[str]:
+        """The tensors that are part of some layers: their outputs, and what leads to these alone.
+
+        Args:
+            layers: tensor -> the layer whose output it is.
+        """
+        parts: dict[str, set[str]] = {}
+        for tensor in reversed(self._made):  # those it leads to are known by then
+            further = set().union(*(parts[taker] for taker in self._takers.get(tensor, ())))
+            parts[tensor] = {layers[tensor]} if tensor in layers else further
+        return frozenset(tensor for tensor, owners in parts.items() if owners and owners <= {*wanted})
 
     def derive(self, ranges: dict[str, Range]) -> None:
         """Fill in tensors whose parameters their operation prescribes or takes from its neighbour."""

@@ -35,9 +35,9 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
         tf.TensorSpec((1, *input_shape), tf.float32, name=INPUT)
     )
     source, result = traced.inputs[0].op.name, traced.outputs[0].name
-    graph = _fold(traced)
+    graph = fold(traced)
     if any(_CALLS.fullmatch(node.op) for node in graph.node):
-        graph = _fold(_without_compilation(graph, source, result))
+        graph = fold(_without_compilation(graph, source, result))
     drop_assignments(graph)
     drop_places(graph)
     spell_out_batch_statistics(graph)
@@ -49,7 +49,7 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
     return graph
 
 
-def _fold(function: Any) -> Any:
+def fold(function: Any) -> Any:
     """The GraphDef of a concrete function with its calls inlined and its variables as constants; names stay.
 
     The two steps of `convert_variables_to_constants_v2` without its last, which makes a function of the graph again: half its time.
@@ -86,7 +86,7 @@ def constant_call(function: Any) -> Callable[[Any], list[Any]]:
     function of a fixed batch size takes no other.
     """
     tf = require("tensorflow")
-    graph, source = _fold(function), function.inputs[0].name
+    graph, source = fold(function), function.inputs[0].name
     results = [tensor.name for tensor in function.outputs]
     return lambda image: tf.graph_util.import_graph_def(graph, {source: image}, results, name="source")
 

@@ -2,29 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
-
-# Layers that are the identity at inference.
-_INERT = (
-    "Random",
-    "RandAugment",
-    "AutoContrast",
-    "Equalization",
-    "MixUp",
-    "CutMix",
-    "AugMix",
-    "Dropout",
-    "SpatialDropout",
-    "AlphaDropout",
-    "Gaussian",
-    "ActivityRegularization",
-    "Identity",
-)
 
 
 @dataclass(frozen=True)
@@ -59,14 +43,9 @@ class Call:
         return not hasattr(self.layer, "weights")
 
     @property
-    def is_inert(self) -> bool:
-        """Whether it returns its input at inference."""
-        return self.kind.startswith(_INERT)
-
-    @property
     def takes_training(self) -> bool:
         """Whether it may be told the mode."""
-        return self.kind.startswith((*_INERT, "BatchNormalization"))
+        return "training" in inspect.signature(self.layer.call).parameters
 
 
 def replay(model: Any, inputs: list[Any], call: Callable[[Call], Any], path: str = "", training: bool | None = None) -> list[Any]:

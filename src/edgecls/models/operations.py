@@ -63,7 +63,8 @@ def translate_operation(tf_keras: Any, call: Call, free_name: Callable[[str], st
     """
     if call.generation == 2:
         made = type(call.layer).from_config({**call.layer.get_config(), "name": free_name(call.layer.name)})
-        return made(*call.args, **call.kwargs)
+        args = [_spelt_out(value, call) for value in call.args]
+        return made(*args, **{name: _spelt_out(value, call) for name, value in call.kwargs.items()})
     kind, tf, values = call.kind, require("tensorflow"), list(call.args)
     if kind in _ACTIVATIONS and len(values) == 1 and getattr(call.layer, "axis", -1) == -1:
         return separate_activation(tf_keras, _ACTIVATIONS[kind], values[0], free_name)
@@ -77,6 +78,17 @@ def translate_operation(tf_keras: Any, call: Call, free_name: Callable[[str], st
     arguments = {name: getattr(call.layer, attribute) for attribute, name in settings.items()}
     constants = [value if _is_symbolic(value) else _plain(value) for value in values]
     return getattr(tf, function)(*constants, **{**arguments, **call.kwargs})
+
+
+def _spelt_out(argument: Any, call: Call) -> Any:
+    """An argument of a slice with the axes that `...` stands for, which the file of a variant cannot hold."""
+    parts = [argument] if argument is ... else argument
+    if not isinstance(parts, list | tuple) or not any(part is ... for part in parts):
+        return argument
+    place = next(index for index, part in enumerate(parts) if part is ...)
+    taken = sum(part is not ... and part is not None for part in parts)
+    whole = [{"start": None, "stop": None, "step": None}] * (call.args[0].shape.rank - taken)
+    return [*parts[:place], *whole, *parts[place + 1 :]]
 
 
 def _plain(value: Any) -> Any:

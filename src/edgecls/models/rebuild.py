@@ -6,7 +6,6 @@ model holds is then known: layers and arithmetic, each called on tensors, which 
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,17 +15,28 @@ from edgecls.data.synthetic import synthetic_pixels
 from edgecls.errors import StageError, UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models.activations import KERAS3, TF_KERAS, separate_activation
+from edgecls.models.counterparts import make_counterpart
 from edgecls.models.keras_graph import Call, replay
 from edgecls.models.loaded_model import LoadedModel
 from edgecls.models.operations import translate_operation
+from edgecls.models.written_out import write_out
 
 TOLERANCE = 1e-5  # of the largest output: float32 sums of some thousand products in another order differ by less
 AMPLIFIED = 1e-3  # what a hundred layers may make of it; a wrong connection or a forgotten weight changes far more
 _PROOF_IMAGES = 8
-_NOT_NEEDED = ("_initializer", "_regularizer", "_constraint")  # weights are copied; what trains further has rules of its own
-_DROPPED = {"dtype", "quantization_config", "build_config", "autocast", "batch_shape", "batch_input_shape", "seed"}
-_NEUTRAL: tuple[Any, ...] = (None, False, "auto", "channels_last", [], {}, 1)
-_FROM_APPLICATIONS = ("LayerScale", "StochasticDepth")  # tf_keras keeps them beside ConvNeXt
+# Layers that put their activation behind everything else they compute, so that it may stand alone.
+_ACTIVATED_LAST = (
+    "Activation",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
+    "Dense",
+    "Depthwise",
+    "EinsumDense",
+    "LocallyConnected",
+    "Separable",
+)
+_NOT_MADE = (TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,7 @@ def rebuild(loaded: LoadedModel, images: np.ndarray | None = None) -> Rebuilt:
         images: model inputs [N, *input_shape], float32.
 
     Raises:
-        UnsupportedModelError: no layer graph, or a layer that tf_keras has no counterpart for.
+        UnsupportedModelError: no layer graph, or a layer that has no counterpart in tf_keras and cannot be written out either.
         StageError: the result computes something else; the error names the first layer that does.
     """
     source = loaded.model
@@ -61,25 +71,42 @@ def rebuild(loaded: LoadedModel, images: np.ndarray | None = None) -> Rebuilt:
         raise UnsupportedModelError(
             "a model with layers", reason or "none", remedy or "give the Keras file (.keras or .h5) it was made from"
         )
-    tf_keras = require("tf_keras")
+    inputs = _proof_inputs(loaded, images)
+    expected = loaded.predict(inputs)
+    attempt = _retrace(loaded, written_out={})
+    difference = relative_difference(expected, _run(attempt.model, inputs))
+    if not difference <= TOLERANCE and (wrong := _wrong(_differences(loaded, attempt, inputs))):
+        attempt = _retrace(loaded, written_out=wrong)
+        difference = relative_difference(expected, _run(attempt.model, inputs))
+    if not difference <= TOLERANCE:
+        attempt.notes.append(_excuse(difference, _differences(loaded, attempt, inputs)))
+    return Rebuilt(attempt.model, difference, attempt.notes)
+
+
+def _retrace(loaded: LoadedModel, *, written_out: dict[int, str]) -> _Retracing:
+    """Rebuild a model once, without a proof."""
+    tf_keras, source = require("tf_keras"), loaded.model
     inputs = tf_keras.Input(loaded.image_spec.input_shape, name=_input_name(source), dtype="float32")
-    retracing = _Retracing(tf_keras)
-    outputs = replay(source, [inputs], retracing.call)
-    scores = outputs[loaded.output_index]
+    retracing = _Retracing(tf_keras, written_out)
+    scores = replay(source, [inputs], retracing.call)[loaded.output_index]
     if tuple(scores.shape[1:]) != (loaded.outputs,):
         scores = tf_keras.layers.Reshape((loaded.outputs,), name=retracing.free_name("scores"))(scores)
-    flat = tf_keras.Model(inputs, scores, name=_identifier(source.name))
-    largest = _prove(loaded, flat, retracing, _proof_inputs(loaded, images))
-    return Rebuilt(flat, largest, retracing.notes)
+    retracing.model = tf_keras.Model(inputs, scores, name=_identifier(source.name))
+    return retracing
 
 
 class _Retracing:
-    """Calls the tf_keras counterpart of each layer, one counterpart for each layer however often it is called."""
+    """Calls the tf_keras counterpart of each layer, one counterpart for each layer however often it is called.
 
-    def __init__(self, tf_keras: Any) -> None:
-        self.tf_keras = tf_keras
+    Args:
+        written_out: id of a layer -> why it is written out, whatever counterpart it has.
+    """
+
+    def __init__(self, tf_keras: Any, written_out: dict[int, str]) -> None:
+        self.tf_keras, self.model = tf_keras, tf_keras.Model()
         self.notes: list[str] = []
         self.trace: list[tuple[Call, Any]] = []
+        self._written_out = dict(written_out)
         self._counterparts: dict[int, tuple[Any, str | None]] = {}
         self._names: set[str] = set()
 
@@ -93,17 +120,14 @@ class _Retracing:
         return free
 
     def call(self, call: Call) -> Any:
-        try:
-            result = self._call(call)
-        except UnsupportedModelError:
-            raise
-        except (TypeError, ValueError, AttributeError, LookupError, NotImplementedError) as error:
-            lines = str(error).strip().splitlines() or [""]
-            raise UnsupportedModelError(
-                "layers that tf_keras can rebuild",
-                f"{call.kind} {call.path!r}: {type(error).__name__}: {lines[0][:200]}",
-                "replace that layer; the model can still be converted without compression",
-            ) from error
+        reason = self._written_out.get(id(call.layer))
+        if reason is None:
+            try:
+                result = self._call(call)
+            except _NOT_MADE as error:
+                reason = _first_line(error)
+        if reason is not None:
+            result = self._write_out(call, reason)
         self.trace.append((call, result))
         return result
 
@@ -111,15 +135,30 @@ class _Retracing:
         if call.is_operation:
             return translate_operation(self.tf_keras, call, self.free_name)
         counterpart, activation = self._counterpart(call)
-        if counterpart is None:  # inert at inference and without a counterpart
-            return call.args[0]
         # A base called with training=False keeps the statistics of its BatchNorms in further training; what else such a call
         # switches off (dropout, augmentation) may work again then.
         frozen = {"training": False} if call.kind == "BatchNormalization" and call.training is False else {}
         result = counterpart(*call.args, **{**call.kwargs, **frozen})
+        if getattr(counterpart, "weights", None):
+            _take_weights(counterpart, call.layer)
         if activation is not None:
             result = separate_activation(self.tf_keras, activation, result, self.free_name)
         return result
+
+    def _write_out(self, call: Call, reason: str) -> Any:
+        """The functions that a layer calls, where no layer of tf_keras computes the same."""
+        try:
+            results = write_out(call, self.free_name)
+        except _NOT_MADE as error:
+            raise UnsupportedModelError(
+                "layers that tf_keras can rebuild",
+                f"{call.kind} {call.path!r}: {reason}, and written out: {_first_line(error)}",
+                "replace that layer; the model can still be converted without compression",
+            ) from error
+        note = _said(call, reason, changes=not any(results[0] is value for value in call.args))
+        if note not in self.notes:
+            self.notes.append(note)
+        return results
 
     def _counterpart(self, call: Call) -> tuple[Any, str | None]:
         key = id(call.layer)
@@ -128,59 +167,33 @@ class _Retracing:
         return self._counterparts[key]
 
     def _make(self, call: Call) -> tuple[Any, str | None]:
-        layer, config = call.layer, dict(call.layer.get_config())
-        known = KERAS3 if call.generation == 3 else TF_KERAS
-        activation = None
-        if "activation" in config:
+        layer, settings, activation = call.layer, {}, None
+        if hasattr(layer, "activation") and call.kind.startswith(_ACTIVATED_LAST):
+            known = KERAS3 if call.generation == 3 else TF_KERAS
             name = getattr(layer.activation, "__name__", None)
             if name not in known:
                 raise ValueError(f"its activation {name or layer.activation!r} is unknown")
             activation = known[name]
             if call.kind == "Activation":
                 return _unchanged, activation
-            config["activation"] = "linear"
-        cls = self._class(call)
-        if cls is None:
-            self.notes.append(f"{call.path} ({call.kind}) is left out: tf_keras has none, and it changes nothing at inference.")
-            return None, None
-        made = cls.from_config({**self._fields(config, cls), "name": self.free_name(layer.name)})
-        return made, activation
+            settings = {"activation": "linear"}
+        return make_counterpart(self.tf_keras, layer, call.generation, name=self.free_name(layer.name), **settings), activation
 
-    def _class(self, call: Call) -> Any:
-        if call.generation == 2:
-            return type(call.layer)
-        if call.kind in _FROM_APPLICATIONS:
-            from tf_keras.src.applications import convnext
 
-            return getattr(convnext, call.kind)
-        found = getattr(self.tf_keras.layers, call.kind, None)
-        if found is None and not call.is_inert:
-            raise ValueError("tf_keras has no such layer")
-        return found
+def _said(call: Call, reason: str, *, changes: bool) -> str:
+    if not changes:
+        return f"{call.path} ({call.kind}) is left out: it changes nothing at inference, and {reason}."
+    held = "; its weights stay as they are" if getattr(call.layer, "weights", None) else ""
+    return f"{call.path} ({call.kind}) is written out as the functions it calls: {reason}{held}."
 
-    def _fields(self, config: dict[str, Any], cls: type) -> dict[str, Any]:
-        accepted = {name for base in cls.__mro__ if "__init__" in base.__dict__ for name in _parameters(base)}
-        kept = {}
-        for name, value in config.items():
-            if name in _DROPPED or name.endswith(_NOT_NEEDED):
-                continue
-            if name in accepted:
-                kept[name] = value
-            elif not any(value is neutral or value == neutral for neutral in _NEUTRAL):
-                raise ValueError(f"its setting {name}={value!r} is unknown to tf_keras")
-        return kept
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200].rstrip(".")
 
 
 def _unchanged(value: Any) -> Any:
     return value
-
-
-def _parameters(cls: type) -> set[str]:
-    return {
-        name
-        for name, parameter in inspect.signature(cls.__dict__["__init__"]).parameters.items()
-        if parameter.kind is not inspect.Parameter.VAR_KEYWORD and name != "self"
-    } | {"name", "trainable"}
 
 
 def _input_name(model: Any) -> str:
@@ -198,32 +211,32 @@ def _proof_inputs(loaded: LoadedModel, images: np.ndarray | None) -> np.ndarray:
     return random if images is None else np.concatenate([random, np.asarray(images, np.float32)])
 
 
-def _prove(loaded: LoadedModel, flat: Any, retracing: _Retracing, inputs: np.ndarray) -> float:
-    """Difference of the scores as a share of the largest.
+def _excuse(difference: float, each: list[_Difference]) -> str:
+    """Why scores may differ by more than the tolerance.
 
     Deep networks amplify rounding, so that scores of the same layers may differ by more than each layer's: then every layer is held to
     the tolerance alone, on the inputs it has in the source model, and the scores to a wider one that no wrong connection would meet.
+
+    Raises:
+        StageError: they may not.
     """
-    _copy_weights(retracing)
-    difference = relative_difference(loaded.predict(inputs), _run(flat, inputs))
-    if difference <= TOLERANCE:
-        return difference
-    path, kind, share = _largest_difference(loaded, retracing, inputs)
-    if not (share <= TOLERANCE and difference <= AMPLIFIED):  # NaN as well
+    worst = next((item for item in each if not item.share <= TOLERANCE), max(each, key=lambda item: item.share))
+    if not (worst.share <= TOLERANCE and difference <= AMPLIFIED):  # NaN as well
         raise StageError(
             f"a rebuilt model whose scores differ by at most {TOLERANCE:g} of the largest",
-            f"{difference:.2g}; {kind} {path!r} alone differs by {share:.2g} of its largest output",
+            f"{difference:.2g}; {worst.call.kind} {worst.call.path!r} alone differs by {worst.share:.2g} of its largest output",
             "replace that layer; the model can still be converted without compression",
         )
-    retracing.notes.append(
+    return (
         f"The rebuilt model's scores differ by {difference:.1g} of the largest: it amplifies rounding. No layer alone differs by more "
-        f"than {share:.1g}."
+        f"than {worst.share:.1g}."
     )
-    return difference
 
 
 def relative_difference(expected: np.ndarray, found: np.ndarray) -> float:
-    """Largest difference of two arrays as a share of the largest expected value."""
+    """Largest difference of two arrays as a share of the largest expected value; infinite where their shapes differ."""
+    if expected.shape != found.shape:
+        return float("inf")
     largest = float(np.abs(expected).max(initial=0.0))
     return float(np.abs(found - expected).max(initial=0.0)) / max(largest, float(np.finfo(np.float32).tiny))
 
@@ -233,28 +246,34 @@ def _run(model: Any, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate([call(inputs[start : start + 32]).numpy() for start in range(0, len(inputs), 32)])
 
 
-def _copy_weights(retracing: _Retracing) -> None:
-    for call, _ in retracing.trace:
-        counterpart = None if call.is_operation else retracing._counterparts[id(call.layer)][0]
-        if counterpart is not None and getattr(counterpart, "weights", None):
-            values = call.layer.get_weights()
-            if [value.shape for value in values] != [tuple(weight.shape) for weight in counterpart.weights]:
-                raise UnsupportedModelError(
-                    "layers that tf_keras can rebuild",
-                    f"{call.kind} {call.path!r}, whose weights have other shapes there",
-                    "replace that layer; the model can still be converted without compression",
-                )
-            counterpart.set_weights(values)
+def _take_weights(counterpart: Any, layer: Any) -> None:
+    values = layer.get_weights()
+    if [value.shape for value in values] != [tuple(weight.shape) for weight in counterpart.weights]:
+        raise ValueError("its weights have other shapes in tf_keras")
+    counterpart.set_weights(values)
 
 
-def _largest_difference(loaded: LoadedModel, retracing: _Retracing, inputs: np.ndarray) -> tuple[str, str, float]:
-    """The first layer that differs by more than the tolerance on the inputs it has in the source model; else the one that differs most.
+@dataclass(frozen=True)
+class _Difference:
+    """How far a call is from its rebuild on the inputs it has in the source model, as a share of its largest output."""
 
-    Returns:
-        its path, its class and the difference as a share of its largest output.
-    """
+    call: Call
+    share: float
+
+
+def _wrong(each: list[_Difference]) -> dict[int, str]:
+    """Layers whose counterparts compute something else, and how far off they are."""
+    return {
+        id(item.call.layer): f"that of tf_keras differs by {item.share:.2g} of its largest output"
+        for item in each
+        if not item.share <= TOLERANCE
+    }
+
+
+def _differences(loaded: LoadedModel, retracing: _Retracing, inputs: np.ndarray) -> list[_Difference]:
+    """Every call's, in their order."""
     trace = iter(retracing.trace)
-    differences: list[tuple[str, str, float]] = []
+    differences: list[_Difference] = []
 
     def run(call: Call) -> Any:
         rebuilt, result = next(trace)
@@ -262,14 +281,17 @@ def _largest_difference(loaded: LoadedModel, retracing: _Retracing, inputs: np.n
         found = call.layer(*call.args, **{**call.kwargs, **mode})
         sources = [tensor for tensor in _flatten((rebuilt.args, rebuilt.kwargs)) if hasattr(tensor, "_keras_history")]
         values = [value for value in _flatten((call.args, call.kwargs)) if hasattr(value, "numpy")]
-        alone = retracing.tf_keras.Model(sources, _flatten(result))(values, training=False)
+        if any(not tensor.shape.is_compatible_with(value.shape) for tensor, value in zip(sources, values, strict=True)):
+            return found  # the layer before it makes another shape, and is among the differences
+        results = retracing.tf_keras.layers.Activation("linear")
+        alone = retracing.tf_keras.Model(sources, [results(tensor) for tensor in _flatten(result)])(values, training=False)
         pairs = zip(_flatten(found), _flatten(alone), strict=True)
         shares = [relative_difference(np.asarray(value), np.asarray(other)) for value, other in pairs]
-        differences.append((call.path, call.kind, max(shares)))
+        differences.append(_Difference(call, max(shares)))
         return found
 
     replay(loaded.model, [require("tensorflow").constant(inputs)], run)
-    return next((item for item in differences if not item[2] <= TOLERANCE), max(differences, key=lambda item: item[2]))
+    return differences
 
 
 def _flatten(value: Any) -> list[Any]:

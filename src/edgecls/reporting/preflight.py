@@ -25,7 +25,7 @@ def preflight_grid(found: Preflight) -> Grid:
         if _long(row):
             reasons.setdefault(row.quantized, []).append(row.layer)
     notes += [f"{', '.join(layers)}: {reason}" for reason, layers in reasons.items()]
-    return make_grid(_COLUMNS, found.layers, lambda row: row.is_quantizable, [*notes, *found.notes])
+    return make_grid(_COLUMNS, found.layers, lambda row: True, [*notes, *found.notes])
 
 
 def _short(verdict: str) -> str:
@@ -33,4 +33,4 @@ def _short(verdict: str) -> str:
 
 
 def _long(row: LayerPreflight) -> bool:
-    return row.quantized.startswith("float:") or not row.is_quantizable
+    return row.quantized.startswith("float:")

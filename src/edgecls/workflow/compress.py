@@ -30,6 +30,7 @@ from edgecls.recipe import (
 )
 from edgecls.store import changing, staging
 from edgecls.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Epoch, Variant, VariantSet, is_variant
+from edgecls.workflow.before_training import check_before_training
 from edgecls.workflow.variants import open_variant
 
 if TYPE_CHECKING:
@@ -170,7 +171,10 @@ def _open_base(options: CompressOptions, tell: Progress) -> _Base:
     opened = open_images(options.data, spec, role="training", labels=labels, limit=training.limit, seed=training.seed)
     images = TrainingImages(opened, spec, loaded.outputs, training)
     tell.stage("rebuilding the model for training")
-    rebuilt = rebuild(loaded, next(islice(images.calibration(_PROOF_IMAGES), 1)))
+    proof = next(islice(images.calibration(_PROOF_IMAGES), 1))
+    rebuilt = rebuild(loaded, proof)
+    tell.stage("checking the recipe")
+    check_before_training(rebuilt.model, options.recipe.wanted.values(), proof)
     facts = (loaded.source.sha256, _data_hash(options.data), spec.model_dump_json(), *labels, __version__)
     notes = [*loaded.notes, *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
     source = loaded.source.model_copy(update={"output": options.model_output})
@@ -237,6 +241,7 @@ def _record(base: _Base, job: StageJob, result: StageResult, seconds: float) -> 
         fingerprint=job.fingerprint,
         edgecls_version=__version__,
         ranges=result.ranges,
+        float_layers=result.float_layers,
         kernels=result.kernels,
         epochs=result.epochs,
         notes=result.notes,

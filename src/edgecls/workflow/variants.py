@@ -55,7 +55,8 @@ def learned_ranges(variant: Variant, model: LoadedModel, inputs: np.ndarray) -> 
 
     few = inputs[:_RECOGNIZED_BY]
     per_channel = variant.clustering is None and (variant.qat is None or variant.qat.per_channel)
-    return LearnedRanges(variant.ranges, few, layer_values(model, variant.ranges, few), per_channel=per_channel)
+    values = layer_values(model, {*variant.ranges, *variant.float_layers}, few)
+    return LearnedRanges(variant.ranges, few, values, frozenset(variant.float_layers), per_channel=per_channel)
 
 
 def source_name(path: Path) -> str:
