@@ -12,7 +12,9 @@ import pytest
 
 from edgecls.artifact import Manifest
 from edgecls.errors import RecipeError
-from edgecls.workflow.run import Outcome, run
+from edgecls.evaluation.environment import environment
+from edgecls.formats import read_record
+from edgecls.workflow.run import Outcome, _State, run
 
 RECIPE = """
 model = "small.keras"
@@ -80,6 +82,37 @@ def test_what_has_not_changed_is_kept_and_the_rest_is_made_again(folder: Path) -
     assert [line.partition(":")[0] for line in told] == ["artifacts of base", "artifacts of pruned50"]
     assert changed.manifest.artifacts[1].sha256 == again.manifest.artifacts[1].sha256
     assert changed.report.created > outcome.report.created
+
+
+@pytest.mark.parametrize("line", ['labels = "labels.txt"', 'preprocess = "0..1"'])
+def test_labels_and_preprocessing_are_part_of_the_base_too(folder: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipe = RECIPE.replace('variants = ["pruned50-qat"]', "").replace("[qat]\n", "")
+    (folder / "recipe.toml").write_text(recipe)
+    before, _ = execute(folder)
+    count = len(before.manifest.labels)
+    (folder / "labels.txt").write_text("".join(f"kind {index}\n" for index in range(count)))
+    (folder / "recipe.toml").write_text(f"{line}\n{recipe}")
+    after, told = execute(folder)
+    assert told == []
+    assert [row.name for row in after.manifest.artifacts] == [row.name for row in before.manifest.artifacts]
+    assert (after.manifest.labels, after.manifest.image_spec) != (before.manifest.labels, before.manifest.image_spec)
+    for row in after.manifest.artifacts:
+        record = read_record(folder / "out" / "artifacts" / row.path)
+        assert record and (record.labels, record.image_spec) == (after.manifest.labels, after.manifest.image_spec)
+
+    elsewhere = environment().model_copy(update={"processor": "another processor"})
+    monkeypatch.setattr("edgecls.workflow.run.environment", lambda: elsewhere)
+    _, told = execute(folder)
+    assert [line.partition(":")[0] for line in told] == ["artifacts of base", "artifacts of pruned50"]  # but not the results
+
+
+def test_what_came_out_of_another_recipe_is_not_kept(tmp_path: Path) -> None:
+    """A kill between a part and the note of it: the note is of an earlier recipe, to which the user then goes back."""
+    state = _State(tmp_path / "run.json")
+    state.keep("bench", "first recipe", "first results")
+    again = _State(tmp_path / "run.json")
+    assert again.holds("bench", "first recipe", "first results")
+    assert not again.holds("bench", "first recipe", "second results")
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ from pydantic import Field
 
 from edgecls.artifact import TARGETS, Manifest, Target
 from edgecls.data.digits import DIGITS_NAME
-from edgecls.errors import EdgeclsError
+from edgecls.errors import ArtifactError
 from edgecls.evaluation import BenchOptions, Event
-from edgecls.formats import sha256
+from edgecls.evaluation.environment import environment
+from edgecls.formats import change_since_conversion, sha256
 from edgecls.measurement import Report
 from edgecls.recipe import BASE, Recipe, Value, fingerprint, read_recipe
 from edgecls.store import write_text
 from edgecls.variant import VariantSet
-from edgecls.workflow.bench import BenchRequest, bench
+from edgecls.workflow.bench import BenchRequest, bench, own_failures
 from edgecls.workflow.compress import CompressOptions, compress
 from edgecls.workflow.compress import Progress as CompressProgress
 from edgecls.workflow.convert import Progress as ConvertProgress
@@ -141,20 +142,26 @@ def _convert(
         calibration_images=part.calibration_images,
         data=recipe.bench.data or recipe.data,
     )
-    made_of = {BASE: VariantSet.read(variants).source.sha256}
-    made_of |= {variant.name: variant.fingerprint for variant in read_variants(variants)}
+    made_of = _made_of(variants)
     versions = json.dumps(toolchain(), sort_keys=True)
     for name, job in set_options(options).items():
         wanted = fingerprint(
             part, content_hash(calibration), content_hash(recipe.bench.data or recipe.data), versions, made_of[name]
         )
-        if state.holds(name, wanted) and _are_whole(artifacts, name):
+        if state.holds(name, wanted, _rows(artifacts, name)) and _are_whole(artifacts, name):
             told(f"artifacts of {name}: unchanged, kept")
             continue
         manifest = convert(job, progress)
         if all(row.status == "ok" for row in manifest.artifacts if row.variant == name):
-            state.keep(name, wanted)
+            state.keep(name, wanted, _rows(artifacts, name))
     return Manifest.read(artifacts)
+
+
+def _made_of(variants: Path) -> dict[str, str]:
+    """Variant -> what its artifacts depend on beside the options of conversion; the base's carry labels and preprocessing too."""
+    done = VariantSet.read(variants)
+    base = fingerprint(done.source.model_dump_json(), done.image_spec.model_dump_json(), done.labels_source, *done.labels)
+    return {BASE: base} | {variant.name: variant.fingerprint for variant in read_variants(variants)}
 
 
 def _bench(
@@ -162,13 +169,15 @@ def _bench(
 ) -> Report:
     part, results = recipe.bench, recipe.out / RESULTS_NAME
     data = part.data or recipe.data
-    wanted = fingerprint(part, content_hash(data), *(f"{row.name} {row.status} {row.sha256}" for row in manifest.artifacts))
-    if state.holds("bench", wanted) and results.is_file():
+    rows = (f"{row.name} {row.status} {row.sha256}" for row in manifest.artifacts)
+    wanted = fingerprint(part, content_hash(data), environment().model_dump_json(), *rows)
+    if results.is_file() and state.holds("bench", wanted, sha256(results)):
         told(f"{results}: unchanged, kept")
         return Report.read(results)
     options = BenchOptions(min_seconds=part.min_seconds, min_runs=part.min_runs)
     report = bench(BenchRequest(artifacts, data=data, output=results, limit=part.limit, options=options), progress.event)
-    state.keep("bench", wanted)
+    if not own_failures(report):
+        state.keep("bench", wanted, sha256(results))
     return report
 
 
@@ -178,7 +187,7 @@ def content_hash(path: Path) -> str:
 
 
 class _State:
-    """What the parts of the last run were made of, in a file."""
+    """What the parts of the last run were made of and what came out, in a file: a kill between a part and this leaves no wrong match."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -188,23 +197,28 @@ class _State:
             found = {}
         self._found: dict[str, str] = found if isinstance(found, dict) else {}
 
-    def holds(self, part: str, wanted: str) -> bool:
-        """Whether a part was made of exactly this."""
-        return self._found.get(part) == wanted
+    def holds(self, part: str, wanted: str, made: str) -> bool:
+        """Whether a part was made of exactly this and came out as it now is."""
+        return self._found.get(part) == fingerprint(wanted, made)
 
-    def keep(self, part: str, wanted: str) -> None:
-        """Remember what a part was made of."""
-        self._found[part] = wanted
+    def keep(self, part: str, wanted: str, made: str) -> None:
+        """Remember what a part was made of, and what came out."""
+        self._found[part] = fingerprint(wanted, made)
         write_text(self._path, json.dumps(self._found, indent=2) + "\n")
+
+
+def _rows(folder: Path, variant: str) -> str:
+    """What the manifest tells of a variant's artifacts; empty where there is none."""
+    try:
+        return "\n".join(row.model_dump_json() for row in Manifest.read(folder).artifacts if row.variant == variant)
+    except ArtifactError:
+        return ""
 
 
 def _are_whole(folder: Path, variant: str) -> bool:
     """Whether the artifacts of a variant are there as they were made."""
-    try:
-        rows = [row for row in Manifest.read(folder).artifacts if row.variant == variant]
-        return bool(rows) and all(row.status == "ok" and sha256(folder / row.path) == row.sha256 for row in rows)
-    except EdgeclsError:
-        return False
+    rows = [row for row in Manifest.read(folder).artifacts if row.variant == variant]
+    return bool(rows) and all(row.status == "ok" and not change_since_conversion(folder / row.path, row) for row in rows)
 
 
 def _absolute(recipe: RunRecipe, folder: Path) -> RunRecipe:
