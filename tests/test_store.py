@@ -9,18 +9,24 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edgecls import store
-from edgecls.artifact import Manifest
+from edgecls.artifact import Manifest, Source
 from edgecls.errors import OutputError
 from edgecls.formats import change_since_conversion
+from edgecls.image_spec import ImageSpec
 from edgecls.lock import Lock, try_lock
 from edgecls.private_folder import PrivateFolder, sweep
+from edgecls.recipe import Pruning, Recipe, Training
 from edgecls.store import changing, settle, staging, write_text
+from edgecls.variant import Variant, VariantSet
+from edgecls.workflow.compress import _write
 from edgecls.workflow.publication import publish
-from gate_folder import FLOAT, INT8, make_folder
+from edgecls.workflow.variants import open_variant
+from gate_folder import FLOAT, INT8, MADE, make_folder
 from killing import killed_at_every_step
 
 HOLDER = """
@@ -187,6 +193,60 @@ def test_a_kill_while_a_conversion_is_put_in_place_leaves_one_whole_conversion(t
         assert [change_since_conversion(folder / row.path, row) for row in found.artifacts] == [""] * len(found.artifacts)
         names.add(tuple(row.name for row in found.artifacts))
     assert names == {(FLOAT, INT8), (FLOAT, "base-onnx-float16", INT8)}
+
+
+class Weights:
+    """Saved as a model is."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def save(self, path: Path) -> None:
+        """To one file."""
+        path.write_text(self.text)
+
+
+def trained(name: str, model: str) -> tuple[VariantSet, tuple[Variant, Any]]:
+    """One variant of a model, and the record of all that there are."""
+    shared: dict[str, Any] = {
+        "source": Source(name=model, sha256=model, format="keras3"),
+        "image_spec": ImageSpec(height=4, width=4, channels=3),
+        "labels": ["a", "b"],
+        "labels_source": "default",
+        "edgecls_version": "0.1.0",
+    }
+    variant = Variant(name=name, training=Training(), output_kind="logits", outputs=2, sha256="", fingerprint=model, **shared)
+    counts: dict[str, Any] = {"images": 9, "held_out_images": 1, "base_accuracy": 0.5, "base_loss": 1.0}
+    done = VariantSet(
+        created=MADE,
+        model=model,
+        data="images",
+        recipe=Recipe(pruning=Pruning(sparsity=0.5)),
+        variants=[name],
+        **shared,
+        **counts,
+    )
+    return done, (variant, Weights(model))
+
+
+def test_a_kill_while_a_variant_is_put_in_place_leaves_whole_variants(tmp_path: Path) -> None:
+    folder, (before, first), (after, second) = tmp_path / "out", trained("pruned50", "one"), trained("qat", "another")
+    again, third = trained("pruned50", "another")
+
+    def prepare() -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        _write(folder, before, first, [])
+
+    def work() -> None:
+        _write(folder, after, second, before.variants)
+        again.variants.insert(0, "qat")
+        _write(folder, again, third, before.variants)
+
+    seen = set()
+    for _ in killed_at_every_step(prepare, work):
+        found = VariantSet.read(folder)
+        seen.add((found.model, *(open_variant(folder / name).source.name for name in found.variants)))
+    assert seen == {("one", "one"), ("another", "another"), ("another", "another", "another")}
 
 
 def test_changes_of_two_processes_do_not_mix(tmp_path: Path) -> None:
