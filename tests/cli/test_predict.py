@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +45,23 @@ def test_a_foreign_file_says_what_is_assumed_and_preprocess_changes_it(
     assert declared.stderr == ""
     best = json.loads(declared.stdout)["answers"][0]["predictions"][0]
     assert best["label"] == "class_1"  # 102 as it is: far above 1
+
+
+def test_an_engine_that_dies_is_one_line_and_exit_2(
+    edgecls: Command, classifier: Path, grey: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As some damaged files end LiteRT and ONNX Runtime: by a signal, which no `except` catches."""
+    monkeypatch.setattr("edgecls.runners.scored._score", killed)
+    result = edgecls("predict", classifier, grey(255))
+    assert result.exit_code == 2
+    assert result.stderr == (
+        f"error: expected a file that its engine survives, found {classifier}: it ended with signal SIGSEGV; "
+        "it is damaged: copy or convert it again\n"
+    )
+
+
+def killed(*_: object) -> None:
+    os.kill(os.getpid(), signal.SIGSEGV)
 
 
 def test_what_is_no_image_is_one_line_and_exit_2(edgecls: Command, classifier: Path, tmp_path: Path) -> None:

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from edgecls.image_spec import ImageSpec
-    from edgecls.runner import Runner
 
 
 def predict(
@@ -30,44 +24,19 @@ def predict(
 ) -> None:
     """Show the best classes of each IMAGE with bars."""
     from edgecls.cli.output import note, show, show_json
-    from edgecls.data.label_file import default_labels
-    from edgecls.formats import read_record
     from edgecls.reporting import Answer, Answers, prediction_bars, top_predictions
+    from edgecls.runners.scored import score_images
 
-    runner = _open(file, preprocess)
-    if runner.spec.provenance == "assumed":
-        note(f"note: {runner.spec.note}")
-    if runner.stand_in:
-        note(f"note: computed by {runner.stand_in}")
-    record = read_record(file)
-    labels = record.labels if record else list(runner.labels) or default_labels(max(2, runner.outputs))
-    answers = []
-    for image in images:
-        scores = runner.predict(_pixels(image, runner.spec))[0]
-        answers.append(Answer(image=str(image), predictions=top_predictions(scores, runner.output_kind, labels, top)))
+    found = score_images(file, images, preprocess)
+    if found.spec.provenance == "assumed":
+        note(f"note: {found.spec.note}")
+    if found.stand_in:
+        note(f"note: computed by {found.stand_in}")
+    answers = [
+        Answer(image=str(image), predictions=top_predictions(scores, found.output_kind, found.labels, top))
+        for image, scores in zip(images, found.scores, strict=True)
+    ]
     if json:
         show_json(Answers(artifact=str(file), answers=answers))
     else:
         show(*(prediction_bars(answer.image, answer.predictions) for answer in answers))
-
-
-def _open(file: Path, preprocess: str | None) -> Runner:
-    from edgecls.cli.output import quiet_engine
-    from edgecls.runners import open_runner
-
-    with quiet_engine():
-        runner = open_runner(file)
-        return open_runner(file, spec=runner.spec.with_preprocess(preprocess)) if preprocess else runner
-
-
-def _pixels(image: Path, spec: ImageSpec) -> np.ndarray:
-    """[1, H, W, C]."""
-    from edgecls.data import open_images
-    from edgecls.errors import DataError
-
-    if not image.is_file():
-        raise DataError(
-            "an image file", f"{image}, which {'is a folder' if image.exists() else 'does not exist'}", "check the path"
-        )
-    opened = open_images(image, spec, role="data")
-    return next(opened.batches(1))

@@ -1,0 +1,74 @@
+"""Scored: what an artifact answers to image files, computed in a process of its own: a damaged file may bring its engine down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgecls.artifact import OutputKind
+from edgecls.data import open_images
+from edgecls.data.label_file import default_labels
+from edgecls.errors import ArtifactError, DataError, WorkerError
+from edgecls.formats import read_record
+from edgecls.image_spec import ImageSpec
+from edgecls.runners import open_runner
+from edgecls.worker import Worker
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An artifact's answers.
+
+    Attributes:
+        spec: the image it takes.
+        stand_in: what computed it in its engine's place; empty where its engine did.
+        labels: one per class.
+        scores: float32 [images, outputs].
+    """
+
+    spec: ImageSpec
+    stand_in: str
+    labels: list[str]
+    output_kind: OutputKind
+    scores: np.ndarray
+
+
+def score_images(path: Path, images: Sequence[Path], preprocess: str | None = None) -> Scored:
+    """Let an artifact answer to image files.
+
+    Args:
+        preprocess: how pixels enter it, where it does not say.
+
+    Raises:
+        ArtifactError: it is damaged, even where that ends its engine's process.
+        InputError: as `open_runner` and `open_images`.
+    """
+    with Worker() as worker:
+        try:
+            return worker.call(_score, path, images, preprocess)
+        except WorkerError as error:
+            raise ArtifactError(
+                "a file that its engine survives", f"{path}: {error.found}", "it is damaged: copy or convert it again"
+            ) from None
+
+
+def _score(path: Path, images: Sequence[Path], preprocess: str | None) -> Scored:
+    runner = open_runner(path)
+    if preprocess:
+        runner = open_runner(path, spec=runner.spec.with_preprocess(preprocess))
+    record = read_record(path)
+    labels = record.labels if record else list(runner.labels) or default_labels(max(2, runner.outputs))
+    scores = np.concatenate([runner.predict(_pixels(image, runner.spec)) for image in images])
+    return Scored(runner.spec, runner.stand_in, labels, runner.output_kind, scores)
+
+
+def _pixels(image: Path, spec: ImageSpec) -> np.ndarray:
+    """[1, H, W, C]."""
+    if not image.is_file():
+        raise DataError(
+            "an image file", f"{image}, which {'is a folder' if image.exists() else 'does not exist'}", "check the path"
+        )
+    return next(open_images(image, spec, role="data").batches(1))
