@@ -1,9 +1,10 @@
-"""What Python's zip reader raises on damaged archives, whatever of an archive is read: its index, or a compressed member."""
+"""What the readers of zip and NumPy archives raise on damaged ones, whatever is read: the index, a compressed member, an array's header."""
 
 from __future__ import annotations
 
 import lzma
 import struct
+import tokenize
 import zipfile
 import zlib
 
@@ -20,3 +21,4 @@ ZIP_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
     ValueError,
 )
+NPZ_ERRORS = (*ZIP_ERRORS, AttributeError, MemoryError, SyntaxError, TypeError, tokenize.TokenError)

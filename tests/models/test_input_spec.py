@@ -118,6 +118,14 @@ def test_grey_images_never_get_three_means():
     assert infer_image_spec((64, 64, 1), False, NONE, ["block1_conv1"], ["vgg16"]).std == (255.0,)
 
 
+def test_slices_of_the_image_with_one_another(keras, saved):
+    """Arithmetic, but with nothing constant: no scaling can be told."""
+    inputs = keras.Input((8, 8, 3))
+    value = keras.layers.Conv2D(2, 3)(inputs[..., 0:1] - inputs[..., 1:2])
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(value)))
+    assert load_model(saved(model, "m.keras")).image_spec.provenance == "assumed"
+
+
 # Input sizes are the smallest the family accepts; NASNet has one alone.
 APPLICATIONS = {
     "MobileNet": 64, "MobileNetV2": 64, "MobileNetV3Small": 64, "ResNet50": 64, "EfficientNetB0": 64, "EfficientNetV2B0": 64,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import tokenize
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from typing import IO
 
 import numpy as np
 
-from edgecls.damage import ZIP_ERRORS
+from edgecls.damage import NPZ_ERRORS
 from edgecls.data.decode import convert_channels, resize_pixels
 from edgecls.data.input_range import InputRange
 from edgecls.data.labels import as_text, label_by_value, label_for
@@ -28,7 +27,6 @@ _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
 }
 _CHUNK_BYTES = 4 << 20
 _MOST_DEFLATED = 1032  # bytes that one compressed byte can stand for, whatever an archive says of itself
-_DAMAGE = (*ZIP_ERRORS, tokenize.TokenError, SyntaxError, TypeError, MemoryError)  # the last four by numpy's reader of headers
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -157,7 +155,7 @@ def _to_uint8(values: np.ndarray, key: str) -> np.ndarray:
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         archive = zipfile.ZipFile(path)
-    except _DAMAGE as error:
+    except NPZ_ERRORS as error:
         raise _damaged(path, error) from None
     with archive:
         yield archive
@@ -168,7 +166,7 @@ def _member(path: Path, archive: zipfile.ZipFile, key: str) -> Iterator[tuple[IO
     try:
         stream = archive.open(f"{key}.npy")
         shape, fortran, dtype = _HEADERS[np.lib.format.read_magic(stream)](stream)
-    except _DAMAGE as error:
+    except NPZ_ERRORS as error:
         raise _damaged(path, error) from None
     with stream:
         if dtype.hasobject or dtype.names:
@@ -186,7 +184,7 @@ def _member(path: Path, archive: zipfile.ZipFile, key: str) -> Iterator[tuple[IO
 def _take(stream: IO[bytes], size: int, path: Path, key: str) -> bytes:
     try:
         block = stream.read(size)
-    except _DAMAGE as error:
+    except NPZ_ERRORS as error:
         raise _damaged(path, error) from None
     if len(block) < size:
         raise _damaged(path, EOFError(f"{key} is cut short"))

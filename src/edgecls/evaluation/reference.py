@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgecls.artifact import OutputKind
+from edgecls.damage import NPZ_ERRORS
 from edgecls.data import synthetic_pixels
 from edgecls.data.pixel_file import PixelWriter, write_pixels
 from edgecls.errors import ArtifactError
@@ -54,10 +53,10 @@ def read_reference(path: Path, spec: ImageSpec, source_sha256: str | None = None
             scores = archive["scores"].astype(np.float32)
             images = archive["images"] if "images" in archive else synthetic_pixels(spec, len(scores), int(archive["seed"]))
             source = str(archive["source_sha256"]) if "source_sha256" in archive else source_sha256
-    except (OSError, ValueError, TypeError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except NPZ_ERRORS as error:
         raise ArtifactError("the source model's scores", f"{path}: {error}", "run `edgecls convert` again") from None
-    if images.ndim != 4 or scores.ndim != 2 or len(images) != len(scores):
-        found = f"{path} with images {images.shape} and scores {scores.shape}"
+    if images.ndim != 4 or images.dtype.kind not in "uif" or scores.ndim != 2 or len(images) != len(scores):
+        found = f"{path} with images {images.shape} of {images.dtype} and scores {scores.shape}"
         raise ArtifactError("images [N, H, W, C] and scores [N, outputs]", found, "run `edgecls convert` again")
     if source_sha256 is not None and source != source_sha256:
         raise ArtifactError("the scores of this source model", f"{path}, which is of another", "run `edgecls convert` again")

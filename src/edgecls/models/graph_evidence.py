@@ -62,7 +62,10 @@ def input_scaling(graph: Any) -> Scaling:
         if node is None:
             return Scaling(np.asarray(scale), np.asarray(offset))
         if node.op in _ARITHMETIC:
-            position = [_producer(item) for item in node.input].index(name)
+            sources = [_producer(item) for item in node.input]
+            if sources.count(name) != 1:  # slices of the image with one another
+                return Scaling(np.asarray(scale), np.asarray(offset))
+            position = sources.index(name)
             other = _constant(nodes, node.input[1 - position])
             if other is None or not _per_channel(other):
                 return Scaling(np.asarray(scale), np.asarray(offset))
