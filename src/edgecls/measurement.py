@@ -350,6 +350,8 @@ class Measurement(_Model):
         latency_needs: the system on which its latency can be measured, where it is not this one.
         stand_in_flips: how its engine's winners differ from those of the reference that stands in for the engine on other systems, on the
             same images; None where only one of the two ran.
+        exact_flips: how its winners differ from those it has where the engine's sums of int8 products are not clipped at 16 bits, on the
+            same images; None where this processor clips none of its sums.
     """
 
     artifact: str
@@ -377,6 +379,7 @@ class Measurement(_Model):
     not_measured: dict[str, str] = Field(default_factory=dict)
     latency_needs: str = ""
     stand_in_flips: Flips | None = None
+    exact_flips: Flips | None = None
 
 
 class Environment(_Model):

@@ -19,7 +19,7 @@ _DTYPES = {
     "tensor(uint8)": np.uint8,
 }
 # int8 products are summed without saturating on processors whose 8-bit multiplication would
-_EXACT_INT8 = ("session.x64quantprecision", "1")
+EXACT_INT8 = ("session.x64quantprecision", "1")
 # it moves a padding with zeros into a max pooling that pads with minus infinity: wrong where values are negative
 _WRONG = ["Pad_Fusion"]
 
@@ -64,7 +64,7 @@ def open_session(translation: Translation, path: Path, threads: int) -> Session:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 3
-    options.add_session_config_entry(*_EXACT_INT8)
+    options.add_session_config_entry(*EXACT_INT8)
     weights = [onnxruntime.OrtValue.ortvalue_from_numpy(values) for values in translation.weights.values()]
     if weights:
         options.add_external_initializers(list(translation.weights), weights)

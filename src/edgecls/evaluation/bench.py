@@ -20,17 +20,19 @@ from edgecls.evaluation.answers import Answers, accuracy_of, flips_of
 from edgecls.evaluation.classes import with_classes
 from edgecls.evaluation.cluster import Pool, examine_on
 from edgecls.evaluation.crew import Crew, engines
-from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner, Profiler
+from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner, Profiler, blank_row
 from edgecls.evaluation.latency import Timing, compare_latency, measure_latency
 from edgecls.evaluation.reference import SOURCE, Reference, read_reference
-from edgecls.formats import file_sizes
+from edgecls.formats import clips_sums, file_sizes
 from edgecls.image_spec import ImageSpec
 from edgecls.machine import Machine
-from edgecls.measurement import DataUsed, Engine, Measurement, Profile, Report
+from edgecls.measurement import DataUsed, Engine, Profile, Report
+from edgecls.processor import may_saturate
 from edgecls.worker import Worker
 
 _REFERENCE_ORDER = ("tflite", "onnx", "coreml")
-STAND_IN = "stand-in"  # what flips against the reference that computes elsewhere are called after
+STAND_IN, EXACT = "stand-in", "exact"  # what flips against other engines are called after
+_OTHERS = {STAND_IN: ("stand_in_flips", "the reference"), EXACT: ("exact_flips", "itself, computed exactly")}
 _EMULATED = "the processor is emulated: accuracy and flips are a real one's, times and memory are not"
 _NEEDS = {"coreml": "macOS"}  # target -> the system whose engine its latency can be measured with
 
@@ -43,6 +45,7 @@ def bench_artifacts(
     *,
     open_runner: OpenRunner,
     open_stand_in: OpenRunner | None = None,
+    open_exact: OpenRunner | None = None,
     profiler: Profiler | None = None,
     pool: Pool | None = None,
     machine: Machine | None = None,
@@ -59,6 +62,8 @@ def bench_artifacts(
         open_runner: `edgecls.runners.open_runner`, or another function that workers can import by its name.
         open_stand_in: `edgecls.runners.open_stand_in`, or another such function: where an engine that only some systems have does run,
             its answers are compared with those of the reference that stands in for it elsewhere.
+        open_exact: `edgecls.runners.open_exact`, or another such function: where the processor clips sums of int8 products, answers are
+            compared with those without clipping.
         profiler: `edgecls.runners.profile_artifact`, or another such function; needed where the options ask for profiles.
         pool: where accuracy is measured; by default where latency is.
         machine: where everything is measured; by default here.
@@ -73,7 +78,9 @@ def bench_artifacts(
         DataError: images that cannot be used.
         WorkerError: the machine does not answer.
     """
-    bench = _Bench(jobs, images, options or BenchOptions(), on_event, open_runner, open_stand_in, profiler, pool, machine)
+    bench = _Bench(
+        jobs, images, options or BenchOptions(), on_event, open_runner, open_stand_in, open_exact, profiler, pool, machine
+    )
     return bench.run(reference, source_sha256)
 
 
@@ -98,6 +105,7 @@ class _Bench:
         on_event: OnEvent,
         open_runner: OpenRunner,
         open_stand_in: OpenRunner | None,
+        open_exact: OpenRunner | None,
         profiler: Profiler | None,
         pool: Pool | None,
         machine: Machine | None,
@@ -106,8 +114,9 @@ class _Bench:
         if not jobs or len(set(names)) < len(names):
             raise InputError("artifacts of different names", ", ".join(names) or "none", "name each file once")
         self._jobs, self._source, self._options, self._on_event, self._open_runner = jobs, images, options, on_event, open_runner
-        self._open_stand_in, self._profiler, self._pool, self._machine = open_stand_in, profiler, pool, machine
-        self._rows = {job.name: _blank(job, options) for job in jobs}
+        self._open_stand_in, self._open_exact = open_stand_in, open_exact
+        self._profiler, self._pool, self._machine = profiler, pool, machine
+        self._rows = {job.name: blank_row(job, options) for job in jobs}
         self._timings: dict[str, Timing] = {}
         self._answers: dict[str, Answers] = {}
         self._images: dict[str, _Images] = {}
@@ -126,7 +135,7 @@ class _Bench:
             if self._source is not None:
                 self._examine(crew, workers, {job.name: self._images_for(job) for job in self._running()})
                 self._mark()
-                self._compare_with_stand_ins(crew, workers)
+                self._compare_with_other_engines(crew, workers)
             if not self._count_flips() and reference is not None:
                 self._compare_with_source(crew, workers, reference, keep)
         self._measure_sizes()
@@ -270,20 +279,27 @@ class _Bench:
     def _asked(self, name: str) -> tuple[PixelFile, np.ndarray | None]:
         return self._images[name].pixels, self._images[name].labels
 
-    def _compare_with_stand_ins(self, crew: Crew, workers: list[Worker]) -> None:
-        """Where an engine that only some systems have did run: how its answers differ from its reference's."""
-        jobs = [job for job in self._running() if job.name in self._answers and job.target in _NEEDS]
-        jobs = [job for job in jobs if not self._timings[job.name].opened.stand_in]
-        if self._open_stand_in is None or not jobs:
-            return
-        for name, found in self._put(crew, workers, jobs, self._open_stand_in).items():
+    def _compare_with_other_engines(self, crew: Crew, workers: list[Worker]) -> None:
+        """Where the engine is one that only some systems have, or one that this processor makes clip sums: how another answers."""
+        jobs = [job for job in self._running() if job.name in self._answers]
+        engines = [job for job in jobs if job.target in _NEEDS and not self._timings[job.name].opened.stand_in]
+        here = self._site.environment
+        clipped = jobs if may_saturate(here.machine, here.instruction_sets) else []
+        clipped = [job for job in clipped if job.target == "onnx" and clips_sums(job.path)]
+        self._compare_with(self._open_stand_in, engines, STAND_IN, crew, workers)
+        self._compare_with(self._open_exact, clipped, EXACT, crew, workers)
+
+    def _compare_with(
+        self, open_other: OpenRunner | None, jobs: list[BenchJob], called: str, crew: Crew, workers: list[Worker]
+    ) -> None:
+        field, words = _OTHERS[called]
+        for name, found in self._put(crew, workers, jobs, open_other).items() if open_other and jobs else ():
             if isinstance(found, Failure) or found.not_numbers:
                 reason = found.reason if isinstance(found, Failure) else "its scores are not numbers"
-                self._notes.append(f"{name}: not compared with the reference: {reason}")
+                self._notes.append(f"{name}: not compared with {words}: {reason}")
             else:
                 images = self._images[name]
-                flips = flips_of(self._answers[name], found, STAND_IN, images.labels, images.name)
-                self._update(name, stand_in_flips=flips)
+                self._update(name, **{field: flips_of(self._answers[name], found, called, images.labels, images.name)})
 
     def _mark(self) -> None:
         reference = self._reference(self._answers.keys())
@@ -333,7 +349,7 @@ class _Bench:
         self._examine(crew, workers, {job.name: _Images(pixels, None) for job in jobs if self._fits(job, reference)})
         for name, answers in self._answers.items():
             self._update(name, flips=flips_of(answers, reference.answers(self._timings[name].opened.output_kind), SOURCE))
-        self._compare_with_stand_ins(crew, workers)
+        self._compare_with_other_engines(crew, workers)
         self._answers = marked
         self._notes.append(
             f"flips are counted against the source model on {len(reference.images)} images stored with the artifacts"
@@ -380,17 +396,3 @@ class _Bench:
             notes=self._notes,
             measurements=[self._rows[job.name] for job in self._jobs],
         )
-
-
-def _blank(job: BenchJob, options: BenchOptions) -> Measurement:
-    return Measurement(
-        artifact=job.name,
-        path=str(job.path),
-        target=job.target,
-        scheme=job.scheme,
-        status=job.failure.status if job.failure else "ok",
-        reason=job.failure.reason if job.failure else "",
-        size_bytes=job.size_bytes or 0,
-        compressed_bytes=job.compressed_bytes or 0,
-        threads=options.threads[0],
-    )

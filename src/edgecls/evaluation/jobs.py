@@ -10,7 +10,7 @@ from typing import Literal
 from edgecls.errors import EdgeclsError, MissingExtraError, UnsupportedOperationError, WorkerError
 from edgecls.evaluation.environment import usable_cores
 from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Profile, Status
+from edgecls.measurement import Measurement, Profile, Status
 from edgecls.runner import Runner
 from edgecls.worker import RemoteError
 
@@ -120,3 +120,18 @@ def failure_of(error: EdgeclsError | RemoteError | TimeoutError, timeout_s: floa
     if isinstance(error, UnsupportedOperationError | MissingExtraError):
         return Failure("unsupported", error.found)
     return Failure("failed", str(error))
+
+
+def blank_row(job: BenchJob, options: BenchOptions) -> Measurement:
+    """The row of a job before anything is measured."""
+    return Measurement(
+        artifact=job.name,
+        path=str(job.path),
+        target=job.target,
+        scheme=job.scheme,
+        status=job.failure.status if job.failure else "ok",
+        reason=job.failure.reason if job.failure else "",
+        size_bytes=job.size_bytes or 0,
+        compressed_bytes=job.compressed_bytes or 0,
+        threads=options.threads[0],
+    )

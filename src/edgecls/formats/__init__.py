@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgecls.errors import ArtifactError
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
 from edgecls.formats.files import change_since_conversion, detect, file_sizes, sha256
 from edgecls.metadata import ArtifactMetadata
@@ -13,6 +14,7 @@ __all__ = [
     "Layer",
     "TensorInfo",
     "change_since_conversion",
+    "clips_sums",
     "describe",
     "detect",
     "file_sizes",
@@ -36,6 +38,14 @@ def describe(path: Path) -> FileDescription:
     else:
         from edgecls.formats.mlpackage import describe_mlpackage as describe_target
     return describe_target(path)
+
+
+def clips_sums(path: Path) -> bool:
+    """Whether processors that clip sums of int8 products compute something else from an .onnx; False where it cannot be read."""
+    try:
+        return bool(describe(path).clipped_operations)
+    except ArtifactError:
+        return False
 
 
 def read_record(path: Path) -> ArtifactMetadata | None:

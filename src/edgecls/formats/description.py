@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from edgecls.artifact import Actual
 from edgecls.metadata import ArtifactMetadata
@@ -47,6 +47,8 @@ class FileDescription(_Model):
         metadata: what the format's own ecosystem finds in the file, as text; long values are cut.
         record: what edgecls wrote into the file, None in foreign files.
         size_bytes: bytes on disk, a package's files added up.
+        clipped_operations: of an ONNX file, those whose sums x86-64 processors without VNNI clip at 16 bits: such a file answers
+            differently there.
     """
 
     format: str
@@ -57,3 +59,4 @@ class FileDescription(_Model):
     metadata: dict[str, str]
     record: ArtifactMetadata | None
     size_bytes: int
+    clipped_operations: list[str] = Field(default_factory=list)

@@ -12,6 +12,7 @@ import numpy as np
 
 from edgecls.artifact import Actual, FloatRemainder
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
+from edgecls.formats.onnx_sums import clipped_operations
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.formats.record import parse_record
 from edgecls.formats.weights import Weight, distinct_values_of, elements_by_dtype, layer_of, sparsity_of
@@ -21,14 +22,7 @@ if TYPE_CHECKING:
     import onnx
 
 _RENAMED = {"float": "float32", "double": "float64"}
-_BITS = {
-    "int4": 4,
-    "uint4": 4,
-    "float4e2m1": 4,
-    "int2": 2,
-    "uint2": 2,
-    "bool": 8,
-}  # the others end with their bits, or are 8 wide
+_BITS = {"int4": 4, "uint4": 4, "float4e2m1": 4, "int2": 2, "uint2": 2, "bool": 8}  # the others end with theirs, or are 8 wide
 _NUMPY = {"float16", "float32", "float64", "int8", "uint8", "int16", "uint16", "int32", "int64"}
 _FLOATS = {"float16", "bfloat16", "float32", "float64"}
 _INTEGERS = {"int8", "uint8", "int16", "uint16", "int4", "uint4"}  # dtypes of quantized activations
@@ -122,6 +116,7 @@ def _describe(model: onnx.ModelProto, path: Path, size: int) -> FileDescription:
         metadata=_texts(model, props),
         record=None if record is None else parse_record(record, path),
         size_bytes=size,
+        clipped_operations=clipped_operations(graph, lambda name: _weight(graph, name).values),
     )
 
 

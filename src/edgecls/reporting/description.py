@@ -54,10 +54,20 @@ def _summary(description: FileDescription) -> list[str]:
         "operations": ", ".join(f"{count} {name}" for name, count in operations),
         "runs on": actual.minimum_deployment_target and f"{actual.minimum_deployment_target} and later",
         "stayed float": "; ".join(f"{entry.operation} {entry.name} ({entry.reason})" for entry in actual.stayed_float),
+        "answers": _clipping(description.clipped_operations),
         "labels": description.record and _labels(description.record.labels),
         "preprocessing": description.record and _preprocessing(description.record.image_spec),
     }
     return [f"{name}: {text}" for name, text in lines.items() if text]
+
+
+def _clipping(operations: Sequence[str]) -> str:
+    if not operations:
+        return ""
+    return (
+        f"differ on x86-64 processors without VNNI, which clip sums of uint8 × int8 products: {len(operations)} operations from "
+        f"{operations[0]} on have weights large enough; session.x64quantprecision=1 or uint8 weights avoid it"
+    )
 
 
 def _labels(labels: Sequence[str]) -> str:

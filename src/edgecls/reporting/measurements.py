@@ -124,6 +124,12 @@ def _notes(report: Report) -> list[str]:
         f"{name}: its engine names another class than the reference on {found.count} of {found.images} images"
         for name, found in beside
     ]
+    notes += [
+        f"{row.artifact}: this processor clips its sums of uint8 × int8 products, which changes the winner on {row.exact_flips.count} of "
+        f"{row.exact_flips.images} images; exact with session.x64quantprecision=1, or on processors with VNNI and ARM"
+        for row in report.measurements
+        if row.exact_flips
+    ]
     notes += significance_notes(report)
     if any(row.latency_ratio for row in report.measurements):
         first = next(row.latency_ratio.reference for row in report.measurements if row.latency_ratio)

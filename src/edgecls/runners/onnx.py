@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.artifact import OutputKind
+from edgecls.coreml_reference.engine import EXACT_INT8
 from edgecls.errors import ArtifactError, UnsupportedOperationError
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Engine
@@ -31,6 +32,7 @@ class OnnxRunner:
 
     Args:
         profile_prefix: where the engine's profiler writes, which times every operation; empty for no profile.
+        exact: sum int8 products without clipping on processors that would.
 
     Raises:
         ArtifactError: damaged, or no image classifier.
@@ -41,9 +43,16 @@ class OnnxRunner:
     stand_in = ""
 
     def __init__(
-        self, path: Path, spec: ImageSpec | None, record: ArtifactMetadata | None, threads: int, profile_prefix: str = ""
+        self,
+        path: Path,
+        spec: ImageSpec | None,
+        record: ArtifactMetadata | None,
+        threads: int,
+        profile_prefix: str = "",
+        *,
+        exact: bool = False,
     ) -> None:
-        session = _open_session(path, threads, profile_prefix)
+        session = _open_session(path, threads, profile_prefix, exact)
         sources, targets = _border(session, path)
         require_single(path, "input", [source.name for source in sources])
         require_single(path, "output", [target.name for target in targets])
@@ -99,7 +108,7 @@ class OnnxRunner:
         return {self._name: stored}
 
 
-def _open_session(path: Path, threads: int, profile_prefix: str) -> Any:
+def _open_session(path: Path, threads: int, profile_prefix: str, exact: bool) -> Any:
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -107,6 +116,8 @@ def _open_session(path: Path, threads: int, profile_prefix: str) -> Any:
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
+    if exact:
+        options.add_session_config_entry(*EXACT_INT8)
     if profile_prefix:
         options.enable_profiling, options.profile_file_prefix = True, profile_prefix
     refusals = (

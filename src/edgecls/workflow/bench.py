@@ -31,7 +31,7 @@ from edgecls.formats import change_since_conversion, describe, detect
 from edgecls.image_spec import ImageSpec
 from edgecls.machine import Machine, find_machines, read_machines
 from edgecls.measurement import Measurement, Report
-from edgecls.runners import open_runner, open_stand_in, profile_artifact
+from edgecls.runners import open_exact, open_runner, open_stand_in, profile_artifact
 from edgecls.store import write_text
 
 AUTO = "auto"
@@ -97,6 +97,7 @@ def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda even
             on_event,
             open_runner=open_runner,
             open_stand_in=open_stand_in,
+            open_exact=open_exact,
             profiler=profile_artifact,
             pool=pool,
             machine=request.machine,

@@ -1,0 +1,71 @@
+"""Files of other tools whose sums some processors clip: what bench and inspect say of them."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecls.evaluation import BenchOptions
+from edgecls.formats import describe
+from edgecls.processor import instruction_sets, may_saturate
+from edgecls.reporting.description import description_tables
+from edgecls.reporting.measurements import report_grid
+from edgecls.workflow.bench import BenchRequest, bench
+from quantized_onnx import CLASSES, SIZE, quantize
+
+IMAGES = 96
+QUICK = BenchOptions(min_seconds=0.02, min_runs=5, warmup_seconds=0.0, least_rounds=2)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random images."""
+    path = tmp_path_factory.mktemp("images") / "images.npz"
+    pixels = np.random.default_rng(2).integers(0, 256, (IMAGES, SIZE, SIZE, 3)).astype(np.uint8)
+    np.savez(path, x=pixels, y=np.arange(IMAGES) % CLASSES)
+    return path
+
+
+def winners(path: Path, data: Path, exact: str) -> np.ndarray:
+    """First winner of each image, by an engine opened as its documentation tells."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.x64quantprecision", exact)
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    pixels = np.load(data)["x"].transpose(0, 3, 1, 2).astype(np.float32) / 255
+    return np.array([session.run(None, {"image": image[None]})[0].argmax() for image in pixels])
+
+
+def test_bench_says_on_how_many_images_clipping_changes_the_winner(tmp_path: Path, data: Path) -> None:
+    files = (quantize(tmp_path, "QDQ"), quantize(tmp_path, "QOperator"), tmp_path / "float.onnx")
+    report = bench(BenchRequest(files=files, data=data, output=tmp_path / "results.json", options=QUICK))
+    notes = [note for note in report_grid(report).notes if "clips its sums" in note]
+    rows = {row.artifact: row for row in report.measurements}
+    assert rows["float"].exact_flips is None
+    for path in files[:2]:
+        found, changed = rows[path.stem].exact_flips, winners(path, data, "0") != winners(path, data, "1")
+        if not may_saturate(platform.machine(), instruction_sets()):
+            assert found is None
+            assert not changed.any()
+            continue
+        assert found is not None
+        assert (found.reference, found.images) == ("exact", IMAGES)
+        assert [flip.index for flip in sorted(found.images_listed, key=lambda flip: flip.index)] == np.flatnonzero(
+            changed
+        ).tolist()
+        assert any(
+            f"{path.stem}: " in note and f"changes the winner on {found.count} of {IMAGES} images" in note for note in notes
+        )
+
+
+def test_inspect_says_that_a_file_answers_differently_on_some_processors(tmp_path: Path) -> None:
+    texts = [str(part) for part in description_tables(describe(quantize(tmp_path, "QDQ")))]
+    line = next(text for text in texts if text.startswith("answers: "))
+    assert "differ on x86-64 processors without VNNI" in line
+    assert "3 operations from first on" in line
+    sound = [str(part) for part in description_tables(describe(tmp_path / "float.onnx"))]
+    assert not [text for text in sound if text.startswith("answers: ")]
