@@ -16,6 +16,7 @@ from layer_cases import CASES, NONE, Case, framework, rebuilt_case
 ALL = [(item, generation) for item in CASES for generation in item.generations]
 # A few that stand for the rest: renamed settings, layers without a counterpart, layers in layers, wrongly so named ones.
 FEW = {
+    ("LayerNormalization", 3),
     ("LeakyReLU", 3),
     ("MultiHeadAttention", 2),
     ("MultiHeadAttention", 3),
@@ -24,18 +25,19 @@ FEW = {
     ("RandomCrop", 3),
 }
 
+NAMESAKES = ("RandomCrop", "Resizing padding")  # Keras 2 has a layer of that name, which computes something else
+
 
 def names(framework_layers: object) -> set[str]:
     """Classes of layers, each under its own name alone."""
     found = {name: value for name, value in vars(framework_layers).items() if isinstance(value, type)}
-    return {name for name, value in found.items() if value.__name__ == name or name not in {v.__name__ for v in found.values()}}
+    return {name for name, value in found.items() if value.__name__ == name or value.__name__ not in found}
 
 
 @pytest.mark.parametrize("generation", [2, 3])
 def test_no_layer_is_forgotten(generation: int):
     told = {item.kind for item in CASES} | {kind for kinds in NONE.values() for kind in kinds}
-    aliases = {"GroupedQueryAttention"}
-    assert names(framework(generation).layers) - told - aliases == set()
+    assert names(framework(generation).layers) - told == set()
 
 
 @pytest.mark.parametrize(
@@ -50,6 +52,8 @@ def test_no_layer_is_forgotten(generation: int):
 def test_is_rebuilt_and_planned(item: Case, generation: int, tmp_path: Path):
     rebuilt = rebuilt_case(item, generation, tmp_path)
     assert rebuilt.largest_difference <= TOLERANCE
+    if hasattr(framework(2).layers, item.kind) and item.name not in NAMESAKES:
+        assert rebuilt.notes == []
     images = np.random.default_rng(4).uniform(0, 255, (8, *rebuilt.model.input_shape[1:])).astype(np.float32)
     check_before_training(rebuilt.model, [(Pruning(sparsity=0.5),), (QuantizationAwareTraining(),)], images)
     qat = prepare_qat(rebuilt.model, QuantizationAwareTraining(estimator="minmax"), [images])

@@ -74,7 +74,8 @@ def _is_kept(name: str) -> bool:
 def _is_default(value: Any, default: Any) -> bool:
     """Whether a setting is what the layer does anyway, as tf_keras, which lacks the setting, does too."""
     value, default = (tuple(item) if isinstance(item, list) else item for item in (value, default))
-    return value is None or value == _USUAL or (type(value) is type(default) and value == default)
+    is_off = value is None or value is False or value == _USUAL
+    return is_off or (type(value) is type(default) and value == default)
 
 
 def _parameters(cls: type) -> dict[str, Any]:
