@@ -111,6 +111,7 @@ class Requested(_Model):
     Attributes:
         keep_float: of an int8 artifact, the operations that were to stay float, by the names of their tensors in the float TFLite file.
         mixed_precision: the accuracy goal that chose them, as `drop<=0.5`; None where the user named them.
+        onnx_weights: of an ONNX int8 artifact, the dtype of its kernels but depthwise ones; int8 ones are right on some processors alone.
     """
 
     target: Target
@@ -120,6 +121,7 @@ class Requested(_Model):
     minimum_deployment_target: str | None = None
     keep_float: list[str] = Field(default_factory=list)
     mixed_precision: str | None = None
+    onnx_weights: Literal["uint8", "int8"] | None = None
 
 
 class Artifact(_Model):

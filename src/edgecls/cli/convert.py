@@ -58,6 +58,9 @@ def convert(
         str | None, typer.Option("--output", metavar="NAME", help="Of several outputs, the one that classifies.")
     ] = None,
     io: Annotated[str, typer.Option(metavar="DTYPE", help="Border of the TFLite int8 file: float32 or int8.")] = "float32",
+    onnx_weights: Annotated[
+        str, typer.Option(metavar="DTYPE", help="Weights of the ONNX int8 file: uint8, or int8 where no processor saturates.")
+    ] = "uint8",
     estimator: Annotated[
         str | None, typer.Option(metavar="NAME", help="int8 ranges: minmax, percentile or mse. [the one that loses least]")
     ] = None,
@@ -102,6 +105,7 @@ def convert(
         weights=weights,
         preprocess=preprocess,
         model_output=model_output,
+        onnx_weights=_choice("--onnx-weights", onnx_weights, ("uint8", "int8")),
         io=_choice("--io", io, ("float32", "int8")),
         estimator=_choice("--estimator", estimator, ("minmax", "percentile", "mse")),
         minimum_deployment_target=minimum_deployment_target,

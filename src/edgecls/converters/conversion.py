@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from edgecls.converters.parameters import Parameters
 
 COREML_PRELOAD = ("tensorflow", "coremltools")
+ONNX_INT8 = Job("onnx", "int8")
 _SHOWN = 4  # tensors that a note names
 
 
@@ -57,6 +58,7 @@ class Conversion:
         learned: int8 parameters from quantization-aware training; they go before calibration.
         keep_float: layers that stay float in int8 files, as the user names them (see `resolve_layers`).
         goal: how much accuracy int8 may cost: the fewest layers stay float that it takes.
+        onnx_weights: dtype of the ONNX int8 file's kernels (see `qdq`).
         threads: cores to use.
     """
 
@@ -70,6 +72,7 @@ class Conversion:
     minimum_deployment_target: str | None = None
     keep_float: Sequence[str] = ()
     goal: AccuracyGoal | None = None
+    onnx_weights: Literal["uint8", "int8"] = "uint8"
     threads: int = 2
 
 
@@ -167,7 +170,7 @@ class _Hub:
         """What is worth telling about an artifact; what concerns several of them, with the first."""
         if error:
             return []
-        own = self._narrow_note() if job == Job("coreml", "int8") else []
+        own = {Job("coreml", "int8"): self._narrow_note, ONNX_INT8: self._signed_note}.get(job, list)()
         if job != next(other for other in self.conversion.jobs if self._shared(other) == self._shared(job)):
             return own
         return [*self._mediapipe_note(job), *(self._int8_notes() if job.scheme == "int8" else ()), *own]
@@ -190,6 +193,11 @@ class _Hub:
         found = [f"{name} ({scale:.2g})" for name, scale in scales.items() if not is_half(scale)]
         shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
         return [f"{len(found)} tensors stayed float: float16 does not hold their scale: {shown}"] if found else []
+
+    def _signed_note(self) -> list[str]:
+        from edgecls.converters.qdq import SIGNED_WEIGHTS
+
+        return [SIGNED_WEIGHTS] if self.conversion.onnx_weights == "int8" else []
 
     def _int8_notes(self) -> list[str]:
         from edgecls.converters.float_layers import layer_names, short_name
@@ -232,11 +240,15 @@ class _Hub:
             return write_tflite(reduce_tflite(self.tflite, job.scheme), record)
         if job.scheme == "float16":
             return stamp(float16_onnx(self.onnx), record)
-        return stamp(self.qdq if job.scheme == "int8" else self.onnx, record)
+        if job.scheme == "int8":
+            signed = self._signed_note()
+            return stamp(self.qdq, record, {"processors": signed[0]} if signed else {})
+        return stamp(self.onnx, record)
 
     def _requested(self, job: Job) -> Requested:
         io = self.conversion.io if job == Job("tflite", "int8") else "float32"
-        return Requested(target=job.target, scheme=job.scheme, io=io)
+        onnx_weights = self.conversion.onnx_weights if job == ONNX_INT8 else None
+        return Requested(target=job.target, scheme=job.scheme, io=io, onnx_weights=onnx_weights)
 
     @cached_property
     def tflite(self) -> bytes:
@@ -313,7 +325,8 @@ class _Hub:
     def qdq(self) -> onnx.ModelProto:
         from edgecls.converters.qdq import emit_qdq
 
-        return emit_qdq(self.onnx, self.parameters, self.quantized.float_layers)
+        signed = self.conversion.onnx_weights == "int8"
+        return emit_qdq(self.onnx, self.parameters, self.quantized.float_layers, signed_weights=signed)
 
     @cached_property
     def parameters(self) -> Parameters:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Mapping
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
@@ -69,14 +70,15 @@ def _sort_nodes(graph: onnx.GraphProto) -> None:
     graph.node.extend(copies)
 
 
-def stamp(model: onnx.ModelProto, record: ArtifactMetadata) -> bytes:
-    """Serialize with the record, labels and preprocessing in `metadata_props`."""
+def stamp(model: onnx.ModelProto, record: ArtifactMetadata, remarks: Mapping[str, str] | None = None) -> bytes:
+    """Serialize with the record, labels, preprocessing and what else is to be said in `metadata_props`."""
     spec = record.image_spec
     entries = {
         METADATA_KEY: record.model_dump_json(),
         "labels": "\n".join(record.labels),
         "preprocessing": f"(pixel - mean) / std, mean={list(spec.mean)}, std={list(spec.std)}, order={spec.color_order}",
         "source_sha256": record.source_sha256,
+        **(remarks or {}),
     }
     del model.metadata_props[:]
     for key, value in entries.items():

@@ -8,7 +8,8 @@ following quantization has anyway is dropped, because it would stand between the
 
 Weights are uint8 in the same way. On x86 without VNNI onnxruntime multiplies uint8 by int8 with VPMADDUBSW, which adds two neighbouring
 products in 16 bits and saturates: 255 * (127 + 2) is already too much. uint8 by uint8 it multiplies exactly on every processor. Depthwise
-kernels stay int8: they are multiplied one by one, exactly, and faster than uint8 ones.
+kernels stay int8: they are multiplied one by one, exactly, and faster than uint8 ones. Where the processors are known, all weights may be
+int8 instead, which takes less time.
 """
 
 from __future__ import annotations
@@ -29,30 +30,40 @@ if TYPE_CHECKING:
 SAME_VALUES = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "MaxPool"}
 WEIGHT_CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}  # Gemm with transB: 0
 LOWEST, HIGHEST = -128, 127
+SIGNED_WEIGHTS = (
+    "its int8 weights are exact on ARM and on x86 with VNNI; on other x86 processors ONNX Runtime saturates, "
+    "but where session.x64quantprecision is 1"
+)
 UNSIGNED = 128  # from an int8 code to the uint8 code of the same value
 # Axis orders that turn TFLite's weights into ONNX's: OHWI and 1HWO -> OIHW (transposed convolutions: IOHW); [out, in] -> Gemm's.
 _LAYOUTS = {4: ((0, 3, 1, 2), (3, 0, 1, 2)), 2: ((0, 1), (1, 0))}
 
 
-def emit_qdq(model: onnx.ModelProto, parameters: Parameters, float_layers: Collection[str] = ()) -> onnx.ModelProto:
+def emit_qdq(
+    model: onnx.ModelProto, parameters: Parameters, float_layers: Collection[str] = (), *, signed_weights: bool = False
+) -> onnx.ModelProto:
     """Rewrite a float ONNX model from `float_onnx` as a QDQ model.
 
     Args:
         model: float32; its values are named after the TFLite tensors.
         parameters: of the TFLite int8 model made from the same float TFLite model.
         float_layers: names of the TFLite output tensors of operations that stayed float there, and stay so here.
+        signed_weights: store all weights as int8, for processors on which they do not saturate.
     """
-    return _Emitter(model, parameters, float_layers).run()
+    return _Emitter(model, parameters, float_layers, signed_weights).run()
 
 
 class _Emitter:
-    def __init__(self, model: onnx.ModelProto, parameters: Parameters, float_layers: Collection[str]) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, parameters: Parameters, float_layers: Collection[str], signed_weights: bool
+    ) -> None:
         import onnx
         from onnx import numpy_helper
 
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
         self.graph = self.model.graph
+        self.signed_weights = signed_weights
         border = {parameters.input: INPUT, parameters.output: OUTPUT}
         self.operations = {border.get(name, name): value for name, value in parameters.operations.items()}
         activations = {border.get(name, name): value for name, value in parameters.activations.items()}
@@ -212,7 +223,8 @@ class _Emitter:
         if len(node.input) > 2 and operation.bias is not None and operation.bias.shape == self.constants[node.input[2]].shape:
             per_channel = np.broadcast_to(bias_scale, operation.bias.shape).astype(np.float32)
             node.input[2] = self._bias(f"{node.output[0]}/bias", operation.bias, per_channel)
-        codes, unsigned = _in_layout(operation.weights, weights, affine, axis), not _is_depthwise(node, weights.shape)
+        codes = _in_layout(operation.weights, weights, affine, axis)
+        unsigned = not self.signed_weights and not _is_depthwise(node, weights.shape)
         stored = _unsigned(codes) if unsigned else codes
         node.input[1] = self._constant(f"{node.output[0]}/weights", stored, affine, axis, unsigned=unsigned)
 

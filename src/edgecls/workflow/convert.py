@@ -108,6 +108,7 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
             io=options.io,
             minimum_deployment_target=options.minimum_deployment_target,
             keep_float=options.keep_float,
+            onnx_weights=options.onnx_weights,
             goal=source.goal,
             threads=options.threads,
         )

@@ -25,6 +25,7 @@ class ConvertOptions:
         output: artifacts folder, None for `<model>.artifacts` beside the working directory.
         schemes: as the user wrote them, None for all that are possible.
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
+        onnx_weights: how the ONNX int8 file stores its kernels (see `converters.qdq`).
         mixed_precision: `drop<=0.5`: the fewest layers stay float that keep int8 within so many percentage points on `data`.
         calibration: images that int8 ranges are measured on.
         data: labelled images that `bench` should use later; also used to verify.
@@ -47,6 +48,7 @@ class ConvertOptions:
     minimum_deployment_target: str | None = None
     keep_float: tuple[str, ...] = ()
     mixed_precision: str | None = None
+    onnx_weights: Literal["uint8", "int8"] = "uint8"
     allow_code: bool = False
     verify: bool = True
     base_of: VariantSet | None = None
@@ -79,6 +81,7 @@ def _refuse_idle_options(options: ConvertOptions, jobs: Sequence[Job]) -> None:
     int8 = any(job.scheme == "int8" for job in jobs)
     idle = {
         "--io int8": (options.io == "int8" and Job("tflite", "int8") not in jobs, "the scheme tflite:int8"),
+        "--onnx-weights int8": (options.onnx_weights == "int8" and Job("onnx", "int8") not in jobs, "the scheme onnx:int8"),
         "--mixed-precision": (options.mixed_precision is not None and not int8, "the scheme int8"),
         "--keep-float": (bool(options.keep_float) and not int8, "the scheme int8"),
         "--estimator": (options.estimator is not None and not int8, "the scheme int8"),
