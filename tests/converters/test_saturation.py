@@ -5,6 +5,7 @@ There VPMADDUBSW adds two neighbouring products of uint8 activations and int8 we
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecls.runners import open_runner
+from edgecls.errors import SchemeError
+from edgecls.runners import open_exact, open_runner
 from edgecls.workflow import ConvertOptions, convert
 
 LARGEST = 127
@@ -79,7 +81,12 @@ def folder(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("saturation")
     model.save(folder / "model.keras")
     np.savez(folder / "images.npz", x=images)
-    options = ConvertOptions(
+    convert(options_for(folder))
+    return folder
+
+
+def options_for(folder: Path) -> ConvertOptions:
+    return ConvertOptions(
         model=folder / "model.keras",
         preprocess="0..1",
         targets=("tflite", "onnx"),
@@ -87,8 +94,6 @@ def folder(tmp_path_factory) -> Path:
         calibration=folder / "images.npz",
         output=folder / "out",
     )
-    convert(options)
-    return folder
 
 
 def test_a_network_that_would_saturate_answers_as_tflite_does(folder: Path):
@@ -110,3 +115,25 @@ def test_all_kernels_but_the_depthwise_one_are_uint8_with_tflites_codes(folder: 
         zero_points = constants[name.replace("/codes", "/zero_point")]
         assert (zero_points == (0 if value.dtype == np.int8 else 128)).all()
         assert value.min() >= (-LARGEST if value.dtype == np.int8 else 1)  # -128 is no code of a symmetric weight
+
+
+def test_a_file_with_int8_weights_says_where_it_is_right_and_is_judged_as_there(folder: Path):
+    manifest = convert(dataclasses.replace(options_for(folder), output=folder / "signed", onnx_weights="int8"))
+    row = next(row for row in manifest.artifacts if row.target == "onnx")
+    assert row.requested.onnx_weights == "int8"
+    assert row.status == "ok", row.reason  # summed exactly, whatever processor this is
+    path = folder / "signed" / row.path
+    model = onnx.load(path)
+    kernels = [numpy_helper.to_array(item) for item in model.graph.initializer if item.name.endswith("/weights/codes")]
+    assert {value.dtype for value in kernels} == {np.dtype(np.int8)}
+    said = next(entry.value for entry in model.metadata_props if entry.key == "processors")
+    assert f"{row.name}: {said}" in manifest.notes
+    assert "VNNI" in said
+    images = np.load(folder / "images.npz")["x"]
+    exact, tflite = open_exact(path).predict(images), open_runner(folder / "out" / "base-tflite-int8.tflite").predict(images)
+    np.testing.assert_allclose(exact, tflite, atol=1e-5)
+
+
+def test_int8_weights_need_an_int8_file_in_onnx(folder: Path):
+    with pytest.raises(SchemeError, match="--onnx-weights int8"):
+        convert(dataclasses.replace(options_for(folder), targets=("tflite",), onnx_weights="int8"))
