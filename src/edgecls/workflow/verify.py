@@ -152,7 +152,7 @@ def examine(path: Path, job: Job, requested: Requested, record: ArtifactMetadata
     actual = actual.model_copy(update={"stayed_float": [_with_request(entry, requested) for entry in actual.stayed_float]})
     if job.scheme in ("float32", "float16"):
         actual = actual.model_copy(update={"stayed_float": []})  # nothing else was asked
-    parity, scores = _judge(path, job, record, questions, actual)
+    parity, scores = _judge(path, job, requested, record, questions, actual)
     return Examined(actual, parity, *file_sizes(path), sha256(path), scores)
 
 
@@ -172,11 +172,11 @@ def _with_request(entry: FloatRemainder, requested: Requested) -> FloatRemainder
 
 
 def _judge(
-    path: Path, job: Job, record: ArtifactMetadata, questions: Questions, actual: Actual
+    path: Path, job: Job, requested: Requested, record: ArtifactMetadata, questions: Questions, actual: Actual
 ) -> tuple[Parity, np.ndarray | None]:
-    """The verdict, and the scores where the artifact was run."""
+    """The verdict, and the scores where the artifact was run. int8 weights in ONNX are judged as on the processors they were asked for."""
     from edgecls.converters.coreml import check_structure
-    from edgecls.runners import open_runner
+    from edgecls.runners import open_exact, open_runner
 
     def unrun(verdict: Verdict, reason: str) -> tuple[Parity, None]:
         return Parity(samples=0, inputs=questions.kind, verdict=verdict, reason=reason), None
@@ -191,7 +191,7 @@ def _judge(
     if job.target == "coreml" and (reason := check_structure(path, record)):
         return unrun("failed", reason)
     try:
-        runner = open_runner(path, spec=record.image_spec)
+        runner = (open_exact if requested.onnx_weights == "int8" else open_runner)(path, spec=record.image_spec)
     except UnsupportedOperationError as error:
         if job.target != "coreml":
             raise
