@@ -169,9 +169,9 @@ def test_an_unsupported_operation_is_named_with_its_place(tmp_path: Path):
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
 
     def block(x: Any) -> Any:
-        return mb.band_part(x=x, lower=1, upper=1, name="the_band")
+        return mb.non_zero(x=x, name="the_places")
 
-    with pytest.raises(UnsupportedOperationError, match="'the_band': band_part") as caught:
+    with pytest.raises(UnsupportedOperationError, match="'the_places': non_zero") as caught:
         open_program(write(build(block, {"x": ((3, 3), "float32")}), tmp_path))
     assert caught.value.exit_code == 2
 

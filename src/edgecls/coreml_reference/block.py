@@ -77,11 +77,13 @@ class Program:
     Attributes:
         inputs, outputs: what it takes, and the names of what it gives.
         operations: those that compute, in an order in which they can run.
+        constants: of the outputs, those that are constants.
     """
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[str, ...]
     operations: tuple[Operation, ...]
+    constants: dict[str, Stored]
 
 
 def read_program(package: Package) -> Program:
@@ -93,7 +95,9 @@ def read_program(package: Package) -> Program:
     inputs = tuple(tensor_of(value) for value in package.function.inputs)
     known: dict[str, Argument] = {tensor.name: tensor for tensor in inputs}
     operations = tuple(_operations(package, known))
-    return Program(inputs, tuple(package.block.outputs), operations)
+    outputs = tuple(package.block.outputs)
+    constants = {name: argument for name in outputs if isinstance(argument := known[name], Stored)}
+    return Program(inputs, outputs, operations, constants)
 
 
 def tensor_of(value: Any) -> Tensor:

@@ -9,6 +9,7 @@ import numpy as np
 from edgecls.coreml_reference.block import Tensor
 
 OPSET, IR_VERSION = 20, 9
+HALF = 10  # ONNX's number for float16
 _INLINE = 1024  # bytes: smaller constants are written into the graph, where the engine folds them
 
 

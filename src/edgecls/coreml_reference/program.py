@@ -94,7 +94,7 @@ class Program:
         names = self.outputs if outputs is None else tuple(dict.fromkeys(outputs))
         session = self._session(names)
         given = self._given(inputs)
-        count = min(len(values) for values in given.values())
+        count = min((len(values) for values in given.values()), default=1)
         step = self._step() if session.any_batch else 1
         for start in range(0, count, step):
             feeds = {source.name: _feed(source, given[source.name][start : start + step]) for source in self.inputs}
@@ -102,7 +102,7 @@ class Program:
 
     def _given(self, inputs: np.ndarray | Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         if isinstance(inputs, np.ndarray):
-            inputs = {self.inputs[0].name: inputs}
+            inputs = {source.name: inputs for source in self.inputs[:1]}
         expected = {source.name for source in self.inputs}
         if set(inputs) != expected:
             raise ArtifactError(
@@ -117,13 +117,13 @@ class Program:
     def _step(self) -> int:
         """How many images to run at a time: their values stay in the processor's cache."""
         sizes = [int(np.prod([size or 1 for size in source.shape])) * 4 for source in self.inputs]
-        return max(1, min(_MOST_IMAGES, _CACHED_BYTES // max(sizes)))
+        return max(1, min(_MOST_IMAGES, _CACHED_BYTES // max(sizes, default=1)))
 
     def _session(self, names: tuple[str, ...]) -> Session:
         """The engine for these outputs; only the last one is kept, for each holds the weights."""
         if self._opened is None or self._opened[0] != names:
             self._opened = None
-            known = {tensor.name for tensor in self.values}
+            known = {*(tensor.name for tensor in (*self._program.inputs, *self.values)), *self._program.constants}
             if unknown := [name for name in names if name not in known]:
                 raise ArtifactError("a value that the program computes", f"{self.path}: {unknown[0][:80]!r}", "ask for another")
             try:

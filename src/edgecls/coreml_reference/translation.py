@@ -11,7 +11,7 @@ import numpy as np
 
 from edgecls.coreml_reference.block import Operation, Program, Tensor
 from edgecls.coreml_reference.call import Call, Entry, Values
-from edgecls.coreml_reference.graph import Graph
+from edgecls.coreml_reference.graph import Graph, computed
 from edgecls.coreml_reference.operations import OPERATIONS
 from edgecls.errors import UnsupportedOperationError
 from edgecls.formats.reading import DamagedError
@@ -91,6 +91,8 @@ def _translate(
         values.names[tensor.name] = tensor.name
     if any_batch:
         values.per_image.update(tensor.name for tensor in program.inputs)
+    for name, constant in program.constants.items():
+        values.names[name] = graph.constant(computed(np.asarray(constant.read())))
     for operation in operations:
         _add(Call(operation, graph, values, path), values, path)
     if any_batch and not values.per_image.issuperset(outputs):

@@ -249,8 +249,8 @@ def _is_preprocessing(package: Package, operation: Any) -> bool:
 def _actual(package: Package, layers: list[tuple[Layer, list[Weight]]]) -> Actual:
     weights = [weight for _, found in layers for weight in found]
     inputs, outputs = features(package.spec, "input"), features(package.spec, "output")
-    if not inputs or not outputs:
-        raise DamagedError("its description names no inputs or no outputs")
+    if not outputs:
+        raise DamagedError("its description names no outputs")
     predicted = package.spec.description.predictedProbabilitiesName
     scores = next((output for output in outputs if output.name == predicted), outputs[0])
     return Actual(
@@ -260,7 +260,7 @@ def _actual(package: Package, layers: list[tuple[Layer, list[Weight]]]) -> Actua
         stayed_float=_stayed_float(package),
         sparsity=sparsity_of(weights),
         distinct_values=distinct_values_of(layers),
-        input_dtype=_feature(inputs[0]).dtype,
+        input_dtype=_feature(inputs[0]).dtype if inputs else "none",
         output_dtype=_feature(scores).dtype,
         minimum_deployment_target=SPECIFICATIONS.get(package.spec.specificationVersion),
     )

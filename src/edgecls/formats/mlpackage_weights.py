@@ -20,16 +20,15 @@ _NO_POINTS = np.zeros(0, np.int64)
 
 def read_weights(values: ValueReader, operations: Any) -> Iterator[tuple[str, Weight]]:
     """(name, weight) of every constant that stands for float values, whatever packs it."""
-    parts: dict[str, Weight] = {}
+    parts: dict[str, tuple[Weight, tuple[int, ...]]] = {}
     for operation in operations:
         read = _READERS.get(operation.type)
         made = read(_Unpacking(values, operation, parts)) if read else None
         if made is None:
             continue
         name = operation.outputs[-1].name
-        if len(operation.outputs) > 1:  # mask and nonzero weights, which a `constexpr_sparse_to_dense` behind it takes
-            parts[name] = made
-        else:
+        parts[name] = made, shape_of(operation.outputs[-1].type.tensorType)
+        if len(operation.outputs) == 1:  # not mask and nonzero weights, which a `constexpr_sparse_to_dense` behind it takes
             yield name, made
 
 
@@ -54,8 +53,13 @@ def constant_weight(values: ValueReader, value: Any) -> Weight | None:
 
 def parameters(operation: Any) -> dict[str, Any]:
     """The constants a constexpr operation holds itself: attributes up to iOS 17, bound inputs since."""
-    bound = {name: item.arguments[0].value for name, item in operation.inputs.items() if item.arguments}
+    bound = {name: item.arguments[0].value for name, item in operation.inputs.items() if item.arguments and not _source(item)}
     return {**bound, **dict(operation.attributes.items())}
+
+
+def _source(argument: Any) -> str:
+    """The name of the operation's output that an argument is bound to; empty where it holds a constant itself."""
+    return argument.arguments[0].name if argument.arguments else ""
 
 
 @dataclass(frozen=True)
@@ -63,12 +67,12 @@ class _Unpacking:
     """One operation that makes a constant. Each method reads one type of operation, and gives None where it makes no float constant.
 
     Attributes:
-        parts: nonzero weights that operations before it made.
+        parts: what operations before it made, with its shape: nonzero weights, quantized tables, palettes with a scale.
     """
 
     values: ValueReader
     operation: Any
-    parts: dict[str, Weight]
+    parts: dict[str, tuple[Weight, tuple[int, ...]]]
 
     def const(self) -> Weight | None:
         value = dict(self.operation.attributes).get("val")
@@ -79,6 +83,7 @@ class _Unpacking:
 
     def affine(self) -> Weight:
         data, axis = self._weight("quantized_data"), int(self._array("axis"))
+        axis += data.rank if axis < 0 else 0
         points = self._array("zero_point").astype(np.int64).reshape(-1)
         if points.size > 1 and (not 0 <= axis < data.rank or data.values is None or data.values.shape[axis] != points.size):
             raise DamagedError(f"constant {self._name} has {points.size} zero points on axis {axis}")
@@ -91,7 +96,7 @@ class _Unpacking:
         return data
 
     def table(self) -> Weight:
-        tables = self._array("lut")
+        tables, table_bytes = self._tables()
         if tables.ndim == 1:  # up to iOS 17: one table, indices packed into bytes
             packed, shape = self._weight("indices"), tuple(int(axis) for axis in self._array("shape").reshape(-1))
             bits, elements = _index_bits(tables.size), _size(shape)
@@ -103,34 +108,51 @@ class _Unpacking:
                 indices = packed_indices if bits == 8 else unpack(packed_indices.tobytes(), f"uint{bits}", elements)
                 return _table_zeros(indices, tables)
 
-            return _of_table(replace(packed, elements=elements, rank=len(shape)), tables, bits, count_packed)
+            return _of_table(replace(packed, elements=elements, rank=len(shape)), table_bytes, bits, count_packed)
         indices, vector = self._weight("indices"), int(tables.shape[-1])
         made = _of_table(
-            indices, tables, _index_bits(tables.shape[-2]), lambda: _grouped_zeros(self._array("indices"), tables) * vector
+            indices, table_bytes, _index_bits(tables.shape[-2]), lambda: _grouped_zeros(self._array("indices"), tables) * vector
         )
         return made if vector == 1 else replace(made, elements=indices.elements * vector, count_zeros=None)
 
     def sparse(self) -> Weight:
-        inputs = self.operation.inputs
-        bound = inputs["nonzero_data"].arguments[0].name if "nonzero_data" in inputs else ""
-        if bound and bound not in self.parts:
-            raise DamagedError(f"constant {self._name} takes {bound[:80]!r}, which unpacks no weights")
-        shape = shape_of(self.operation.outputs[0].type.tensorType)
-        if bound:
-            return _spread(self.parts[bound], shape)
-        nonzero = self._weight("nonzero_data")
+        shape, nonzero = shape_of(self.operation.outputs[0].type.tensorType), self._weight("nonzero_data")
+        if self._bound("nonzero_data"):
+            return _spread(nonzero, shape)
         return _spread(replace(nonzero, size_bytes=nonzero.size_bytes + self._weight("mask").size_bytes), shape)
 
     def sparse_table(self) -> Weight:
-        tables, indices = self._array("lut"), self._weight("indices_nonzero_data")
-        made = _of_table(indices, tables, _index_bits(tables.shape[-2]), None)  # a zero among nonzero weights is none that counts
+        (tables, table_bytes), indices = self._tables(), self._weight("indices_nonzero_data")
+        made = _of_table(
+            indices, table_bytes, _index_bits(tables.shape[-2]), None
+        )  # a zero among nonzero weights is none that counts
         return replace(made, size_bytes=made.size_bytes + self._weight("indices_mask").size_bytes)
 
     def sparse_blockwise(self) -> Weight:
         data = self._weight("nonzero_data")
         return replace(data, size_bytes=data.size_bytes + self._weight("data_mask").size_bytes)
 
+    def _tables(self) -> tuple[np.ndarray, int]:
+        """The tables of a palette, and their bytes. Of quantized tables the codes, which are zero where the values are."""
+        if not (source := self._bound("lut")):
+            tables = self._array("lut")
+            return tables, tables.nbytes
+        codes, shape = self.parts[source]
+        known = (
+            codes.values is not None
+        )  # shifted codes, and those of less than a byte, are not looked into: no zeros are counted
+        return (codes.values.reshape(shape) if known else np.ones(shape, np.int8)), codes.size_bytes
+
+    def _bound(self, name: str) -> str:
+        """The earlier operation's output that a parameter is given; empty where it is given a constant."""
+        source = _source(self.operation.inputs[name]) if name in self.operation.inputs else ""
+        if source and source not in self.parts:
+            raise DamagedError(f"constant {self._name} takes {source[:80]!r}, which unpacks no weights")
+        return source
+
     def _weight(self, name: str) -> Weight:
+        if source := self._bound(name):
+            return self.parts[source][0]
         value = parameters(self.operation).get(name)
         weight = None if value is None or dtype_of(value) == "none" else constant_weight(self.values, value)
         if weight is None:
@@ -171,8 +193,8 @@ def _index_bits(entries: int) -> int:
     return bits
 
 
-def _of_table(indices: Weight, tables: np.ndarray, bits: int, count_zeros: Callable[[], int] | None) -> Weight:
-    size = indices.size_bytes + tables.nbytes
+def _of_table(indices: Weight, table_bytes: int, bits: int, count_zeros: Callable[[], int] | None) -> Weight:
+    size = indices.size_bytes + table_bytes
     return replace(indices, dtype=f"palette{bits}", size_bytes=size, values=None, count_zeros=count_zeros)
 
 

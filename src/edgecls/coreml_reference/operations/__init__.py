@@ -7,6 +7,7 @@ from edgecls.coreml_reference.operations import (
     activations,
     attention,
     convolution,
+    cropping,
     elementwise,
     indexing,
     normalization,
@@ -28,5 +29,6 @@ OPERATIONS: dict[str, Entry] = {
     **shaping.ENTRIES,
     **indexing.ENTRIES,
     **resizing.ENTRIES,
+    **cropping.ENTRIES,
     **quantization.ENTRIES,
 }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from edgecls.coreml_reference.call import Call, Entry, entry, only_first
 from edgecls.coreml_reference.operations.quantization import kernel
 
@@ -102,10 +104,13 @@ def _cropping(
 
 
 def _linear(call: Call) -> str:
-    """x @ weight.T + bias, weight [out, in]."""
-    bias = [call.tensor("bias")] if call.has("bias") else []
-    x, weight = call.tensor("x"), kernel(call, "weight")
-    if call.rank("x") == 2:
+    """x @ weight.T + bias, weight [out, in]; of floats and integers together in float."""
+    given = [name for name in ("x", "weight", "bias") if call.has(name)]
+    mixed = len({call.is_float(name) for name in given}) > 1
+    dtype = np.float32 if mixed else None
+    bias = [call.tensor("bias", dtype)] if call.has("bias") else []
+    x, weight = call.tensor("x", dtype), call.tensor("weight", dtype) if mixed else kernel(call, "weight")
+    if call.rank("x") == 2 and (mixed or call.is_float("x")):
         return call.graph.node("Gemm", x, weight, *bias, transB=1)
     product = call.graph.node("MatMul", x, call.graph.node("Transpose", weight, perm=[1, 0]))
     return call.graph.node("Add", product, *bias) if bias else product

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgecls.coreml_reference.call import Call, Entry, Translate, aligned, always, computed_dtype, entry
-from edgecls.coreml_reference.graph import onnx_dtype
+from edgecls.coreml_reference.graph import HALF, onnx_dtype
 
 # MIL's dtypes as `cast` names them
 _CASTS = {"fp16", "fp32", "int8", "uint8", "int16", "uint16", "int32", "uint32", "bool"}
@@ -105,8 +105,10 @@ def _cast(call: Call) -> str:
     target = call.choice("dtype", sorted(_CASTS), "")
     x = call.tensor("x")
     source, dtype = computed_dtype(call.dtype("x")), computed_dtype(target)
+    if target == "fp16" and call.dtype("x") != "float16":  # computed in float32 from what float16 holds
+        x, source = call.graph.node("Cast", x, to=HALF), np.dtype(np.float16)
     if source == dtype:
-        return x  # float16 is computed in float32
+        return x
     if source.kind == "f" and dtype.kind in "iu" and dtype.itemsize < 4:
         x = call.graph.node("Cast", x, to=onnx_dtype("int32"))  # through int32, as it wraps alike everywhere
     return call.graph.node("Cast", x, to=onnx_dtype(dtype.name))

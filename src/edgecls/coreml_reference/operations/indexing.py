@@ -47,7 +47,47 @@ def _slices(call: Call) -> list[_Slice]:
     return found
 
 
+def _computed_slice(call: Call) -> str:
+    """`slice_by_index` whose begin or end is computed: what the masks say stands in their place."""
+    rank = call.rank("x")
+    steps = np.asarray(call.integers("stride", [1] * rank))
+    no_begin, no_end, single = (
+        np.asarray(call.integers(name, [0] * rank), bool) for name in ("begin_mask", "end_mask", "squeeze_mask")
+    )
+    steps = np.where(single, 1, steps)
+    begin = _chosen(call, no_begin & ~single, np.where(steps > 0, 0, _FAR), call.tensor("begin", np.int64))
+    end = _chosen(call, no_end, np.where(steps > 0, _FAR, -_FAR), call.tensor("end", np.int64)) if call.has("end") else begin
+    if single.any():  # the value at begin alone, which may be the last
+        following = call.graph.node("Add", begin, call.graph.constant(np.ones(rank), np.int64))
+        is_last = call.graph.node("Equal", following, call.graph.constant(np.zeros(rank), np.int64))
+        following = call.graph.node("Where", is_last, call.graph.constant(np.full(rank, _FAR), np.int64), following)
+        end = call.graph.node("Where", call.graph.constant(single), following, end)
+    axes, by = call.graph.constant(np.arange(rank), np.int64), call.graph.constant(steps, np.int64)
+    result = call.graph.node("Slice", call.tensor("x"), begin, end, axes, by)
+    dropped = np.flatnonzero(single)
+    return call.graph.node("Squeeze", result, call.graph.constant(dropped, np.int64)) if dropped.size else result
+
+
+def _chosen(call: Call, masked: np.ndarray, instead: np.ndarray, values: str) -> str:
+    if not masked.any():
+        return values
+    return call.graph.node("Where", call.graph.constant(masked), call.graph.constant(instead, np.int64), values)
+
+
+def _bounds_are_computed(call: Call) -> bool:
+    return any(call.is_computed(name) for name in ("begin", "end", "size"))
+
+
+def _slice_keeps_images(call: Call) -> bool:
+    if not _bounds_are_computed(call):
+        return _slices(call)[0].is_all
+    masks = [call.integers(name, [0])[0] for name in ("begin_mask", "end_mask", "squeeze_mask")]
+    return call.per_image() == ["x"] and masks == [1, 1, 0] and call.integers("stride", [1])[0] == 1
+
+
 def _slice_by_index(call: Call) -> str:
+    if _bounds_are_computed(call):
+        return _computed_slice(call)
     slices = _slices(call)
     axes = [axis for axis, cut in enumerate(slices) if not cut.is_all]
     result = _cut(
@@ -65,13 +105,18 @@ def _cut(call: Call, axes: list[int], begins: list[int], ends: list[int], steps:
 
 
 def _slice_by_size(call: Call) -> str:
+    if _bounds_are_computed(call):
+        begin, size = call.tensor("begin", np.int64), call.tensor("size", np.int64)
+        whole = call.graph.node("Equal", size, call.graph.constant(-1, np.int64))
+        end = call.graph.node("Where", whole, call.graph.constant(_FAR, np.int64), call.graph.node("Add", begin, size))
+        return call.graph.node("Slice", call.tensor("x"), begin, end)
     begins, sizes = call.integers("begin"), call.integers("size")
     ends = [_FAR if size == -1 else begin + size for begin, size in zip(begins, sizes, strict=True)]
     return _cut(call, list(range(len(begins))), begins, ends, [1] * len(begins))
 
 
 def _slice_by_size_keeps_images(call: Call) -> bool:
-    return call.integers("begin")[0] == 0 and call.integers("size")[0] == -1
+    return not _bounds_are_computed(call) and call.integers("begin")[0] == 0 and call.integers("size")[0] == -1
 
 
 def _crop(call: Call) -> str:
@@ -83,8 +128,23 @@ def _crop(call: Call) -> str:
 
 def _gather(call: Call) -> str:
     if call.integer("batch_dims"):
-        raise call.unsupported("with batch_dims")
+        return _batched_gather(call)
     return call.graph.node("Gather", call.tensor("x"), _indices(call), axis=call.axis("axis", of="x", default=0))
+
+
+def _batched_gather(call: Call) -> str:
+    """Indices of their own for each place of the first axes: the axis is moved behind these, and its values take the indices' place."""
+    batch, axis, rank = call.integer("batch_dims"), call.axis("axis", of="x", default=0), call.rank("x")
+    if not batch <= axis:
+        raise call.unsupported(f"along axis {axis} with {batch} batch_dims")
+    others = [other for other in range(batch, rank) if other != axis]
+    turned = call.graph.node("Transpose", call.tensor("x"), perm=[*range(batch), axis, *others])
+    each = call.graph.node("Unsqueeze", _indices(call), call.graph.constant([-1], np.int64))
+    found = call.graph.node("GatherND", turned, each, batch_dims=batch)
+    more, before = call.rank("indices") - batch, axis - batch  # axes of indices, and those of x that belong before them
+    start = batch + more
+    perm = [*range(batch), *range(start, start + before), *range(batch, start), *range(start + before, start + len(others))]
+    return call.graph.node("Transpose", found, perm=perm)
 
 
 def _gather_along_axis(call: Call) -> str:
@@ -100,7 +160,8 @@ def _indices(call: Call) -> str:
 
 
 def _gather_keeps_images(call: Call) -> bool:
-    return call.per_image() == ["x"] and call.axis("axis", of="x", default=0) != 0
+    images = ["x", "indices"] if call.has("batch_dims") and call.integer("batch_dims") else ["x"]
+    return sorted(call.per_image()) == sorted(images) and call.axis("axis", of="x", default=0) != 0
 
 
 def _never(call: Call) -> bool:
@@ -126,9 +187,7 @@ def _one_hot(call: Call) -> str:
 
 
 ENTRIES: dict[str, Entry] = {
-    "slice_by_index": entry(
-        _slice_by_index, "x begin end stride begin_mask end_mask squeeze_mask", lambda call: _slices(call)[0].is_all
-    ),
+    "slice_by_index": entry(_slice_by_index, "x begin end stride begin_mask end_mask squeeze_mask", _slice_keeps_images),
     "slice_by_size": entry(_slice_by_size, "x begin size", _slice_by_size_keeps_images),
     "crop": entry(_crop, "x crop_height crop_width", always),
     "gather": entry(_gather, "x indices axis batch_dims validate_indices", _gather_keeps_images),

@@ -63,14 +63,18 @@ def _local_response_norm(call: Call) -> str:
     size = call.integer("size")
     if size % 2 == 0:
         raise call.unsupported(f"over {size} channels, of which none is in the middle")
-    return call.graph.node(
+    # the engine has it for images alone; only the order of the channels matters
+    rank, x = call.rank("x"), call.tensor("x")
+    image = x if rank == 4 else call.graph.node("Reshape", x, call.graph.constant([0, 0, 1, -1], np.int64))
+    found = call.graph.node(
         "LRN",
-        call.tensor("x"),
+        image,
         size=size,
         alpha=call.number("alpha", 1e-4),
         beta=call.number("beta", 0.75),
         bias=call.number("k", 1.0),
     )
+    return found if rank == 4 else call.graph.node("Reshape", found, call.graph.node("Shape", x))
 
 
 ENTRIES: dict[str, Entry] = {

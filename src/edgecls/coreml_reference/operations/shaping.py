@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from edgecls.coreml_reference.call import Call, Entry, always, computed_dtype, entry
+from edgecls.coreml_reference.graph import onnx_dtype
 
 _PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge"}
 
@@ -127,13 +128,19 @@ def _reverse(call: Call) -> str:
 
 
 def _flatten2d(call: Call) -> str:
-    shape, axis = call.shape("x"), call.axis("axis", of="x", default=1)
+    shape, axis = call.shape("x"), _flattened_axis(call)
     first = -1 if call.per_image() else math.prod(shape[:axis])
     return call.graph.node("Reshape", call.tensor("x"), call.graph.constant([first, math.prod(shape[axis:])], np.int64))
 
 
+def _flattened_axis(call: Call) -> int:
+    """From 0 to the rank: that many axes make the rows."""
+    axis = call.integer("axis", 1)
+    return axis if axis == call.rank("x") else call.positive([axis], call.rank("x"))[0]
+
+
 def _flatten_keeps_images(call: Call) -> bool:
-    return call.axis("axis", of="x", default=1) == 1
+    return _flattened_axis(call) == 1
 
 
 def _space_to_depth(call: Call) -> str:
@@ -158,7 +165,51 @@ def _pixel_unshuffle(call: Call) -> str:
     return call.graph.node("Reshape", turned, call.graph.constant(together, np.int64))
 
 
+def _pairs_of(call: Call, name: str) -> np.ndarray:
+    """[2, 2]: before and after, of height and of width."""
+    return np.asarray(call.integers(name)).reshape(2, 2)
+
+
+def _space_to_batch(call: Call) -> str:
+    """Each place of a block becomes an image of its own: [n, c, h * a, w * b] to [a * b * n, c, h, w], after padding with zeros."""
+    (high, wide), pads = call.integers("block_shape"), _pairs_of(call, "paddings")
+    images, channels, height, width = call.shape("x")
+    laid = call.graph.constant([0, 0, *pads[:, 0], 0, 0, *pads[:, 1]], np.int64)
+    padded = call.graph.node("Pad", call.tensor("x"), laid)
+    rows, columns = (height + pads[0].sum()) // high, (width + pads[1].sum()) // wide
+    apart = call.graph.constant([images, channels, rows, high, columns, wide], np.int64)
+    turned = call.graph.node("Transpose", call.graph.node("Reshape", padded, apart), perm=[3, 5, 0, 1, 2, 4])
+    return call.graph.node("Reshape", turned, call.graph.constant([-1, channels, rows, columns], np.int64))
+
+
+def _batch_to_space(call: Call) -> str:
+    """The inverse of `space_to_batch`, cropped."""
+    (high, wide), crops = call.integers("block_shape"), _pairs_of(call, "crops")
+    images, channels, height, width = call.shape("x")
+    apart = call.graph.constant([high, wide, images // (high * wide), channels, height, width], np.int64)
+    turned = call.graph.node("Transpose", call.graph.node("Reshape", call.tensor("x"), apart), perm=[2, 3, 4, 0, 5, 1])
+    rows, columns = height * high, width * wide
+    whole = call.graph.node("Reshape", turned, call.graph.constant([-1, channels, rows, columns], np.int64))
+    bounds = crops[:, 0], np.array([rows, columns]) - crops[:, 1], [2, 3]
+    return call.graph.node("Slice", whole, *[call.graph.constant(values, np.int64) for values in bounds])
+
+
+def _band_part(call: Call) -> str:
+    """The last two axes around their diagonal: `lower` values below it, `upper` above it, all where negative; the others zero."""
+    lower, upper = call.integer("lower", -1), call.integer("upper", -1)
+    rows, columns = call.shape("x")[-2:]
+    below = np.arange(rows)[:, None] - np.arange(columns)
+    kept = ((lower < 0) | (below <= lower)) & ((upper < 0) | (-below <= upper))
+    return call.graph.node("Where", call.graph.constant(kept), call.tensor("x"), call.scalar(0, "x"))
+
+
+def _like_keeps_images(call: Call) -> bool:
+    return call.is_per_image(call.argument("x")) and call.operation.outputs[0].shape[:1] == (1,)
+
+
 def _shape(call: Call) -> str:
+    if None in call.free_shape(call.argument("x")):
+        return call.graph.node("Cast", call.graph.node("Shape", call.tensor("x")), to=onnx_dtype("int32"))
     return call.graph.constant(call.shape("x"), np.int32)
 
 
@@ -193,6 +244,10 @@ ENTRIES: dict[str, Entry] = {
     "depth_to_space": entry(_depth_to_space, "x block_size", always),
     "pixel_shuffle": entry(_pixel_shuffle, "x upscale_factor", always),
     "pixel_unshuffle": entry(_pixel_unshuffle, "x downscale_factor", always),
+    "space_to_batch": entry(_space_to_batch, "x block_shape paddings", never),
+    "batch_to_space": entry(_batch_to_space, "x block_shape crops", never),
+    "band_part": entry(_band_part, "x lower upper", lambda call: call.rank("x") > 2),
+    "reshape_like": entry(_to_output_shape, "x ref_tensors begins ends end_masks", _like_keeps_images),
     "shape": entry(_shape, "x", never),
     "fill": entry(_fill, "shape value", never),
     "fill_like": entry(_fill_like, "ref_tensor value", never),
