@@ -111,18 +111,3 @@ def test_integer_pixels_reach_every_target(tmp_path: Path) -> None:
     keras.Model(inputs, keras.layers.Dense(5)(keras.layers.Flatten()(value))).export(str(tmp_path / "model"), verbose=False)
     manifest = convert(ConvertOptions(model=tmp_path / "model", schemes="tflite:float32,coreml:float32", output=tmp_path / "out"))
     assert [artifact.status for artifact in manifest.artifacts] == ["ok", "ok"], manifest.artifacts
-
-
-def test_a_reflection_in_the_place_of_symmetric_padding_is_caught(tmp_path: Path) -> None:
-    """coremltools makes it of TensorFlow's SYMMETRIC, which repeats the border; TFLite keeps it."""
-    keras, tf = require("tf_keras"), require("tensorflow")
-    keras.utils.set_random_seed(1)
-    inputs = keras.Input((12, 12, 3))
-    value = keras.layers.Conv2D(8, 3)(tf.pad(inputs / 255.0, [[0, 0], [2, 2], [2, 2], [0, 0]], "SYMMETRIC"))
-    keras.Model(inputs, keras.layers.Dense(5)(keras.layers.GlobalMaxPooling2D()(value))).save(str(tmp_path / "model.h5"))
-    manifest = convert(
-        ConvertOptions(model=tmp_path / "model.h5", schemes="tflite:float32,coreml:float32", output=tmp_path / "out")
-    )
-    verdicts = {item.requested.target: item.parity and item.parity.verdict for item in manifest.artifacts}
-    assert verdicts == {"tflite": "passed", "coreml": "failed"}
-    assert not (tmp_path / "out" / "base-coreml-float32.mlpackage").exists()

@@ -57,7 +57,10 @@ def _crop_resize(call: Call) -> str:
     if not inside.all():
         result = call.graph.node("Where", call.graph.constant(inside), result, call.scalar(call.number("pad_value"), "x"))
     by_box = call.graph.node("Transpose", result, perm=[1, 0, 2, 3])
-    return call.graph.node("Reshape", by_box, call.graph.constant(call.output_shape(), np.int64))
+    if call.has("boxes"):
+        return by_box
+    shape = [call.shape("roi")[0], -1, channels, *rows.low.shape[1:], *columns.low.shape[1:]]
+    return call.graph.node("Reshape", by_box, call.graph.constant(shape, np.int64))
 
 
 def _boxes(call: Call, batch: int) -> tuple[np.ndarray, np.ndarray]:
