@@ -67,10 +67,11 @@ def test_clustered_weights_are_stored_exactly(count: int, bits: int) -> None:
     assert np.all(np.diff(table.astype(np.float64)) >= 0)
 
 
-def test_pruned_weights_stay_zero() -> None:
+@pytest.mark.parametrize("sparsity", [0.0005, 0.01, 0.05, 0.099, 0.4, 0.95])
+@pytest.mark.parametrize("bits", [2, 4, 6, 8])
+def test_pruned_weights_stay_zero(bits: int, sparsity: float) -> None:
     rng = np.random.default_rng(0)
     weights = rng.normal(0.01, 0.05, (64, 32, 3, 3)).astype(np.float16)
-    weights[rng.random(weights.shape) < 0.4] = 0
-    for bits in (2, 4, 6, 8):
-        table, indices = palettize(weights, bits)
-        assert not table[indices][weights == 0].any()
+    weights[rng.random(weights.shape) < sparsity] = 0
+    table, indices = palettize(weights, bits)
+    assert not table[indices][weights == 0].any()

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-PRUNED = 0.1  # a kernel with this share of exact zeros was pruned: its zeros stay zeros
 # Borders are chosen among so many places for each table entry. With 16 a cluster's border is off by 1/32 of its width on average;
 # near the best borders the error grows with the square of that.
 PLACES_PER_ENTRY = 16
@@ -32,7 +31,7 @@ class Palette(NamedTuple):
 def palettize(weights: np.ndarray, bits: int) -> Palette:
     """The table of 2**bits values with the least squared error, exact where the weights have no more values than that.
 
-    Zero is one of the table's values where at least PRUNED of the weights are exactly zero.
+    Zero is one of the table's values where a weight is exactly zero: it was pruned, however few were, and stays zero.
     """
     values, places, counts = np.unique(weights, return_inverse=True, return_counts=True)
     size = 2**bits
@@ -41,7 +40,7 @@ def palettize(weights: np.ndarray, bits: int) -> Palette:
     else:
         wide = values.astype(np.float64)
         centres = _centres(wide, counts.astype(np.float64), size)
-        if counts[values == 0].sum() >= PRUNED * weights.size:
+        if np.any(values == 0):
             centres[np.abs(centres).argmin()] = 0.0
         centres = np.unique(centres.astype(weights.dtype))
         middles = (centres[1:].astype(np.float64) + centres[:-1]) / 2
