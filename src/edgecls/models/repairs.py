@@ -147,10 +147,9 @@ def _stop_training_calls(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
 
 
 def _is_neutral(field: str, value: Any) -> bool:
-    return (
-        any(value is neutral or value == neutral for neutral in (*_NEUTRAL, *_NEUTRAL_FIELDS.get(field, ())))
-        and value is not True
-    )
+    """Whether a setting says nothing. By type too: 0.0 is no False, and 1.0 or True no 1."""
+    neutral = (*_NEUTRAL, *_NEUTRAL_FIELDS.get(field, ()))
+    return any(type(value) is type(other) and value == other for other in neutral)
 
 
 def _accepted_fields(cls: type) -> set[str] | None:
