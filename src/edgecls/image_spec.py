@@ -146,9 +146,9 @@ def _parse_custom(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return tuple(float(value) for value in mean / scale_array), tuple(float(value) for value in std / scale_array)
     except (ValueError, ZeroDivisionError):
         raise InputError(
-            f"one of {', '.join(PREPROCESS_CHOICES)}, or scale=S,mean=M,std=D",
+            f"one of {', '.join(PREPROCESS_CHOICES)}, or scale=S,mean=M,std=D, the numbers of several channels divided by spaces",
             f"--preprocess {text!r}",
-            "for pixel/127.5 - 1 write --preprocess=-1..1 or --preprocess 'scale=1/255,mean=0.5,std=0.5'",
+            "write as --preprocess=-1..1 or --preprocess 'scale=1/255,mean=0.5 0.5 0.5,std=0.5'",
         ) from None
 
 

@@ -200,3 +200,12 @@ def test_reduced_decoding_of_real_photos_moves_half_a_grey_level(shared_data: Pa
         differences.append(np.abs(decoded(path, small) - full).mean())
     assert 0 < np.mean(differences) < 0.75  # more than nothing: the reduced path was taken
     assert max(differences) < 1.5
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "photo.HEIF", "photo.jpg"])
+def test_a_heic_photo_is_called_one(tmp_path: Path, name: str):
+    path = tmp_path / name
+    path.write_bytes(b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(64))
+    found = decode_image(path, ImageSpec(height=4, width=4, channels=3))
+    assert isinstance(found, Skipped)
+    assert "HEIC" in found.reason and "save it as JPEG or PNG" in found.reason

@@ -14,7 +14,7 @@ from edgecls.image_spec import ImageSpec
 
 SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff",
-    ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".ico", ".tga", ".jp2",
+    ".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".heic", ".heif", ".hif", ".ico", ".tga", ".jp2",
 ))  # fmt: skip
 _DECODE_ERRORS = (  # what Pillow's readers raise on damaged files
     OSError,
@@ -34,6 +34,7 @@ _ORIENTATION = 0x0112
 _SIDEWAYS = frozenset((5, 6, 7, 8))
 _DRAFT_FACTOR = 8
 _LFS = b"version https://git-lfs"
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow's convert("L")
 
 
@@ -120,4 +121,6 @@ def _why_not_an_image(path: Path) -> str:
     head = path.open("rb").read(len(_LFS)) if path.is_file() else b""
     if head == _LFS:
         return "a Git LFS pointer, not the image itself: run `git lfs pull`"
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return "a HEIC image, which Pillow cannot read: save it as JPEG or PNG"
     return "not an image" if head else "empty file"
