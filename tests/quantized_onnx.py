@@ -19,7 +19,7 @@ def quantize(folder: Path, how: str, *, weights: str = "QInt8", reduce_range: bo
     class Reader(quantization.CalibrationDataReader):
         def __init__(self) -> None:
             generator = np.random.default_rng(1)
-            self._images = iter([generator.random((1, 3, SIZE, SIZE)).astype(np.float32) for _ in range(8)])
+            self._images = iter([generator.random((1, SIZE, SIZE, 3)).astype(np.float32) for _ in range(8)])
 
         def get_next(self):
             image = next(self._images, None)
@@ -44,7 +44,8 @@ def _network(dense: str) -> onnx.ModelProto:
         "dense": generator.normal(0, 0.3, (32, CLASSES)),
     }
     nodes = [
-        helper.make_node("Conv", ["image", "first"], ["a"], name="first"),
+        helper.make_node("Transpose", ["image"], ["pixels"], name="transpose", perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["pixels", "first"], ["a"], name="first"),
         helper.make_node("Relu", ["a"], ["b"], name="relu"),
         helper.make_node("Conv", ["b", "depthwise"], ["c"], name="depthwise", group=16),
         helper.make_node("Conv", ["c", "second"], ["d"], name="second", strides=[2, 2]),
@@ -55,7 +56,7 @@ def _network(dense: str) -> onnx.ModelProto:
     graph = helper.make_graph(
         nodes,
         "classifier",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, SIZE, SIZE])],
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, SIZE, SIZE, 3])],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [1, CLASSES])],
         [numpy_helper.from_array(values.astype(np.float32), name) for name, values in kernels.items()],
     )

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 WEAK_DB = 20.0  # a layer below adds error of over 1 % of its output's energy
 Cause = Literal["weights", "range"]
-AdviceKind = Literal["more_calibration", "other_calibration", "estimator", "keep_float", "mixed_precision", "qat", "nothing"]
+AdviceKind = Literal[
+    "clipped_sums", "more_calibration", "other_calibration", "estimator", "keep_float", "mixed_precision", "qat", "nothing"
+]
 
 
 class _Model(BaseModel):

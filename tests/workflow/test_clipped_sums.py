@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import datetime
 import platform
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from edgecls.artifact import Artifact, Manifest, Requested, Source
 from edgecls.evaluation import BenchOptions
-from edgecls.formats import describe
+from edgecls.formats import describe, file_sizes, sha256
+from edgecls.image_spec import ImageSpec
 from edgecls.processor import instruction_sets, may_saturate
 from edgecls.reporting.description import description_tables
 from edgecls.reporting.measurements import report_grid
 from edgecls.workflow.bench import BenchRequest, bench
+from edgecls.workflow.diagnose import DiagnoseRequest, diagnose
 from quantized_onnx import CLASSES, SIZE, quantize
 
 IMAGES = 96
@@ -36,7 +40,7 @@ def winners(path: Path, data: Path, exact: str) -> np.ndarray:
     options = onnxruntime.SessionOptions()
     options.add_session_config_entry("session.x64quantprecision", exact)
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    pixels = np.load(data)["x"].transpose(0, 3, 1, 2).astype(np.float32) / 255
+    pixels = np.load(data)["x"].astype(np.float32) / 255
     return np.array([session.run(None, {"image": image[None]})[0].argmax() for image in pixels])
 
 
@@ -69,3 +73,39 @@ def test_inspect_says_that_a_file_answers_differently_on_some_processors(tmp_pat
     assert "3 operations from first on" in line
     sound = [str(part) for part in description_tables(describe(tmp_path / "float.onnx"))]
     assert not [text for text in sound if text.startswith("answers: ")]
+
+
+def test_diagnose_names_clipping_before_any_other_cause(tmp_path: Path, data: Path) -> None:
+    path = quantize(tmp_path, "QDQ")
+    size, compressed = file_sizes(tmp_path / "float.onnx")
+    reference = Artifact(
+        name="base-onnx-float32",
+        path="float.onnx",
+        target="onnx",
+        scheme="float32",
+        requested=Requested(target="onnx", scheme="float32"),
+        size_bytes=size,
+        compressed_bytes=compressed,
+        sha256=sha256(tmp_path / "float.onnx"),
+    )
+    manifest = Manifest(
+        created=datetime.datetime.now(datetime.UTC),
+        edgecls_version="0.1.0",
+        source=Source(name="a.keras", sha256="a" * 64, format="keras3"),
+        image_spec=ImageSpec(height=SIZE, width=SIZE, channels=3, std=(255.0,)),
+        labels=[f"class_{index}" for index in range(CLASSES)],
+        labels_source="default",
+        output_kind="logits",
+        outputs=CLASSES,
+        toolchain={},
+        artifacts=[reference],
+    )
+    (tmp_path / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
+    found = diagnose(DiagnoseRequest(folder=tmp_path, artifact=str(path), data=data))
+    changed = winners(path, data, "0") != winners(path, data, "1")
+    clips = may_saturate(platform.machine(), instruction_sets())
+    assert [advice.kind for advice in found.advice].count("clipped_sums") == clips
+    if clips:
+        assert found.advice[0].kind == "clipped_sums"
+        assert changed.any()
+        assert f"of {IMAGES} images" in found.advice[0].text

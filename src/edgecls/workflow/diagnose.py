@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.artifact import Artifact, DataSource, Manifest
+from edgecls.artifact import Artifact, DataSource, Manifest, Requested
 from edgecls.converters.float_layers import short_name
 from edgecls.data import ImageSet, open_images
 from edgecls.diagnosis import Diagnosis
@@ -17,9 +17,10 @@ from edgecls.errors import ArtifactError, DataError, EdgeclsError
 from edgecls.evaluation.advice import Circumstances, advise
 from edgecls.evaluation.layer_values import LayerRunner
 from edgecls.evaluation.sensitivity import Extremes, calibration_extremes, measure_sensitivity
-from edgecls.formats import change_since_conversion
+from edgecls.formats import change_since_conversion, detect
 from edgecls.image_spec import ImageSpec
 from edgecls.workflow.bench import BenchRequest, images_of, is_there
+from edgecls.workflow.clipped_sums import clipping_advice
 
 BATCH = 8
 TARGETS = {"tflite": "tflite", "onnx": "tflite,onnx"}  # the goal of --mixed-precision is measured on the TFLite file
@@ -32,7 +33,8 @@ class DiagnoseRequest:
     """What `edgecls diagnose` was asked.
 
     Attributes:
-        artifact: name of a quantized artifact in the folder; None for its int8 one.
+        artifact: name of a quantized artifact in the folder, or a quantized file of the same model from elsewhere; None for the folder's
+            int8 one.
         data: images; None for those the manifest remembers. Labels are not needed.
         limit: most images to look at, and as many calibration images.
     """
@@ -55,11 +57,13 @@ def diagnose(request: DiagnoseRequest, progress: Callable[[str, int, int], None]
     manifest = Manifest.read(request.folder)
     quantized = _quantized(manifest, request)
     reference = _reference(manifest, quantized, request.folder)
+    place = request.folder if quantized.sha256 else Path(request.artifact or "").parent
     for row in (quantized, reference):
-        _require_unchanged(request.folder, row)
+        if row.sha256:  # none of a file from elsewhere is known
+            _require_unchanged(request.folder, row)
     spec, path = manifest.image_spec, _data(manifest, request)
     images = open_images(path, spec, role="data", labels=manifest.labels, limit=request.limit)
-    runner = _open(request.folder / reference.path, request.folder / quantized.path, quantized.target)
+    runner = _open(request.folder / reference.path, place / quantized.path, quantized.target)
     calibration = _calibration(manifest, spec, runner, request.limit, progress)
     found = measure_sensitivity(runner, _each(images, spec, "layers", progress), manifest.output_kind, calibration)
     layers = [layer.name for layer in runner.layers]
@@ -72,6 +76,8 @@ def diagnose(request: DiagnoseRequest, progress: Callable[[str, int, int], None]
         compress=f"edgecls compress {shlex.quote(manifest.source.name)} --data PATH --qat",
         show=lambda name: shlex.quote(short_name(name, layers)),
     )
+    again = given.command("") if quantized.sha256 else None
+    clipped = clipping_advice(place / quantized.path, spec, images, again)
     return Diagnosis(
         artifact=quantized.name,
         reference=reference.name,
@@ -81,11 +87,14 @@ def diagnose(request: DiagnoseRequest, progress: Callable[[str, int, int], None]
         snr_db=found.snr_db,
         agreement=found.agreement,
         layers=found.layers,
-        advice=advise(found, given),
+        advice=[*clipped, *advise(found, given)],
     )
 
 
 def _quantized(manifest: Manifest, request: DiagnoseRequest) -> Artifact:
+    if request.artifact and (path := Path(request.artifact)).is_file() and (target := detect(path)) != "coreml":
+        requested = Requested(target=target, scheme="int8")
+        return Artifact(name=path.stem, path=path.name, target=target, scheme="int8", requested=requested)
     rows = [row for row in manifest.artifacts if row.status != "failed" and (row.target, row.scheme) in DIAGNOSED]
     if not rows:
         raise ArtifactError(
