@@ -60,12 +60,13 @@ def _notes(manifest: Manifest) -> list[str]:
     notes = shared_reasons([(row.name, f"{row.status}: {_reason(row)}") for row in bad])
     partly = [(row.name, f"stayed float: {text}") for row in manifest.artifacts if (text := _stayed_float(row))]
     notes += shared_reasons(partly)
-    compared = {
-        (row.parity.samples, row.parity.inputs)
-        for row in manifest.artifacts
-        if row.parity and row.parity.max_abs_diff is not None
-    }
-    notes += [f"compared with the source model on {samples} {_INPUTS[inputs]}" for samples, inputs in sorted(compared)]
+    compared: dict[tuple[int, str], set[str]] = {}
+    for row in manifest.artifacts:
+        if row.parity and row.parity.max_abs_diff is not None:
+            compared.setdefault((row.parity.samples, row.parity.inputs), set()).add(row.scheme)
+    for (samples, inputs), schemes in sorted(compared.items()):
+        whose = f"{', '.join(sorted(schemes))}: " if len(compared) > 1 else ""
+        notes.append(f"{whose}compared with the source model on {samples} {_INPUTS[inputs]}")
     return notes + list(manifest.notes)
 
 
