@@ -816,6 +816,8 @@ def _slice_by_index(draw: Any, name: str) -> Case:
             end[axis] = begin[axis] + 1
     if not draw(st.booleans()):
         return Case(lambda mb, x: mb.slice_by_index(x=x, begin=begin, end=end, stride=stride, **masks), {"x": (shape, normal)})
+    no_begin[0] = no_end[0] = True  # so that the size of the first axis is known
+    single[0] = False
     cuts = tuple(
         begin[axis] if single[axis] else slice(None if no_begin[axis] else begin[axis], None if no_end[axis] else end[axis], step)
         for axis, step in enumerate(stride)

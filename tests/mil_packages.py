@@ -60,7 +60,7 @@ def write(program: Any, folder: Path, opset: str = "iOS17") -> Path:
     for side, values in ((description.input, function.inputs.values()), (description.output, function.outputs)):
         for value in values:
             feature = side.add(name=value.name)
-            feature.type.multiArrayType.shape.extend(int(size) for size in value.shape)
+            feature.type.multiArrayType.shape.extend(fixed_shape(value))
             feature.type.multiArrayType.dataType = _ARRAYS["float32"]
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         spec = to_message(program, scratch, specification_version=version, model_description=description)
@@ -82,8 +82,14 @@ def computed(program: Any, inputs: Mapping[str, np.ndarray], folder: Path, opset
 
 def _one(values: np.ndarray, variable: Any) -> np.ndarray:
     """The value for the only image, in the program's own shape."""
-    shape = tuple(int(size) for size in variable.shape)
-    return values if shape[:1] == (1,) else values[0]
+    return values if fixed_shape(variable)[:1] == (1,) else values[0]
+
+
+def fixed_shape(variable: Any) -> tuple[int, ...]:
+    """The shape of a value; 1 for an axis whose size is computed."""
+    from coremltools.converters.mil.mil.types.symbolic import is_symbolic
+
+    return tuple(1 if is_symbolic(size) else int(size) for size in variable.shape)
 
 
 def inferred(build_block: Callable[..., Any], inputs: Mapping[str, np.ndarray], opset: str = "iOS17") -> list[np.ndarray]:
