@@ -52,6 +52,7 @@ def test_an_engine_that_dies_is_one_line_and_exit_2(
 ) -> None:
     """As some damaged files end LiteRT and ONNX Runtime: by a signal, which no `except` catches."""
     monkeypatch.setattr("edgecls.runners.scored._score", killed)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)  # the worker imports it by its name
     result = edgecls("predict", classifier, grey(255))
     assert result.exit_code == 2
     assert result.stderr == (
