@@ -61,6 +61,14 @@ def test_less_than_99_percent_is_a_failed_verdict(codes: np.ndarray, kind: Outpu
     assert list(found) == (["base-onnx-int8"] if rejected else [])
 
 
+@pytest.mark.parametrize(("wrong", "rejected"), [(1, False), (2, True)])
+def test_one_image_of_few_is_no_share(wrong: int, rejected: bool) -> None:
+    scores = np.eye(CLASSES)[np.arange(32) % CLASSES] * 10.0
+    other = scores.copy()
+    other[:wrong] = np.roll(scores[:wrong], 1, axis=1)
+    assert bool(judge_siblings(scores, {"base-tflite-int8": scores, "base-coreml-int8": other}, "logits")) == rejected
+
+
 def test_what_is_further_from_the_source_is_rejected_and_the_pair_is_named() -> None:
     rng = np.random.default_rng(0)
     source = rng.normal(0, 4, (IMAGES, CLASSES))

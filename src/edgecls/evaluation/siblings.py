@@ -3,11 +3,12 @@
 Parity's limits for int8 are loose, since rounding may cost a network much. They let pass what an engine computes wrongly from sound
 codes. Siblings lose the same by rounding, so that they can be held against one another closely:
 
-agreement >= 99 % of the images. A flip does not count where neither file is sure: in both the best two scores lie within two steps of
-          int8. Engines round codes that fall half-way between two up or down, and Core ML's border is float16, so that each of two
-          scores may be one step off; a product that was clipped moves scores by many. The step is that of an int8 tensor which
-          spans the scores, a 255th of their range: no int8 file has a finer one. Where the last step to probabilities stays float,
-          the codes are of what it takes, so an image is also undecided where two steps of those logits decide it.
+agreement >= 99 % of the images, or all but one of less than a hundred: one image tells nothing of a share, and rounding deep inside a
+          network may move a single one far. A flip does not count where neither file is sure: in both the best two scores lie within
+          two steps of int8. Engines round codes that fall half-way between two up or down, and Core ML's border is float16, so that
+          each of two scores may be one step off; a product that was clipped moves scores by many. The step is that of an int8 tensor
+          which spans the scores, a 255th of their range: no int8 file has a finer one. Where the last step to probabilities stays
+          float, the codes are of what it takes, so an image is also undecided where two steps of those logits decide it.
 
 Where two part, the one closer to the source model by the signal-to-noise ratio of its scores is kept and the other rejected: the
 codes are the same, so what is further away was computed wrongly. The closest of all is always kept, and each other has to agree
@@ -44,7 +45,7 @@ def judge_siblings(reference: np.ndarray, scores: Mapping[str, np.ndarray], kind
     for name in sorted(scores, key=lambda name: -closeness[name]):
         shares = {other: agreement(scores[other], scores[name], kind) for other in scores if other in kept}
         worst = min(shares, key=lambda other: shares[other], default="")
-        if not worst or shares[worst] >= MIN_AGREEMENT:
+        if not worst or shares[worst] >= min(MIN_AGREEMENT, 1 - 1 / len(reference)):
             kept.append(name)
             continue
         reasons[name] = (
