@@ -179,7 +179,7 @@ CASES = (
     case("SpatialDropout1D", "sequence", rate=0.3),
     case("SpatialDropout2D", rate=0.3),
     case("SpatialDropout3D", "volume", rate=0.3),
-    case("SpectralNormalization", layer=_of("Conv2D", filters=3, kernel_size=3)),
+    case("SpectralNormalization", "image", KERAS_3, layer=_of("Conv2D", filters=3, kernel_size=3)),
     merge("Subtract"),
     Case("BatchNormalization", settings={"synchronized": True}, variant="synchronized"),
     case("ThresholdedReLU", "image", KERAS_2, theta=0.3),

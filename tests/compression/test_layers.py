@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edgecls.compression.qat import prepare_qat
+from edgecls.errors import UnsupportedModelError
 from edgecls.models.rebuild import TOLERANCE
 from edgecls.recipe import Pruning, QuantizationAwareTraining
 from edgecls.workflow.before_training import check_before_training
@@ -21,10 +22,11 @@ FEW = {
     ("MultiHeadAttention", 2),
     ("MultiHeadAttention", 3),
     ("RMSNormalization", 3),
-    ("GRU", 3),
     ("RandomCrop", 3),
 }
 
+# Layers whose functions are not all known: they are refused by name before anything is trained.
+REFUSED = ("ContrastLimitedAdaptiveHistogramEqualization", "Resizing padding")
 NAMESAKES = ("RandomCrop", "Resizing padding")  # Keras 2 has a layer of that name, which computes something else
 
 
@@ -50,6 +52,10 @@ def test_no_layer_is_forgotten(generation: int):
     ],
 )
 def test_is_rebuilt_and_planned(item: Case, generation: int, tmp_path: Path):
+    if item.name in REFUSED:
+        with pytest.raises(UnsupportedModelError, match=f"{item.kind} 'layer': .* which is not known here"):
+            rebuilt_case(item, generation, tmp_path)
+        return
     rebuilt = rebuilt_case(item, generation, tmp_path)
     assert rebuilt.largest_difference <= TOLERANCE
     if hasattr(framework(2).layers, item.kind) and item.name not in NAMESAKES:

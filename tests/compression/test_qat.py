@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from edgecls.compression.fake_quantization import round_kernel
+from edgecls.compression.fake_quantization import quantizer_class, round_kernel
+from edgecls.compression.float_calls import NO_RULE
 from edgecls.compression.qat import prepare_qat
 from edgecls.compression.quantization_plan import plan_quantization
 from edgecls.compression.strided import subsample_first
-from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
 from edgecls.ranges import Range
 from edgecls.recipe import QuantizationAwareTraining
@@ -43,6 +43,16 @@ def small(tf_keras, *, softmax: bool = True):
     joined = keras.Concatenate(name="join")([keras.Multiply(name="product")([first, gate]), first])
     values = keras.Dense(5, name="dense")(keras.GlobalAveragePooling2D(name="mean")(keras.MaxPooling2D(name="pool")(joined)))
     return tf_keras.Model(inputs, keras.Softmax(name="softmax")(values) if softmax else values)
+
+
+def test_a_range_does_not_grow_by_an_estimate_beyond_zero(tf):
+    """Values of which all but a few are above 0.3: the estimate of the lowest is no share of the lowest one."""
+    momentum = tf.Variable(0.0)
+    quantizer = quantizer_class()(np.array([[0.3, 1.0]]), np.array([[-1e-6, 1.0]]), momentum)
+    quantizer(tf.constant([0.1, 0.5, 1.0]), training=True)
+    low, high = (float(bound) for bound in quantizer.range())
+    assert low == 0
+    assert high == pytest.approx(1, rel=2**-10)  # to the next scale that float16 holds
 
 
 def test_plan(tf_keras):
@@ -154,13 +164,12 @@ def test_learns_and_gives_the_float_model_back(tf_keras, tf):
     assert np.abs(learned(images()).numpy() - qat.model(images(), training=False).numpy()).max() < 0.1
 
 
-def test_names_layers_it_cannot_quantize(tf_keras):
+def test_a_layer_without_a_rule_stays_float(tf_keras):
     inputs = tf_keras.Input((8, 8, 3))
     model = tf_keras.Model(
         inputs, tf_keras.layers.Dense(2)(tf_keras.layers.Flatten()(tf_keras.layers.UnitNormalization(name="u")(inputs)))
     )
-    with pytest.raises(UnsupportedModelError, match="UnitNormalization 'u'"):
-        prepare_qat(model, RECIPE, [images()])
+    assert plan_quantization(model).stays_float == {"u": NO_RULE}
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])

@@ -18,6 +18,7 @@ from edgecls.extras import require
 from edgecls.formats import describe
 from edgecls.models import load_model, rebuild
 from edgecls.recipe import QuantizationAwareTraining
+from edgecls.written_out import written_out_layer
 from learned_files import Int8Files, int8_files, onnx_scores, qat_scores, tflite_scores, train_a_step
 
 RECIPE = QuantizationAwareTraining()
@@ -86,6 +87,26 @@ def test_a_normalisation_computes_in_float_between_int8_layers(pointwise, tmp_pa
         held = describe(tmp_path / f"model.{suffix}").actual.eight_bit_weights
         assert held >= sum(kernel.variable.numpy().size for kernel in layer_kernels(qat.float_model()))
     assert_answers_agree(qat, inputs, files)
+
+
+def test_a_layer_that_is_written_out_is_float_as_a_whole(tmp_path):
+    keras = require("keras")
+    keras.utils.set_random_seed(2)
+    layers = keras.layers
+    inputs = keras.Input((8, 8, 3))
+    value = layers.RMSNormalization(name="root")(layers.Conv2D(6, 3, name="conv")(inputs))
+    value = layers.GlobalAveragePooling2D(name="mean")(layers.Conv2D(8, 3, activation="relu", name="last")(value))
+    keras.Model(inputs, layers.Dense(5, activation="softmax")(value)).save(tmp_path / "model.keras")
+    qat, images = prepared(tmp_path / "model.keras")
+    parts = [layer.name for layer in qat.float_model().layers if written_out_layer(layer.name) == "root"]
+    assert len(parts) > 3
+    assert set(parts) == {name for name in qat.plan.stays_float if "softmax" not in name}
+    assert set(parts) & set(qat.plan.sites) == {parts[-1]}  # which a convolution takes in int8
+    files = int8_files(qat, images[:2], tmp_path)
+    (tmp_path / "model.tflite").write_bytes(files.tflite)
+    actual = describe(tmp_path / "model.tflite").actual
+    assert actual.operations["QUANTIZE"] == actual.operations["DEQUANTIZE"] == 2  # around the layer; of the image and for softmax
+    assert_answers_agree(qat, images, files)
 
 
 def test_nothing_but_softmax_stays_float(trained, tmp_path):

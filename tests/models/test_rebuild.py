@@ -197,14 +197,16 @@ def test_names_the_layer_that_differs_in_the_end(keras, saved, monkeypatch):
         rebuild(misread(keras, saved, monkeypatch, 1))
 
 
-def test_a_crop_that_crops_nothing_at_inference_is_left_out(keras, saved):
+@pytest.mark.parametrize(("kind", "settings"), [("AugMix", {}), ("RandomCrop", {"height": 5, "width": 5})])
+def test_an_augmentation_that_changes_nothing_at_inference_is_left_out(keras, saved, kind, settings):
     """RandomCrop of Keras 3 returns its input there; that of Keras 2 resizes."""
+    keras.utils.set_random_seed(1)
     inputs = keras.Input((8, 8, 3))
-    values = keras.layers.Conv2D(2, 3, activation="relu")(keras.layers.RandomCrop(5, 5, name="crop")(inputs))
+    values = keras.layers.Conv2D(2, 3)(getattr(keras.layers, kind)(**settings, name="augment")(inputs))
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(values)))
     rebuilt = rebuild(load_model(saved(model, "model.keras")))
-    assert rebuilt.notes[0].startswith("crop (RandomCrop) is left out: it changes nothing at inference")
-    assert "crop" not in [layer.name for layer in rebuilt.model.layers]
+    assert rebuilt.notes[0].startswith(f"augment ({kind}) is left out: it changes nothing at inference")
+    assert "augment" not in [layer.name for layer in rebuilt.model.layers]
 
 
 @pytest.mark.parametrize("key", ["...", "..., ::-1", "0:1, ..., 1:", "..., 1"])

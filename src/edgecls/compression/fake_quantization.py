@@ -42,7 +42,8 @@ def quantizer_class() -> Any:
             super().__init__(**kwargs)
             self._starts, self._momentum = starts.astype(np.float32), momentum
             safe = np.where(extremes == 0, 1.0, extremes)
-            self._shares = np.where(extremes == 0, 1.0, starts / safe).astype(np.float32)
+            # An estimate beyond zero, of values that hardly cross it, draws the extreme in to zero: a range contains zero anyway.
+            self._shares = np.where(extremes == 0, 1.0, np.clip(starts / safe, 0.0, 1.0)).astype(np.float32)
 
         def build(self, shape: Any) -> None:
             def weight(name: str, values: np.ndarray) -> Any:

@@ -7,8 +7,10 @@ from typing import Any
 
 from edgecls.compression.flat_graph import FlatGraph, Node
 from edgecls.errors import RecipeError
+from edgecls.written_out import written_out_layer
 
 ASKED = "you asked for it"
+WRITTEN_OUT = "written out as the functions it calls"
 NO_RULE = "how its int8 form rounds is not known here"
 NO_NUMBERS = "it makes no numbers that could be rounded"
 BESIDE_OTHERS = "it takes one of several results of a layer that is float"
@@ -29,6 +31,8 @@ def float_calls(
     for node in graph.nodes:
         if node.layer.name in keep_float:
             found[node.name] = ASKED
+        elif written_out_layer(node.layer.name) is not None:
+            found[node.name] = WRITTEN_OUT
         elif any(not tensor.dtype.is_floating for tensor in node.outputs):
             found[node.name] = NO_NUMBERS
         elif any(id(tensor) in loose for tensor in node.inputs):
@@ -62,7 +66,7 @@ def check_names(graph: FlatGraph, keep_float: Collection[str], actions: dict[str
     Raises:
         RecipeError: one that it does not have, and what became of it.
     """
-    names = {node.layer.name for node in graph.nodes}
+    names = {node.layer.name for node in graph.nodes} | {written_out_layer(node.layer.name) for node in graph.nodes}
     for name in keep_float:
         if name not in names:
             became = (

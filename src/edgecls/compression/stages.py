@@ -21,6 +21,7 @@ from edgecls.errors import CompressionError
 from edgecls.extras import require
 from edgecls.recipe import Clustering, Pruning, QuantizationAwareTraining, Stage, Training
 from edgecls.variant import Epoch, Kernel
+from edgecls.written_out import written_out_layer
 
 _SKIPPED = "left as it is: the recipe skips it"
 
@@ -162,7 +163,8 @@ def _train_quantized(job: StageJob, stage: QuantizationAwareTraining) -> StageRe
     epochs = _fine_tune(job, qat.model, held, freeze=qat.freeze_ranges, freeze_at=stage.freeze)
     qat.settle()
     model = qat.float_model()
-    notes = [f"{name} stays float: {qat.plan.stays_float[name]}" for name in qat.plan.float_calls]
+    floats = {written_out_layer(name) or name: qat.plan.stays_float[name] for name in qat.plan.float_calls}
+    notes = [f"{layer} stays float: {reason}" for layer, reason in floats.items()]
     return StageResult(model, epochs, describe_kernels(layer_kernels(model), {}), qat.ranges(), qat.plan.float_calls, notes)
 
 

@@ -111,8 +111,10 @@ def match_ranges(float_model: bytes, learned: LearnedRanges) -> Matched:
     tensors = _Tensors(float_model)
     seen = tensors.run(learned.inputs)
     known = {name: np.ravel(value) for name, value in learned.values.items()}
-    layers = {tensor: layer for tensor, values in seen.items() if (layer := _recognize(tensor, values, known)) is not None}
-    found = {tensor: representable(Range(*learned.ranges[layer])) for tensor, layer in layers.items() if layer in learned.ranges}
+    layers = _recognized(seen, known)
+    # A layer that multiplies by one is gone from the file: its tensor is that of the float layer before it, and has its range.
+    rounded = _recognized(seen, {name: values for name, values in known.items() if name in learned.ranges})
+    found = {tensor: representable(Range(*learned.ranges[layer])) for tensor, layer in rounded.items()}
     floats = tensors.made_by(layers, learned.float_layers)
     tensors.derive(found)
     inside = never_int8(float_model) | floats  # between float operations nothing is rounded; a range behind the last was trained
@@ -124,6 +126,11 @@ def match_ranges(float_model: bytes, learned: LearnedRanges) -> Matched:
             "report this with the model: its int8 file would not hold what training learned",
         )
     return Matched(found, floats)
+
+
+def _recognized(seen: Mapping[str, np.ndarray], known: Mapping[str, np.ndarray]) -> dict[str, str]:
+    """Tensor -> the layer whose output it is, where one is."""
+    return {tensor: layer for tensor, values in seen.items() if (layer := _recognize(tensor, values, known)) is not None}
 
 
 def _recognize(tensor: str, values: np.ndarray, known: Mapping[str, np.ndarray]) -> str | None:
@@ -188,8 +195,8 @@ class _Tensors:
             layers: tensor -> the layer whose output it is.
         """
         parts: dict[str, set[str]] = {}
-        for tensor in reversed(self._made):  # those it leads to are known by then
-            further = set().union(*(parts[taker] for taker in self._takers.get(tensor, ())))
+        for tensor in reversed(self._made):  # those it leads to are known by then, but for another of the same name
+            further = set().union(*(parts.get(taker, ()) for taker in self._takers.get(tensor, ())))
             parts[tensor] = {layers[tensor]} if tensor in layers else further
         return frozenset(tensor for tensor, owners in parts.items() if owners and owners <= {*wanted})
 

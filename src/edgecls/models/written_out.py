@@ -15,6 +15,7 @@ from edgecls.extras import require
 from edgecls.models.freezing import fold
 from edgecls.models.graph_rewrites import drop_assignments
 from edgecls.models.keras_graph import Call
+from edgecls.written_out import name_function
 
 # Operation of a graph -> TensorFlow's function of its inputs in their order, and the attributes it takes, by the keyword they have there.
 _FUNCTIONS: dict[str, tuple[str, dict[str, str]]] = {
@@ -235,7 +236,7 @@ class _Writer:
         target: Any = tf
         for part in function.split("."):
             target = getattr(target, part)
-        layer = TFOpLambda(target, name=self._free_name(f"{self._name}_{function.rpartition('.')[2]}"))
+        layer = TFOpLambda(target, name=self._free_name(name_function(self._name, function)))
         args, keywords = tf.nest.map_structure(_plain, (args, keywords))
         return tf.nest.flatten(layer(*args, **keywords))
 
