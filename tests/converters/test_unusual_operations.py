@@ -57,6 +57,22 @@ def test_converts_to_every_target(tmp_path: Path, body: Callable[[Any, Any], Any
     assert [artifact.parity and artifact.parity.verdict for artifact in manifest.artifacts] == ["passed"] * 5, manifest.artifacts
 
 
+def test_symmetric_padding_is_no_reflection(tmp_path: Path) -> None:
+    """It repeats the border itself. The greatest value of a channel lies at the border often enough to tell one from the other."""
+    keras, tf = require("tf_keras"), require("tensorflow")
+    keras.utils.set_random_seed(1)
+    inputs = keras.Input((12, 12, 3))
+    value = keras.layers.Conv2D(8, 3)(tf.pad(inputs / 255.0, [[0, 0], [2, 1], [3, 0], [0, 0]], "SYMMETRIC"))
+    value = keras.layers.Conv2D(8, 3)(tf.pad(value, [[0, 0], [0, 2], [1, 1], [0, 0]], "REFLECT"))
+    keras.Model(inputs, keras.layers.Dense(5)(keras.layers.GlobalMaxPooling2D()(value))).save(str(tmp_path / "model.h5"))
+    manifest = convert(
+        ConvertOptions(
+            model=tmp_path / "model.h5", schemes="tflite:float32,coreml:float32,coreml:float16", output=tmp_path / "out"
+        )
+    )
+    assert [artifact.parity and artifact.parity.verdict for artifact in manifest.artifacts] == ["passed"] * 3, manifest.artifacts
+
+
 def test_probabilities_of_a_convolution_are_not_rounded_on_their_way_out(tmp_path: Path) -> None:
     """A head of 1x1 convolution, softmax and a reshape, as fully convolutional classifiers have it."""
     keras = require("tf_keras")

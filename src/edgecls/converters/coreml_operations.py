@@ -1,19 +1,22 @@
-"""TensorFlow operations of classifiers that coremltools' converter lacks, made of operations that Core ML has."""
+"""TensorFlow operations of classifiers that coremltools' converter lacks or mistakes, made of operations that Core ML has."""
 
 from __future__ import annotations
 
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+
 
 @lru_cache
 def register_operations() -> None:
-    """Teach coremltools `Erf` and `Erfc` (the exact GELU), unless it knows them itself by now. Once a process."""
+    """Teach coremltools `Erf` and `Erfc` (the exact GELU), unless it knows them itself by now, and symmetric padding. Once a process."""
     from coremltools.converters.mil.frontend.tensorflow.tf_op_registry import _TF_OPS_REGISTRY, register_tf_op
 
     for function in (Erf, Erfc):
         if function.__name__ not in _TF_OPS_REGISTRY:
             register_tf_op(function)
+    register_tf_op(MirrorPad, override=True)
 
 
 def Erf(context: Any, node: Any) -> None:  # noqa: N802  coremltools registers the function under its name
@@ -34,6 +37,22 @@ def Erfc(context: Any, node: Any) -> None:  # noqa: N802
     else:
         erfc = mb.add(x=mb.erf(x=mb.mul(x=factors[0], y=factors[1])), y=1.0, name=node.name)
     context.add(node.name, erfc)
+
+
+def MirrorPad(context: Any, node: Any) -> None:  # noqa: N802
+    """Mirrored borders. coremltools takes SYMMETRIC, which repeats the outermost row, for REFLECT, which does not: Core ML has no
+    padding like it, so that the rows and columns are gathered."""
+    from coremltools.converters.mil import Builder as mb  # noqa: N813
+    from coremltools.converters.mil.frontend.tensorflow import ops
+
+    if node.attr["mode"].upper() != "SYMMETRIC":
+        ops.MirrorPad(context, node)
+        return
+    x, paddings = (context[name] for name in node.inputs)
+    for axis, border in enumerate(paddings.val):
+        if border.any():
+            x = mb.gather(x=x, indices=np.pad(np.arange(x.shape[axis], dtype=np.int32), border, "symmetric"), axis=axis)
+    context.add(node.name, mb.identity(x=x, name=node.name))
 
 
 def _negated_product(x: Any) -> tuple[Any, Any] | None:
