@@ -75,7 +75,7 @@ def folder(tmp_path_factory) -> Path:
             signs = np.where(random.random(kernel.shape[-1]) < 0.7, 1, -1)  # of each output channel
             layer.set_weights([signs * (0.8 + 0.2 * random.random(kernel.shape)), *layer.get_weights()[1:]])
     images = (random.integers(0, 256, (48, 1, 1, 3)) * random.random((48, 16, 16, 3))).astype(np.uint8)
-    features = keras.Model(image, value).predict(images / 255, verbose=0)
+    features = np.asarray(keras.Model(image, value)(images / 255))
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([4 * kernel / features.std(axis=0).max(), bias])
     folder = tmp_path_factory.mktemp("saturation")

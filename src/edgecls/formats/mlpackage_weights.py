@@ -138,10 +138,9 @@ class _Unpacking:
             tables = self._array("lut")
             return tables, tables.nbytes
         codes, shape = self.parts[source]
-        known = (
-            codes.values is not None
-        )  # shifted codes, and those of less than a byte, are not looked into: no zeros are counted
-        return (codes.values.reshape(shape) if known else np.ones(shape, np.int8)), codes.size_bytes
+        # Shifted codes, and those of less than a byte, are not looked into: no zeros are counted.
+        tables = np.ones(shape, np.int8) if codes.values is None else codes.values.reshape(shape)
+        return tables, codes.size_bytes
 
     def _bound(self, name: str) -> str:
         """The earlier operation's output that a parameter is given; empty where it is given a constant."""
