@@ -118,6 +118,13 @@ def _check(graph: Any) -> None:
             f"layers with channels first: {', '.join(channels_first[:3])}",
             "build the model with data_format='channels_last' and load the same weights: TensorFlow computes no other on CPUs",
         )
+    integers = [node.name for node in graph.node if _multiplies_integers(node)]
+    if integers:
+        raise UnsupportedModelError(
+            "a float model",
+            f"products of integers, as Keras's model.quantize() makes them: {', '.join(integers[:3])}",
+            "give the .keras file, whose kernels can be dequantized, or export the model before it is quantized",
+        )
     for pattern, what, remedy in (
         (_RANDOM, "random numbers", "call those layers without training=True and save the model again"),
         (_VARIABLES, "variables that cannot become constants", "save the model without tables and other mutable state"),
@@ -128,3 +135,13 @@ def _check(graph: Any) -> None:
             raise UnsupportedModelError(
                 "a model that computes the same each time, of constants", f"{what}: {', '.join(found[:3])}", remedy
             )
+
+
+def _multiplies_integers(node: Any) -> bool:
+    dtypes = require("tensorflow").dtypes
+    factors = [
+        node.attr[name].type for name in ("T", "Ta") if name in node.attr
+    ]  # asking for one that is not there would make it
+    return "MatMul" in node.op and any(
+        factor in (dtypes.int8.as_datatype_enum, dtypes.uint8.as_datatype_enum) for factor in factors
+    )

@@ -19,7 +19,9 @@ from edgecls.artifact import Repair
 from edgecls.damage import ZIP_ERRORS
 from edgecls.errors import EdgeclsError, ModelFileError, UnsupportedModelError
 from edgecls.extras import require
+from edgecls.models import tfmot
 from edgecls.models.config import without_compilation
+from edgecls.models.dequantize import dequantize
 from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
 from edgecls.models.repairs import name_operations, repair_architecture, repair_fields
 from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
@@ -62,8 +64,8 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple
     if file.generation == 3:
         repairs += name_operations(repaired, _operation_module)
     try:
-        model = _read(keras, file, repaired, weights, weights_are_legacy, allow_code)
-        return model, [*repairs, *_rename(model)]
+        model, stripped = _read(keras, file, repaired, weights, weights_are_legacy, allow_code)
+        return model, [*repairs, *stripped, *_rename(model)]
     except load_errors() as error:
         first = error
     more, dropped = repair_fields(
@@ -72,8 +74,8 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple
     if not dropped:
         raise explain(first, file) from first
     try:
-        model = _read(keras, file, more, weights, weights_are_legacy, allow_code)
-        return model, [*repairs, *dropped, *_rename(model)]
+        model, stripped = _read(keras, file, more, weights, weights_are_legacy, allow_code)
+        return model, [*repairs, *dropped, *stripped, *_rename(model)]
     except load_errors() as error:
         raise explain(error, file) from error
 
@@ -122,6 +124,17 @@ def _check_weights(file: ModelFile, weights: Path | None) -> bool:
 
 
 def _read(
+    keras: ModuleType, file: ModelFile, config: dict[str, Any], weights: Path | None, weights_are_legacy: bool, allow_code: bool
+) -> tuple[Any, list[Repair]]:
+    """The model in float, without the wrappers of tfmot, and what was taken off."""
+    if keras.__name__ == "tf_keras" and tfmot.is_wrapped(config):
+        with tfmot.scopes():
+            return tfmot.strip(_read_plain(keras, file, config, weights, weights_are_legacy, allow_code))
+    model = _read_plain(keras, file, config, weights, weights_are_legacy, allow_code)
+    return model, dequantize(model) if keras.__name__ == "keras" else []
+
+
+def _read_plain(
     keras: ModuleType, file: ModelFile, config: dict[str, Any], weights: Path | None, weights_are_legacy: bool, allow_code: bool
 ) -> Any:
     with warnings.catch_warnings(), temporary_folder() as folder, _inference_policy(keras):

@@ -11,14 +11,16 @@ from edgecls.artifact import Repair, Source
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
 from edgecls.formats.files import sha256
+from edgecls.models import tfmot
 from edgecls.models.computation import Computation, keras_computation
 from edgecls.models.freezing import freeze_function
 from edgecls.models.graph_evidence import input_scaling, output_kind
-from edgecls.models.graph_rewrites import compute_in_float32, other_precisions
+from edgecls.models.graph_rewrites import compute_in_float32, drop_fake_quantization, other_precisions
 from edgecls.models.input_spec import image_shape, infer_image_spec
 from edgecls.models.keras_model import cause_of, load_errors, load_keras
 from edgecls.models.loaded_model import LoadedModel, Scores
 from edgecls.models.model_file import ModelFile, examine
+from edgecls.models.relu_scales import move_scales_before_relus
 from edgecls.models.saved_model import load_saved_model
 
 
@@ -43,6 +45,12 @@ def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = Fa
     image_shape(computation.input_shape)  # refuse before the work of tracing
     scores = Scores(computation, output)
     graph = _freeze(scores, computation)
+    if drop_fake_quantization(graph):
+        move_scales_before_relus(graph)
+        scores.follow(graph)
+        notes.append(
+            "computed without the int8 rounding of its training; int8 ranges are those of the calibration images, not the trained ones"
+        )
     precisions = other_precisions(graph)
     if precisions:
         compute_in_float32(graph)
@@ -75,7 +83,8 @@ def _load(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple[Comp
         computation, format_name, version, notes = load_saved_model(file.path, allow_code)
         return computation, _source(file, weights, format_name, version), [], notes
     model, repairs = load_keras(file, weights, allow_code)
-    computation = keras_computation(model, require("tensorflow"))
+    refusal = tfmot.QAT_REFUSAL if file.generation == 2 and tfmot.rounds(model) else None
+    computation = keras_computation(model, require("tensorflow"), refusal)
     return computation, _source(file, weights, f"keras{file.generation}-{file.kind}", file.keras_version), repairs, []
 
 

@@ -20,6 +20,7 @@ _KNOWN_CLASSES = {"FixedDropout": "Dropout"}
 _BATCH_STATISTICS = re.compile(r"(Sync)?Batch(Re)?Norm\w*|SpectralNormalization")
 _OTHER_PRECISIONS = {"mixed_float16", "mixed_bfloat16", "float16", "bfloat16", "float64"}
 _TRAINING_ONLY = re.compile(r".*_(initializer|regularizer|constraint)")
+_TENSORS = ("__tensor__", "__numpy__")
 _SHAPE_FIELDS = ("batch_input_shape", "batch_shape", "build_input_shape")
 # Values with which a field a newer or older Keras wrote says no more than its absence does.
 _NEUTRAL: tuple[Any, ...] = (None, False, "auto", [], {})
@@ -31,6 +32,7 @@ def repair_architecture(config: dict[str, Any], generation: int) -> tuple[dict[s
     config = copy.deepcopy(config)
     repairs: list[Repair] = []
     for layer, item in layers(config):
+        repairs += _unpack_tensors(layer, item)
         repairs += _free_batch(layer, item)
         repairs += _forget_state(layer, item)
         repairs += _unroll(layer, item)
@@ -83,6 +85,15 @@ def repair_fields(
             value = fields.pop(field)
             repairs.append(Repair(layer=layer, field=field, action=f"dropped {value!r}: unknown to the installed Keras"))
     return config, repairs
+
+
+def _unpack_tensors(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
+    """Settings that are tensors, as EfficientNet's scale: as plain numbers, which every layer takes."""
+    for field, value in item["config"].items():
+        packed = value.get("config") if isinstance(value, dict) and value.get("class_name") in _TENSORS else None
+        if isinstance(packed, dict) and "value" in packed:
+            item["config"][field] = packed["value"]
+            yield Repair(layer=layer, field=field, action="a tensor, read as plain numbers")
 
 
 def _free_batch(layer: str, item: dict[str, Any]) -> Iterator[Repair]:

@@ -18,6 +18,7 @@ from typing import Any, Literal
 from edgecls.errors import UnsafeModelError, UnsupportedModelError
 from edgecls.models.computing_operations import COMPUTING
 from edgecls.models.config import objects
+from edgecls.models.tfmot import CLASSES, PACKAGE, strange_part
 
 # Classes that carry or load something else than numbers.
 _CODE_CLASSES = {
@@ -140,6 +141,8 @@ def _scan_object(layer: str, item: dict[str, Any]) -> Iterator[Finding]:
     for name in sorted(names & _CODE_CLASSES.keys()):
         yield Finding(layer, f"{name}: {_CODE_CLASSES[name]}", "code")
     inner = item.get("config")
+    if strange := strange_part(item):
+        yield Finding(layer, f"{class_name}: names {strange}, no class of tfmot", "code")
     yield from _scan_reach(layer, names, inner if isinstance(inner, dict) else {})
     if "module" in item and class_name not in _PLAIN_CLASSES and not names & _CODE_CLASSES.keys():
         yield from _scan_module(layer, class_name, item)
@@ -182,6 +185,8 @@ def _scan_module(layer: str, class_name: str, item: dict[str, Any]) -> Iterator[
             yield Finding(layer, f"the class {registered or class_name}", "custom")
     elif not isinstance(module, str):
         yield Finding(layer, f"a module that is a {type(module).__name__}", "code")
+    elif module.partition(".")[0] == PACKAGE and CLASSES.fullmatch(class_name):
+        return
     elif module not in _NUMBERS_ONLY and not _is_keras(module, function=class_name == "function"):
         root = module.partition(".")[0]
         reaches_code = root in sys.stdlib_module_names or root in _KERAS_ROOTS

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import warnings
 from pathlib import Path
 from typing import Any
 
+from edgecls.artifact import Repair
 from edgecls.errors import ModelFileError, UnsupportedModelError
 from edgecls.extras import require
+from edgecls.models import tfmot
 from edgecls.models.computation import Computation, keras_computation, refuse_several_inputs
 from edgecls.models.freezing import constant_call
 from edgecls.models.graph_scan import scan_saved_model
-from edgecls.models.keras_model import load_errors
+from edgecls.models.keras_model import cause_of, load_errors
 from edgecls.models.safety import Finding, refuse, scan_config
 
 _INTERNAL_SIGNATURES = {"__saved_model_init_op", "__saved_model_train_op"}
@@ -39,9 +42,11 @@ def load_saved_model(path: Path, allow_code: bool) -> tuple[Computation, str, st
     version = next((str(node["keras_version"]) for node in metadata if node.get("keras_version")), None)
     notes: list[str] = []
     if metadata:
-        model, reason = _load_keras(path)
+        model, repairs, reason = _load_keras(path, tfmot.is_wrapped(metadata))
         if model is not None:
-            return keras_computation(model, require("tensorflow")), "keras2-savedmodel", version, notes
+            refusal = tfmot.QAT_REFUSAL if tfmot.rounds(model) else None
+            notes += [f"{repair.layer}: {repair.action}" for repair in repairs]
+            return keras_computation(model, require("tensorflow"), refusal), "keras2-savedmodel", version, notes
         notes.append(f"read as an inference function, not as a Keras model: {reason}")
     return _load_signature(path, saved_model), "savedmodel", version, notes
 
@@ -100,18 +105,21 @@ def _loaded_part(node: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in node.items() if key != "training_config"}
 
 
-def _load_keras(path: Path) -> tuple[Any, str]:
-    """The Keras 2 model of a folder; None and the reason when its layers cannot be rebuilt from their descriptions."""
+def _load_keras(path: Path, wrapped: bool) -> tuple[Any, list[Repair], str]:
+    """The Keras 2 model of a folder, what was taken off it, and no reason; None and the reason when its layers cannot be rebuilt.
+
+    `wrapped`: whether it has wrappers of tfmot.
+    """
     tf_keras = require("tf_keras")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tfmot.scopes() if wrapped else contextlib.nullcontext():
         warnings.simplefilter("ignore")
         try:
-            model = tf_keras.models.load_model(str(path), compile=False)
+            model, repairs = tfmot.strip(tf_keras.models.load_model(str(path), compile=False))
         except load_errors() as error:
-            return None, str(error).splitlines()[0][:200]
+            return None, [], cause_of(error)
     if _is_plain(model):
-        return model, ""
-    return None, "it holds custom classes, whose code is not in the folder"
+        return model, repairs, ""
+    return None, [], "it holds custom classes, whose code is not in the folder"
 
 
 def _is_plain(model: Any) -> bool:
