@@ -15,7 +15,7 @@ from coreml_proofs import PROOFS, Case, first, last, pool_oracle, windows
 from edgecls.coreml_reference import open_program
 from edgecls.coreml_reference.operations import OPERATIONS
 from edgecls.extras import require
-from mil_packages import build, inferred, write
+from mil_packages import build, fixed_shape, inferred, write
 
 MANY = {"conv", "conv_transpose", "max_pool", "avg_pool", "slice_by_index", "pad", "layer_norm", "resize_bilinear", "matmul"}
 IMAGES = 3  # more than one, and none of the sizes that a single image's axes have at their first place
@@ -57,11 +57,21 @@ def check(case: Case, seed: int) -> None:
         opened = open_program(write(program, Path(folder), case.opset))
     found = opened.run({name: stacked([image[name] for image in images]) for name in images[0]})
     wanted = [inferred(blocks, image, case.opset) if case.expected is None else expected(case, image) for image in images]
-    shapes = [tuple(int(size) for size in variable.shape) for variable in program.functions["main"].outputs]
-    for index, (output, shape) in enumerate(zip(opened.outputs, shapes, strict=True)):
+    for index, (output, variable) in enumerate(zip(opened.outputs, program.functions["main"].outputs, strict=True)):
+        alone = fixed_shape(variable)[:1] == (1,)
         for image, oracle in enumerate(wanted):
-            values = found[output][image : image + 1] if shape[:1] == (1,) else found[output][image if several else 0]
-            compare(values, np.asarray(oracle[index]), shape, case.relative)
+            values = found[output][image : image + 1] if alone else found[output][image if several else 0]
+            compare(values, np.asarray(oracle[index]), known_shape(variable, oracle[index]), case.relative)
+
+
+def known_shape(variable: Any, oracle: Any) -> tuple[int, ...]:
+    """What MIL infers; the oracle's size of an axis whose size is computed."""
+    from coremltools.converters.mil.mil.types.symbolic import is_symbolic
+
+    if not any(is_symbolic(size) for size in variable.shape):
+        return tuple(int(size) for size in variable.shape)
+    sizes = zip(variable.shape, np.shape(oracle), strict=True)
+    return tuple(size if is_symbolic(inferred_size) else int(inferred_size) for inferred_size, size in sizes)
 
 
 def stacked(images: list[np.ndarray]) -> np.ndarray:
