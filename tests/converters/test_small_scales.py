@@ -45,9 +45,12 @@ def narrow(sizes: tuple[float, ...], folder: Path) -> Manifest:
         outer.set_weights([outer.get_weights()[0] / size, np.zeros(6, np.float32)])
     value = keras.layers.Flatten()(keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0])
     model = keras.Model(image, keras.layers.Dense(5, activation="softmax")(value))
-    model.save(folder / "model.keras")
     random = np.random.default_rng(0)
     images = (random.integers(0, 256, (48, 1, 1, 3)) * random.random((48, 12, 12, 3))).astype(np.uint8)
+    features = np.asarray(keras.Model(image, value)(images / 255))
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([3 * kernel / features.std(axis=0).max(), bias])  # so that images have clear winners
+    model.save(folder / "model.keras")
     np.savez(folder / "images.npz", x=images)
     return convert(
         ConvertOptions(
@@ -65,15 +68,24 @@ def narrow(sizes: tuple[float, ...], folder: Path) -> Manifest:
 def test_int8_files_are_made_of_tensors_of_every_size(sizes: tuple[float, ...], tmp_path: Path):
     manifest = narrow(sizes, tmp_path)
     rows = {(row.target, row.scheme): row for row in manifest.artifacts}
-    assert rows["tflite", "int8"].status == rows["onnx", "int8"].status == "ok"
+    # litert-quantizer takes no range below 1e-9, so that smaller weights become 0: made, and rejected for what it answers
+    vanishes = min(sizes) < 1e-9
+    assert rows["tflite", "int8"].status == rows["onnx", "int8"].status == ("rejected" if vanishes else "ok")
     images = np.load(tmp_path / "images.npz")["x"]
-    tflite, onnx = (open_runner(tmp_path / "out" / rows[target, "int8"].path).predict(images) for target in ("tflite", "onnx"))
+    tflite, onnx = (predict(tmp_path / "out" / rows[target, "int8"].path, images) for target in ("tflite", "onnx"))
     np.testing.assert_allclose(onnx, tflite, atol=1e-5)  # the same codes
     coreml = rows["coreml", "int8"]
     assert coreml.status != "failed", coreml.reason  # a file is made; where float16 itself overflows or vanishes, it is rejected
-    assert coreml.status == rows["coreml", "float16"].status
     notes = [note for note in manifest.notes if "float16 does not hold" in note]
     assert len(notes) == (min(sizes) < 1e-3)
     if sizes == MODERATE:
-        agree = open_runner(tmp_path / "out" / coreml.path).predict(images).argmax(1) == tflite.argmax(1)
+        assert coreml.status == "ok", coreml.reason
+        agree = predict(tmp_path / "out" / coreml.path, images).argmax(1) == tflite.argmax(1)
         assert agree.mean() >= 0.95  # of images drawn at random, few of which are near a border
+
+
+def predict(path: Path, images: np.ndarray) -> np.ndarray:
+    """Scores of an artifact, also of one that was rejected."""
+    if path.suffix == ".rejected":
+        path = path.rename(path.with_suffix(""))
+    return open_runner(path).predict(images)
