@@ -110,6 +110,18 @@ def _artifacts(folder: Path) -> Path:
     return folder
 
 
+def _results(folder: Path) -> Path:
+    return _artifacts(folder) / "results.json"
+
+
+def _baseline(folder: Path) -> Path:
+    from edgecls.workflow.check import CheckRequest, update_baseline
+
+    path = folder / "edgecls-baseline.json"
+    update_baseline(CheckRequest(folder=_artifacts(folder), baseline=path))
+    return path
+
+
 def _tflite(folder: Path) -> Path:
     from edgecls.converters.tflite_metadata import write_tflite
     from edgecls.image_spec import ImageSpec
@@ -131,6 +143,12 @@ def _tflite(folder: Path) -> Path:
 
 def _onnx(folder: Path) -> Path:
     return next(_artifacts(folder).glob("*.onnx"))
+
+
+def _package(folder: Path) -> Path:
+    import mil_packages
+
+    return mil_packages.classifier(folder)
 
 
 def _archive(folder: Path) -> Path:
@@ -273,6 +291,10 @@ def _read_variant(path: Path) -> Any:
     return Variant.read(path).sparsity
 
 
+def _check(path: Path) -> None:
+    command("check", path.parent / "digits.artifacts", "--baseline", path)
+
+
 RECIPE = """
 model = "m.keras"
 data = "images"
@@ -303,6 +325,10 @@ READERS = [
     Reader("architecture `.json`", _written("m.json", json.dumps(ARCHITECTURE)), _examine),
     Reader("TFLite artifact", _tflite, _read_artifact),
     Reader("ONNX artifact", _onnx, _read_artifact),
+    Reader("Core ML package", _package, _read_artifact),
+    Reader("`manifest.json`", _artifacts, lambda path: command("inspect", path), "manifest.json"),
+    Reader("`results.json`", _results, lambda path: command("report", path, "-o", path.with_name("report.html"))),
+    Reader("baseline", _baseline, _check),
     Reader("budget", _written("edgecls.toml", BUDGET), _read_budget),
     Reader("recipe", _written("recipe.toml", RECIPE), _read_recipe),
     Reader("`variant.json`", _variant, _read_variant, "variant.json"),
