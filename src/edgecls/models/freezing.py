@@ -8,6 +8,7 @@ from typing import Any
 
 from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
+from edgecls.models.conditions import decide_conditions
 from edgecls.models.graph_rewrites import drop_assignments, drop_places, spell_out_batch_statistics, take_pixels_as_they_are
 from edgecls.models.relu_scales import move_scales_before_relus
 
@@ -41,7 +42,7 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
     drop_assignments(graph)
     drop_places(graph)
     spell_out_batch_statistics(graph)
-    graph = _rename(graph, source, result)
+    graph = decide_conditions(_rename(graph, source, result), INPUT, OUTPUT)
     take_pixels_as_they_are(graph, INPUT)
     move_scales_before_relus(graph)
     graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [OUTPUT])
