@@ -6,6 +6,7 @@ import contextlib
 import copy
 import importlib
 import json
+import platform
 import re
 import shutil
 import warnings
@@ -80,6 +81,13 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple
         raise explain(error, file) from error
 
 
+_MARSHAL = re.compile(r"marshal data|EOF read where object expected")  # what `marshal.loads` says of the code of another Python
+_TRACED = (
+    "with the Python that wrote it, make a SavedModel, which holds no Python code: model.export('folder'), in Keras 2 "
+    "model.save('folder', save_format='tf'); then convert that folder"
+)
+
+
 def load_errors() -> tuple[type[Exception], ...]:
     """What the frameworks raise when a file does not fit them."""
     return (*_LOAD_ERRORS, *ZIP_ERRORS, require("tensorflow").errors.OpError)
@@ -93,6 +101,9 @@ def explain(error: BaseException, file: ModelFile) -> EdgeclsError:
             kind = unknown["kind"].replace("class", "layer")
             found = f"the custom {kind} {unknown['name']}, whose code is not in {file.path}"
             return UnsupportedModelError("a model of Keras's own classes", found, CUSTOM_REMEDY)
+    if _MARSHAL.search(text):
+        found = "a Lambda layer whose code another version of Python wrote, which no other reads"
+        return ModelFileError(f"Python code of {platform.python_version()}", f"{file.path}: {found}", _TRACED)
     written = f"written by Keras {file.keras_version}" if file.keras_version else "whose Keras version is not in the file"
     return ModelFileError(
         "a model file that loads",
