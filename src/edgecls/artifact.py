@@ -29,6 +29,7 @@ Scheme = Literal[
     "sparse-weight8",
 ]
 OutputKind = Literal["softmax", "sigmoid", "logits"]
+Activation = Literal["softmax", "sigmoid"]  # what makes probabilities of logits
 Verdict = Literal["passed", "failed", "structure", "skipped"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)

@@ -8,6 +8,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   ├── ModelFileError        a file that is no readable model
     │   ├── UnsafeModelError      a file that would run code
     │   ├── UnsupportedModelError a readable model that no image classifier can be made of
+    │   │   └── NoScoresError     an output that is no vector of scores
     │   ├── DataError             images, labels, npz archives
     │   ├── SchemeError           a job the support table refuses
     │   ├── RecipeError           a recipe with unknown or contradicting keys
@@ -71,6 +72,10 @@ class UnsafeModelError(InputError):
 
 class UnsupportedModelError(InputError):
     """The model was read, but no image classifier can be made of it."""
+
+
+class NoScoresError(UnsupportedModelError):
+    """An output of the model is something else than one score for each class."""
 
 
 class DataError(InputError):

@@ -12,6 +12,11 @@ from edgecls.artifact import OutputKind
 from edgecls.image_spec import ImageSpec
 
 METADATA_KEY = "edgecls"
+_SCORES: dict[OutputKind, str] = {
+    "softmax": "probabilities",
+    "sigmoid": "independent probabilities",
+    "logits": "logits, not probabilities: no softmax was taken",
+}
 
 
 class ArtifactMetadata(BaseModel):
@@ -34,6 +39,13 @@ class ArtifactMetadata(BaseModel):
     source_sha256: str
     edgecls_version: str
     source_name: str = ""
+
+    @property
+    def scores(self) -> str:
+        """What people are told the scores are."""
+        if self.outputs == 1:
+            return {"logits": "a logit, not a probability: no sigmoid was taken"}.get(self.output_kind, "a probability")
+        return _SCORES[self.output_kind]
 
     @property
     def title(self) -> str:

@@ -14,7 +14,7 @@ import typer
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
-    from edgecls.artifact import Artifact, Manifest
+    from edgecls.artifact import Activation, Artifact, Manifest
     from edgecls.converters import Job
 
 
@@ -57,6 +57,13 @@ def convert(
     model_output: Annotated[
         str | None, typer.Option("--output", metavar="NAME", help="Of several outputs, the one that classifies.")
     ] = None,
+    add_softmax: Annotated[
+        bool, typer.Option("--add-softmax", help="End every file with a softmax: the model itself gives logits.")
+    ] = False,
+    add_sigmoid: Annotated[
+        bool,
+        typer.Option("--add-sigmoid", help="The same with a sigmoid, for one score or classes that do not exclude each other."),
+    ] = False,
     io: Annotated[str, typer.Option(metavar="DTYPE", help="Border of the TFLite int8 file: float32 or int8.")] = "float32",
     onnx_weights: Annotated[
         str, typer.Option(metavar="DTYPE", help="Weights of the ONNX int8 file: uint8, or int8 where no processor saturates.")
@@ -106,6 +113,7 @@ def convert(
         preprocess=preprocess,
         model_output=model_output,
         onnx_weights=_choice("--onnx-weights", onnx_weights, ("uint8", "int8")),
+        activation=_activation(add_softmax, add_sigmoid),
         io=_choice("--io", io, ("float32", "int8")),
         estimator=_choice("--estimator", estimator, ("minmax", "percentile", "mse")),
         minimum_deployment_target=minimum_deployment_target,
@@ -131,6 +139,14 @@ def _choice(flag: str, value: str | None, choices: tuple[str, ...]) -> Any:
     if value is not None and value not in choices:
         raise InputError(f"{flag} among {', '.join(choices)}", repr(value), "choose one of them")
     return value
+
+
+def _activation(softmax: bool, sigmoid: bool) -> Activation | None:
+    from edgecls.errors import InputError
+
+    if softmax and sigmoid:
+        raise InputError("one of --add-softmax and --add-sigmoid", "both", "leave one of them out")
+    return "softmax" if softmax else "sigmoid" if sigmoid else None
 
 
 def _remarks(manifest: Manifest, folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecls.converters.onnx import BATCH, INPUT
+from edgecls.converters.onnx import INPUT, has_free_batch
 from edgecls.extras import quiet_frameworks
 from edgecls.ranges import Histogram, sample_places
 
@@ -63,7 +63,7 @@ def collect_statistics(
     sums: dict[str, np.ndarray] = {}
     probes = [output.name for output in session.get_outputs()][1:]
     images = 0
-    for batch in _rebatch(batches, whole=_has_free_batch(model)):
+    for batch in _rebatch(batches, whole=has_free_batch(model)):
         values = iter([np.asarray(value) for value in session.run(probes, {INPUT: batch})])
         for name, histogram in histograms.items():
             if name == INPUT:
@@ -109,10 +109,6 @@ def collect_from_tflite(
 
 def _values(model: onnx.ModelProto) -> set[str]:
     return {INPUT, *(name for node in model.graph.node for name in node.output)}
-
-
-def _has_free_batch(model: onnx.ModelProto) -> bool:
-    return model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == BATCH
 
 
 def _rebatch(batches: Iterable[np.ndarray], whole: bool) -> Iterable[np.ndarray]:

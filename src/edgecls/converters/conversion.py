@@ -170,7 +170,7 @@ class _Hub:
         """What is worth telling about an artifact; what concerns several of them, with the first."""
         if error:
             return []
-        own = {Job("coreml", "int8"): self._narrow_note, ONNX_INT8: self._signed_note}.get(job, list)()
+        own = {Job("coreml", "int8"): self._narrow_note, ONNX_INT8: self._signed_note}.get(job, list)() + self._batch_note(job)
         if job != next(other for other in self.conversion.jobs if self._shared(other) == self._shared(job)):
             return own
         return [*self._mediapipe_note(job), *(self._int8_notes() if job.scheme == "int8" else ()), *own]
@@ -199,31 +199,29 @@ class _Hub:
 
         return [SIGNED_WEIGHTS] if self.conversion.onnx_weights == "int8" else []
 
+    def _batch_note(self, job: Job) -> list[str]:
+        """That ONNX files take one image at a time, with the first of them."""
+        from edgecls.converters.onnx import has_free_batch
+
+        first = next((other for other in self.conversion.jobs if other.target == "onnx"), None)
+        fixed = job == first and not has_free_batch(self.onnx)
+        return ["the ONNX files take one image at a time: an operation depends on the number of images"] if fixed else []
+
     def _int8_notes(self) -> list[str]:
         from edgecls.converters.float_layers import layer_names, short_name
 
         found = self.search
         if found is None:
-            return self._estimator_note()
+            return [self.calibrated.origin]
         goal, layers = self.conversion.goal, layer_names(self.tflite)
         names = ", ".join(short_name(layer, layers) for layer in found.kept) or "none"
         halves = zip(("chose", "judged"), found.drops, goal.images if goal else (), strict=True)
         drops = ", ".join(f"{drop:.2f} points on the {images} that {role}" for role, drop, images in halves)
         also = "; the latter made layers stay float too, so that neither is a sample of new images" if found.judge_chose else ""
         return [
-            *self._estimator_note(),
+            self.calibrated.origin,
             f"{len(found.kept)} layers stayed float for --mixed-precision: {names}; drop of {goal.of if goal else ''} against the float "
             f"model, measured on this file: {drops}{also} ({found.models} models tried)",
-        ]
-
-    def _estimator_note(self) -> list[str]:
-        quantized = self.calibrated
-        if quantized.estimator == "learned":
-            return ["int8 ranges and weights as quantization-aware training learned them"]
-        losses = ", ".join(f"{name} {loss:.3%}" for name, loss in quantized.losses.items())
-        return [
-            f"int8 ranges from {quantized.images} calibration images by {quantized.estimator}; "
-            f"error energy of the scores by estimator: {losses}"
         ]
 
     def _bytes(self, job: Job) -> bytes:

@@ -61,8 +61,8 @@ def convert_coreml(
 
     The image enters as 8-bit pixels of `record.image_spec`'s size and colour order (a number of channels other than 1 or 3: as an
     array of pixels [1, H, W, C]); mean and std are part of the program. The outputs are `classLabel` and the dictionary `scores`.
-    One sigmoid output p becomes two classes, 1 - p and p. Core ML wants unique labels: see `unique_labels`; the user-defined
-    metadata `renamed_labels` tells which were changed.
+    One output becomes two classes: a probability p as 1 - p and p, a logit x as -x and x. Core ML wants unique labels: see
+    `unique_labels`; the user-defined metadata `renamed_labels` tells which were changed.
 
     Args:
         graph: the model.
@@ -197,7 +197,7 @@ def _describe(spec: Any, record: ArtifactMetadata, scheme: Scheme) -> None:
     ].shortDescription = (
         f"{input_kind}, {image.width} wide and {image.height} high, pixels 0..255; the model does the preprocessing itself"
     )
-    texts = {LABEL_NAME: "the class with the highest score", SCORES_NAME: f"score of each class ({_kind(record)})"}
+    texts = {LABEL_NAME: "the class with the highest score", SCORES_NAME: f"score of each class ({_described(record)})"}
     for output in description.output:
         output.shortDescription = texts[output.name]
     metadata = description.metadata
@@ -217,12 +217,10 @@ def _describe(spec: Any, record: ArtifactMetadata, scheme: Scheme) -> None:
         user["renamed_labels"] = json.dumps(renamed, ensure_ascii=False)
 
 
-def _kind(record: ArtifactMetadata) -> str:
-    if record.outputs == 1:
-        return "sigmoid: 1 - p and p"
-    return {"softmax": "probabilities", "sigmoid": "independent probabilities", "logits": "logits, not probabilities"}[
-        record.output_kind
-    ]
+def _described(record: ArtifactMetadata) -> str:
+    if record.outputs > 1:
+        return record.scores
+    return f"{'-x and x' if record.output_kind == 'logits' else '1 - x and x'}, x being {record.scores}"
 
 
 def _check_labels(record: ArtifactMetadata) -> None:
@@ -274,7 +272,7 @@ def _failures(record: ArtifactMetadata, scheme: Scheme) -> Iterator[None]:
         raise ConversionError(
             f"a graph that coremltools converts to {scheme}",
             f"{record.name}: {type(error).__name__}: {str(error)[:400]}",
-            "leave coreml out of --targets, or replace the operation that is named",
+            "replace the operation that is named, or choose --targets tflite,onnx",
         ) from error
 
 

@@ -104,7 +104,7 @@ def _per_class(tf: Any, scores: Any, record: ArtifactMetadata) -> Any:
     if record.outputs != 1:
         return scores
     if record.output_kind == "logits":
-        return tf.concat([tf.sigmoid(-scores), tf.sigmoid(scores)], axis=-1)
+        return tf.concat([-scores, scores], axis=-1)
     return tf.concat([1.0 - scores, scores], axis=-1)
 
 

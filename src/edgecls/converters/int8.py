@@ -53,6 +53,17 @@ class Quantized:
     remake: Callable[[Collection[str]], bytes]
     loss: Callable[[bytes], float] = lambda model: np.inf
 
+    @property
+    def origin(self) -> str:
+        """Where the ranges come from, in one sentence."""
+        if self.estimator == "learned":
+            return "int8 ranges and weights as quantization-aware training learned them"
+        losses = ", ".join(f"{name} {loss:.3%}" for name, loss in self.losses.items())
+        return (
+            f"int8 ranges from {self.images} calibration images by {self.estimator}; "
+            f"error energy of the scores by estimator: {losses}"
+        )
+
 
 def quantize(
     float_model: bytes,

@@ -48,6 +48,11 @@ def float_onnx(model: bytes) -> onnx.ModelProto:
     return best
 
 
+def has_free_batch(model: onnx.ModelProto) -> bool:
+    """Whether it takes any number of images at once."""
+    return model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == BATCH
+
+
 def float16_onnx(model: onnx.ModelProto) -> onnx.ModelProto:
     """The model with float16 weights and arithmetic, float32 at the border."""
     from onnxruntime.transformers.float16 import convert_float_to_float16
@@ -76,6 +81,7 @@ def stamp(model: onnx.ModelProto, record: ArtifactMetadata, remarks: Mapping[str
     entries = {
         METADATA_KEY: record.model_dump_json(),
         "labels": "\n".join(record.labels),
+        "scores": record.scores,
         "preprocessing": f"(pixel - mean) / std, mean={list(spec.mean)}, std={list(spec.std)}, order={spec.color_order}",
         "source_sha256": record.source_sha256,
         **(remarks or {}),
@@ -114,7 +120,7 @@ def _tf2onnx(model: bytes) -> onnx.ModelProto:
 
 
 def _unsupported(found: str) -> ConversionError:
-    return ConversionError("operations that exist in ONNX", found[:300], "replace that layer, or leave out the target onnx")
+    return ConversionError("operations that exist in ONNX", found[:300], "replace that layer, or choose --targets tflite,coreml")
 
 
 def _handlers() -> dict[str, Any]:

@@ -48,7 +48,9 @@ def float_tflite(graph: FrozenGraph) -> bytes:
             return converters.from_frozen_graph(str(graph.path), [source], [scores], {source: list(graph.input_shape)}).convert()
     except Exception as error:  # the converter raises whatever its MLIR passes leave behind
         raise ConversionError(
-            "a graph of TFLite's own operations", _first_cause(error), "replace that layer, or leave out the target tflite"
+            "a graph of TFLite's own operations",
+            _first_cause(error),
+            "replace that layer: ONNX files are made of TFLite's operations too",
         ) from error
 
 

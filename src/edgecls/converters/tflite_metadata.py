@@ -28,12 +28,6 @@ _COLOR_SPACES = {"RGB": 1, "GRAY": 2}  # BGR has no value of its own: unknown (0
 _NORMALIZATION_OPTIONS = 1
 _TENSOR_AXIS_LABELS = 2
 
-_SCORES = {
-    "softmax": "Probability of each class.",
-    "sigmoid": "Probability of each class by itself.",
-    "logits": "Score of each class before softmax.",
-}
-
 
 def add_signature(model: bytes, *, input_name: str = "image", output_name: str = "scores") -> bytes:
     """A copy of a .tflite with the signature `serving_default`, which a file made from a frozen graph lacks; with one it is kept.
@@ -144,7 +138,7 @@ def _output(builder: flatbuffers.Builder, record: ArtifactMetadata, name: str) -
     file = pack_table(builder, names, {2: ("Uint8", _TENSOR_AXIS_LABELS)})
     fields: dict[int, int | None] = {
         TensorMetadata.NAME: builder.CreateString(name),
-        TensorMetadata.DESCRIPTION: builder.CreateString(_SCORES[record.output_kind]),
+        TensorMetadata.DESCRIPTION: builder.CreateString(f"Score of each class: {record.scores}."),
         TensorMetadata.CONTENT: pack_table(builder, {1: pack_table(builder, {})}, {0: ("Uint8", _FEATURE_PROPERTIES)}),
         TensorMetadata.ASSOCIATED_FILES: pack_offsets(builder, [file]),
     }

@@ -1,4 +1,4 @@
-"""What a frozen graph tells of its border: the scaling it does to pixels itself, and what kind of scores it gives."""
+"""What a frozen graph tells of its input: the scaling it does to pixels itself."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.extras import require
-from edgecls.models.freezing import INPUT, OUTPUT
+from edgecls.models.freezing import INPUT
 
-_SAME_VALUES = {
+SAME_VALUES = {
     "Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Pad", "PadV2", "MirrorPad", "StridedSlice", "ReverseV2",
     "GatherV2", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic", "StopGradient", "PlaceholderWithDefault",
 }  # fmt: skip
+_RESAMPLED = {"Slice", "ScaleAndTranslate", "AvgPool", "MaxPool"}  # as well: of values near one another
 _SLICES = {"StridedSlice", "GatherV2", "Slice"}  # as channels are turned round by taking them one by one
 _JOINS = {"Pack", "ConcatV2"}
 _ARITHMETIC = {"Mul", "AddV2", "Add", "BiasAdd", "Sub", "RealDiv", "Div"}
 _SIZE_ONLY = {"Shape", "Rank", "Size"}
-_KINDS: dict[str, OutputKind] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 
 
 @dataclass(frozen=True)
@@ -36,17 +35,6 @@ class Scaling:
         return bool(np.all(self.scale == 1) and np.all(self.offset == 0))
 
 
-def output_kind(graph: Any) -> OutputKind:
-    """Whether the scores are probabilities of classes that exclude each other, of each alone, or logits."""
-    nodes = {node.name: node for node in graph.node}
-    node = nodes[OUTPUT]
-    while node.op in _SAME_VALUES:
-        node = nodes[_producer(node.input[0])]
-    if node.op == "RealDiv" and [nodes[_producer(name)].op for name in node.input] == ["Exp", "Sum"]:
-        return "softmax"  # written out, as Keras 2 does for more than two axes
-    return _KINDS.get(node.op, "logits")
-
-
 def input_scaling(graph: Any) -> Scaling:
     """Follow the image through arithmetic with constants until the first other operation."""
     nodes = {node.name: node for node in graph.node}
@@ -54,7 +42,7 @@ def input_scaling(graph: Any) -> Scaling:
     for node in graph.node:
         for name in node.input:
             if not name.startswith("^"):  # order alone; inlined functions are full of it
-                consumers[_producer(name)].append(node)
+                consumers[producer(name)].append(node)
     scale, offset = np.float64(1), np.float64(0)
     name = INPUT
     while True:
@@ -62,15 +50,15 @@ def input_scaling(graph: Any) -> Scaling:
         if node is None:
             return Scaling(np.asarray(scale), np.asarray(offset))
         if node.op in _ARITHMETIC:
-            sources = [_producer(item) for item in node.input]
+            sources = [producer(item) for item in node.input]
             if sources.count(name) != 1:  # slices of the image with one another
                 return Scaling(np.asarray(scale), np.asarray(offset))
             position = sources.index(name)
-            other = _constant(nodes, node.input[1 - position])
+            other = constant_value(nodes, node.input[1 - position])
             if other is None or not _per_channel(other):
                 return Scaling(np.asarray(scale), np.asarray(offset))
             scale, offset = _after(node.op, position, scale, offset, other.squeeze())
-        elif node.op not in _SAME_VALUES | _JOINS or _producer(node.input[0]) not in before:
+        elif node.op not in SAME_VALUES | _RESAMPLED | _JOINS or producer(node.input[0]) not in before:
             return Scaling(np.asarray(scale), np.asarray(offset))
         name = node.name
 
@@ -108,21 +96,21 @@ def _per_channel(value: np.ndarray) -> bool:
     return value.size == 1 or (value.ndim >= 1 and value.shape[-1] == value.size)
 
 
-def _constant(nodes: dict[str, Any], reference: str) -> np.ndarray | None:
+def constant_value(nodes: dict[str, Any], reference: str) -> np.ndarray | None:
     """The value of a constant, looking through what freezing puts around it and through roots of variances."""
-    node = nodes[_producer(reference)]
+    node = nodes[producer(reference)]
     if node.op == "Const":
         return np.asarray(require("tensorflow").make_ndarray(node.attr["value"].tensor), np.float64)
     if node.op in ("Identity", "Cast", "Reshape", "ExpandDims", "Squeeze"):
-        return _constant(nodes, node.input[0])
+        return constant_value(nodes, node.input[0])
     if node.op in ("Sqrt", "Rsqrt"):
-        inner = _constant(nodes, node.input[0])
+        inner = constant_value(nodes, node.input[0])
         return None if inner is None else np.sqrt(inner) if node.op == "Sqrt" else 1 / np.sqrt(inner)
     if node.op == "Maximum":
-        first, second = (_constant(nodes, name) for name in node.input)
+        first, second = (constant_value(nodes, name) for name in node.input)
         return None if first is None or second is None else np.maximum(first, second)
     return None
 
 
-def _producer(reference: str) -> str:
+def producer(reference: str) -> str:
     return reference.lstrip("^").partition(":")[0]

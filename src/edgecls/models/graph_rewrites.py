@@ -110,6 +110,16 @@ def constant_node(name: str, value: Any) -> Any:
     return node
 
 
+def append_operation(graph: Any, op: str, scores: str) -> None:
+    """Put an operation of one float32 input behind the graph's scores; its result takes their name."""
+    names = {node.name for node in graph.node}
+    before = f"{scores}/before"
+    while before in names:
+        before += "_"
+    next(node for node in graph.node if node.name == scores).name = before
+    graph.node.append(operation_node(scores, op, (before,)))
+
+
 def other_precisions(graph: Any) -> list[str]:
     """Names of the floating dtypes other than float32 that a graph computes in."""
     tf = require("tensorflow")

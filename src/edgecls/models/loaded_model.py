@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import OutputKind, Repair, Source
-from edgecls.errors import InputError, UnsupportedModelError
+from edgecls.artifact import Activation, OutputKind, Repair, Source
+from edgecls.errors import InputError, NoScoresError
 from edgecls.extras import require
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.image_spec import ImageSpec
 from edgecls.models.computation import Computation, Shape
 from edgecls.models.freezing import INPUT, OUTPUT
+from edgecls.models.graph_rewrites import append_operation
 
 _BATCH = 32
 
@@ -34,6 +35,7 @@ class LoadedModel:
         notes: what a person should know, one sentence each.
         training_refusal: why it cannot be trained further, None when it can.
         output_index: which of the Keras model's outputs holds the scores.
+        activation: what `end_with` put behind the model's own scores.
     """
 
     source: Source
@@ -45,11 +47,12 @@ class LoadedModel:
     notes: list[str] = field(default_factory=list)
     training_refusal: str | None = None
     output_index: int = 0
+    activation: Activation | None = None
     _scores: Scores | None = field(default=None, repr=False)
     _graph: Any = field(default=None, repr=False)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
-        """Scores of the source model itself, in inference mode.
+        """Scores of the source model itself, in inference mode, with the activation behind it where there is one.
 
         Args:
             inputs: model inputs [N, *image_spec.input_shape], float32, any N.
@@ -70,7 +73,24 @@ class LoadedModel:
         if not len(inputs):
             return np.empty((0, self.outputs), np.float32)
         parts = (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))
-        return np.concatenate([self._scores.run(np.asarray(part, np.float32)) for part in parts])
+        scores = np.concatenate([self._scores.run(np.asarray(part, np.float32)) for part in parts])
+        return scores if self.activation is None else _probabilities(scores, self.activation)
+
+    def end_with(self, activation: Activation) -> LoadedModel:
+        """The same model with a softmax or sigmoid behind its logits.
+
+        Raises:
+            InputError: the scores are probabilities already, or there is only one for a softmax.
+        """
+        option = f"--add-{activation}"
+        if self.output_kind != "logits":
+            found = f"scores that are probabilities already ({self.output_kind})"
+            raise InputError(f"a model of logits for {option}", found, f"leave {option} out")
+        if activation == "softmax" and self.outputs == 1:
+            raise InputError(f"several scores for {option}", "one, whose softmax is always 1", "give --add-sigmoid")
+        graph = type(self._graph).FromString(self._graph.SerializeToString())
+        append_operation(graph, activation.capitalize(), OUTPUT)
+        return replace(self, output_kind=activation, activation=activation, _graph=graph)
 
     def freeze(self, folder: Path) -> FrozenGraph:
         """Write the graph of constants that every converter starts from, as `graph.pb` in an existing folder."""
@@ -84,17 +104,17 @@ class Scores:
 
     Args:
         computation: the loaded model.
-        output: name of the output; None when there is one.
+        output: name of the output.
 
     Raises:
-        UnsupportedModelError: several outputs and none named, no such output, or one that is no vector of scores.
+        NoScoresError: it is no vector of scores.
     """
 
-    def __init__(self, computation: Computation, output: str | None) -> None:
+    def __init__(self, computation: Computation, output: str) -> None:
         self._tf = require("tensorflow")
         self._computation = computation
-        self.index = _choose(computation.outputs, output)
-        shape = list(computation.outputs.values())[self.index]
+        self.index = list(computation.outputs).index(output)
+        shape = computation.outputs[output]
         self.outputs = _length(shape)
         self.note = "" if len(shape) == 1 else f"The output of shape {list(shape)} is read as {self.outputs} scores."
         self._function: Any = None
@@ -112,10 +132,10 @@ class Scores:
         tf = self._tf
         chosen = call(tf.cast(image, self._computation.input_dtype))[self.index]
         if not chosen.dtype.is_floating:
-            raise UnsupportedModelError(
-                "scores as output",
-                f"numbers of dtype {chosen.dtype.name}, as of the winning class",
-                "name an output of scores with --output",
+            raise NoScoresError(
+                "one score for each class",
+                f"values of dtype {chosen.dtype.name}, as of the winning class",
+                "save the model again with the scores as its output",
             )
         return tf.cast(tf.reshape(chosen, (-1, self.outputs)), tf.float32)
 
@@ -141,25 +161,19 @@ class Scores:
         return np.concatenate(parts)
 
 
-def _choose(outputs: dict[str, Shape], output: str | None) -> int:
-    names = list(outputs)
-    listing = ", ".join(f"{name} {list(shape)}" for name, shape in outputs.items())
-    if output is not None and output not in names:
-        raise UnsupportedModelError(
-            f"an output named {output!r}", f"the outputs {listing}", f"name one of them, as --output {names[0]}"
-        )
-    if output is None and len(names) > 1:
-        raise UnsupportedModelError(
-            "one vector of scores", f"{len(names)} outputs: {listing}", f"name one, as --output {names[0]}"
-        )
-    return names.index(output) if output is not None else 0
+def _probabilities(logits: np.ndarray, activation: Activation) -> np.ndarray:
+    """Softmax or sigmoid of logits [n, outputs], float32."""
+    from scipy.special import expit, softmax
+
+    wide = logits.astype(np.float64)
+    return (expit(wide) if activation == "sigmoid" else softmax(wide, axis=1)).astype(np.float32)
 
 
 def _length(shape: Shape) -> int:
     """Length of the score vector of an output shape, batch axis apart: [C], or [C] with axes of length 1, or nothing (one score)."""
     longer = [size for size in shape if size != 1]
     if len(longer) > 1 or None in longer:
-        raise UnsupportedModelError(
+        raise NoScoresError(
             "a vector of scores as output",
             f"the output shape {list(shape)}",
             "give a classifier: one that ends in Flatten or global pooling and Dense(classes)",

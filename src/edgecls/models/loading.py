@@ -8,20 +8,20 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.artifact import Repair, Source
-from edgecls.errors import UnsupportedModelError
 from edgecls.extras import require
 from edgecls.formats.files import sha256
 from edgecls.models import tfmot
 from edgecls.models.computation import Computation, keras_computation
-from edgecls.models.freezing import freeze_function
-from edgecls.models.graph_evidence import input_scaling, output_kind
+from edgecls.models.graph_evidence import input_scaling
 from edgecls.models.graph_rewrites import compute_in_float32, drop_fake_quantization, other_precisions
 from edgecls.models.input_spec import image_shape, infer_image_spec
-from edgecls.models.keras_model import cause_of, load_errors, load_keras
-from edgecls.models.loaded_model import LoadedModel, Scores
+from edgecls.models.keras_model import load_keras
+from edgecls.models.loaded_model import LoadedModel
 from edgecls.models.model_file import ModelFile, examine
+from edgecls.models.output_choice import open_scores
 from edgecls.models.relu_scales import move_scales_before_relus
 from edgecls.models.saved_model import load_saved_model
+from edgecls.models.scores_evidence import output_kind
 
 
 def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = False, output: str | None = None) -> LoadedModel:
@@ -43,8 +43,7 @@ def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = Fa
     file = examine(path)
     computation, source, repairs, notes = _load(file, weights and Path(weights), allow_code)
     image_shape(computation.input_shape)  # refuse before the work of tracing
-    scores = Scores(computation, output)
-    graph = _freeze(scores, computation)
+    scores, graph = open_scores(computation, output)
     if drop_fake_quantization(graph):
         move_scales_before_relus(graph)
         scores.follow(graph)
@@ -93,17 +92,6 @@ def _source(file: ModelFile, weights: Path | None, format_name: str, version: st
     if weights is not None:
         digest = hashlib.sha256(f"{digest} {sha256(weights)}".encode()).hexdigest()
     return Source(name=file.path.name, sha256=digest, format=format_name, keras_version=version)
-
-
-def _freeze(scores: Scores, computation: Computation) -> Any:
-    try:
-        return freeze_function(scores.trace, tuple(size or 1 for size in computation.input_shape))
-    except load_errors() as error:
-        raise UnsupportedModelError(
-            "a model that computes one image at a time on a CPU",
-            f"a failure while it was traced: {type(error).__name__}: {cause_of(error)}",
-            "check that the model predicts with a batch of one image where it was made",
-        ) from error
 
 
 def _part_names(graph: Any) -> set[str]:

@@ -57,13 +57,7 @@ class CoreMLBorder:
 
     def source_scores(self, values: np.ndarray) -> np.ndarray:
         """The package's scores [N, classes] as the source model gives them: a single output became two classes in the package."""
-        if self._record is None or self._record.outputs != 1:
-            return values
-        if self._record.output_kind == "logits":
-            smallest = np.finfo(np.float64).tiny
-            wide = np.maximum(values.astype(np.float64), smallest)
-            return np.log(wide[:, 1:]) - np.log(wide[:, :1])
-        return values[:, 1:]
+        return values[:, 1:] if self._record is not None and self._record.outputs == 1 else values
 
 
 def _image_spec(path: Path, image: Any) -> ImageSpec:

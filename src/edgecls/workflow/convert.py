@@ -153,6 +153,7 @@ def _prepare(
     tell.stage(f"reading {options.model.name}")
     path = options.model / MODEL_NAME if variant else options.model
     model = load_model(path, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
+    model = model.end_with(options.activation) if options.activation else model
     settled = variant or options.base_of
     spec = settled.image_spec if settled else model.image_spec
     spec = spec.with_preprocess(options.preprocess) if options.preprocess else spec
@@ -175,7 +176,7 @@ def _prepare(
         outputs=model.outputs,
         toolchain=toolchain(),
         repairs=model.repairs,
-        notes=[*model.notes, *remarks],
+        notes=[*model.notes, *_about_scores(model), *remarks],
         data=sources,
         recipes={variant.name: variant.recipe} if variant else {},
         artifacts=[],
@@ -218,6 +219,22 @@ def _record(
         source_name=model.source.name,
     )
     return record, settled.labels_source if settled else "file" if options.labels else "default"
+
+
+def _about_scores(model: LoadedModel) -> list[str]:
+    """That scores are no probabilities, or were made probabilities."""
+    if model.activation:
+        return [f"every file ends with a {model.activation} that the model itself does not have (--add-{model.activation})"]
+    if model.output_kind != "logits":
+        return []
+    if model.outputs == 1:
+        return [
+            "the score is a logit, not a probability: the model ends without a sigmoid; --add-sigmoid ends every file with one"
+        ]
+    return [
+        "the scores are logits, not probabilities: the model ends without a softmax; --add-softmax ends every file with one "
+        "(--add-sigmoid where several classes can be true at once)"
+    ]
 
 
 def _open_data(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edgecls.artifact import TARGETS, Target
+from edgecls.artifact import TARGETS, Activation, Target
 from edgecls.converters import Estimator, Job
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import DataError, SchemeError
@@ -27,6 +27,7 @@ class ConvertOptions:
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
         onnx_weights: how the ONNX int8 file stores its kernels (see `converters.qdq`).
         mixed_precision: `drop<=0.5`: the fewest layers stay float that keep int8 within so many percentage points on `data`.
+        activation: put behind a model of logits, in every artifact.
         calibration: images that int8 ranges are measured on.
         data: labelled images that `bench` should use later; also used to verify.
         base_of: where `model` is the base of variants, their record: image spec and labels come from there.
@@ -43,6 +44,7 @@ class ConvertOptions:
     weights: Path | None = None
     preprocess: str | None = None
     model_output: str | None = None
+    activation: Activation | None = None
     io: Literal["float32", "int8"] = "float32"
     estimator: Estimator | None = None
     minimum_deployment_target: str | None = None

@@ -63,12 +63,17 @@ def _kept(previous: Manifest, manifest: Manifest, folder: Path) -> list[Artifact
 
     What failed stays only where it is of another variant: when all variants are converted in turn, the last must not hide it.
     """
-    if (previous.source, previous.labels, previous.image_spec) != (manifest.source, manifest.labels, manifest.image_spec):
+    if _scores_of(previous) != _scores_of(manifest):
         return []
     made = {artifact.name for artifact in manifest.artifacts}
     ours = {artifact.variant for artifact in manifest.artifacts}
     others = [artifact for artifact in previous.artifacts if artifact.name not in made]
     return [row for row in others if (row.status != "ok" and row.variant not in ours) or _is_sound(row, folder)]
+
+
+def _scores_of(manifest: Manifest) -> tuple[object, ...]:
+    """What all artifacts of a folder have in common."""
+    return manifest.source, manifest.labels, manifest.image_spec, manifest.output_kind
 
 
 def _is_sound(artifact: Artifact, folder: Path) -> bool:
