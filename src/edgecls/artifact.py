@@ -88,7 +88,7 @@ class Parity(_Model):
         samples: number of inputs compared.
         max_abs_diff: largest absolute difference of any score; None where nothing could be executed.
         max_abs_score: largest absolute score of the source: what `max_abs_diff` is relative to.
-        top1_agreement: share of inputs with the same winner, 0..1.
+        top1_agreement: share of inputs with the same winner, or the same set of classes where several sigmoids answer, 0..1.
         snr_db: signal-to-noise ratio of the scores in decibels.
         inputs: `images` (the user's) or `synthetic`.
         verdict: `structure` where the file could be examined but not computed here: a Core ML program with an operation that the

@@ -62,8 +62,15 @@ class BaselineAccuracy(_Model):
     tied_images: int = 0
 
 
+class BaselineMultiLabel(_Model):
+    """mean_average_precision: share 0..1, over `images` with multi-hot labels."""
+
+    images: int = Field(gt=0)
+    mean_average_precision: float = Field(ge=0, le=1)
+
+
 class BaselineFlips(_Model):
-    """How often the winner was not the reference's.
+    """How often the winner, or the set of predicted classes, was not the reference's.
 
     Attributes:
         lost, gained: indices of the images that only the reference, or only this artifact had right; None where not all are known.
@@ -80,6 +87,7 @@ class BaselineArtifact(_Model):
     """One artifact.
 
     Attributes:
+        accuracy, multilabel: on images with one label each, and with multi-hot labels.
         latency_ratio: its median latency over that of `Baseline.latency_reference`, measured in the same run.
         engine: what its latency was measured with, name and version; empty where that is not known.
         layers: bytes by layer, those of 1 % of the file or more.
@@ -88,6 +96,7 @@ class BaselineArtifact(_Model):
     size_bytes: int = Field(gt=0)
     compressed_bytes: int = Field(gt=0)
     accuracy: BaselineAccuracy | None = None
+    multilabel: BaselineMultiLabel | None = None
     flips: BaselineFlips | None = None
     latency_ratio: float | None = Field(default=None, gt=0)
     engine: str = ""

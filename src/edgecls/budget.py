@@ -65,13 +65,13 @@ class Limits:
     Attributes:
         max_size, max_download: bytes of the file, and of the file after deflate.
         max_growth, max_download_growth: against the baseline.
-        min_accuracy: top-1, 0..1.
-        max_accuracy_drop: of top-1 against the baseline, 0..1 (0.005 is half a percentage point).
-        max_flips: share of images whose winner is not the reference's, 0..1.
+        min_accuracy: top-1, or mean average precision where labels are multi-hot, 0..1.
+        max_accuracy_drop: of the same against the baseline, 0..1 (0.005 is half a percentage point).
+        max_flips: share of images whose winner, or set of predicted classes, is not the reference's, 0..1.
         max_flips_growth: of that share against the baseline, 0..1.
         max_latency_growth: of the latency relative to the reference artifact's, against the baseline's such ratio, a share.
         confidence: a drop of accuracy and a growth of flips count when it is this likely that they exceed their limit, seen as
-            estimates from a sample of images; 0: the bare figures count.
+            estimates from a sample of images; 0: the bare figures count, as those of mean average precision always do.
     """
 
     max_size: int | None = None

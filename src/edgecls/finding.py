@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Quantity = Literal["presence", "size", "download", "accuracy", "flips", "latency"]
+Quantity = Literal["presence", "size", "download", "accuracy", "mAP", "flips", "latency"]
 Verdict = Literal["ok", "warning", "violation"]
 
 

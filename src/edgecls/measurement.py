@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
 from edgecls.instant import Instant
+from edgecls.multilabel import LabelSetFlip, MultiLabelAccuracy
 
 RESULTS_SCHEMA_VERSION = 2
 READABLE_SCHEMA_VERSIONS = (1, RESULTS_SCHEMA_VERSION)  # version 1 has fewer fields and no other meaning of any
@@ -138,14 +139,15 @@ class Flip(_Model):
 
 
 class Flips(_Model):
-    """How often the winner differs from the reference's on the same images.
+    """How often the winner differs from the reference's on the same images, or where several sigmoids answer, the set of predicted classes.
 
     Attributes:
         reference: name of an artifact, `source` for the source model, or `stand-in` for what computes where an artifact's engine is not.
-        count: a tie counts by the share of winners the two do not have in common.
-        lost, gained: labelled images that only the reference, or only this artifact has right (first winner).
+        count: a tie counts by the share of winners the two do not have in common; a set counts as soon as one class differs.
+        lost, gained: labelled images that only the reference, or only this artifact has right (first winner, or the whole set).
         mcnemar_p: exact p-value of McNemar's paired test that both err equally often; None without labels.
         images_listed: the images whose first winner differs: lost ones first, at most 1000 of all.
+        sets_listed: likewise those whose set of predicted classes differs.
     """
 
     reference: str
@@ -155,6 +157,7 @@ class Flips(_Model):
     gained: int | None = None
     mcnemar_p: float | None = None
     images_listed: list[Flip] = Field(default_factory=list)
+    sets_listed: list[LabelSetFlip] = Field(default_factory=list)
 
 
 class Histogram(_Model):
@@ -343,6 +346,7 @@ class Measurement(_Model):
     """One artifact, measured in one process of its own.
 
     Attributes:
+        accuracy: on images with one label each; multilabel: on images with multi-hot labels.
         latency: with `threads` threads; `threads_latency` has further numbers of threads.
         load_ms, first_inference_ms: apart from `latency`, as an application's start sees them.
         profile_note: why there is no profile although one was asked for.
@@ -363,6 +367,7 @@ class Measurement(_Model):
     size_bytes: int = 0
     compressed_bytes: int = 0
     accuracy: Accuracy | None = None
+    multilabel: MultiLabelAccuracy | None = None
     flips: Flips | None = None
     latency: Latency | None = None
     latency_ratio: LatencyRatio | None = None

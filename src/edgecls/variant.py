@@ -20,6 +20,7 @@ MODEL_NAME = "model.keras"
 SCHEMA_VERSION = 1
 
 
+Measure = Literal["top-1", "mAP"]  # by which held-out images are judged
 T = TypeVar("T", "Variant", "VariantSet")
 
 
@@ -33,6 +34,7 @@ class Epoch(_Model):
     Attributes:
         loss: mean over the steps of this epoch.
         held_out_loss, held_out_accuracy: on the images that are not trained on, in inference mode; accuracy 0..1.
+        measure: what that accuracy is.
         sparsity: share of exact zeros in the kernels that can be pruned, 0..1.
         step_ms: median time of a training step.
     """
@@ -42,6 +44,7 @@ class Epoch(_Model):
     loss: float
     held_out_loss: float
     held_out_accuracy: float
+    measure: Measure = "top-1"
     sparsity: float
     step_ms: float
 
@@ -134,6 +137,7 @@ class VariantSet(_Model):
     Attributes:
         model, weights: path of the base, and of its weights where it is an architecture alone.
         data: path of the training images.
+        measure: what every accuracy on the held-out images is.
         base_accuracy, base_loss: of the base on the held-out images.
     """
 
@@ -150,6 +154,7 @@ class VariantSet(_Model):
     images: int
     held_out_images: int
     recipe: Recipe
+    measure: Measure = "top-1"
     base_accuracy: float
     base_loss: float
     notes: list[str] = Field(default_factory=list)

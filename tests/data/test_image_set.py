@@ -193,7 +193,9 @@ class TestArchives:
             (np.array([0, 1]), "shape \\(2,\\)"),
             (np.array([0.5, 1, 2, 0]), "float64"),
             (np.eye(4), "4 columns"),
-            (np.ones((4, 3)), "one-hot"),
+            (np.full((4, 3), 2), "one-hot or multi-hot"),
+            (np.zeros((4, 3)), "one-hot or multi-hot"),
+            (np.ones((4, 2)), "2 columns"),
             (np.int64(1), "shape \\(\\)"),
             (np.array([b"caf\xe9", b"ant", b"bee", b"bee"]), "not UTF-8"),
         ],
@@ -226,6 +228,18 @@ class TestArchives:
     def test_class_names_in_another_order_are_followed(self, tmp_path: Path):
         path = self.save(tmp_path, x=self.pixels(3), y=np.array([0, 1, 2]), class_names=np.array(["cat", "ant", "bee"]))
         assert labels_of(data(path, GREY, labels=["ant", "bee", "cat"])) == [2, 0, 1]
+
+    def test_multi_hot_rows_stay_rows_and_follow_the_names_of_the_classes(self, tmp_path: Path):
+        y = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0], [1, 1, 1]])
+        path = self.save(tmp_path, x=self.pixels(), y=y, class_names=np.array(["cat", "ant", "bee"]))
+        images = data(path, GREY, labels=["ant", "bee", "cat"])
+        assert images.multi_hot and images.class_names == ("ant", "bee", "cat")
+        assert labels_of(images) == [[1, 0, 1], [0, 0, 0], [1, 0, 0], [1, 1, 1]]  # pyright: ignore[reportComparisonOverlap]
+        in_order = data(path, GREY, labels=DEFAULT)
+        assert in_order.labels is not None and in_order.labels.tolist() == y.tolist()
+        assert in_order.class_names == ("cat", "ant", "bee")
+        assert len(data(path, GREY, labels=DEFAULT, limit=2)) == 2
+        assert not data(self.save(tmp_path, x=self.pixels(), y=np.eye(3)[[0, 1, 2, 2]]), GREY, labels=DEFAULT).multi_hot
 
     @pytest.mark.parametrize("shape", [(4, 8, 8), (4, 8, 8, 1), (4, 64)])
     def test_shapes_of_grey_images(self, tmp_path: Path, shape: tuple[int, ...]):

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from edgecls.baseline import Baseline, BaselineAccuracy, BaselineArtifact, BaselineFlips, ModelIdentity
+from edgecls.baseline import Baseline, BaselineAccuracy, BaselineArtifact, BaselineFlips, BaselineMultiLabel, ModelIdentity
 from edgecls.budget import Budget
 from edgecls.errors import GateError
 from edgecls.evaluation.gate import Current, compare
@@ -215,3 +215,28 @@ def test_another_model_is_a_broken_gate(change: dict[str, Any]) -> None:
 def test_a_comment_is_worth_it_beyond_the_threshold(size: int, top1: float, notable: bool) -> None:
     result = compare(Current(state(x=measured(top1, size_bytes=size))), state(x=measured(0.9)), Budget())
     assert result.changed_beyond(0.005) == notable
+
+
+def multilabel(figure: float, images: int = IMAGES) -> BaselineArtifact:
+    return artifact(multilabel=BaselineMultiLabel(images=images, mean_average_precision=figure))
+
+
+@pytest.mark.parametrize(("now", "verdict"), [(0.795, "ok"), (0.7949, "violation"), (0.9, "ok")])
+def test_mean_average_precision_may_fall_by_the_points_of_accuracy(now: float, verdict: str) -> None:
+    found = judged(multilabel(now), multilabel(0.8), "mAP")
+    assert (found.verdict, found.before, found.now) == (verdict, 0.8, now)
+    if verdict == "violation":
+        assert found.text == "mAP fell by 0.51 points, 0.50 points allowed (1000 images)"
+        assert judged(multilabel(now), multilabel(0.8), "mAP", budget(max_accuracy_drop=0.01)).verdict == "ok"
+        assert judged(multilabel(now, 900), multilabel(0.8), "mAP").text.endswith("(900 images, 1000 before)")
+
+
+def test_mean_average_precision_has_an_absolute_limit_too() -> None:
+    found = judged(multilabel(0.7), multilabel(0.7), "mAP", budget(min_accuracy=0.75))
+    assert (found.verdict, found.text) == ("violation", "mAP is 70.00%, and has to be 75.00%")
+
+
+def test_labels_of_another_kind_than_the_baselines_are_a_broken_gate() -> None:
+    for now, before in ((multilabel(0.9), measured(0.9)), (measured(0.9), multilabel(0.9)), (artifact(), multilabel(0.9))):
+        with pytest.raises(GateError, match="the accuracy of x, since the baseline has one"):
+            judged(now, before, "mAP")

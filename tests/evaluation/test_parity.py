@@ -98,5 +98,53 @@ def test_shapes_and_values_that_cannot_be_scores_fail(logits):
 
 def test_a_single_output_decides_between_two_classes():
     scores = np.array([[0.2], [0.7]], np.float32)
-    assert decide(scores, "sigmoid").tolist() == [0, 1]
-    assert decide(scores - 0.5, "logits").tolist() == [0, 1]
+    assert decide(scores, "sigmoid").tolist() == [[0], [1]]
+    assert decide(scores - 0.5, "logits").tolist() == [[0], [1]]
+
+
+class TestSeveralSigmoids:
+    """What counts is the set of classes from 0.5 on; who has the highest score does not."""
+
+    @pytest.fixture
+    def scores(self) -> np.ndarray:
+        """Of 20 classes, which no network with errors below 0.05 can mistake."""
+        generator = np.random.default_rng(0)
+        return np.where(
+            generator.random((64, 20)) < 0.15, generator.uniform(0.7, 1, (64, 20)), generator.uniform(0, 0.3, (64, 20))
+        )
+
+    def test_the_same_sets_agree_whoever_wins(self, scores: np.ndarray):
+        noisy = scores + np.random.default_rng(1).uniform(-0.05, 0.05, scores.shape)
+        assert (noisy.argmax(axis=1) != scores.argmax(axis=1)).any()
+        parity = compare(scores, noisy, "int8", "sigmoid", "images")
+        assert (parity.verdict, parity.top1_agreement) == ("passed", 1.0)
+
+    def test_one_class_of_an_image_is_enough_to_disagree(self, scores: np.ndarray):
+        changed = scores.copy()
+        changed[3, scores[3].argmin()] = 0.51
+        parity = compare(scores, changed, "int8", "sigmoid", "images")
+        assert (parity.verdict, parity.top1_agreement) == ("passed", 63 / 64)
+
+    def test_a_score_at_the_threshold_is_no_disagreement_of_float_files(self):
+        reference = np.array([[0.5, 0.9]], np.float32)
+        assert compare(reference, reference - np.float32(6e-8), "float32", "sigmoid", "images").top1_agreement == 1.0
+
+    @pytest.mark.parametrize("wrong", ["shuffled", "nothing", "everything", "turned"])
+    def test_a_wrong_artifact_fails(self, scores: np.ndarray, wrong: str):
+        found = {
+            "shuffled": np.random.default_rng(1).permutation(scores),
+            "nothing": np.minimum(scores, 0.4),
+            "everything": np.maximum(scores, 0.6),
+            "turned": 1 - scores,
+        }[wrong]
+        parity = compare(scores, found, "int8", "sigmoid", "images")
+        assert parity.verdict == "failed" and parity.reason, parity
+
+    def test_many_classes_near_the_threshold_are_judged_by_what_they_share(self):
+        """An untrained network's scores lie about 0.5, so that rounding changes one class of nearly every image."""
+        scores = 0.5 + np.random.default_rng(0).normal(0, 0.02, (64, 80))
+        parity = compare(scores, scores + np.random.default_rng(1).normal(0, 0.002, scores.shape), "int8", "sigmoid", "images")
+        assert parity.verdict == "passed"
+        assert parity.top1_agreement is not None and parity.top1_agreement < 0.5
+        parity = compare(scores, 1 - scores, "int8", "sigmoid", "images")
+        assert "classes shared with the source model in" in parity.reason

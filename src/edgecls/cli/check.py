@@ -84,7 +84,7 @@ def _update(request: CheckRequest) -> None:
     written, notes = update_baseline(request)
     for line in notes:
         note(f"note: {line}")
-    measured = sum(entry.accuracy is not None for entry in written.artifacts.values())
+    measured = sum((entry.accuracy or entry.multilabel) is not None for entry in written.artifacts.values())
     note(f"{request.baseline}: {len(written.artifacts)} artifacts, {measured} with accuracy. Commit it.")
 
 

@@ -208,7 +208,7 @@ class CompressProgress:
         """An epoch is done."""
         self._bars.console.print(
             f"{epoch.stage} epoch {epoch.epoch}: loss {epoch.loss:.4f}, held-out loss {epoch.held_out_loss:.4f}, "
-            f"held-out top-1 {epoch.held_out_accuracy:.2%}, sparsity {epoch.sparsity:.1%}, {epoch.step_ms:.1f} ms a step",
+            f"held-out {epoch.measure} {epoch.held_out_accuracy:.2%}, sparsity {epoch.sparsity:.1%}, {epoch.step_ms:.1f} ms a step",
             soft_wrap=True,
         )
 

@@ -32,7 +32,10 @@ def logits_of(scores: Any, kind: OutputKind) -> Any:
 
 
 def label_loss(logits: Any, labels: Any, kind: OutputKind, outputs: int) -> Any:
-    """Mean cross-entropy of logits [n, outputs] with class indices int64 [n]; of sigmoids, the sum over the outputs."""
+    """Mean cross-entropy of logits [n, outputs] with class indices int64 [n], or of sigmoids with multi-hot rows [n, outputs].
+
+    Of sigmoids it is the sum over the outputs.
+    """
     tf = require("tensorflow")
     if is_binary(kind, outputs):
         return tf.reduce_mean(_sigmoid_loss(tf, _targets(tf, labels, outputs), logits))
@@ -65,4 +68,6 @@ def _sigmoid_loss(tf: Any, targets: Any, logits: Any) -> Any:
 
 
 def _targets(tf: Any, labels: Any, outputs: int) -> Any:
+    if labels.shape.rank == 2:
+        return tf.cast(labels, tf.float32)
     return tf.cast(labels[:, None], tf.float32) if outputs == 1 else tf.one_hot(labels, outputs)

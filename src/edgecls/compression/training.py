@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.artifact import OutputKind
+from edgecls.average_precision import mean_average_precision
 from edgecls.compression.checkpoint import read_checkpoint, write_checkpoint
 from edgecls.compression.held import HeldKernels
 from edgecls.compression.losses import distillation_loss, label_loss, logits_of
@@ -97,20 +98,24 @@ class Judge:
         self._function = self._tf.function(self._traced, reduce_retracing=True, autograph=False)
 
     def __call__(self, images: TrainingImages) -> tuple[float, float]:
-        """(loss, accuracy), in inference mode."""
-        sums, count = np.zeros(2), 0
+        """(loss, accuracy), in inference mode; accuracy is what `images.measure` says."""
+        losses, answers = [], []
         for inputs, labels in images.evaluation():
-            loss, accuracy = self._function(self._tf.constant(inputs), self._tf.constant(labels))
-            sums += len(labels) * np.array([float(loss), float(accuracy)])
-            count += len(labels)
-        return float(sums[0] / count), float(sums[1] / count)
+            loss, logits = self._function(self._tf.constant(inputs), self._tf.constant(labels))
+            losses.append(len(labels) * float(loss))
+            answers.append(logits.numpy())
+        labels, logits = images.labels[images.held_out], np.concatenate(answers)
+        return sum(losses) / len(labels), self._accuracy(logits, labels)
+
+    def _accuracy(self, logits: np.ndarray, labels: np.ndarray) -> float:
+        if labels.ndim == 2:
+            return mean_average_precision(labels, logits)
+        winners = logits[:, 0] > 0 if self._outputs == 1 else logits.argmax(axis=-1)
+        return float(np.mean(winners == labels))
 
     def _traced(self, inputs: Any, labels: Any) -> tuple[Any, Any]:
-        tf = self._tf
         logits = logits_of(self._model(inputs, training=False), self._kind)
-        loss = label_loss(logits, labels, self._kind, self._outputs)
-        winners = tf.cast(logits[:, 0] > 0, tf.int64) if self._outputs == 1 else tf.argmax(logits, axis=-1)
-        return loss, tf.reduce_mean(tf.cast(winners == labels, tf.float32))
+        return label_loss(logits, labels, self._kind, self._outputs), logits
 
 
 class _Run:
@@ -155,6 +160,7 @@ class _Run:
             loss=statistics.fmean(losses),
             held_out_loss=held_out_loss,
             held_out_accuracy=accuracy,
+            measure=self._images.measure,
             sparsity=_sparsity(job.held),
             step_ms=1000 * statistics.median(times),
         )

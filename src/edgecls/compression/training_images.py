@@ -11,6 +11,7 @@ from edgecls.data import ImageSet
 from edgecls.errors import DataError
 from edgecls.image_spec import ImageSpec
 from edgecls.recipe import Training
+from edgecls.variant import Measure
 
 _MOST_HELD_OUT = 2000  # enough to tell half a point of accuracy, and little beside an epoch
 _EVALUATION_BATCH = 64
@@ -39,9 +40,14 @@ class TrainingImages:
         assert labels is not None
         self.labels = labels
         self.trained, self.held_out = _split(labels, training)
-        classes = len(np.unique(labels[self.trained]))
-        if classes < 2:
+        if (labels[self.trained] == labels[self.trained[0]]).all():
             raise DataError("images of at least two classes", f"{images.path}, all of one class", "add images of the others")
+        if not labels[self.held_out].any() and labels.ndim == 2:
+            raise DataError(
+                "held-out images of which one has a class, to judge on",
+                f"{len(self.held_out)} of {images.path} without",
+                "hold more out: --held-out 0.2, or give more images",
+            )
         if self.steps < 1:
             raise DataError(
                 f"at least one batch of {training.batch} images to train on",
@@ -50,12 +56,17 @@ class TrainingImages:
             )
 
     @property
+    def measure(self) -> Measure:
+        """What held-out images are judged by: the winner, or where an image may have several classes, mean average precision."""
+        return "mAP" if self.labels.ndim == 2 else "top-1"
+
+    @property
     def steps(self) -> int:
         """Training steps of an epoch; what is left over when the last batch is full waits for another epoch's order."""
         return len(self.trained) // self._training.batch
 
     def epoch(self, number: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Batches ([batch, *input_shape] float32, labels int64 [batch]) in an order that this epoch alone has."""
+        """Batches ([batch, *input_shape] float32, labels int64 [batch] or multi-hot [batch, outputs]) in an order of this epoch alone."""
         generator = np.random.default_rng([self._training.seed, number])
         order = generator.permutation(self.trained)
         batch = self._training.batch
@@ -83,12 +94,13 @@ class TrainingImages:
 
 
 def _split(labels: np.ndarray, training: Training) -> tuple[np.ndarray, np.ndarray]:
-    """Ascending indices of the images to train on and of those held out: of each class its share."""
+    """Ascending indices of the images to train on and of those held out: of each class its share, of multi-hot rows a share of all."""
     share = min(training.held_out, _MOST_HELD_OUT / len(labels))
     generator = np.random.default_rng([training.seed, len(labels)])
     held_out = []
-    for label in np.unique(labels):
-        members = generator.permutation(np.flatnonzero(labels == label))
+    groups = labels if labels.ndim == 1 else np.zeros(len(labels), np.int64)
+    for group in np.unique(groups):
+        members = generator.permutation(np.flatnonzero(groups == group))
         held_out.append(members[: max(1, round(share * len(members)))] if len(members) > 1 else members[:0])
     out = np.sort(np.concatenate(held_out))
     return np.setdiff1d(np.arange(len(labels)), out), out

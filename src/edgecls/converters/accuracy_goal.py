@@ -34,11 +34,12 @@ class AccuracyGoal:
     Attributes:
         points: percentage points at most.
         measure: drop in percentage points of a TFLite model (second) against the float one (first), on one half of the images.
-        of: what drops: top-1 on labelled images, or agreement with the float model on others.
+        of: what drops: top-1 on labelled images, mean average precision where labels are multi-hot, or agreement with the float model on
+            images without labels.
         images: number of images in the choosing and in the judging half.
     """
 
     points: float
     measure: Callable[[bytes, bytes, Half], float]
-    of: Literal["top-1", "agreement"]
+    of: Literal["top-1", "mAP", "agreement"]
     images: tuple[int, int]

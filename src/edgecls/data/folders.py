@@ -67,10 +67,7 @@ def open_files(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | 
     Raises:
         DataError: no image there, or a model that image files cannot feed.
     """
-    if spec.channels not in (1, 3):
-        raise DataError(
-            f"arrays of {spec.channels} channels in an .npz", f"image files at {path}", "save the inputs as an .npz with x and y"
-        )
+    require_image_files(path, spec)
     if path.is_file():
         if not _images([path]):
             raise DataError("an image, a folder of images or an .npz", f"{path}", "its name does not end like an image's")
@@ -90,6 +87,18 @@ def open_files(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | 
         [file for name in names for file in members[name]]
     )
     return FileSource(files, label_by_name("class folders", names, groups, labels), spec, notes=notes, skipped=skipped)
+
+
+def require_image_files(path: Path, spec: ImageSpec) -> None:
+    """Refuse image files for a model that they cannot feed.
+
+    Raises:
+        DataError: it takes neither grey nor colour images.
+    """
+    if spec.channels not in (1, 3):
+        raise DataError(
+            f"arrays of {spec.channels} channels in an .npz", f"image files at {path}", "save the inputs as an .npz with x and y"
+        )
 
 
 def _require_images(path: Path, files: list[Path], skipped: list[Skipped]) -> None:

@@ -58,6 +58,12 @@ class ImageSet:
         return self._source.labelling.labels is not None
 
     @property
+    def multi_hot(self) -> bool:
+        """Whether images have any number of labels; known without decoding."""
+        known = self._source.labelling.labels
+        return known is not None and known.ndim == 2
+
+    @property
     def dtype(self) -> str:
         """`uint8`, or `float32` where the source holds model inputs; known without decoding."""
         return self._source.dtype
@@ -69,7 +75,7 @@ class ImageSet:
 
     @property
     def labels(self) -> np.ndarray | None:
-        """Class index per image, int64 [N], or None."""
+        """Class index per image, int64 [N], or where an image may have several or none, multi-hot rows, uint8 [N, classes]; or None."""
         known = self._source.labelling.labels
         return None if known is None else known[self._contents.kept]
 
@@ -168,7 +174,7 @@ def open_images(
     """Open images for a model.
 
     Args:
-        path: class folders, a flat folder, one image, an `.npz`, or `digits` for scikit-learn's.
+        path: class folders, a flat folder, one image, a `.csv` beside images, an `.npz`, or `digits` for scikit-learn's.
         spec: the size and channels the pixels come in.
         role: `calibration` and `training` take the training part where a source has parts, `data` the test part. Calibration needs
             no labels: what is wrong with them is a note there, and an error elsewhere.
@@ -197,11 +203,15 @@ def _open_source(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] 
             raise DataError(f"images of {spec.channels} channels", "the bundled digits, which are grey", "give other data")
         return DigitsSource(spec, role, labels)
     if not path.exists():
-        raise DataError("a folder of images, an .npz or `digits`", f"{path}, which does not exist", "check the path")
+        raise DataError("a folder of images, a .csv, an .npz or `digits`", f"{path}, which does not exist", "check the path")
     if path.is_file() and path.suffix.casefold() == ".npz":
         from edgecls.data.archives import ArraySource
 
         return ArraySource(path, spec, role, labels)
+    if path.is_file() and path.suffix.casefold() == ".csv":
+        from edgecls.data.label_table import open_table
+
+        return open_table(path, spec, role, labels)
     from edgecls.data.folders import open_files  # brings Pillow, which archives of the right size do without
 
     return open_files(path, spec, role, labels)

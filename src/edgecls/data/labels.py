@@ -46,7 +46,7 @@ def label_by_name(kind: str, names: Sequence[str], groups: np.ndarray, labels: S
 
 
 def label_by_value(values: np.ndarray, count: int, class_names: Sequence[str], labels: Sequence[str] | None) -> Labelling:
-    """Label images by an array: class indices [N] or [N, 1], one-hot [N, K], or names [N].
+    """Label images by an array: class indices [N] or [N, 1], one-hot or multi-hot [N, K], or names [N].
 
     Raises:
         DataError: wrong length, values that are neither, or indices that are no output of the model.
@@ -60,7 +60,9 @@ def label_by_value(values: np.ndarray, count: int, class_names: Sequence[str], l
     if values.dtype.kind in "US" and values.ndim == 1:
         names, groups = np.unique(as_text(values, "y"), return_inverse=True)
         return label_by_name("names in y", names.tolist(), groups, labels)
-    indices = _from_one_hot(values, labels) if values.ndim == 2 else _integers(values)
+    if values.ndim == 2:
+        return _renamed(_from_columns(values, labels), class_names, labels)
+    indices = _integers(values)
     top = len(labels) - 1 if labels is not None else None
     if indices.min() < 0 or (top is not None and indices.max() > top):
         wrong = indices[(indices < 0) | (indices > (indices.max() if top is None else top))][0]
@@ -70,6 +72,25 @@ def label_by_value(values: np.ndarray, count: int, class_names: Sequence[str], l
             "labels start at 0, in the order of the model's outputs",
         )
     return _renamed(indices, class_names, labels)
+
+
+def label_by_columns(values: np.ndarray, names: Sequence[str], labels: Sequence[str] | None) -> Labelling:
+    """Label images by columns of 0 and 1 [N, K] that have names.
+
+    Where the model's labels are not known, the columns are in the order of its outputs.
+
+    Raises:
+        DataError: other values, or columns that are not the model's classes.
+    """
+    found = _from_columns(values, labels)
+    if labels is not None and not are_default(labels) and None in (matched := _match(names, labels)):
+        strangers = [name for name, place in zip(names, matched, strict=True) if place is None]
+        raise DataError(
+            f"columns named as the model's classes, {_shown(labels)}",
+            _shown(strangers),
+            "rename them, or name the classes with --labels",
+        )
+    return _renamed(found, names, labels)
 
 
 def label_for(role: Role, label: Callable[[], Labelling]) -> Labelling:
@@ -128,24 +149,29 @@ def _integers(values: np.ndarray) -> np.ndarray:
     return values.astype(np.int64)
 
 
-def _from_one_hot(values: np.ndarray, labels: Sequence[str] | None) -> np.ndarray:
+def _from_columns(values: np.ndarray, labels: Sequence[str] | None) -> np.ndarray:
+    """Class indices int64 [N] where every row has one 1; otherwise the multi-hot rows, uint8 [N, K]."""
     if labels is not None and values.shape[1] != len(labels):
         raise DataError(
             f"y with {len(labels)} columns, one per class of the model", f"{values.shape[1]} columns", "is it the right archive?"
         )
-    if values.dtype.kind not in "iufb" or not (np.isin(values, (0, 1)).all() and (values.sum(axis=1) == 1).all()):
+    if values.dtype.kind not in "iufb" or not np.isin(values, (0, 1)).all() or not values.any():
         raise DataError(
-            "one-hot rows in y (one 1, else 0)", f"y of shape {values.shape} that is not", "save y as integers from 0"
+            "rows of 0 and 1 in y, one-hot or multi-hot",
+            f"y of shape {values.shape} that is not",
+            "save y as integers from 0, or a 1 for each class that an image has",
         )
-    return values.argmax(axis=1).astype(np.int64)
+    return values.argmax(axis=1).astype(np.int64) if (values.sum(axis=1) == 1).all() else values.astype(np.uint8)
 
 
-def _renamed(indices: np.ndarray, class_names: Sequence[str], labels: Sequence[str] | None) -> Labelling:
-    """Indices follow the archive's `class_names` to the model's labels where both know the same names in another order."""
+def _renamed(found: np.ndarray, class_names: Sequence[str], labels: Sequence[str] | None) -> Labelling:
+    """Indices or multi-hot rows follow the `class_names` to the model's labels where both know the same names in another order."""
+    groups = found if found.ndim == 1 else None
     if labels is None or len(class_names) != len(labels):
-        return Labelling(indices, indices, tuple(class_names if labels is None else labels))
+        return Labelling(found, groups, tuple(class_names if labels is None else labels))
     matched = _match(class_names, labels)
     if None in matched:
-        return Labelling(indices, indices, tuple(class_names if are_default(labels) else labels))
+        return Labelling(found, groups, tuple(class_names if are_default(labels) else labels))
     note = "" if matched == list(range(len(labels))) else "labels follow class_names, whose order is not the model's"
-    return Labelling(np.asarray(matched, np.int64)[indices], indices, tuple(labels), note)
+    places = np.asarray(matched, np.int64)
+    return Labelling(places[found] if found.ndim == 1 else found[:, np.argsort(places)], groups, tuple(labels), note)

@@ -32,7 +32,7 @@ class Labelling:
     """What is known about the classes of a source.
 
     Attributes:
-        labels: class index per image, int64 [N], None where the images have none.
+        labels: class index per image, int64 [N], or multi-hot rows, uint8 [N, classes]; None where the images have none.
         groups: group per image to draw balanced subsets from, even where groups are no classes of the model.
         class_names: name per class index, empty where unknown.
         note: how labels were found, or why there are none.

@@ -33,7 +33,7 @@ class Exam:
     """One artifact and the images it is asked about.
 
     Attributes:
-        labels: class index per image, or None.
+        labels: class index per image, multi-hot rows, or None.
     """
 
     name: str

@@ -1,14 +1,19 @@
-"""From scores to answers: who wins, how much of a hit that is, and how often two artifacts differ. Ties count as shares, never by luck."""
+"""From scores to answers: who wins, how much of a hit that is, and how often two artifacts differ. Ties count as shares, never by luck.
+
+Where classes do not exclude each other there is no winner to count, and the scores themselves are kept: see `label_sets`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from edgecls.artifact import OutputKind
+from edgecls.data.multi_hot import answer_apart
 from edgecls.errors import DataError
+from edgecls.evaluation.label_sets import set_flips
 from edgecls.evaluation.statistics import calibration_of, mcnemar_p, wilson_interval
 from edgecls.measurement import Accuracy, Flip, Flips
 
@@ -31,6 +36,8 @@ class Answers:
             of a thousand wins.
         top1, top5: share of a hit of each image, float32 [N]; None without labels, top5 also for five classes or fewer.
         confidence: probability of the winner, float32 [N]; NaN where scores are no probabilities. None without labels.
+        scores: float32 [N, classes] where each answers for a class of its own and no image is known to have exactly one; else None, and
+            the winner counts.
     """
 
     winners: np.ndarray
@@ -39,6 +46,7 @@ class Answers:
     top1: np.ndarray | None = None
     top5: np.ndarray | None = None
     confidence: np.ndarray | None = None
+    scores: np.ndarray | None = None
 
     @property
     def not_numbers(self) -> int:
@@ -53,14 +61,19 @@ class Answers:
 
 
 def judge_scores(scores: np.ndarray, labels: np.ndarray | None, kind: OutputKind) -> Answers:
-    """Reduce scores [N, outputs] to answers; `labels` int [N] or None.
+    """Reduce scores [N, outputs] to answers; `labels` int [N], multi-hot [N, outputs], or None.
 
-    A single output decides between two classes: class 1 above 0.5 (above 0 for logits).
+    A single output decides between two classes: class 1 above 0.5 (above 0 for logits). Sigmoids are judged by the highest, as other
+    scores are, when images have one label each.
 
     Raises:
         DataError: a label that is no class of this artifact.
     """
+    if answer_apart(kind, scores.shape[1]) and (labels is None or labels.ndim == 2):
+        return replace(judge_scores(scores, None, "softmax"), scores=scores.astype(np.float32))
     classes = max(scores.shape[1], 2)
+    if labels is not None and labels.ndim == 2:
+        raise DataError("one label for each image, as the scores exclude each other", "multi-hot rows", "give one-hot rows")
     if labels is not None and len(labels) and labels.max() >= classes:
         raise DataError(f"labels from 0 to {classes - 1}", f"label {labels.max()}", "give the data of this model")
     sound = np.isfinite(scores).all(axis=1)
@@ -91,6 +104,7 @@ def join(parts: Sequence[Answers]) -> Answers:
         _concatenate([part.top1 for part in parts]),
         _concatenate([part.top5 for part in parts]),
         _concatenate([part.confidence for part in parts]),
+        _concatenate([part.scores for part in parts]),
     )
 
 
@@ -123,16 +137,18 @@ def flips_of(
     labels: np.ndarray | None = None,
     image_name: Callable[[int], str] = lambda index: "",
 ) -> Flips:
-    """How often the winner differs from the reference's.
+    """How often the winner differs from the reference's, or the set of predicted classes where they do not exclude each other.
 
     Where winners tie, an image counts by the share of winners the two do not have in common, `1 - |A & B| / max(|A|, |B|)`: an artifact
     whose scores are all equal agrees by one part in the number of classes, not always. The sum is rounded. What is paired and listed
     is the first winner, which an application takes.
 
     Args:
-        labels: class index per image, int64 [N].
+        labels: class index per image, int64 [N], or multi-hot [N, classes].
         image_name: what to call an image of this index.
     """
+    if answers.scores is not None and reference.scores is not None:
+        return set_flips(answers.scores, reference.scores, name, labels, image_name)
     differs = (answers.winners != reference.winners).astype(np.float64)
     listed = np.flatnonzero(differs)
     for row in answers.ties.keys() | reference.ties.keys():

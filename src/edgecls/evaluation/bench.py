@@ -13,6 +13,7 @@ import numpy as np
 
 import edgecls
 from edgecls.data import ImageSet, PixelFile, open_images
+from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, InputError
 from edgecls.evaluation import probe
 from edgecls.evaluation.accuracy import Exam, examine
@@ -21,6 +22,7 @@ from edgecls.evaluation.classes import with_classes
 from edgecls.evaluation.cluster import Pool, examine_on
 from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner, Profiler, blank_row
+from edgecls.evaluation.label_sets import multilabel_accuracy
 from edgecls.evaluation.latency import Timing, compare_latency, measure_latency
 from edgecls.evaluation.reference import SOURCE, Reference, read_reference
 from edgecls.formats import clips_sums, file_sizes
@@ -145,7 +147,9 @@ class _Bench:
         """Tell of data that is not there before the work starts, not after."""
         spec = next((job.spec for job in self._jobs if job.spec is not None), None)
         if self._source is not None and spec is not None:
-            open_images(self._source.path, spec, role="data", labels=self._source.labels)
+            images = open_images(self._source.path, spec, role="data", labels=self._source.labels)
+            if self._source.scores:
+                require_fitting(images, *self._source.scores)
 
     def _read_reference(self, path: Path, source_sha256: str | None) -> Reference | None:
         """Read the source's scores ahead: what is wrong with them must not cost the figures measured without them."""
@@ -222,6 +226,7 @@ class _Bench:
         opened = self._timings[job.name].opened
         try:
             found = self._open_set(job, opened.spec, max(opened.outputs, 2))
+            require_fitting(found, opened.output_kind, opened.outputs)
             found.decode(lambda done, total: self._on_event(Event("decode", "", done, total)))
         except InputError as error:
             if not job.foreign:
@@ -265,7 +270,11 @@ class _Bench:
         self, crew: Crew, workers: list[Worker], jobs: list[BenchJob], open_runner: OpenRunner
     ) -> dict[str, Answers | Failure]:
         """What the artifacts answer to their images."""
-        exams = [Exam(job.name, job.path, self._timings[job.name].opened.spec, *self._asked(job.name)) for job in jobs]
+        images = {job.name: self._images[job.name] for job in jobs}
+        exams = [
+            Exam(job.name, job.path, self._timings[job.name].opened.spec, images[job.name].pixels, images[job.name].labels)
+            for job in jobs
+        ]
         timeout_s = self._options.timeout_s
 
         def progress(name: str, done: int, total: int) -> None:
@@ -275,9 +284,6 @@ class _Bench:
             return examine_on(self._pool, exams, open_runner, timeout_s=timeout_s, progress=progress)
         hire = functools.partial(self._hire, crew)
         return examine(exams, workers, open_runner, hire=hire, timeout_s=timeout_s, progress=progress)
-
-    def _asked(self, name: str) -> tuple[PixelFile, np.ndarray | None]:
-        return self._images[name].pixels, self._images[name].labels
 
     def _compare_with_other_engines(self, crew: Crew, workers: list[Worker]) -> None:
         """Where the engine is one that only some systems have, or one that this processor makes clip sums: how another answers."""
@@ -304,11 +310,12 @@ class _Bench:
     def _mark(self) -> None:
         reference = self._reference(self._answers.keys())
         for name, answers in self._answers.items():
-            accuracy, labels = accuracy_of(answers), self._images[name].labels
-            if accuracy is not None and labels is not None:
-                theirs = self._answers[reference] if reference and self._comparable(name, reference) else None
-                accuracy = with_classes(accuracy, answers, labels, self._class_names(name), theirs)
-            self._update(name, accuracy=accuracy)
+            accuracy, labels, names = accuracy_of(answers), self._images[name].labels, self._class_names(name)
+            theirs = self._answers[reference] if reference and self._comparable(name, reference) else None
+            if labels is not None and answers.scores is not None:
+                self._update(name, multilabel=multilabel_accuracy(answers.scores, labels, names, theirs and theirs.scores))
+            elif accuracy is not None and labels is not None:
+                self._update(name, accuracy=with_classes(accuracy, answers, labels, names, theirs))
 
     def _class_names(self, name: str) -> tuple[str, ...]:
         job, opened = self._job(name), self._images[name].opened

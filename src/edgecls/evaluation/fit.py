@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
+
+from edgecls.average_precision import mean_average_precision
 from edgecls.data import ImageSet
 from edgecls.errors import DataError, InputError
 from edgecls.evaluation import probe
 from edgecls.evaluation.accuracy import Exam, examine
-from edgecls.evaluation.answers import accuracy_of
+from edgecls.evaluation.answers import Answers, accuracy_of
 from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.jobs import BenchOptions, Failure, OpenRunner
 from edgecls.formats import detect, read_record
@@ -26,7 +29,9 @@ def fit_preprocess(
     options: BenchOptions | None = None,
     progress: Callable[[str, int, int], None] = lambda choice, done, total: None,
 ) -> list[tuple[str, float]]:
-    """Top-1 of an artifact under each preprocessing, best first; equal ones in the order of `choices`.
+    """Top-1 of an artifact under each preprocessing, best first, or mean average precision where labels are multi-hot.
+
+    Equal ones are in the order of `choices`.
 
     Args:
         path: a .tflite, .onnx or .mlpackage; a float one, since the ranges of an integer one belong to one preprocessing.
@@ -56,9 +61,15 @@ def fit_preprocess(
         answers = found[choice]
         if isinstance(answers, Failure):
             raise InputError("an artifact that runs", f"{path}: {answers.reason}", "convert it again")
-        accuracy = accuracy_of(answers)
-        scores.append((choice, accuracy.top1 if accuracy else 0.0))
+        scores.append((choice, _accuracy(answers, images.labels)))
     return sorted(scores, key=lambda item: -item[1])
+
+
+def _accuracy(answers: Answers, labels: np.ndarray | None) -> float:
+    if labels is not None and answers.scores is not None:
+        return mean_average_precision(labels, answers.scores) if labels.any() else 0.0
+    accuracy = accuracy_of(answers)
+    return accuracy.top1 if accuracy else 0.0
 
 
 def _check(path: Path, images: ImageSet, spec: ImageSpec) -> None:

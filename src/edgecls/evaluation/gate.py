@@ -1,7 +1,8 @@
 """The gate: artifacts beside a baseline, and what of it breaks the budget.
 
 Bytes are exact: any excess counts. Accuracy and flips are estimates from a sample of images: an excess counts when it is, at the
-budget's confidence, more than the limit; one that might be chance is told as a warning.
+budget's confidence, more than the limit; one that might be chance is told as a warning. Mean average precision is no share of images that
+could be counted, so its bare figure counts.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
-from edgecls.baseline import Baseline, BaselineAccuracy, BaselineArtifact
+from edgecls.baseline import Baseline, BaselineAccuracy, BaselineArtifact, BaselineMultiLabel
 from edgecls.budget import Budget, Growth, Limits
 from edgecls.errors import GateError
 from edgecls.evaluation.drop import paired_drop, unpaired_drop
@@ -110,6 +111,8 @@ class _Comparison:
         self._require_measured(name, before, now, limits)
         if now.accuracy:
             yield self._accuracy(name, before, now, now.accuracy, limits)
+        if now.multilabel:
+            yield _mean_average_precision(name, before and before.multilabel, now.multilabel, limits)
         if now.flips:
             yield self._flips(name, before, now, limits)
         yield from self._latency(name, before, now, limits)
@@ -131,8 +134,9 @@ class _Comparison:
     def _require_measured(self, name: str, before: BaselineArtifact | None, now: BaselineArtifact, limits: Limits) -> None:
         """Raise GateError where what should be compared is not there."""
         why = self._current.unmeasured.get(name, "it has none")
+        accurate_before = before and (before.accuracy or before.multilabel) and limits.max_accuracy_drop is not None
         wanted = [
-            ("accuracy", now.accuracy, before and before.accuracy and limits.max_accuracy_drop is not None, limits.min_accuracy),
+            ("accuracy", _of_one_kind(before, now), accurate_before, limits.min_accuracy),
             ("flips", now.flips, before and before.flips and limits.max_flips_growth is not None, limits.max_flips),
         ]
         for what, found, in_baseline, absolute in wanted:
@@ -172,13 +176,13 @@ class _Comparison:
 
     def _flips(self, name: str, before: BaselineArtifact | None, now: BaselineArtifact, limits: Limits) -> Finding:
         assert now.flips
-        share = now.flips.count / now.flips.images
+        share, what = now.flips.count / now.flips.images, "sets of classes" if now.multilabel else "winners"
         old = before.flips if before else None
         old_share = old.count / old.images if old else None
         problems: list[tuple[Verdict, str]] = []
         if limits.max_flips is not None and _exceeds(share, limits.max_flips):
             problems.append(
-                ("violation", f"{share:.2%} of the winners differ from {now.flips.reference}'s, {limits.max_flips:.2%} allowed")
+                ("violation", f"{share:.2%} of the {what} differ from {now.flips.reference}'s, {limits.max_flips:.2%} allowed")
             )
         if (
             old
@@ -252,6 +256,25 @@ class _Comparison:
         if apart:
             again = "measure on a machine like the baseline's, make the baseline anew with --update-baseline, or leave --gate-latency out"
             raise GateError(f"a latency of {name} that is comparable with the baseline's", apart, again)
+
+
+def _of_one_kind(before: BaselineArtifact | None, now: BaselineArtifact) -> BaselineAccuracy | BaselineMultiLabel | None:
+    """The accuracy now, where the baseline has one of the same kind; None where it cannot be compared with that."""
+    if before and (before.accuracy or before.multilabel):
+        return now.accuracy if before.accuracy else now.multilabel
+    return now.accuracy or now.multilabel
+
+
+def _mean_average_precision(name: str, before: BaselineMultiLabel | None, now: BaselineMultiLabel, limits: Limits) -> Finding:
+    old, found = before and before.mean_average_precision, now.mean_average_precision
+    problems: list[tuple[Verdict, str]] = []
+    if limits.min_accuracy is not None and found < limits.min_accuracy:
+        problems.append(("violation", f"mAP is {found:.2%}, and has to be {limits.min_accuracy:.2%}"))
+    if before and old is not None and limits.max_accuracy_drop is not None and _exceeds(old - found, limits.max_accuracy_drop):
+        images = f"{now.images} images" if now.images == before.images else f"{now.images} images, {before.images} before"
+        drop = f"mAP fell by {_points(old - found)}, {_points(limits.max_accuracy_drop)} allowed ({images})"
+        problems.append(("violation", drop))
+    return _finding(name, "mAP", old, found, problems)
 
 
 def _bytes(name: str, quantity: Quantity, before: int | None, now: int, most: int | None, growth: Growth | None) -> Finding:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from edgecls.artifact import OutputKind
 from edgecls.errors import EdgeclsError, MissingExtraError, UnsupportedOperationError, WorkerError
 from edgecls.evaluation.environment import usable_cores
 from edgecls.image_spec import ImageSpec
@@ -48,12 +49,17 @@ class BenchJob:
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Images to measure accuracy on: the arguments of `open_images`, opened once for each size the artifacts take."""
+    """Images to measure accuracy on: the arguments of `open_images`, opened once for each size the artifacts take.
+
+    Attributes:
+        scores: kind and number of the artifacts' scores, where they are known before an artifact is opened.
+    """
 
     path: Path
     labels: tuple[str, ...] | None = None
     limit: int | None = None
     seed: int = 0
+    scores: tuple[OutputKind, int] | None = None
 
 
 @dataclass(frozen=True)

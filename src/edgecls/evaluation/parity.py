@@ -18,6 +18,11 @@ quantized SNR >= 3 dB and agreement >= 50 % on decided images. int8 codes bound 
 all       agreement >= 50 % on all images, decided or not, whatever the rest says: what answers otherwise more often than not is no copy
           of the source, be its scores ever so close. Where the source's best classes lie within float32 rounding (1e-6 of the largest
           score) of one another, each of them is its winner.
+
+Where each score answers for a class of its own (several sigmoids), an image's answer is the set of classes predicted, not the winner: it
+agrees when the whole set is the source's, and is decided in those classes whose score is further from the threshold than that. What has
+to be right on half of all images is a share there, of the classes that either predicts those that both do: of a hundred classes one or
+the other lies at its threshold in most images.
 """
 
 from __future__ import annotations
@@ -27,6 +32,8 @@ from typing import Literal
 import numpy as np
 
 from edgecls.artifact import OutputKind, Parity, Scheme
+from edgecls.data.multi_hot import answer_apart
+from edgecls.multilabel import THRESHOLD
 
 RELATIVE_TOLERANCE: dict[Scheme, float] = {"float32": 1e-4, "float16": 5e-3, "sparse": 5e-3}
 MIN_FLOAT16_SNR_DB = 25.0
@@ -36,10 +43,15 @@ _TIE = 1e-6
 
 
 def decide(scores: np.ndarray, output_kind: OutputKind) -> np.ndarray:
-    """Winning class of each row of scores [N, outputs]; a single output decides between classes 0 and 1."""
+    """What each row of scores [N, outputs] decides, int64 [N, decisions]: the winner, or yes or no of each class that answers for itself.
+
+    A single output decides between classes 0 and 1.
+    """
+    if answer_apart(output_kind, scores.shape[1]):
+        return (scores >= THRESHOLD).astype(np.int64)
     if scores.shape[1] == 1:
-        return (scores[:, 0] > (0.0 if output_kind == "logits" else 0.5)).astype(np.int64)
-    return scores.argmax(axis=1)
+        return (scores > (0.0 if output_kind == "logits" else THRESHOLD)).astype(np.int64)
+    return scores.argmax(axis=1)[:, None]
 
 
 def compare(
@@ -63,7 +75,8 @@ def compare(
         return Parity(**measured, verdict="failed", reason="scores are not finite")
     reference, scores = reference.astype(np.float64), scores.astype(np.float64)
     error = scores - reference
-    agree = _keeps_winner(reference, scores, output_kind)
+    kept = _kept(reference, scores, output_kind)
+    agree = kept.all(axis=1)
     measured |= {
         "max_abs_diff": float(np.abs(error).max()),
         "max_abs_score": float(np.abs(reference).max()),
@@ -72,22 +85,38 @@ def compare(
     }
     excuse = ""
     if scheme not in RELATIVE_TOLERANCE:
-        reason = _quantized_reason(reference, error, agree, output_kind)
+        reason = _quantized_reason(reference, error, kept, output_kind)
     else:
         reason = _float_reason(error, reference, scheme)
-        if reason and scheme != "float32" and _is_amplified_rounding(reference, error, agree, output_kind):
+        if reason and scheme != "float32" and _is_amplified_rounding(reference, error, kept, output_kind):
             reason, excuse = "", f"the network amplifies float16 rounding: {reason}"
-    if not reason and agree.mean() < MIN_AGREEMENT:
-        reason = f"same winner as the source model on {agree.mean():.0%} of {len(agree)} inputs, needed {MIN_AGREEMENT:.0%}"
+    if not reason:
+        reason = _shared_reason(reference, scores, agree, output_kind)
     return Parity(**measured, verdict="failed" if reason else "passed", reason=reason or excuse)
 
 
-def _keeps_winner(reference: np.ndarray, scores: np.ndarray, kind: OutputKind) -> np.ndarray:
-    """bool [N]: whether the winner is one of the source's."""
-    winners, rounding = decide(scores, kind), _TIE * np.abs(reference).max()
-    if reference.shape[1] == 1:
-        return (winners == decide(reference, kind)) | (margins(reference, kind) <= rounding)
-    return np.take_along_axis(reference, winners[:, None], axis=1)[:, 0] >= reference.max(axis=1) - rounding
+def _kept(reference: np.ndarray, scores: np.ndarray, kind: OutputKind) -> np.ndarray:
+    """bool [N, decisions]: whether a decision is the source's, or one it might as well have made."""
+    decided, rounding = decide(scores, kind), _TIE * np.abs(reference).max()
+    if reference.shape[1] == 1 or answer_apart(kind, reference.shape[1]):
+        return (decided == decide(reference, kind)) | (margins(reference, kind) <= rounding)
+    return np.take_along_axis(reference, decided, axis=1) >= reference.max(axis=1, keepdims=True) - rounding
+
+
+def _shared_reason(reference: np.ndarray, scores: np.ndarray, agree: np.ndarray, kind: OutputKind) -> str:
+    shared, what = float(agree.mean()), "same winner as the source model on"
+    if answer_apart(kind, reference.shape[1]):
+        shared, what = (
+            shared_classes(decide(reference, kind) == 1, decide(scores, kind) == 1),
+            "classes shared with the source model in",
+        )
+    return "" if shared >= MIN_AGREEMENT else f"{what} {shared:.0%} of {len(agree)} inputs, needed {MIN_AGREEMENT:.0%}"
+
+
+def shared_classes(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean over the images of the share of the classes predicted by either that both predict; 1 where neither predicts any. bool [N, C]."""
+    either = (one | other).sum(axis=1)
+    return float(np.where(either, (one & other).sum(axis=1) / np.maximum(either, 1), 1.0).mean())
 
 
 def _float_reason(error: np.ndarray, reference: np.ndarray, scheme: Scheme) -> str:
@@ -96,31 +125,34 @@ def _float_reason(error: np.ndarray, reference: np.ndarray, scheme: Scheme) -> s
     return "" if relative <= limit else f"largest difference is {relative:.2g} of the largest score, allowed {limit:g}"
 
 
-def _is_amplified_rounding(reference: np.ndarray, error: np.ndarray, agree: np.ndarray, kind: OutputKind) -> bool:
+def _is_amplified_rounding(reference: np.ndarray, error: np.ndarray, kept: np.ndarray, kind: OutputKind) -> bool:
     found = snr_db(reference, error)
-    return found is not None and found >= MIN_FLOAT16_SNR_DB and bool(agree[_decided(reference, error, kind, 8)].all())
+    return found is not None and found >= MIN_FLOAT16_SNR_DB and bool(kept[_decided(reference, error, kind, 8)].all())
 
 
 def _decided(reference: np.ndarray, error: np.ndarray, kind: OutputKind, factor: float) -> np.ndarray:
     return margins(reference, kind) > factor * np.sqrt(np.mean(error**2))
 
 
-def _quantized_reason(reference: np.ndarray, error: np.ndarray, agree: np.ndarray, kind: OutputKind) -> str:
+def _quantized_reason(reference: np.ndarray, error: np.ndarray, kept: np.ndarray, kind: OutputKind) -> str:
     found = snr_db(reference, error)
     if found is not None and found < MIN_SNR_DB:
         return f"signal-to-noise ratio of the scores is {found:.1f} dB, needed {MIN_SNR_DB:g}"
     decided = _decided(reference, error, kind, 2)
-    if decided.any() and agree[decided].mean() < MIN_AGREEMENT:
-        return f"same winner on {agree[decided].mean():.0%} of {decided.sum()} decided images, needed {MIN_AGREEMENT:.0%}"
+    images = decided.any(axis=1)
+    agree = (kept | ~decided).all(axis=1)[images]
+    if images.any() and agree.mean() < MIN_AGREEMENT:
+        what = "set of classes" if answer_apart(kind, reference.shape[1]) else "winner"
+        return f"same {what} on {agree.mean():.0%} of {images.sum()} decided images, needed {MIN_AGREEMENT:.0%}"
     return ""
 
 
 def margins(scores: np.ndarray, kind: OutputKind) -> np.ndarray:
-    """Lead of each row's winner, scores [N, outputs]: best less second best, or the distance of a single output to its threshold."""
-    if scores.shape[1] == 1:
-        return np.abs(scores[:, 0] - (0.0 if kind == "logits" else 0.5))
+    """How far each decision of scores [N, outputs] is from another one, float [N, decisions]: to the second best, or to the threshold."""
+    if scores.shape[1] == 1 or answer_apart(kind, scores.shape[1]):
+        return np.abs(scores - (0.0 if kind == "logits" else THRESHOLD))
     best = np.partition(scores, -2, axis=1)
-    return best[:, -1] - best[:, -2]
+    return best[:, -1:] - best[:, -2:-1]
 
 
 def snr_db(reference: np.ndarray, error: np.ndarray) -> float | None:

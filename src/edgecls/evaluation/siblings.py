@@ -22,6 +22,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from edgecls.artifact import OutputKind
+from edgecls.data.multi_hot import answer_apart
 from edgecls.evaluation.parity import decide, margins, snr_db
 
 MIN_AGREEMENT = 0.99
@@ -39,6 +40,7 @@ def judge_siblings(reference: np.ndarray, scores: Mapping[str, np.ndarray], kind
     Returns:
         Name -> why it is rejected, with the name of the sibling it parts from.
     """
+    what = "set of classes" if answer_apart(kind, reference.shape[1]) else "winner"
     closeness = {name: _closeness(reference, found) for name, found in scores.items()}
     kept: list[str] = []
     reasons: dict[str, str] = {}
@@ -49,7 +51,7 @@ def judge_siblings(reference: np.ndarray, scores: Mapping[str, np.ndarray], kind
             kept.append(name)
             continue
         reasons[name] = (
-            f"same winner as {worst}, which holds the same codes, on {shares[worst]:.1%} of {len(reference)} inputs, needed "
+            f"same {what} as {worst}, which holds the same codes, on {shares[worst]:.1%} of {len(reference)} inputs, needed "
             f"{MIN_AGREEMENT:.0%}; of the two it is further from the source model "
             f"({closeness[name]:.1f} dB, {closeness[worst]:.1f} dB)"
         )
@@ -57,19 +59,20 @@ def judge_siblings(reference: np.ndarray, scores: Mapping[str, np.ndarray], kind
 
 
 def agreement(one: np.ndarray, other: np.ndarray, kind: OutputKind) -> float:
-    """Share of images with the same winner, those on which neither is sure included."""
+    """Share of images with the same winner or set of classes, those on which neither is sure included."""
     differs = decide(one, kind) != decide(other, kind)
-    return 1.0 - float((differs & (_is_sure(one, kind) | _is_sure(other, kind))).mean())
+    return 1.0 - float((differs & (_is_sure(one, kind) | _is_sure(other, kind))).any(axis=1).mean())
 
 
 def _is_sure(scores: np.ndarray, kind: OutputKind) -> np.ndarray:
-    """bool [N]: whether the winner leads by more than rounding explains."""
+    """bool [N, decisions]: whether the decision is clear by more than rounding explains."""
     sure = margins(scores, kind) > _STEPS * np.ptp(scores) / _CODES
     if kind == "logits":
         return sure
     logits = _logits(scores.astype(np.float64), kind)
-    span = np.ptp(logits) if scores.shape[1] == 1 else np.ptp(logits, axis=1).max()
-    return sure & (margins(logits, "logits") > _STEPS * span / _CODES)
+    if kind == "sigmoid":
+        return sure & (np.abs(logits) > _STEPS * np.ptp(logits) / _CODES)
+    return sure & (margins(logits, "logits") > _STEPS * np.ptp(logits, axis=1).max() / _CODES)
 
 
 def _logits(probabilities: np.ndarray, kind: OutputKind) -> np.ndarray:

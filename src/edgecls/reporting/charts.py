@@ -79,6 +79,7 @@ class Scatter:
 
     title: str
     x_title: str
+    y_title: str
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
     marks: Sequence[Mark]
@@ -139,11 +140,12 @@ def course(name: str, sustained: Sustained) -> Course:
     return Course(name, line(p50), line(p90), p50[0], p50[-1], sustained)
 
 
-def scatter(title: str, x_title: str, points: Sequence[tuple[str, str, float, float]]) -> Scatter | None:
+def scatter(title: str, x_title: str, y_title: str, points: Sequence[tuple[str, str, float, float]]) -> Scatter | None:
     """Accuracy against what it costs; None without a point.
 
     Args:
-        points: (name, target, cost above 0, top-1 0..1).
+        y_title: what the accuracy is.
+        points: (name, target, cost above 0, accuracy 0..1).
     """
     if not points:
         return None
@@ -160,6 +162,7 @@ def scatter(title: str, x_title: str, points: Sequence[tuple[str, str, float, fl
     return Scatter(
         title,
         x_title,
+        y_title,
         [Tick(x.position(value), format_number(value)) for value in x.ticks()],
         [Tick(y.position(value), f"{value:.{digits}f}%") for value in y.ticks()],
         list(_labelled(marks)),

@@ -18,7 +18,8 @@ def significance_notes(report: Report) -> list[str]:
     names = ", ".join(
         f"{row.artifact} ({flips.lost} lost, {flips.gained} gained, p = {flips.mcnemar_p:.2g})" for row, flips in different
     )
-    notes = [f"accuracy differs from the reference's beyond chance (exact McNemar test, p < {SIGNIFICANT:g}): {names or 'none'}"]
+    what = "the share of images with all classes right" if any(row.multilabel for row, _ in tested) else "accuracy"
+    notes = [f"{what} differs from the reference's beyond chance (exact McNemar test, p < {SIGNIFICANT:g}): {names or 'none'}"]
     return notes + [f"{row.artifact} lost most on {classes}" for row, _ in different if (classes := _lost_classes(row))]
 
 
@@ -43,9 +44,11 @@ def profile_notes(report: Report) -> list[str]:
 
 
 def _lost_classes(row: Measurement) -> str:
-    classes = row.accuracy.classes if row.accuracy else []
-    lost = sorted((found for found in classes if (found.recall_delta or 0.0) < 0), key=lambda found: found.recall_delta or 0.0)
-    return ", ".join(f"{found.label} ({(found.recall_delta or 0.0) * 100:+.1f} points)" for found in lost[:_NAMED])
+    changes = [(found.recall_delta or 0.0, found.label) for found in row.accuracy.classes] if row.accuracy else []
+    if row.multilabel:
+        changes = [(found.average_precision_delta or 0.0, found.label) for found in row.multilabel.classes]
+    lost = sorted((change for change in changes if change[0] < 0), key=lambda change: change[0])
+    return ", ".join(f"{label} ({change * 100:+.1f} points)" for change, label in lost[:_NAMED])
 
 
 def _who(found: list[tuple[str, str]]) -> str:

@@ -17,6 +17,7 @@ _TITLES: dict[Quantity, str] = {  # the columns, the most important first
     "size": "size",
     "download": "download",
     "accuracy": "top-1",
+    "mAP": "mAP",
     "flips": "flips",
     "latency": "latency",
 }
@@ -104,7 +105,7 @@ def _cell(finding: Finding | None) -> str:
         value = f"{finding.now:.2f} ×"
     if finding.before is None or not _differs(finding):
         return value
-    if finding.quantity in ("accuracy", "flips"):
+    if finding.quantity in ("accuracy", "mAP", "flips"):
         return f"{value} ({(finding.now - finding.before) * 100:+.2f})"
     change = f"{finding.now / finding.before - 1:+.1%}"
     return f"{value} ({change})" if change.strip("+-0.%") else f"{value} ({finding.now - finding.before:+,.0f} B)"

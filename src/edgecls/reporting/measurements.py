@@ -8,6 +8,7 @@ from typing import TypeVar
 from edgecls.measurement import Latency, Measurement, Report
 from edgecls.reporting.findings import DOUBTFUL, profile_notes, significance_notes, validity_notes
 from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
+from edgecls.reporting.label_sets import multilabel_columns, multilabel_notes
 from edgecls.reporting.units import format_bytes, format_interval, format_ms, format_share
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ def _columns(report: Report) -> list[Column[Measurement]]:
         Column[Measurement](
             "top-5", _maybe(lambda row: row.accuracy, lambda found: format_share(found.top5)), numeric=True, rank=8
         ),
+        *multilabel_columns(),
         Column[Measurement](
             "flips", _maybe(lambda row: row.flips, lambda found: f"{found.count} of {found.images}"), numeric=True, rank=4
         ),
@@ -112,9 +114,11 @@ def _notes(report: Report) -> list[str]:
         notes.append(
             f"{report.data.images} {labelled} of {report.data.path}{': ' + report.data.note if report.data.note else ''}"
         )
+    notes += multilabel_notes(report)
     references = sorted({row.flips.reference for row in report.measurements if row.flips is not None})
     if references:
-        notes.append(f"flips: images on which the winner differs from that of {', '.join(references)}")
+        what = "set of predicted classes" if any(row.multilabel for row in report.measurements) else "winner"
+        notes.append(f"flips: images on which the {what} differs from that of {', '.join(references)}")
     stand_ins = [
         (row.artifact, f"computed by {row.engine.name}") for row in report.measurements if row.latency_needs and row.engine
     ]

@@ -13,6 +13,7 @@ import edgecls
 from edgecls.measurement import ClassAccuracy, Confusion, Environment, Measurement, OperationTime, Profile
 from edgecls.reporting.charts import Course, Scatter, Strips, course, scatter, strips
 from edgecls.reporting.grid import Grid
+from edgecls.reporting.label_sets import LabelTable, label_tables
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.runs import Run
 from edgecls.reporting.units import format_bytes, format_ms, format_share
@@ -73,6 +74,7 @@ class Section:
     courses: Sequence[Course]
     operations: Sequence[Operations]
     classes: Sequence[ClassChanges]
+    label_tables: Sequence[LabelTable]
     matrices: Sequence[Matrix]
     labels: Sequence[str]
     environment: Sequence[tuple[str, str]]
@@ -110,17 +112,18 @@ def _section(run: Run) -> Section:
     rows = run.report.measurements
     grid = report_grid(run.report)
     names = _short_names(rows)
+    measure, accuracies = _accuracies(rows)
+    judged = [(row, accuracies[row.artifact]) for row in rows if row.artifact in accuracies]
     latency = [
-        (names[row.artifact], row.target, row.latency.p50_ms, row.accuracy.top1)
-        for row in rows
-        if row.accuracy and row.latency and row.latency.p50_ms > 0
+        (names[row.artifact], row.target, row.latency.p50_ms, accuracy)
+        for row, accuracy in judged
+        if row.latency and row.latency.p50_ms > 0
     ]
-    size = [
-        (names[row.artifact], row.target, row.size_bytes / 1024, row.accuracy.top1)
-        for row in rows
-        if row.accuracy and row.size_bytes
+    size = [(names[row.artifact], row.target, row.size_bytes / 1024, accuracy) for row, accuracy in judged if row.size_bytes]
+    charts = [
+        scatter("Accuracy against latency", "ms", measure, latency),
+        scatter("Accuracy against size", "KiB", measure, size),
     ]
-    charts = [scatter("Accuracy against latency", "ms", latency), scatter("Accuracy against size", "KiB", size)]
     return Section(
         run.name,
         grid,
@@ -133,6 +136,7 @@ def _section(run: Run) -> Section:
         [course(names[row.artifact], row.sustained) for row in rows if row.sustained and row.sustained.minutes],
         [_operations(row.artifact, row.profile) for row in rows if row.profile and row.profile.operations],
         [found for row in rows if (found := _class_changes(row))],
+        label_tables(rows),
         [
             _matrix(row.artifact, row.accuracy.confusion, run.report.labels)
             for row in rows
@@ -143,10 +147,18 @@ def _section(run: Run) -> Section:
     )
 
 
+def _accuracies(rows: Sequence[Measurement]) -> tuple[str, dict[str, float]]:
+    """What accuracy is here, and that of each artifact: mean average precision where images have any number of labels."""
+    if any(row.multilabel for row in rows):
+        return "mAP", {row.artifact: row.multilabel.mean_average_precision for row in rows if row.multilabel}
+    return "top-1", {row.artifact: row.accuracy.top1 for row in rows if row.accuracy}
+
+
 def _headline(runs: Sequence[Run]) -> str:
     """What was measured, in one sentence."""
     artifacts = {row.artifact for run in runs for row in run.report.measurements}
-    images = max((row.accuracy.images for run in runs for row in run.report.measurements if row.accuracy), default=0)
+    measured = [row.accuracy or row.multilabel for run in runs for row in run.report.measurements]
+    images = max((found.images for found in measured if found), default=0)
     places = f"{len(runs)} environment{'s' if len(runs) > 1 else ''}"
     return f"{len(artifacts)} artifacts in {places}" + (f", accuracy on {images:,} images" if images else "")
 

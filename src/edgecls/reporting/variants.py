@@ -24,7 +24,7 @@ def variants_grid(done: VariantSet, variants: Sequence[Variant]) -> Grid:
     rows += [_Row(variant.name, *_final(variant), variant) for variant in variants]
     columns = [
         Column[_Row]("variant", lambda row: row.name),
-        Column[_Row]("held-out top-1", lambda row: format_share(row.accuracy), numeric=True),
+        Column[_Row](f"held-out {done.measure}", lambda row: format_share(row.accuracy), numeric=True),
         Column[_Row]("loss", lambda row: f"{row.loss:.4f}", numeric=True, rank=3),
         Column[_Row]("zeros", _of(lambda found: f"{found.sparsity:.1%}" if found.sparsity >= 0.0005 else ""), numeric=True),
         Column[_Row](
@@ -55,7 +55,7 @@ def _final(variant: Variant) -> tuple[float, float]:
 
 def _notes(done: VariantSet, variants: Sequence[Variant]) -> list[str]:
     notes = [
-        f"trained on {done.images} images of {done.data}; top-1 and loss on {done.held_out_images} others held out from them"
+        f"trained on {done.images} images of {done.data}; {done.measure} and loss on {done.held_out_images} others held out from them"
     ]
     reasons: dict[str, dict[str, None]] = {}
     for variant in variants:

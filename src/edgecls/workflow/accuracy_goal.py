@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from edgecls.converters.accuracy_goal import AccuracyGoal, Half, parse_goal
+from edgecls.average_precision import mean_average_precision
+from edgecls.converters.accuracy_goal import HALVES, AccuracyGoal, Half, parse_goal
 from edgecls.data import ImageSet, open_images
+from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import DataError, SchemeError
 from edgecls.evaluation.answers import Answers, flips_of, join, judge_scores
 from edgecls.metadata import ArtifactMetadata
 
 BATCH = 64
-_HALVES = {"choosing": 0, "judging": 1}
 
 
 def check_goal(text: str | None, data: Path | None, keep_float: Sequence[str]) -> None:
@@ -49,13 +51,16 @@ def accuracy_goal(
         tell: told what was measured, for people who wait.
 
     Raises:
-        DataError: too few images to have two halves.
+        DataError: too few images to have two halves, or labels that the model's scores cannot be held against.
     """
     if text is None or data is None:
         return None
     images = open_images(data, record.image_spec, role="data", labels=record.labels)
     if len(images) < 2:
         raise DataError("at least two images in --data for --mixed-precision", f"{len(images)}", "give some hundreds")
+    require_fitting(images, record.output_kind, record.outputs)
+    if images.multi_hot and not all(_half(images.labels, half).any() for half in HALVES):
+        raise DataError("classes on both halves of --data for --mixed-precision", "one half without any", "give more images")
     measure = _Measure(
         images,
         record,
@@ -64,7 +69,8 @@ def accuracy_goal(
         lambda drop, count: tell(f"--mixed-precision {text}: model {count} drops {drop:.2f} points"),
     )
     halves = len(images) - len(images) // 2, len(images) // 2
-    return AccuracyGoal(parse_goal(text), measure, "top-1" if images.labelled else "agreement", halves)
+    of = "mAP" if images.multi_hot else "top-1" if images.labelled else "agreement"
+    return AccuracyGoal(parse_goal(text), measure, of, halves)
 
 
 class _Measure:
@@ -78,19 +84,19 @@ class _Measure:
     def __call__(self, float_model: bytes, model: bytes, half: Half) -> float:
         if half not in self._reference:
             self._reference[half] = self._answers(float_model, half)
-        drop = _drop(self._reference[half], self._answers(model, half))
+        drop = _drop(self._reference[half], self._answers(model, half), _half(self._images.labels, half))
         self._count += 1
         self._tell(drop, self._count)
         return drop
 
-    def _answers(self, model: bytes, half: str) -> Answers:
+    def _answers(self, model: bytes, half: Half) -> Answers:
         from edgecls.runners import open_runner
 
         path = self._folder / "measured.tflite"
         path.write_bytes(model)
         try:
             runner = open_runner(path, spec=self._record.image_spec, threads=self._threads)
-            chosen = np.arange(_HALVES[half], len(self._images), 2)
+            chosen = _half(np.arange(len(self._images)), half)
             parts = []
             for start in range(0, len(chosen), BATCH):
                 indices = chosen[start : start + BATCH]
@@ -101,8 +107,15 @@ class _Measure:
             path.unlink()
 
 
-def _drop(reference: Answers, answers: Answers) -> float:
-    """Percentage points of top-1, or of agreement without labels."""
+def _half(values: np.ndarray | None, half: Half) -> Any:
+    """Every second of the values; None where there are none."""
+    return None if values is None else values[HALVES.index(half) :: 2]
+
+
+def _drop(reference: Answers, answers: Answers, labels: np.ndarray | None) -> float:
+    """Percentage points of top-1, of mean average precision where labels are multi-hot, or of agreement without labels."""
+    if labels is not None and reference.scores is not None and answers.scores is not None:
+        return 100 * (mean_average_precision(labels, reference.scores) - mean_average_precision(labels, answers.scores))
     if reference.top1 is not None and answers.top1 is not None:
         return 100 * float(reference.top1.mean(dtype=np.float64) - answers.top1.mean(dtype=np.float64))
     flips = flips_of(answers, reference, "float")

@@ -214,8 +214,9 @@ def _foreign_jobs(files: tuple[Path, ...]) -> list[BenchJob]:
 def images_of(request: BenchRequest, manifest: Manifest | None) -> tuple[ImageSource | None, list[str]]:
     """The images asked for, or those the manifest remembers, and notes on them."""
     labels = tuple(manifest.labels) if manifest else None
+    scores = (manifest.output_kind, manifest.outputs) if manifest else None
     if request.data is not None:
-        return ImageSource(request.data, labels, request.limit), []
+        return ImageSource(request.data, labels, request.limit, scores=scores), []
     sources = sorted(manifest.data if manifest else [], key=lambda source: source.role != "data")  # `--data` comes first
     remembered = next((source for source in sources if is_there(source)), None)
     if remembered is None:
@@ -226,7 +227,7 @@ def images_of(request: BenchRequest, manifest: Manifest | None) -> tuple[ImageSo
     notes = [f"measured on {path}, remembered from conversion"]
     if remembered.role == "calibration" and path.is_dir():
         notes.append("these are the calibration images themselves: accuracy of int8 may look slightly better than on new images")
-    return ImageSource(path, labels, request.limit), notes
+    return ImageSource(path, labels, request.limit, scores=scores), notes
 
 
 def is_there(source: DataSource) -> bool:
@@ -284,7 +285,8 @@ def _fit(jobs: list[BenchJob], request: BenchRequest, images: ImageSource | None
     ranked = fit_preprocess(job.path, opened, open_runner=open_runner, spec=spec, options=request.options)
     figures = ", ".join(f"{choice} {top1:.1%}" for choice, top1 in ranked)
     best = ranked[0][0]
-    return best, f"preprocessing {best} fits best (top-1 of {job.name}: {figures}); convert with --preprocess={best}"
+    measure = "mAP" if opened.multi_hot else "top-1"
+    return best, f"preprocessing {best} fits best ({measure} of {job.name}: {figures}); convert with --preprocess={best}"
 
 
 def _float_job(jobs: list[BenchJob]) -> BenchJob:

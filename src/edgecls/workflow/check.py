@@ -15,6 +15,7 @@ from edgecls.baseline import (
     BaselineAccuracy,
     BaselineArtifact,
     BaselineFlips,
+    BaselineMultiLabel,
     ModelIdentity,
 )
 from edgecls.budget import BUDGET_NAME, Budget
@@ -86,7 +87,7 @@ def update_baseline(request: CheckRequest) -> tuple[Baseline, list[str]]:
             )
         except EdgeclsError as error:
             notes.append(f"sizes by layer of {artifact.name} are left out: {error}")
-    if not any(entry.accuracy for entry in entries.values()):
+    if not any(entry.accuracy or entry.multilabel for entry in entries.values()):
         notes.append("without accuracy: `edgecls bench` on labelled images measures it")
     if budget.latency_reference and current.state.latency_reference is None:
         notes.append(f"without latencies: the results have none of {budget.latency_reference}, which all are divided by")
@@ -254,13 +255,17 @@ def _doubt_codes(latency: Latency) -> list[str]:
 
 def _entry(artifact: Artifact, row: Measurement | None, reference: Measurement | None) -> BaselineArtifact:
     p50, reference_p50 = _p50(row), _p50(reference)
-    accuracy = row.accuracy if row else None
+    accuracy, multilabel = (row.accuracy, row.multilabel) if row else (None, None)
     return BaselineArtifact(
         size_bytes=artifact.size_bytes,
         compressed_bytes=artifact.compressed_bytes,
         accuracy=accuracy
         and BaselineAccuracy(
             images=accuracy.images, top1=round(accuracy.top1, _ACCURACY_DIGITS), tied_images=accuracy.tied_images or 0
+        ),
+        multilabel=multilabel
+        and BaselineMultiLabel(
+            images=multilabel.images, mean_average_precision=round(multilabel.mean_average_precision, _ACCURACY_DIGITS)
         ),
         flips=row.flips and _flips(row.flips) if row else None,
         latency_ratio=_ratio(p50, reference_p50) if p50 and reference_p50 else None,
@@ -274,6 +279,8 @@ def _ratio(p50: float, reference: float) -> float:
 
 def _flips(flips: Flips) -> BaselineFlips:
     """With the images that changed sides, if the results list all of them."""
+    if flips.sets_listed:
+        return BaselineFlips(reference=flips.reference, images=flips.images, count=flips.count)
     listed = [flip for flip in flips.images_listed if flip.label is not None]
     lost = sorted(flip.index for flip in listed if flip.reference_winner == flip.label != flip.winner)
     gained = sorted(flip.index for flip in listed if flip.winner == flip.label != flip.reference_winner)

@@ -15,6 +15,7 @@ from edgecls.compression import StageJob, StageResult, TrainingImages, copy_mode
 from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
+from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, DataError, EdgeclsError
 from edgecls.formats import sha256
 from edgecls.image_spec import ImageSpec
@@ -31,6 +32,7 @@ from edgecls.recipe import (
 from edgecls.store import changing, staging
 from edgecls.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Epoch, Variant, VariantSet, is_variant
 from edgecls.workflow.before_training import check_before_training
+from edgecls.workflow.content import content_hash
 from edgecls.workflow.variants import open_variant
 
 if TYPE_CHECKING:
@@ -117,6 +119,7 @@ def compress(options: CompressOptions, progress: Progress | None = None) -> Vari
         images=len(base.images.trained),
         held_out_images=len(base.images.held_out),
         recipe=options.recipe,
+        measure=base.images.measure,
         base_accuracy=accuracy,
         base_loss=loss,
         notes=base.notes,
@@ -169,13 +172,14 @@ def _open_base(options: CompressOptions, tell: Progress) -> _Base:
     tell.stage("reading images")
     training = options.recipe.training
     opened = open_images(options.data, spec, role="training", labels=labels, limit=training.limit, seed=training.seed)
+    require_fitting(opened, loaded.output_kind, loaded.outputs)
     images = TrainingImages(opened, spec, loaded.outputs, training)
     tell.stage("rebuilding the model for training")
     proof = next(islice(images.calibration(_PROOF_IMAGES), 1))
     rebuilt = rebuild(loaded, proof)
     tell.stage("checking the recipe")
     check_before_training(rebuilt.model, options.recipe.wanted.values(), proof)
-    facts = (loaded.source.sha256, _data_hash(options.data), spec.model_dump_json(), *labels, __version__)
+    facts = (loaded.source.sha256, content_hash(options.data), spec.model_dump_json(), *labels, __version__)
     notes = [*loaded.notes, *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
     source = loaded.source.model_copy(update={"output": options.model_output})
     return _Base(loaded, source, rebuilt.model, spec, labels, "file" if options.labels else "default", images, notes, facts)
@@ -287,10 +291,6 @@ def _foreign(folder: Path, new: VariantSet) -> list[str]:
         return []
     new.notes.append(f"replaced the variants of another model, {previous.source.name}: {', '.join(previous.variants)}")
     return previous.variants
-
-
-def _data_hash(path: Path) -> str:
-    return DIGITS_NAME if _is_digits(path) else sha256(path)
 
 
 def _is_digits(path: Path) -> bool:

@@ -26,6 +26,7 @@ from edgecls.converters.conversion import coreml_worker
 from edgecls.data import ImageSet, open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
+from edgecls.data.multi_hot import require_fitting
 from edgecls.data.pixel_file import write_pixels
 from edgecls.data.synthetic import synthetic_pixels
 from edgecls.frozen_graph import FrozenGraph
@@ -159,7 +160,7 @@ def _prepare(
     spec = spec.with_preprocess(options.preprocess) if options.preprocess else spec
     record, labels_source = _record(model, spec, options, settled)
     tell.stage("reading images")
-    calibration, sources, remarks = _open_data(options, spec, record.labels, calibrating=int8)
+    calibration, sources, remarks = _open_data(options, spec, record, calibrating=int8)
     goal = accuracy_goal(options.mixed_precision, options.data, record, staged, options.threads, tell.stage)
     tell.stage("asking the source model")
     questions = _questions(options, model, spec, stack, PARITY_IMAGES)
@@ -238,19 +239,22 @@ def _about_scores(model: LoadedModel) -> list[str]:
 
 
 def _open_data(
-    options: ConvertOptions, spec: ImageSpec, labels: list[str], *, calibrating: bool
+    options: ConvertOptions, spec: ImageSpec, record: ArtifactMetadata, *, calibrating: bool
 ) -> tuple[Calibration | None, list[DataSource], list[str]]:
     """Calibration images, what the manifest remembers of all images, and remarks on them."""
     sources, notes, calibration = [], [], None
     if options.calibration:
-        images = open_images(options.calibration, spec, role="calibration", labels=labels, limit=options.calibration_images)
+        images = open_images(
+            options.calibration, spec, role="calibration", labels=record.labels, limit=options.calibration_images
+        )
         if calibrating:
             calibration = _calibration(images, spec, options.estimator)
             notes = [f"calibration images: {images.note}"] if images.decode().note else []
         count = len(images) if calibrating else images.candidates
         sources.append(DataSource(path=_remembered(options.calibration), role="calibration", images=count))
     if options.data:
-        measured = open_images(options.data, spec, role="data", labels=labels)
+        measured = open_images(options.data, spec, role="data", labels=record.labels)
+        require_fitting(measured, record.output_kind, record.outputs)
         sources.append(DataSource(path=_remembered(options.data), role="data", images=measured.candidates))
     return calibration, sources, notes
 

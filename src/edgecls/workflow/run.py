@@ -23,6 +23,7 @@ from edgecls.variant import VariantSet
 from edgecls.workflow.bench import BenchRequest, bench, own_failures
 from edgecls.workflow.compress import CompressOptions, compress
 from edgecls.workflow.compress import Progress as CompressProgress
+from edgecls.workflow.content import content_hash
 from edgecls.workflow.convert import Progress as ConvertProgress
 from edgecls.workflow.convert import convert, toolchain
 from edgecls.workflow.convert_options import ConvertOptions
@@ -179,11 +180,6 @@ def _bench(
     if not own_failures(report):
         state.keep("bench", wanted, sha256(results))
     return report
-
-
-def content_hash(path: Path) -> str:
-    """Hash of images by their content; the bundled digits never change."""
-    return DIGITS_NAME if str(path) == DIGITS_NAME and not path.exists() else sha256(path)
 
 
 class _State:

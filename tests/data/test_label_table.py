@@ -1,0 +1,113 @@
+"""A CSV beside images: a column of 0 and 1 for each class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgecls.data import ImageSet, open_images
+from edgecls.data.multi_hot import require_fitting
+from edgecls.data.source import Role
+from edgecls.errors import DataError
+from edgecls.image_spec import ImageSpec
+
+RGB = ImageSpec(height=8, width=8, channels=3)
+NAMES = ["ant", "bee", "cat"]
+DEFAULT = ["class_0", "class_1", "class_2"]
+ROWS = ["file,ant,bee,cat", "photos/0.png,1,0,1", "photos/1.png,0,0,0", "photos/2.png,0,1,0", "photos/3.png,1,1,1"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """photos/0.png … 3.png of grey levels 0, 10, 20, 30."""
+    (tmp_path / "photos").mkdir()
+    for number in range(4):
+        Image.fromarray(np.full((8, 8, 3), 10 * number, np.uint8)).save(tmp_path / "photos" / f"{number}.png")
+    return tmp_path
+
+
+def table(
+    folder: Path, lines: list[str], role: Role = "data", labels: list[str] | None = DEFAULT, spec: ImageSpec = RGB
+) -> ImageSet:
+    path = folder / "labels.csv"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return open_images(path, spec, role=role, labels=labels)
+
+
+def labels_of(images: ImageSet) -> list[list[int]]:
+    assert images.labels is not None
+    return images.labels.tolist()
+
+
+def test_images_and_labels_in_the_order_of_the_lines(folder: Path):
+    images = table(folder, [ROWS[0], *reversed(ROWS[1:])])
+    assert [int(image[0, 0, 0]) for batch in images.batches() for image in batch] == [30, 20, 10, 0]
+    assert labels_of(images) == [[1, 1, 1], [0, 1, 0], [0, 0, 0], [1, 0, 1]]
+    assert (images.multi_hot, images.class_names, images.name(0)) == (True, ("ant", "bee", "cat"), "photos/3.png")
+    assert "4 images of labels.csv" in images.note
+
+
+def test_columns_follow_the_models_names(folder: Path):
+    assert labels_of(table(folder, ROWS, labels=["Cat", "ant", "bee"]))[0] == [1, 1, 0]
+    with pytest.raises(DataError, match="columns named as the model's classes, ant, bee, dog, found cat"):
+        table(folder, ROWS, labels=["ant", "bee", "dog"])
+
+
+def test_one_class_for_each_image_is_single_labels(folder: Path):
+    images = table(folder, ["image,ant,bee,cat", "photos/0.png,1,0,0", "photos/2.png,0,0,1"], labels=["bee", "cat", "ant"])
+    assert not images.multi_hot
+    assert images.labels is not None and images.labels.tolist() == [2, 1]
+
+
+def test_what_spreadsheets_write_is_read(folder: Path):
+    path = folder / "labels.csv"
+    path.write_bytes('\ufefffile,"ant, red",bee,cat\r\nphotos/0.png,1, 0 ,1\r\n\r\nphotos/1.png,0,0,0\r\n'.encode())
+    images = open_images(path, RGB, role="data", labels=DEFAULT)
+    assert (labels_of(images), images.class_names) == ([[1, 0, 1], [0, 0, 0]], ("ant, red", "bee", "cat"))
+
+
+def test_an_image_that_is_not_there_is_skipped_with_its_labels(folder: Path):
+    images = table(folder, [*ROWS, "photos/9.png,1,0,0"])
+    assert len(images) == 4 and labels_of(images)[-1] == [1, 1, 1]
+    assert "1 skipped, first 9.png" in images.note
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (ROWS[1:], "a first line with different names of classes"),
+        (["photos/0.png,1,0", "photos/1.png,0,1"], "a first line with different names of classes"),
+        (["file,ant,ant,cat", *ROWS[1:]], "different names"),
+        (["file,ant,bee", *ROWS[1:]], "3 columns in each line, found .*: 4 in line 2"),
+        ([*ROWS, "photos/0.png,1,0,yes"], "'yes' in line 6"),
+        (["file,ant,bee", "photos/0.png,1,0"], "one per class of the model, found 2"),
+        (["file,ant,bee,cat", "../secret.png,1,0,1"], "images in the folder of the CSV"),
+        (["file,ant,bee,cat", "/etc/passwd,1,0,1"], "images in the folder of the CSV"),
+        (["file,ant,bee,cat"], "an image for each line"),
+        (["file,labels", "photos/0.png,ant;bee"], "'ant;bee' in line 2"),
+        (['file,ant,bee,cat', '"photos/0.png,1,0,1'], "a CSV in UTF-8"),
+    ],
+)  # fmt: skip
+def test_what_is_no_table_is_said(folder: Path, lines: list[str], message: str):
+    with pytest.raises(DataError, match=message):
+        table(folder, lines)
+
+
+def test_calibration_needs_no_labels_but_images(folder: Path):
+    images = table(folder, [*ROWS, "photos/0.png,1,0,yes"], role="calibration")
+    assert len(images) == 5 and images.labels is None and "labels not used" in images.note
+    with pytest.raises(DataError, match="arrays of 4 channels"):
+        table(folder, ROWS, spec=ImageSpec(height=8, width=8, channels=4, color_order="OTHER"))
+
+
+def test_only_several_sigmoids_answer_for_any_number_of_labels(folder: Path):
+    images = table(folder, ROWS)
+    require_fitting(images, "sigmoid", 3)
+    for kind, outputs, words in (("softmax", 3, "a softmax"), ("logits", 3, "--add-sigmoid"), ("sigmoid", 1, "a single one")):
+        with pytest.raises(DataError, match=words):
+            require_fitting(images, kind, outputs)  # pyright: ignore[reportArgumentType]
+    single = table(folder, ["file,ant,bee,cat", "photos/0.png,1,0,0"])
+    require_fitting(single, "softmax", 3)
