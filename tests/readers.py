@@ -158,6 +158,15 @@ def _archive(folder: Path) -> Path:
     return path
 
 
+def _table(folder: Path) -> Path:
+    images = _images(folder)
+    path = images / "labels.csv"
+    names = sorted(file.relative_to(images).as_posix() for file in images.rglob("*.*"))
+    lines = [f"{name},{index % 2},{index % 3 // 2},1" for index, name in enumerate(names * 3)]
+    path.write_text("\n".join(["file,cat,dog,ant", *lines]) + "\n")
+    return path
+
+
 def _reference(folder: Path) -> Path:
     path = folder / "reference.npz"
     np.savez_compressed(path, scores=np.ones((5, 3), np.float32), seed=np.array(7), source_sha256=np.array("a" * 64))
@@ -335,6 +344,7 @@ READERS = [
     Reader("labels, text", _written("labels.txt", "0 cat\n1 dog\n2 Vogelspinne\n"), _read_labels),
     Reader("labels, JSON", _written("labels.json", '{"0": ["n1", "cat"], "1": ["n2", "dog"], "2": ["n3", "ant"]}'), _read_labels),
     Reader("images", _images, _read_each),
+    Reader("`.csv` beside images", _table, _read_images),
     Reader("`.npz` archive", _archive, _read_images),
     Reader("`reference.npz`", _reference, _read_reference),
 ]
