@@ -16,6 +16,7 @@ from edgecls.converters.qdq import emit_qdq
 from edgecls.converters.tflite import float_tflite
 from edgecls.converters.tflite_metadata import add_signature
 from edgecls.extras import require
+from edgecls.formats.tflite_graph import TFLiteGraph
 from edgecls.models import load_model
 from edgecls.models.layer_values import layer_values
 
@@ -38,12 +39,12 @@ def int8_files(qat: QatModel, inputs: np.ndarray, folder: Path, *, per_channel: 
     loaded, ranges = load_model(path), qat.ranges()
     floats = frozenset(qat.plan.float_calls)
     learned = LearnedRanges(ranges, inputs, layer_values(loaded, {*ranges, *floats}, inputs), floats, per_channel=per_channel)
-    float_model = add_signature(float_tflite(loaded.freeze(folder)))
-    quantized = quantize_learned(float_model, learned, io="float32")
+    graph = TFLiteGraph(add_signature(float_tflite(loaded.freeze(folder))))
+    quantized = quantize_learned(graph, learned, io="float32")
     return Int8Files(
-        float_model,
+        graph.file,
         quantized.model,
-        emit_qdq(float_onnx(float_model), read_parameters(quantized.model), quantized.float_layers),
+        emit_qdq(float_onnx(graph), read_parameters(quantized.model), quantized.float_layers),
         learned,
     )
 

@@ -11,9 +11,9 @@ import pytest
 
 from edgecls.converters.normalisations import normalisations
 from edgecls.converters.tflite import float_tflite
-from edgecls.converters.tflite_metadata import add_signature
 from edgecls.extras import require
 from edgecls.formats import describe
+from edgecls.formats.tflite_graph import TFLiteGraph
 from edgecls.models import load_model
 from edgecls.workflow import ConvertOptions, convert
 
@@ -97,9 +97,9 @@ def test_int8_files_keep_what_a_normalised_network_computes(generation: str, kin
     assert not operations & {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "AVERAGE_POOL_2D"}
 
 
-def float_model(model: Any, folder: Path) -> bytes:
+def float_model(model: Any, folder: Path) -> TFLiteGraph:
     model.save(folder / "model.keras")
-    return add_signature(float_tflite(load_model(folder / "model.keras").freeze(folder)))
+    return TFLiteGraph(float_tflite(load_model(folder / "model.keras").freeze(folder)))
 
 
 def test_a_root_that_nothing_is_divided_by_is_no_normalisation(tmp_path: Path) -> None:

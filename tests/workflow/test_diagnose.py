@@ -22,6 +22,7 @@ from edgecls.converters.tflite import reduce_tflite
 from edgecls.diagnosis import Diagnosis
 from edgecls.errors import ArtifactError, DataError
 from edgecls.formats import file_sizes, sha256
+from edgecls.formats.tflite_graph import TFLiteGraph
 from edgecls.ranges import Range
 from edgecls.workflow import ConvertOptions, convert
 from edgecls.workflow.diagnose import DiagnoseRequest, diagnose
@@ -70,14 +71,14 @@ def replace_artifact(folder: Path, name: str, model: bytes) -> None:
 
 def quantized_with_wrong_range(folder: Path, layer: str, factor: float, float_layers: tuple[str, ...] = ()) -> bytes:
     """The int8 file anew with the ranges it has, but one layer's scaled."""
-    model = (folder / "base-tflite-float32.tflite").read_bytes()
+    graph = TFLiteGraph((folder / "base-tflite-float32.tflite").read_bytes())
     affine = read_parameters((folder / f"{INT8}.tflite").read_bytes()).activations
-    ranges = {name: Range(0.0, 1.0) for name in Tensors(model).onnx_names}
+    ranges = {name: Range(0.0, 1.0) for name in Tensors(graph).onnx_names}
     for name, value in affine.items():
         scale, zero = float(value.scale[0]), int(value.zero_point[0])
         ranges[name] = Range((-128 - zero) * scale, (127 - zero) * scale)
     ranges[layer] = Range(ranges[layer].low * factor, ranges[layer].high * factor)
-    return reduce_tflite(model, "int8", ranges, float_layers=float_layers)
+    return reduce_tflite(graph, "int8", ranges, float_layers=float_layers)
 
 
 def run(folder: Path, artifact: str = INT8, limit: int = 40, data: Path | None = None) -> Diagnosis:

@@ -15,6 +15,7 @@ from edgecls.converters.int8 import Quantized
 from edgecls.converters.mixed_precision import keep_fewest
 from edgecls.data import open_images
 from edgecls.errors import SchemeError, StageError
+from edgecls.formats.tflite_graph import TFLiteGraph
 from edgecls.runners import open_runner
 from edgecls.workflow import ConvertOptions, convert
 from written_tflite import chain
@@ -53,7 +54,7 @@ class World:
         return 0.0 if needed <= kept else float(len(needed - kept))
 
     def search(self, points: float = 0.5):
-        return keep_fewest(chain(NAMES), self.start, AccuracyGoal(points, self.drop, "top-1", (10, 10)))
+        return keep_fewest(TFLiteGraph(chain(NAMES)), self.start, AccuracyGoal(points, self.drop, "top-1", (10, 10)))
 
 
 def test_the_layers_that_matter_are_found_and_no_others():

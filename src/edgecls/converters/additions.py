@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from edgecls.formats.tflite_graph import TFLiteGraph
 from edgecls.ranges import Range
 from edgecls.scales import settled_sum
 
@@ -26,26 +26,19 @@ class Additions:
     """The sums of two activations in a float TFLite model.
 
     Args:
-        model: float32 TFLite model.
+        graph: of a float32 model.
     """
 
-    def __init__(self, model: bytes) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-        graph = unpacked.subgraphs[0]
-        kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
-        names = [tensor.name.decode() for tensor in graph.tensors]
+    def __init__(self, graph: TFLiteGraph) -> None:
         self._sums: list[tuple[str, str, str]] = []
-        origin: dict[str, Any] = {}  # tensor -> the one whose scale it has
-        for operator in graph.operators:
-            kind, inputs = kinds[codes[operator.opcodeIndex]], [names[index] for index in operator.inputs if index >= 0]
-            if kind in SAME_PARAMETERS:
-                origin[names[operator.outputs[0]]] = origin.get(inputs[0], inputs[0])
-            elif kind == "ADD":
-                first, second = (origin.get(name, name) for name in inputs)
-                self._sums.append((first, second, names[operator.outputs[0]]))
+        origin: dict[str, str] = {}  # tensor -> the one whose scale it has
+        for operation in graph.operations:
+            operands = [graph.names[tensor] for tensor in operation.operands if tensor >= 0]
+            if operation.kind in SAME_PARAMETERS:
+                origin[graph.names[operation.output]] = origin.get(operands[0], operands[0])
+            elif operation.kind == "ADD":
+                first, second = (origin.get(name, name) for name in operands)
+                self._sums.append((first, second, graph.names[operation.output]))
 
     def settle(self, ranges: Mapping[str, Range]) -> dict[str, Range]:
         """The same ranges, those of sums widened where that lets both engines agree.

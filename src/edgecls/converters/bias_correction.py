@@ -7,13 +7,13 @@ It costs nothing at inference.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecls.converters.constants import replace_constant
 from edgecls.converters.explicit import tflite_name
 from edgecls.converters.qdq import WEIGHT_CHANNEL_AXIS
+from edgecls.formats.tflite_graph import BIAS, TFLiteGraph
 from edgecls.scales import half_scale
 
 if TYPE_CHECKING:
@@ -61,25 +61,17 @@ def bias_shifts(model: onnx.ModelProto, means: dict[str, np.ndarray]) -> dict[st
     return shifts
 
 
-def shift_biases(model: bytes, shifts: dict[str, np.ndarray]) -> bytes:
-    """A float32 TFLite model with shifted biases; operations without a bias stay as they are."""
-    import flatbuffers
-    from ai_edge_litert import schema_py_generated as schema
+def shift_biases(graph: TFLiteGraph, shifts: dict[str, np.ndarray]) -> None:
+    """Shift the biases of a float32 TFLite model; operations without a bias stay as they are.
 
-    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = unpacked.subgraphs[0]
-    for operator in graph.operators:
-        shift = shifts.get(graph.tensors[operator.outputs[0]].name.decode())
-        if shift is None or len(operator.inputs) < 3 or operator.inputs[2] < 0:
-            continue
-        bias = graph.tensors[operator.inputs[2]]
-        values = np.asarray(unpacked.buffers[bias.buffer].data, np.uint8).view(np.float32)
-        if values.shape != shift.shape:
-            continue
-        replace_constant(unpacked, operator, 2, values + shift)
-    builder = flatbuffers.Builder(len(model) + 2**16)
-    builder.Finish(unpacked.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+    Args:
+        graph: changed.
+        shifts: from `bias_shifts`.
+    """
+    for operation in graph.operations:
+        shift, bias = shifts.get(graph.names[operation.output]), graph.floats(operation.operand(BIAS))
+        if shift is not None and bias is not None and bias.size == shift.size:
+            graph.replace_constant(operation, BIAS, bias.ravel() + shift)
 
 
 def _rounded(weights: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edgecls.converters.learned import LearnedRanges
     from edgecls.converters.mixed_precision import Found
     from edgecls.converters.parameters import Parameters
+    from edgecls.formats.tflite_graph import TFLiteGraph
 
 COREML_PRELOAD = ("tensorflow", "coremltools")
 ONNX_INT8 = Job("onnx", "int8")
@@ -163,7 +164,7 @@ class _Hub:
         from edgecls.converters.int8 import Tensors
 
         return share_int8(
-            self.conversion.record.image_spec, self.onnx, Tensors(self.tflite).values_in(self.onnx), self.parameters
+            self.conversion.record.image_spec, self.onnx, Tensors(self.float_graph).values_in(self.onnx), self.parameters
         )
 
     def _notes(self, job: Job, error: str) -> list[str]:
@@ -188,7 +189,7 @@ class _Hub:
         """Which tensors Core ML leaves float because float16, its dtype of scales, does not hold theirs."""
         from edgecls.converters.float_layers import layer_names, short_name
 
-        layers = layer_names(self.tflite)
+        layers = layer_names(self.float_graph)
         scales = {short_name(name, layers): float(affine.scale[0]) for name, affine in self.parameters.activations.items()}
         found = [f"{name} ({scale:.2g})" for name, scale in scales.items() if not is_half(scale)]
         shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
@@ -213,7 +214,7 @@ class _Hub:
         found = self.search
         if found is None:
             return [self.calibrated.origin]
-        goal, layers = self.conversion.goal, layer_names(self.tflite)
+        goal, layers = self.conversion.goal, layer_names(self.float_graph)
         names = ", ".join(short_name(layer, layers) for layer in found.kept) or "none"
         halves = zip(("chose", "judged"), found.drops, goal.images if goal else (), strict=True)
         drops = ", ".join(f"{drop:.2f} points on the {images} that {role}" for role, drop, images in halves)
@@ -235,7 +236,7 @@ class _Hub:
                 return write_tflite(self.tflite, record)
             if job.scheme == "int8":
                 return write_tflite(self.quantized.model, record)
-            return write_tflite(reduce_tflite(self.tflite, job.scheme), record)
+            return write_tflite(reduce_tflite(self.float_graph, job.scheme), record)
         if job.scheme == "float16":
             return stamp(float16_onnx(self.onnx), record)
         if job.scheme == "int8":
@@ -258,10 +259,17 @@ class _Hub:
         return model
 
     @cached_property
+    def float_graph(self) -> TFLiteGraph:
+        """The float32 TFLite model taken apart; passes change copies of it."""
+        from edgecls.formats.tflite_graph import TFLiteGraph
+
+        return TFLiteGraph(self.tflite)
+
+    @cached_property
     def onnx(self) -> onnx.ModelProto:
         from edgecls.converters.onnx import float_onnx
 
-        model = float_onnx(self.tflite)
+        model = float_onnx(self.float_graph)
         release_memory()
         return model
 
@@ -277,7 +285,7 @@ class _Hub:
         if self.conversion.goal is None:
             return None
         try:
-            return keep_fewest(self.tflite, self.calibrated, self.conversion.goal)
+            return keep_fewest(self.float_graph, self.calibrated, self.conversion.goal)
         except StageError as failure:  # kept, so that the next int8 file does not search for what is not there again
             return failure
 
@@ -299,11 +307,11 @@ class _Hub:
 
         conversion, calibration = self.conversion, self.conversion.calibration
         if conversion.learned is not None:
-            return quantize_learned(self.tflite, conversion.learned, io=conversion.io, float_layers=self.float_layers)
+            return quantize_learned(self.float_graph, conversion.learned, io=conversion.io, float_layers=self.float_layers)
         if calibration is None:
             raise StageError("calibration images for int8", "none", "plan jobs with plan_jobs, which refuses this")
         return quantize(
-            self.tflite,
+            self.float_graph,
             self.onnx,
             calibration.batches,
             estimator=calibration.estimator,
@@ -317,7 +325,7 @@ class _Hub:
         from edgecls.converters.float_layers import layer_names, resolve_layers
 
         asked = self.conversion.keep_float
-        return resolve_layers(asked, layer_names(self.tflite)) if asked else frozenset()
+        return resolve_layers(asked, layer_names(self.float_graph)) if asked else frozenset()
 
     @cached_property
     def qdq(self) -> onnx.ModelProto:

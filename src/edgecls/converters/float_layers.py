@@ -4,27 +4,23 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
 
 from edgecls.converters.masks import masks
 from edgecls.converters.normalisations import normalisations
 from edgecls.errors import SchemeError
+from edgecls.formats.tflite_graph import TFLiteGraph
 
 NEAR_MATCHES = 5
 
 
-def layer_names(model: bytes) -> list[str]:
+def layer_names(graph: TFLiteGraph) -> list[str]:
     """Names of the operations of a float TFLite model, in their order: each that of its only output tensor."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = unpacked.subgraphs[0]
-    return [graph.tensors[operator.outputs[0]].name.decode() for operator in graph.operators if len(operator.outputs) == 1]
+    return [graph.names[operation.output] for operation in graph.operations if len(operation.outputs) == 1]
 
 
-def never_int8(model: bytes) -> frozenset[str]:
+def never_int8(graph: TFLiteGraph) -> frozenset[str]:
     """Operations of a float TFLite model whose values 256 even steps cannot hold, by the names of their output tensors."""
-    return normalisations(model) | masks(model)
+    return normalisations(graph) | masks(graph)
 
 
 def resolve_layers(asked: Sequence[str], layers: Sequence[str]) -> frozenset[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from edgecls.converters.explicit import AS_MATRIX
 from edgecls.converters.half import halve_constants
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.small_channels import raise_small_channels
-from edgecls.converters.tflite import SAME_VALUES, reduce_tflite
+from edgecls.converters.tflite import reduce_tflite
 from edgecls.extras import quiet_frameworks
+from edgecls.formats.tflite_graph import SAME_VALUES, TFLiteGraph
 from edgecls.ranges import ESTIMATORS, Estimator, Histogram, Range, estimate_ranges
 from edgecls.scales import half_range
 
@@ -66,7 +67,7 @@ class Quantized:
 
 
 def quantize(
-    float_model: bytes,
+    graph: TFLiteGraph,
     onnx_model: onnx.ModelProto,
     batches: Callable[[], Iterable[np.ndarray]],
     *,
@@ -78,7 +79,7 @@ def quantize(
     """Calibrate in one streamed pass and quantize, keeping of all attempts the one that loses least.
 
     Args:
-        float_model: float32 TFLite model with a signature.
+        graph: of the float32 TFLite model with a signature.
         onnx_model: the same model from `float_onnx`: it runs the calibration.
         batches: opens the calibration images anew: model inputs [n, *input_shape], float32.
         estimator: `minmax`, `percentile`, `mse`, or None to try all.
@@ -86,23 +87,27 @@ def quantize(
         threads: cores to use.
         float_layers: names of the output tensors of operations that stay float.
     """
-    tensors, additions = Tensors(float_model), Additions(float_model)
+    tensors, additions = Tensors(graph), Additions(graph)
     reads, values = weighted_inputs(onnx_model), tensors.values_in(onnx_model)
     seen = collect_statistics(onnx_model, list(values.values()), list(reads.values()), batches(), threads)
     histograms = tensors.complete({name: seen.histograms[value] for name, value in values.items()})
     missing = [name for name in tensors.onnx_names if name not in histograms]
     if missing:
-        histograms |= collect_from_tflite(float_model, missing, batches(), threads)
+        histograms |= collect_from_tflite(graph.file, missing, batches(), threads)
     shifts = bias_shifts(onnx_model, seen.means)
     trial = _first(batches(), int(np.clip(TRIAL_VALUES // tensors.values_per_image, *TRIAL_IMAGES)))
-    reference = _run_tflite(float_model, trial, threads)
+    reference = _run_tflite(graph.file, trial, threads)
 
     def make(name: Estimator, corrected: bool, floats: Collection[str]) -> bytes:
         kept = {layer: shift for layer, shift in shifts.items() if layer not in floats}  # float weights lose nothing to take back
-        model = shift_biases(float_model, kept) if corrected else float_model
         ranges = {tensor: half_range(representable(value)) for tensor, value in estimate_ranges(histograms, name).items()}
         ranges = additions.settle(ranges)
-        return reduce_tflite(halve_constants(raise_small_channels(model, ranges, floats), floats), "int8", ranges, io, floats)
+        model = graph.copy()
+        if corrected:
+            shift_biases(model, kept)
+        raise_small_channels(model, ranges, floats)
+        halve_constants(model, floats)
+        return reduce_tflite(model, "int8", ranges, io, floats)
 
     def loss(model: bytes) -> float:
         return score_loss(reference, _run_tflite(model, trial, threads))
@@ -152,24 +157,16 @@ class Tensors:
         values_per_image: how many values all of them hold together.
     """
 
-    def __init__(self, model: bytes) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-        graph = unpacked.subgraphs[0]
-        same = {getattr(schema.BuiltinOperator, name) for name in SAME_VALUES}
-        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
-        names = [tensor.name.decode() for tensor in graph.tensors]
-        produced = [*graph.inputs, *(output for operator in graph.operators for output in operator.outputs)]
-        self.onnx_names = {
-            names[index]: names[index] for index in produced if graph.tensors[index].type == schema.TensorType.FLOAT32
-        }
+    def __init__(self, graph: TFLiteGraph) -> None:
+        names = graph.names
+        produced = [*graph.inputs, *(output for operation in graph.operations for output in operation.outputs)]
+        self.onnx_names = {names[tensor]: names[tensor] for tensor in produced if graph.is_float(tensor)}
         self.onnx_names |= {names[graph.inputs[0]]: INPUT, names[graph.outputs[0]]: OUTPUT}
-        self.values_per_image = sum(int(np.prod(graph.tensors[index].shape)) for index in produced)
+        self.values_per_image = sum(int(np.prod(graph.shape(tensor))) for tensor in produced)
         self._moves = [
-            (names[operator.inputs[0]], names[operator.outputs[0]])
-            for operator in graph.operators
-            if codes[operator.opcodeIndex] in same
+            (names[operation.operand(0)], names[operation.output])
+            for operation in graph.operations
+            if operation.kind in SAME_VALUES
         ]
 
     def values_in(self, model: onnx.ModelProto) -> dict[str, str]:

@@ -10,7 +10,7 @@ import re
 import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from edgecls.converters.small_channels import raise_small_channels
 from edgecls.converters.tflite import reduce_tflite
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks
+from edgecls.formats.tflite_graph import TFLiteGraph
 from edgecls.ranges import Range
 from edgecls.scales import half_range
 
@@ -56,28 +57,30 @@ class LearnedRanges:
 
 
 def quantize_learned(
-    float_model: bytes, learned: LearnedRanges, *, io: Literal["float32", "int8"], float_layers: Collection[str] = ()
+    graph: TFLiteGraph, learned: LearnedRanges, *, io: Literal["float32", "int8"], float_layers: Collection[str] = ()
 ) -> Quantized:
     """Quantize with the parameters that training learned; no calibration, no correction.
 
     Training rounds with scales that float16 holds; what is done here about scales and biases finds them again.
 
     Args:
-        float_model: float32 TFLite model with a signature.
+        graph: of the float32 TFLite model with a signature.
         io: dtype at the model's border.
         float_layers: names of the output tensors of operations that stay float.
 
     Raises:
         ConversionError: tensors that no learned range belongs to; the error names them.
     """
-    matched = match_ranges(float_model, learned)
+    matched = match_ranges(graph, learned)
     ranges = {tensor: half_range(value) for tensor, value in matched.ranges.items()}
     float_layers = {*float_layers, *matched.float_tensors}
 
     def make(floats: Collection[str]) -> bytes:
-        raised = raise_small_channels(float_model, ranges, floats)
-        halved = halve_constants(raised, floats) if learned.per_channel else raised
-        return reduce_tflite(halved, "int8", ranges, io, floats, per_channel=learned.per_channel)
+        model = graph.copy()
+        raise_small_channels(model, ranges, floats)
+        if learned.per_channel:
+            halve_constants(model, floats)
+        return reduce_tflite(model, "int8", ranges, io, floats, per_channel=learned.per_channel)
 
     return Quantized(
         model=make(float_layers),
@@ -102,13 +105,13 @@ class Matched:
     float_tensors: frozenset[str]
 
 
-def match_ranges(float_model: bytes, learned: LearnedRanges) -> Matched:
+def match_ranges(graph: TFLiteGraph, learned: LearnedRanges) -> Matched:
     """The learned range of every activation of a float TFLite model.
 
     Raises:
         ConversionError: tensors without one.
     """
-    tensors = _Tensors(float_model)
+    tensors = _Tensors(graph)
     seen = tensors.run(learned.inputs)
     known = {name: np.ravel(value) for name, value in learned.values.items()}
     layers = _recognized(seen, known)
@@ -117,7 +120,7 @@ def match_ranges(float_model: bytes, learned: LearnedRanges) -> Matched:
     found = {tensor: representable(Range(*learned.ranges[layer])) for tensor, layer in rounded.items()}
     floats = tensors.made_by(layers, learned.float_layers)
     tensors.derive(found)
-    inside = never_int8(float_model) | floats  # between float operations nothing is rounded; a range behind the last was trained
+    inside = never_int8(graph) | floats  # between float operations nothing is rounded; a range behind the last was trained
     missing = [tensor for tensor in seen if tensor not in found and tensor not in inside]
     if missing:
         raise ConversionError(
@@ -150,26 +153,20 @@ def _recognize(tensor: str, values: np.ndarray, known: Mapping[str, np.ndarray])
 class _Tensors:
     """The float activations of a TFLite model."""
 
-    def __init__(self, model: bytes) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-        graph = unpacked.subgraphs[0]
-        names = [tensor.name.decode() for tensor in graph.tensors]
-        kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
-        produced = [*graph.inputs, *(output for operator in graph.operators for output in operator.outputs)]
-        self._model = model
-        self._names = {index: names[index] for index in produced if graph.tensors[index].type == schema.TensorType.FLOAT32}
+    def __init__(self, graph: TFLiteGraph) -> None:
+        names = graph.names
+        produced = [*graph.inputs, *(output for operation in graph.operations for output in operation.outputs)]
+        self._model = graph.file
+        self._names = {tensor: names[tensor] for tensor in produced if graph.is_float(tensor)}
         self._takers: dict[str, set[str]] = {}  # tensor -> those made of it
-        for operator in graph.operators:
-            for source in operator.inputs:
-                self._takers.setdefault(names[source], set()).update(names[output] for output in operator.outputs)
-        self._made = [names[output] for operator in graph.operators for output in operator.outputs]
+        for operation in graph.operations:
+            for source in operation.operands:
+                self._takers.setdefault(names[source], set()).update(names[output] for output in operation.outputs)
+        self._made = [names[output] for operation in graph.operations for output in operation.outputs]
         self._operators = [
-            (kinds[codes[operator.opcodeIndex]], names[operator.inputs[0]], names[operator.outputs[0]])
-            for operator in graph.operators
-            if len(operator.inputs)
+            (operation.kind, names[operation.operand(0)], names[operation.output])
+            for operation in graph.operations
+            if operation.operands
         ]
 
     def run(self, inputs: np.ndarray) -> dict[str, np.ndarray]:

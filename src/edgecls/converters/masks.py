@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgecls.converters.tflite_graph import Graph
+from edgecls.formats.tflite_graph import TFLiteGraph
 
 HUGE = 1e4  # no score comes near it; float16 masks are -6e4, others from -1e9 on
 _ELEMENTWISE = (
@@ -27,12 +27,11 @@ _ELEMENTWISE = (
 )
 
 
-def masks(model: bytes) -> frozenset[str]:
+def masks(graph: TFLiteGraph) -> frozenset[str]:
     """Names of the output tensors of the operations between a mask and its softmax, of a float32 TFLite model."""
-    graph = Graph(model)
     masked: set[int] = set()
     for operation in graph.operations:
-        huge = any(np.abs(graph.floats(constant)).max(initial=0) >= HUGE for constant in operation.constants)
+        huge = any(_largest(graph.floats(constant)) >= HUGE for constant in operation.constants)
         if operation.kind in _ELEMENTWISE and (huge or not masked.isdisjoint(operation.inputs)):
             masked.add(operation.output)
     found: set[int] = set()
@@ -40,3 +39,7 @@ def masks(model: bytes) -> frozenset[str]:
         if operation.kind == "SOFTMAX" or operation.output in found:
             found.update(masked.intersection(operation.inputs))
     return frozenset(graph.names[tensor] for tensor in found)
+
+
+def _largest(values: np.ndarray | None) -> float:
+    return 0.0 if values is None else float(np.abs(values).max(initial=0))

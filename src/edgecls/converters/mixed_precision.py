@@ -14,15 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from edgecls.converters.accuracy_goal import HALVES, AccuracyGoal, Half
 from edgecls.converters.float_layers import never_int8
 from edgecls.converters.int8 import Quantized
-from edgecls.converters.tflite import SAME_VALUES
 from edgecls.errors import StageError
+from edgecls.formats.tflite_graph import SAME_VALUES, TFLiteGraph
 
 CONTENDERS = 8  # of the last ranking that the next round looks at
+_BORDER = ("SOFTMAX", "QUANTIZE", "DEQUANTIZE")
 
 
 @dataclass(frozen=True)
@@ -44,19 +44,19 @@ class Found:
     models: int
 
 
-def keep_fewest(float_model: bytes, quantized: Quantized, goal: AccuracyGoal) -> Found:
+def keep_fewest(graph: TFLiteGraph, quantized: Quantized, goal: AccuracyGoal) -> Found:
     """Search for the fewest layers that have to stay float.
 
     Raises:
         StageError: the goal fails even with every layer but one float.
     """
-    return _Search(float_model, quantized, goal).run()
+    return _Search(graph, quantized, goal).run()
 
 
 class _Search:
-    def __init__(self, float_model: bytes, quantized: Quantized, goal: AccuracyGoal) -> None:
-        self._float, self._start, self._goal = float_model, quantized, goal
-        self._layers, self._neighbours, self._weighted = _layers(float_model)
+    def __init__(self, graph: TFLiteGraph, quantized: Quantized, goal: AccuracyGoal) -> None:
+        self._float, self._start, self._goal = graph.file, quantized, goal
+        self._layers, self._neighbours, self._weighted = _layers(graph)
         self._ranking: list[str] = list(self._layers)
         self._models = 0
 
@@ -126,39 +126,30 @@ class _Search:
         return self._goal.measure(self._float, model, half)
 
 
-def _layers(model: bytes) -> tuple[dict[str, list[str]], Mapping[str, set[str]], set[str]]:
+def _layers(graph: TFLiteGraph) -> tuple[dict[str, list[str]], Mapping[str, set[str]], set[str]]:
     """The layers of a float TFLite model, who stands next to whom, and which have weights.
 
     An operation that only moves the values of the one before it is no layer of its own: they stay float together.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = unpacked.subgraphs[0]
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
-    moves = {getattr(schema.BuiltinOperator, name) for name in SAME_VALUES}
-    border = {getattr(schema.BuiltinOperator, name) for name in ("SOFTMAX", "QUANTIZE", "DEQUANTIZE")}
-    never = never_int8(model)
+    never = never_int8(graph)
     layers: dict[str, list[str]] = {}
     maker: dict[int, str] = {}  # tensor -> the layer it comes from
     neighbours: dict[str, set[str]] = {}
     weighted: set[str] = set()
-    values = {*graph.inputs, *(index for operator in graph.operators for index in operator.outputs)}
-    for operator in graph.operators:
-        name = graph.tensors[operator.outputs[0]].name.decode()
-        sources = {maker[index] for index in operator.inputs if index in maker}
-        kind = codes[operator.opcodeIndex]
-        if kind in moves and len(sources) == 1:
+    for operation in graph.operations:
+        name = graph.names[operation.output]
+        sources = {maker[tensor] for tensor in operation.operands if tensor in maker}
+        if operation.kind in SAME_VALUES and len(sources) == 1:
             layer = sources.pop()
             layers[layer].append(name)
-        elif kind in border or name in never or len(operator.outputs) != 1:
+        elif operation.kind in _BORDER or name in never or len(operation.outputs) != 1:
             continue  # float anyway, or with several outputs, which no name stands for
         else:
             layer = name
             layers[layer], neighbours[layer] = [name], sources
             for source in sources:
                 neighbours[source].add(layer)
-            if any(index >= 0 and index not in values and len(graph.tensors[index].shape) > 1 for index in operator.inputs):
+            if any(len(graph.shape(tensor)) > 1 for tensor in operation.constants):
                 weighted.add(layer)
-        maker[int(operator.outputs[0])] = layer
+        maker[operation.output] = layer
     return layers, neighbours, weighted

@@ -7,7 +7,7 @@ scores (2.6 dB). So from the reduced values to the normalised ones everything st
 
 from __future__ import annotations
 
-from edgecls.converters.tflite_graph import Graph
+from edgecls.formats.tflite_graph import TFLiteGraph
 
 _ROOTS = ("RSQRT", "SQRT")
 _SQUARES = ("SQUARE", "SQUARED_DIFFERENCE")
@@ -16,9 +16,8 @@ _SCALING = ("ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "RESHAPE")  # with
 _ARITHMETIC = ("ADD", "SUB", "MUL", "DIV", "NEG", "MAXIMUM", "MINIMUM")
 
 
-def normalisations(model: bytes) -> frozenset[str]:
+def normalisations(graph: TFLiteGraph) -> frozenset[str]:
     """Names of the output tensors of the operations that normalise, of a float32 TFLite model."""
-    graph = Graph(model)
     found: set[int] = set()
     for place, operation in enumerate(graph.operations):
         if operation.kind in _ROOTS and operation.inputs:
@@ -33,7 +32,7 @@ class _Normalisation:
         members: places of its operations; empty where the root is of something else.
     """
 
-    def __init__(self, graph: Graph, root: int) -> None:
+    def __init__(self, graph: TFLiteGraph, root: int) -> None:
         self.graph, self.root, self.members = graph, root, set[int]()
         statistic = self._statistic()
         if statistic is None or not self._grow(statistic):
@@ -82,7 +81,7 @@ class _Normalisation:
             others = [tensor for tensor in operation.inputs if tensor not in rooted]
             if len(others) < len(operation.inputs):
                 rooted.add(operation.output)
-                applied |= any(graph.sizes[tensor] == graph.sizes[values] for tensor in others)
+                applied |= any(graph.shape(tensor) == graph.shape(values) for tensor in others)
             if applied and len(leaving := self._leaving()) == 1:
                 self._add_factors(leaving.pop())
                 return True
@@ -94,13 +93,13 @@ class _Normalisation:
         return {
             tensor
             for tensor in made
-            if tensor in graph.results or any(place not in self.members for place in graph.takers.get(tensor, []))
+            if tensor in graph.outputs or any(place not in self.members for place in graph.takers.get(tensor, []))
         }
 
     def _add_factors(self, tensor: int) -> None:
         """Add factors and summands by channel behind it, which belong to it: int8 would round twice for nothing."""
         graph, passed = self.graph, []
-        while len(takers := graph.takers.get(tensor, [])) == 1 and tensor not in graph.results:
+        while len(takers := graph.takers.get(tensor, [])) == 1 and tensor not in graph.outputs:
             operation = graph.operations[takers[0]]
             if operation.kind not in ("RESHAPE", "MUL", "ADD") or len(operation.inputs) != 1:
                 break

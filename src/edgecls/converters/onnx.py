@@ -18,6 +18,8 @@ from edgecls.private_folder import temporary_folder
 if TYPE_CHECKING:
     import onnx
 
+    from edgecls.formats.tflite_graph import TFLiteGraph
+
 OPSET = 17  # the newest that every onnxruntime mobile package of the last years runs
 INPUT, OUTPUT, BATCH = "image", "scores", "batch"
 PASSES = ("optimize_transpose", "fold_constants", "global_pool_optimizer", "remove_identity", "remove_back_to_back")
@@ -25,8 +27,8 @@ _MOVED = re.compile(r"_token_\d+$")
 _GELU_TANH = (0.7978845608028654, 0.044715)  # sqrt(2/pi) and the cubic coefficient of the tanh approximation
 
 
-def float_onnx(model: bytes) -> onnx.ModelProto:
-    """Convert a float32 TFLite model to float32 ONNX with a free batch axis, where the graph allows one.
+def float_onnx(graph: TFLiteGraph) -> onnx.ModelProto:
+    """Convert the graph of a float32 TFLite model to float32 ONNX with a free batch axis, where the graph allows one.
 
     Every value keeps the name of its TFLite tensor. Opset OPSET, only operations of the standard domain.
 
@@ -37,7 +39,7 @@ def float_onnx(model: bytes) -> onnx.ModelProto:
 
     from edgecls.converters.explicit import make_explicit
 
-    converted = _tf2onnx(make_explicit(model))
+    converted = _tf2onnx(make_explicit(graph))
     _rename(converted.graph, converted.graph.input[0].name, INPUT)
     _rename(converted.graph, converted.graph.output[0].name, OUTPUT)
     _keep_zeros_before_max_pooling(converted.graph)

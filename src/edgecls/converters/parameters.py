@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
+
+from edgecls.formats.tflite_graph import KERNEL, TFLiteGraph
 
 
 @dataclass(frozen=True)
@@ -54,51 +55,43 @@ class Parameters:
 
 def read_parameters(model: bytes) -> Parameters:
     """Read the parameters of a TFLite int8 model made by `reduce_tflite`."""
-    from ai_edge_litert import schema_py_generated as schema
+    from ai_edge_litert.schema_py_generated import TensorType
 
-    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = unpacked.subgraphs[0]
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
-    names = [tensor.name.decode() for tensor in graph.tensors]
-    produced = {output for operator in graph.operators for output in operator.outputs} | set(graph.inputs)
-    border = {schema.BuiltinOperator.QUANTIZE, schema.BuiltinOperator.DEQUANTIZE}
+    graph = TFLiteGraph(model)
     activations: dict[str, Affine] = {}
     operations: dict[str, OperationParameters] = {}
-    for operator in graph.operators:
-        if codes[operator.opcodeIndex] in border:
-            _name_across_border(graph, names, operator, activations)
+    for operation in graph.operations:
+        if operation.kind in ("QUANTIZE", "DEQUANTIZE"):
+            _name_across_border(graph, operation.operand(0), operation.output, activations)
             continue
         constants, weights, bias = {}, None, None
-        for place, index in enumerate(operator.inputs):
-            if index < 0 or index in produced:
+        for place, tensor in enumerate(operation.operands):
+            if tensor not in operation.constants or (affine := _affine(graph, tensor)) is None:
                 continue
-            tensor = graph.tensors[index]
-            if tensor.type == schema.TensorType.INT8 and (affine := _affine(tensor)):
+            if graph.tensor(tensor).type == TensorType.INT8:
                 constants[place] = affine
-                if place == 1:
-                    weights = _data(model, unpacked.buffers[tensor.buffer]).view(np.int8).reshape(tensor.shape)
-            elif tensor.type == schema.TensorType.INT32 and _affine(tensor):
-                bias = _data(model, unpacked.buffers[tensor.buffer]).view(np.int32)
-        for output in operator.outputs:
-            operations[names[output]] = OperationParameters(constants, weights, bias)
-    for index in produced:
-        tensor = graph.tensors[index]
-        if tensor.type == schema.TensorType.INT8 and (affine := _affine(tensor)):
-            activations.setdefault(names[index], affine)
-    return Parameters(activations, operations, names[graph.inputs[0]], names[graph.outputs[0]])
+                if place == KERNEL:
+                    weights = _codes(graph, tensor, np.int8).reshape(graph.shape(tensor))
+            elif graph.tensor(tensor).type == TensorType.INT32:
+                bias = _codes(graph, tensor, np.int32)
+        for output in operation.outputs:
+            operations[graph.names[output]] = OperationParameters(constants, weights, bias)
+    for tensor in (*graph.inputs, *(output for operation in graph.operations for output in operation.outputs)):
+        if graph.tensor(tensor).type == TensorType.INT8 and (affine := _affine(graph, tensor)):
+            activations.setdefault(graph.names[tensor], affine)
+    return Parameters(activations, operations, graph.names[graph.inputs[0]], graph.names[graph.outputs[0]])
 
 
-def _name_across_border(graph: Any, names: list[str], operator: Any, activations: dict[str, Affine]) -> None:
+def _name_across_border(graph: TFLiteGraph, before: int, after: int, activations: dict[str, Affine]) -> None:
     """Give the float tensor on one side of a (de)quantization the parameters of the int8 tensor on its other side."""
-    before, after = operator.inputs[0], operator.outputs[0]
-    for name, other in ((names[before], after), (names[after], before)):
-        affine = _affine(graph.tensors[other])
-        if affine and not _affine(graph.tensors[before if other == after else after]):
-            activations[name] = affine
+    for tensor, other in ((before, after), (after, before)):
+        affine = _affine(graph, other)
+        if affine and not _affine(graph, tensor):
+            activations[graph.names[tensor]] = affine
 
 
-def _affine(tensor: Any) -> Affine | None:
-    quantization = tensor.quantization
+def _affine(graph: TFLiteGraph, tensor: int) -> Affine | None:
+    quantization = graph.tensor(tensor).quantization
     if quantization is None or quantization.scale is None or not len(quantization.scale):
         return None
     scale = np.asarray(quantization.scale, np.float32)
@@ -106,8 +99,6 @@ def _affine(tensor: Any) -> Affine | None:
     return Affine(scale, np.broadcast_to(zero_point, scale.shape).astype(np.int8))
 
 
-def _data(model: bytes, buffer: Any) -> np.ndarray:
-    """A buffer's bytes; litert-quantizer stores them behind the flatbuffer."""
-    if buffer.offset:
-        return np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
-    return np.asarray(buffer.data, np.uint8)
+def _codes(graph: TFLiteGraph, tensor: int, dtype: type[np.int8] | type[np.int32]) -> np.ndarray:
+    data = graph.data(tensor)
+    return np.zeros(0, dtype) if data is None else data.view(dtype)

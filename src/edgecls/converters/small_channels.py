@@ -8,13 +8,10 @@ instead: the channel vanishes without a word. Here one weight of such a channel 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import Any
 
-import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
-from edgecls.converters.constants import WEIGHT_CHANNEL_AXIS, float_values, replace_constant
+from edgecls.formats.tflite_graph import BIAS, CHANNEL_AXIS, KERNEL, TFLiteGraph
 from edgecls.ranges import Range
 
 # The bias may take 2**30 steps, half of what int32 holds. The raised weight adds at most 127 codes * 255 input codes = 2**15 steps
@@ -22,35 +19,23 @@ from edgecls.ranges import Range
 LARGEST_CODE = 2**30
 
 
-def raise_small_channels(model: bytes, ranges: Mapping[str, Range], float_layers: Collection[str] = ()) -> bytes:
-    """A float32 TFLite model whose biases all fit into int32 under these activation ranges; the same bytes if they did before.
+def raise_small_channels(graph: TFLiteGraph, ranges: Mapping[str, Range], float_layers: Collection[str] = ()) -> None:
+    """Let the biases of a float32 TFLite model all fit into int32 under these activation ranges.
 
     Args:
+        graph: changed.
         float_layers: outputs of operations that stay float, and so as they are.
     """
-    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = unpacked.subgraphs[0]
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
-    changed = False
-    for operator in graph.operators:
-        axis = WEIGHT_CHANNEL_AXIS.get(codes[operator.opcodeIndex])
-        source = ranges.get(graph.tensors[operator.inputs[0]].name.decode())
-        if axis is None or source is None or len(operator.inputs) < 3 or operator.inputs[2] < 0:
+    for operation in graph.operations:
+        axis, source = CHANNEL_AXIS.get(operation.kind), ranges.get(graph.names[operation.operand(0)])
+        if axis is None or source is None or graph.names[operation.output] in float_layers:
             continue
-        if graph.tensors[operator.outputs[0]].name.decode() in float_layers:
-            continue
-        weights, bias = (float_values(unpacked, graph.tensors[index]) for index in operator.inputs[1:3])
+        weights, bias = graph.floats(operation.operand(KERNEL)), graph.floats(operation.operand(BIAS))
         if weights is None or bias is None:
             continue
         raised = _raise(weights, bias, axis, (source.high - source.low) / 255)
         if raised is not None:
-            replace_constant(unpacked, operator, 1, raised)
-            changed = True
-    if not changed:
-        return model
-    builder = flatbuffers.Builder(len(model) + 2**16)
-    builder.Finish(unpacked.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+            graph.replace_constant(operation, KERNEL, raised)
 
 
 def _raise(weights: np.ndarray, bias: np.ndarray, axis: int, input_scale: float) -> np.ndarray | None:

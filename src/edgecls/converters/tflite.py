@@ -18,6 +18,7 @@ from edgecls.artifact import Scheme
 from edgecls.converters.float_layers import never_int8
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks, require
+from edgecls.formats.tflite_graph import SAME_VALUES, TFLiteGraph
 from edgecls.frozen_graph import FrozenGraph
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ FLOAT_BORDER_OPERATIONS = ("INPUT", "OUTPUT", "SOFTMAX")
 WHOLE_KERNEL_OPERATIONS = ("CONV_2D", "CONV_2D_TRANSPOSE", "FULLY_CONNECTED")
 # LiteRT refuses a divisor whose code means 0, as that of a small one does, and some splits of integers altogether.
 NEVER_INTEGER = ("DIV", "SPLIT")
-SAME_VALUES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")  # operations that only move values
 
 
 def float_tflite(graph: FrozenGraph) -> bytes:
@@ -55,7 +55,7 @@ def float_tflite(graph: FrozenGraph) -> bytes:
 
 
 def reduce_tflite(
-    model: bytes,
+    graph: TFLiteGraph,
     scheme: Scheme,
     ranges: Mapping[str, Range] | None = None,
     border: Literal["float32", "int8"] = "float32",
@@ -66,7 +66,7 @@ def reduce_tflite(
     """Rewrite a float32 TFLite model with a signature into another scheme.
 
     Args:
-        model: the float32 file, with a SignatureDef.
+        graph: of the float32 file, with a SignatureDef.
         scheme: `float16`, `dynamic` or `int8`.
         ranges: for int8, the range of every activation by tensor name.
         border: for int8, the dtype of the model's input and output.
@@ -74,8 +74,8 @@ def reduce_tflite(
         per_channel: for int8, a scale for each output channel of a kernel; else one for a kernel, depthwise ones apart.
     """
     if scheme == "int8":
-        float_layers = {*float_layers, *never_int8(model), *(_moved_probabilities(model) if border == "float32" else ())}
-    quantizer = require("litert_quantizer.quantizer").Quantizer(model, _recipe(scheme, border, float_layers, per_channel))
+        float_layers = {*float_layers, *never_int8(graph), *(_moved_probabilities(graph) if border == "float32" else ())}
+    quantizer = require("litert_quantizer.quantizer").Quantizer(graph.pack(), _recipe(scheme, border, float_layers, per_channel))
     result = {name: _as_result(value) for name, value in (ranges or {}).items()}
     progress_bars = io.StringIO()  # it prints them and its statistics
     with contextlib.redirect_stdout(progress_bars), contextlib.redirect_stderr(progress_bars):
@@ -103,23 +103,16 @@ def _recipe(scheme: Scheme, border: str, float_layers: Collection[str], per_chan
     return manager.get_quantization_recipe()
 
 
-def _moved_probabilities(model: bytes) -> list[str]:
+def _moved_probabilities(graph: TFLiteGraph) -> list[str]:
     """Outputs of what only gives the result of the last softmax another shape, as in networks whose head is a convolution.
 
     Quantized they would bring its steps of 1/256 back; onnxruntime's integer softmax even takes other scales for 1/256.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph: Any = unpacked.subgraphs[0]
-    kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in unpacked.operatorCodes]
-    makers = {operator.outputs[0]: operator for operator in graph.operators}
-    moved, tensor = [], graph.outputs[0]
-    while (maker := makers.get(tensor)) is not None and kinds[codes[maker.opcodeIndex]] in SAME_VALUES:
-        moved.append(graph.tensors[tensor].name.decode())
-        tensor = maker.inputs[0]
-    return moved if maker is not None and kinds[codes[maker.opcodeIndex]] == "SOFTMAX" else []
+    moved, tensor, kind = [], graph.outputs[0], ""
+    while (place := graph.makers.get(tensor)) is not None and (kind := graph.operations[place].kind) in SAME_VALUES:
+        moved.append(graph.names[tensor])
+        tensor = graph.operations[place].operand(0)
+    return moved if place is not None and kind == "SOFTMAX" else []
 
 
 def _as_result(value: Range) -> dict[str, Any]:

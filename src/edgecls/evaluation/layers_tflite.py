@@ -5,12 +5,12 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from edgecls.errors import ArtifactError
 from edgecls.evaluation.layer_values import INPUT_OPERATION, Codes, LayerInfo, Values
+from edgecls.formats.tflite_graph import Operation, TFLiteGraph
 
 _QUANTIZED = "_quantized"  # litert-quantizer's name for the integer form of a float tensor
 _GIVEN = "/given"
@@ -30,7 +30,7 @@ class TFLiteLayers:
 
     def __init__(self, float_path: Path, quantized_path: Path) -> None:
         self._float, self._quantized = _Opened(_read(float_path)), _Opened(_read(quantized_path))
-        graph = _Graph(float_path.read_bytes())
+        graph = _Layers(TFLiteGraph(float_path.read_bytes()))
         stored = {name: self._stored_as(name) for name in [graph.input, *graph.operations] if self._stored_as(name)}
         if len(stored) < 2:
             raise ArtifactError(
@@ -63,7 +63,7 @@ class TFLiteLayers:
         values, codes = self._quantized.value(source), self._quantized.codes(source)
         return values if codes is None else codes.decode(values)
 
-    def _describe(self, graph: _Graph, name: str) -> LayerInfo:
+    def _describe(self, graph: _Layers, name: str) -> LayerInfo:
         own = name if name in self._quantized.indices else self._sources[name]
         return LayerInfo(
             name=name,
@@ -76,7 +76,7 @@ class TFLiteLayers:
             readers=graph.readers(name),
         )
 
-    def _has_integer_weights(self, graph: _Graph, name: str) -> bool:
+    def _has_integer_weights(self, graph: _Layers, name: str) -> bool:
         kernel = graph.kernels.get(name)
         return kernel is not None and self._quantized.dtype(kernel) in _INTEGERS
 
@@ -129,88 +129,60 @@ class _Opened:
         return Codes(float(scale), int(zero_point), int(limits.min), int(limits.max))
 
 
-class _Graph:
-    """The main graph of a float model.
+class _Layers:
+    """The main graph of a float model, by the names of its operations' only outputs.
 
     Attributes:
         input, output: names of the model's own input and output tensor.
-        operations: name of an operation's only output -> its kind, in order.
-        kernels: the same name -> name of its constant operand of two or more axes.
+        operations: name -> kind, in order.
+        kernels: name -> name of the operation's constant operand of two or more axes.
     """
 
-    def __init__(self, model: bytes) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        self._size = len(model)
-        self._model: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-        self._graph = self._model.subgraphs[0]
-        kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-        codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in self._model.operatorCodes]
-        self._names = [tensor.name.decode() for tensor in self._graph.tensors]
-        self.input, self.output = self._names[self._graph.inputs[0]], self._names[self._graph.outputs[0]]
+    def __init__(self, graph: TFLiteGraph) -> None:
+        self._graph = graph
+        self.input, self.output = graph.names[graph.inputs[0]], graph.names[graph.outputs[0]]
         self._by_output = {
-            self._names[operator.outputs[0]]: operator for operator in self._graph.operators if len(operator.outputs) == 1
+            graph.names[operation.output]: operation for operation in graph.operations if len(operation.outputs) == 1
         }
-        self.operations = {name: kinds[codes[operator.opcodeIndex]] for name, operator in self._by_output.items()}
-        self._values = {*self._graph.inputs, *(index for operator in self._graph.operators for index in operator.outputs)}
-        self.kernels = {name: self._names[index] for name in self.operations if (index := self._kernel(name)) is not None}
+        self.operations = {name: operation.kind for name, operation in self._by_output.items()}
+        self.kernels = {name: graph.names[tensor] for name in self.operations if (tensor := self._kernel(name)) is not None}
 
     def read_tensors(self) -> list[str]:
         """Names of the tensors that operations read, constants apart."""
-        read = (index for operator in self._graph.operators for index in operator.inputs if index in self._values)
-        return [self._names[index] for index in dict.fromkeys(int(index) for index in read)]
+        read = (tensor for operation in self._graph.operations for tensor in operation.inputs)
+        return [self._graph.names[tensor] for tensor in dict.fromkeys(read)]
 
     def readers(self, name: str) -> list[str]:
         """Names of the operations that read a tensor."""
-        return [reader for reader, operator in self._by_output.items() if name in self._operands(operator)]
+        return [reader for reader, operation in self._by_output.items() if name in self._operands(operation)]
 
-    def _operands(self, operator: Any) -> list[str]:
-        return [self._names[index] for index in operator.inputs if index >= 0]
+    def _operands(self, operation: Operation) -> list[str]:
+        return [self._graph.names[tensor] for tensor in operation.operands if tensor >= 0]
 
     def weights(self, name: str) -> np.ndarray | None:
         """Float weights of an operation, the output channel first; None where it has none."""
-        index = self._kernel(name)
-        if index is None:
-            return None
-        tensor = self._graph.tensors[index]
-        data = self._model.buffers[tensor.buffer].data
-        values = np.asarray(data, np.uint8).view(np.float32).reshape(tensor.shape)
-        return np.moveaxis(values, -1, 0) if self.operations[name] == "DEPTHWISE_CONV_2D" else values
+        tensor = self._kernel(name)
+        values = None if tensor is None else self._graph.floats(tensor)
+        return np.moveaxis(values, -1, 0) if values is not None and self.operations[name] == "DEPTHWISE_CONV_2D" else values
 
     def _kernel(self, name: str) -> int | None:
-        from ai_edge_litert.schema_py_generated import TensorType
-
-        operator = self._by_output.get(name)
-        for index in () if operator is None else operator.inputs:
-            tensor = self._graph.tensors[index]
-            has_data = index >= 0 and self._model.buffers[tensor.buffer].data is not None
-            if has_data and tensor.type == TensorType.FLOAT32 and len(tensor.shape) > 1:
-                return int(index)
-        return None
+        operation = self._by_output.get(name)
+        candidates = () if operation is None else operation.constants
+        return next((tensor for tensor in candidates if _is_kernel(self._graph.floats(tensor))), None)
 
     def cut_at(self, names: list[str]) -> bytes:
         """The model with these tensors given from outside, each to all that read it, and with every operation's result as an output."""
-        import flatbuffers
+        graph = self._graph.copy()
+        given = {graph.names.index(name): graph.add_tensor_like(graph.names.index(name), f"{name}{_GIVEN}") for name in names}
+        for operation in graph.operations:
+            operation.operator.inputs = [given.get(tensor, tensor) for tensor in operation.operands]
+        inputs = [*given.values(), *(tensor for tensor in graph.inputs if tensor not in given)]
+        graph.set_border(inputs, [tensor for operation in graph.operations for tensor in operation.outputs])
+        return graph.pack()
 
-        graph = self._graph
-        given = {self._names.index(name): self._copy(name) for name in names}
-        for operator in graph.operators:
-            operator.inputs = [given.get(int(index), index) for index in operator.inputs]
-        graph.inputs = [*given.values(), *(index for index in graph.inputs if index not in given)]
-        graph.outputs = [index for operator in graph.operators for index in operator.outputs]
-        self._model.signatureDefs, self._model.metadata = None, None
-        builder = flatbuffers.Builder(self._size + 2**16)
-        builder.Finish(self._model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
 
-    def _copy(self, name: str) -> int:
-        from ai_edge_litert import schema_py_generated as schema
-
-        original, copy = self._graph.tensors[self._names.index(name)], schema.TensorT()
-        copy.shape, copy.shapeSignature, copy.type, copy.buffer = original.shape, original.shapeSignature, original.type, 0
-        copy.name = f"{name}{_GIVEN}".encode()
-        self._graph.tensors.append(copy)
-        return len(self._graph.tensors) - 1
+def _is_kernel(values: np.ndarray | None) -> bool:
+    return values is not None and values.ndim > 1
 
 
 def _read(path: Path) -> bytes:
