@@ -23,8 +23,9 @@ from edgecls.evaluation.cluster import Pool, examine_on
 from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner, Profiler, blank_row
 from edgecls.evaluation.label_sets import multilabel_accuracy
-from edgecls.evaluation.latency import Timing, compare_latency, measure_latency
+from edgecls.evaluation.latency import compare_latency, measure_latency
 from edgecls.evaluation.reference import SOURCE, Reference, read_reference
+from edgecls.evaluation.timed_artifact import Timing
 from edgecls.formats import clips_sums, file_sizes
 from edgecls.image_spec import ImageSpec
 from edgecls.machine import Machine

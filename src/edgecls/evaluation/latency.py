@@ -4,59 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edgecls.errors import EdgeclsError
 from edgecls.evaluation import probe
 from edgecls.evaluation.conditions import conditions_of, load_average
-from edgecls.evaluation.crew import START_TIMEOUT_S, Crew, ask, engines
+from edgecls.evaluation.crew import Crew
 from edgecls.evaluation.environment import Site
-from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, OnEvent, OpenRunner, Profiler, failure_of
+from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, OnEvent, OpenRunner, Profiler
 from edgecls.evaluation.statistics import median_interval, ratio_interval
+from edgecls.evaluation.timed_artifact import TimedArtifact, Timing
 from edgecls.evaluation.validity import judge_latency
 from edgecls.measurement import (
     Histogram,
     Latency,
     LatencyRatio,
     Minute,
-    Profile,
     Sustained,
     ThreadsLatency,
-    Throughput,
 )
-from edgecls.worker import RemoteError, Worker, preload
+from edgecls.worker import Worker
 
-R = TypeVar("R")
 _BINS = 40
 _RATIO_CONFIDENCE = 0.99  # of a hundred pairs that are equal, one is told apart
 _MINUTE_S = 60.0
 _PROFILED_RUNS = 50
-
-
-@dataclass(frozen=True)
-class Timing:
-    """What one artifact's own process measured.
-
-    Attributes:
-        peak_memory_bytes: largest resident memory while it was opened and run, above what the process took before, with Python and the
-            engine's libraries loaded and no model. It includes the pages of the file that were touched.
-        latency: None where a stand-in answers.
-        profile: or why there is none.
-        not_measured: further figure that was asked for -> why there is none.
-    """
-
-    opened: probe.Opened
-    latency: Latency | None
-    peak_memory_bytes: int
-    threads_latency: list[ThreadsLatency] = field(default_factory=list)
-    throughput: list[Throughput] = field(default_factory=list)
-    sustained: Sustained | None = None
-    profile: Profile | str | None = None
-    not_measured: dict[str, str] = field(default_factory=dict)
 
 
 def measure_latency(
@@ -72,13 +45,14 @@ def measure_latency(
     The artifacts take turns, `rounds` times, in rotated order, so that drift of the machine hits all alike. While one is measured, all
     other workers wait without using the processor.
     """
-    turns = _Turns(crew, open_runner, options, on_event, profiler)
-    turns.open(jobs)
+    turns = _Turns([TimedArtifact(job, crew, open_runner, options) for job in jobs], crew.site, options, on_event)
+    turns.open()
     turns.sample()
     turns.vary_threads()
     turns.measure_throughput()
     turns.sustain()
-    turns.profile()
+    if options.profile and profiler is not None:
+        turns.profile(profiler)
     return turns.results()
 
 
@@ -137,68 +111,52 @@ def _histogram(samples: np.ndarray) -> Histogram:
 
 
 class _Turns:
-    """The workers of one run; an artifact that failed is not asked again."""
+    """The artifacts of one run, which take turns."""
 
-    def __init__(
-        self, crew: Crew, open_runner: OpenRunner, options: BenchOptions, on_event: OnEvent, profiler: Profiler | None
-    ) -> None:
-        self._crew, self._open_runner, self._options, self._on_event = crew, open_runner, options, on_event
-        self._profiler = profiler
-        self._jobs: dict[str, BenchJob] = {}
-        self._workers: dict[str, Worker] = {}
-        self._opened: dict[str, probe.Opened] = {}
-        self._latencies: dict[str, Latency] = {}
-        self._peaks: dict[str, int] = {}
-        self._threads: dict[str, list[ThreadsLatency]] = {}
-        self._throughputs: dict[str, list[Throughput]] = {}
-        self._sustained: dict[str, Sustained] = {}
-        self._profiles: dict[str, Profile | str] = {}
-        self._failures: dict[str, Failure] = {}
-        self._not_measured: dict[str, dict[str, str]] = {}
-        self._lost: set[str] = set()  # whose worker died after everything was measured
+    def __init__(self, artifacts: Sequence[TimedArtifact], site: Site | None, options: BenchOptions, on_event: OnEvent) -> None:
+        self._artifacts, self._site, self._options, self._on_event = artifacts, site, options, on_event
 
-    def open(self, jobs: Sequence[BenchJob]) -> None:
+    def open(self) -> None:
         """Open all, one after another. The first does not wait for the others' processes to start, and they do not disturb it."""
-        self._jobs = {job.name: job for job in jobs}
-        for index, job in enumerate(jobs):
+        for index, artifact in enumerate(self._artifacts):
             if index < 2:
-                self._hire(jobs[:1] if index == 0 else jobs[1:])
-            opened = self._ask(job.name, probe.open_artifact, self._open_runner, job.path, job.spec, self._options.threads[0])
-            if opened is not None:
-                self._opened[job.name] = opened
-            self._on_event(Event("load", job.name, index + 1, len(jobs)))
+                self._hire(self._artifacts[:1] if index == 0 else self._artifacts[1:])
+            artifact.open()
+            self._on_event(Event("load", artifact.job.name, index + 1, len(self._artifacts)))
 
     def sample(self) -> None:
         """Warm up and take turns; memory is what that took."""
-        self._latencies = self._take_turns(lambda name: name)
-        for name in self._alive():
-            peak = self._ask(name, probe.own_memory_bytes)
-            if peak is not None:
-                self._peaks[name] = peak
+        for artifact, latency in self._take_turns(lambda name: name):
+            artifact.latency = latency
+        for artifact in self._artifacts:
+            if artifact.alive:
+                artifact.peak_memory_bytes = artifact.ask(probe.own_memory_bytes) or 0
 
     def vary_threads(self) -> None:
         """The same with the other numbers of threads; then the first is back."""
         for threads in self._options.threads[1:]:
-            with self._beside(f"{threads} threads"):
+            with contextlib.ExitStack() as stack:
+                for artifact in self._artifacts:
+                    stack.enter_context(artifact.beside(f"{threads} threads"))
                 self._reopen(threads)
                 found = self._take_turns(lambda name, threads=threads: f"{name}, {threads} threads")
-            for name, latency in found.items():
-                self._threads.setdefault(name, []).append(ThreadsLatency(threads=threads, latency=latency))
+            for artifact, latency in found:
+                artifact.threads_latency.append(ThreadsLatency(threads=threads, latency=latency))
         if len(self._options.threads) > 1:
             self._reopen(self._options.threads[0])
 
     def measure_throughput(self) -> None:
         """Images per second at every batch size asked."""
         options = self._options
-        for name in self._timed():
+        for artifact in self._timed():
             for index, batch in enumerate(options.batches):
-                with self._beside(f"batches of {batch}"):
-                    found = self._ask(
-                        name, probe.measure_throughput, batch, options.min_seconds, options.least_rounds, options.threads[0]
+                with artifact.beside(f"batches of {batch}"):
+                    found = artifact.ask(
+                        probe.measure_throughput, batch, options.min_seconds, options.least_rounds, options.threads[0]
                     )
                 if found is not None:
-                    self._throughputs.setdefault(name, []).append(found)
-                self._on_event(Event("throughput", name, index + 1, len(options.batches)))
+                    artifact.throughput.append(found)
+                self._on_event(Event("throughput", artifact.job.name, index + 1, len(options.batches)))
 
     def sustain(self) -> None:
         """Each artifact for minutes without a pause."""
@@ -206,110 +164,61 @@ class _Turns:
         if not seconds:
             return
         count = math.ceil(seconds / _MINUTE_S)
-        for name in self._timed():
+        for artifact in self._timed():
             minutes: list[np.ndarray] = []
-            with self._beside("a sustained run"):
+            with artifact.beside("a sustained run"):
                 for index in range(count):
                     span = min(_MINUTE_S, seconds - index * _MINUTE_S)
-                    turn = self._ask(name, probe.take_turn, span, 1, timeout_s=span + self._options.timeout_s)
+                    turn = artifact.ask(probe.take_turn, span, 1, timeout_s=span + self._options.timeout_s)
                     if turn is not None:
                         minutes.append(turn.samples_ns)
-                    self._on_event(Event("sustained", name, index + 1, count))
+                    self._on_event(Event("sustained", artifact.job.name, index + 1, count))
             if len(minutes) == count:
-                self._sustained[name] = summarize_minutes(minutes, self._options.threads[0])
+                artifact.sustained = summarize_minutes(minutes, self._options.threads[0])
 
-    def profile(self) -> None:
-        """Profile the operations. That an engine tells nothing of them is no failure of the artifact."""
-        if not self._options.profile or self._profiler is None:
-            return
-        names = self._timed()
-        for index, name in enumerate(names):
-            job = self._jobs[name]
-            arguments = {"spec": self._opened[name].spec, "threads": self._options.threads[0], "runs": _PROFILED_RUNS}
-            try:
-                self._profiles[name] = ask(self._workers[name], self._options.timeout_s, self._profiler, job.path, **arguments)
-            except (EdgeclsError, RemoteError, TimeoutError) as error:
-                failure = failure_of(error, self._options.timeout_s)
-                self._profiles[name] = failure.reason
-                if failure.status in ("crashed", "timeout"):
-                    self._lost.add(name)
-            self._on_event(Event("profile", name, index + 1, len(names)))
+    def profile(self, profiler: Profiler) -> None:
+        """Profile the operations of each."""
+        artifacts = self._timed()
+        for index, artifact in enumerate(artifacts):
+            artifact.profile_operations(profiler, _PROFILED_RUNS)
+            self._on_event(Event("profile", artifact.job.name, index + 1, len(artifacts)))
 
     def results(self) -> tuple[dict[str, Timing | Failure], list[Worker]]:
         """Everything measured, and the workers that are still alive."""
-        timings: dict[str, Timing | Failure] = {
-            name: Timing(
-                self._opened[name],
-                self._latencies.get(name),
-                self._peaks[name],
-                self._threads.get(name, []),
-                self._throughputs.get(name, []),
-                self._sustained.get(name),
-                self._profiles.get(name),
-                self._not_measured.get(name, {}),
-            )
-            for name in self._alive()
-        }
-        return {**timings, **self._failures}, [self._workers[name] for name in self._alive() if name not in self._lost]
+        results = {artifact.job.name: artifact.result() for artifact in self._artifacts}
+        return results, [artifact.worker for artifact in self._artifacts if artifact.alive and not artifact.lost]
 
-    def _take_turns(self, title: Callable[[str], str]) -> dict[str, Latency]:
+    def _take_turns(self, title: Callable[[str], str]) -> list[tuple[TimedArtifact, Latency]]:
         """Latency of every artifact that comes through all rounds."""
         options = self._options
         first = next(iter(self._timed()), None)
-        load = self._ask(first, load_average) if first else None
+        load = first.ask(load_average) if first else None
         warmups: dict[str, int] = {}
         turns: dict[str, list[probe.Turn]] = {}
-        for name in self._timed():
-            warmups[name] = self._ask(name, probe.warm_up, options.warmup_seconds, options.warmup_runs) or 0
+        for artifact in self._timed():
+            warmups[artifact.job.name] = artifact.ask(probe.warm_up, options.warmup_seconds, options.warmup_runs) or 0
         seconds, runs = options.min_seconds / options.rounds, math.ceil(options.min_runs / options.rounds)
         for number in range(options.rounds):
-            names = self._timed()
-            shift = number % max(len(names), 1)
-            for name in names[shift:] + names[:shift]:
-                turn = self._ask(name, probe.take_turn, seconds, runs)
+            artifacts = self._timed()
+            shift = number % max(len(artifacts), 1)
+            for artifact in artifacts[shift:] + artifacts[:shift]:
+                turn = artifact.ask(probe.take_turn, seconds, runs)
                 if turn is not None:
-                    turns.setdefault(name, []).append(turn)
-                self._on_event(Event("latency", title(name), number + 1, options.rounds))
-        return {name: summarize(turns[name], warmups[name], load, self._crew.site) for name in self._timed()}
+                    turns.setdefault(artifact.job.name, []).append(turn)
+                self._on_event(Event("latency", title(artifact.job.name), number + 1, options.rounds))
+        names = {artifact: artifact.job.name for artifact in self._timed()}
+        return [(artifact, summarize(turns[name], warmups[name], load, self._site)) for artifact, name in names.items()]
 
-    @contextlib.contextmanager
-    def _beside(self, what: str) -> Iterator[None]:
-        """What fails in here costs this further figure alone: the artifact keeps its latency and goes on in a new worker."""
-        failed_before = set(self._failures)
-        yield
-        for name in self._failures.keys() - failed_before:
-            failure = self._failures.pop(name)
-            self._not_measured.setdefault(name, {})[what] = f"{failure.status}: {failure.reason}"
-            self._crew.dismiss(self._workers[name])
-            self._hire([self._jobs[name]])
-            self._reopen(self._options.threads[0], [name])
+    def _reopen(self, threads: int) -> None:
+        for artifact in self._timed():
+            artifact.reopen(threads)
 
-    def _reopen(self, threads: int, names: Sequence[str] | None = None) -> None:
-        for name in self._timed() if names is None else names:
-            self._ask(name, probe.reopen_artifact, self._open_runner, self._jobs[name].path, self._opened[name].spec, threads)
-
-    def _hire(self, jobs: Sequence[BenchJob]) -> None:
+    def _hire(self, artifacts: Sequence[TimedArtifact]) -> None:
         """Start workers side by side and wait until each has loaded its engine."""
-        for job in jobs:
-            modules = [probe.__name__, self._open_runner.__module__, *engines([job.target])]
-            self._workers[job.name] = self._crew.hire(modules)
-        for job in jobs:
-            self._ask(job.name, preload, [], timeout_s=START_TIMEOUT_S * len(jobs))  # they share the processor
+        for artifact in artifacts:
+            artifact.hire()
+        for artifact in artifacts:
+            artifact.wait_until_loaded(len(artifacts))
 
-    def _alive(self) -> list[str]:
-        return [name for name in self._opened if name not in self._failures]
-
-    def _timed(self) -> list[str]:
-        """Those whose own engine runs: a stand-in's time says nothing about the artifact."""
-        return [name for name in self._alive() if not self._opened[name].stand_in]
-
-    def _ask(self, name: str, function: Callable[..., R], *args: object, timeout_s: float | None = None) -> R | None:
-        """Have an artifact's worker do something; None where that failed, now or before."""
-        if name in self._failures:
-            return None
-        timeout_s = timeout_s or self._options.timeout_s
-        try:
-            return ask(self._workers[name], timeout_s, function, *args)
-        except (EdgeclsError, RemoteError, TimeoutError) as error:
-            self._failures[name] = failure_of(error, timeout_s)
-            return None
+    def _timed(self) -> list[TimedArtifact]:
+        return [artifact for artifact in self._artifacts if artifact.timed]
