@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecls.converters import coreml_weights
+from edgecls.converters.codes import weight_orders
 from edgecls.converters.coreml_weights import Kernel, kernels, replace_constant, store_affine
 from edgecls.converters.parameters import Affine, OperationParameters, Parameters
-from edgecls.converters.qdq import weight_orders
 from edgecls.coreml_reference import open_program
 from edgecls.image_spec import ImageSpec
 from edgecls.scales import STEPS, is_half

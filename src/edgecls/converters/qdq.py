@@ -14,29 +14,26 @@ int8 instead, which takes less time.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecls.converters.explicit import AS_MATRIX, tflite_name
+from edgecls.converters.codes import HIGHEST, LOWEST, UNSIGNED, encode, in_layout, unsigned
+from edgecls.converters.explicit import tflite_name
 from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.parameters import Affine, OperationParameters, Parameters
+from edgecls.converters.qdq_graph import consumers_of, join_biases, spread_parameters
+from edgecls.converters.qdq_nodes import QdqNodes
 
 if TYPE_CHECKING:
     import onnx
 
-SAME_VALUES = {"Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "MaxPool"}
 WEIGHT_CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}  # Gemm with transB: 0
-LOWEST, HIGHEST = -128, 127
 SIGNED_WEIGHTS = (
     "its int8 weights are exact on ARM and on x86 with VNNI; on other x86 processors ONNX Runtime saturates, "
     "but where session.x64quantprecision is 1"
 )
-UNSIGNED = 128  # from an int8 code to the uint8 code of the same value
-# Axis orders that turn TFLite's weights into ONNX's: OHWI and 1HWO -> OIHW (transposed convolutions: IOHW); [out, in] -> Gemm's.
-_LAYOUTS = {4: ((0, 3, 1, 2), (3, 0, 1, 2)), 2: ((0, 1), (1, 0))}
 
 
 def emit_qdq(
@@ -68,19 +65,16 @@ class _Emitter:
         self.operations = {border.get(name, name): value for name, value in parameters.operations.items()}
         activations = {border.get(name, name): value for name, value in parameters.activations.items()}
         self.constants = {item.name: numpy_helper.to_array(item) for item in self.graph.initializer}
-        _gemm_from_matmul(self.graph, self.constants)
+        join_biases(self.graph, self.constants)
         self.tflite_names = {own: theirs for theirs, own in border.items()}
         self.float_layers = {border.get(name, name) for name in float_layers}
-        self.activations = _spread(self.graph, activations, self.float_layers)
+        self.activations = spread_parameters(self.graph, activations, self.float_layers)
         self.float_values = {INPUT, *(name for node in self.graph.node for name in node.output if self._stays_float(node))}
-        self.new_constants: dict[str, np.ndarray] = {}
-        self.nodes: list[onnx.NodeProto] = []
+        self.written = QdqNodes()
         self.dequantized: dict[str, str] = {}
 
     def run(self) -> onnx.ModelProto:
-        from onnx import numpy_helper
-
-        consumers = _consumers(self.graph)
+        consumers = consumers_of(self.graph)
         skipped = self._redundant_activations(consumers)
         if INPUT in self.activations:
             self._quantize(INPUT)
@@ -101,40 +95,41 @@ class _Emitter:
                 node.output[0] = replaced
             if self._stays_float(node):
                 node.name = self.tflite_names.get(node.output[0], node.output[0])
-            self.nodes.append(node)
+            self.written.nodes.append(node)
             for name in list(node.output):
                 if name in self.activations:
                     if node.op_type == "Softmax":
                         self._keep_shares_float(node)
                     self._quantize(name)
+        self._replace_graph()
+        return self.model
+
+    def _replace_graph(self) -> None:
+        from onnx import numpy_helper
+
+        written = self.written
         del self.graph.node[:], self.graph.value_info[:]
-        self.graph.node.extend(self.nodes)
-        used = {name for node in self.nodes for name in node.input}
+        self.graph.node.extend(written.nodes)
+        used = {name for node in written.nodes for name in node.input}
         kept = [item for item in self.graph.initializer if item.name in used]
         del self.graph.initializer[:]
         self.graph.initializer.extend(kept)
-        self.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in self.new_constants.items())
-        return self.model
+        self.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in written.constants.items())
 
     def _stays_float(self, node: onnx.NodeProto) -> bool:
         return tflite_name(node.output[0]) in self.float_layers
 
     def _quantize(self, name: str) -> None:
         """Put QuantizeLinear and DequantizeLinear behind a value; a graph output stays the last DequantizeLinear's."""
-        from onnx import helper
-
-        affine = self.activations[name]
-        scale, zero = self._affine_constants(name, affine, unsigned=True)
+        parameters = self.written.affine(name, self.activations[name], is_unsigned=True)
         source = name
         if name == OUTPUT:
             source = f"{name}/float"
-            for output_index, output in enumerate(self.nodes[-1].output):
-                if output == name:
-                    self.nodes[-1].output[output_index] = source
+            last = self.written.nodes[-1]
+            last.output[list(last.output).index(name)] = source
+        codes = self.written.add("QuantizeLinear", [source, *parameters], f"{name}/quantized", f"{name}/Q")
         result = name if name == OUTPUT else f"{name}/dequantized"
-        self.nodes.append(helper.make_node("QuantizeLinear", [source, scale, zero], [f"{name}/quantized"], f"{name}/Q"))
-        self.nodes.append(helper.make_node("DequantizeLinear", [f"{name}/quantized", scale, zero], [result], f"{name}/DQ"))
-        self.dequantized[name] = result
+        self.dequantized[name] = self.written.add("DequantizeLinear", [codes, *parameters], result, f"{name}/DQ")
 
     def _keeps_codes(self, node: onnx.NodeProto) -> bool:
         """Whether an operation's int8 result has the parameters of its int8 input."""
@@ -150,32 +145,30 @@ class _Emitter:
         they stand for: so it is computed with TFLite's code 0 for zero, and rounded with a scale that is smaller by so little that only
         what lies exactly half-way is moved.
         """
-        from onnx import helper
-
-        source, result = node.input[0], node.output[0]
+        written, source, result = self.written, node.input[0], node.output[0]
         scale, count = self.activations[source].scale, _window(node)
         zero = np.zeros_like(self.activations[source].zero_point)
-        apart = Affine(scale, zero), Affine(scale * np.float32(1 - 1 / (4 * UNSIGNED * count)), zero)
-        for name, affine in zip((f"{result}/codes", f"{result}/average"), apart, strict=True):
-            self._affine_constants(name, affine, unsigned=True)
-        node.input[0], node.output[0] = f"{result}/codes", f"{result}/average"
-        self.nodes.append(_linear("DequantizeLinear", f"{source}/quantized", node.input[0], node.input[0]))
-        self.nodes.append(node)
-        self.nodes.append(_linear("QuantizeLinear", node.output[0], f"{result}/quantized", node.output[0]))
-        inputs = [f"{result}/quantized", *self._affine_constants(result, self.activations[result], unsigned=True)]
-        self.dequantized[result] = result if result == OUTPUT else f"{result}/dequantized"
-        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [self.dequantized[result]], f"{result}/DQ"))
+        codes, average = f"{result}/codes", f"{result}/average"
+        as_codes = written.affine(codes, Affine(scale, zero), is_unsigned=True)
+        shrunk = Affine(scale * np.float32(1 - 1 / (4 * UNSIGNED * count)), zero)
+        as_average = written.affine(average, shrunk, is_unsigned=True)
+        node.input[0], node.output[0] = codes, average
+        written.add("DequantizeLinear", [f"{source}/quantized", *as_codes], codes, f"{codes}/DequantizeLinear")
+        written.nodes.append(node)
+        quantized = f"{result}/quantized"
+        written.add("QuantizeLinear", [average, *as_average], quantized, f"{average}/QuantizeLinear")
+        parameters = written.affine(result, self.activations[result], is_unsigned=True)
+        values = result if result == OUTPUT else f"{result}/dequantized"
+        self.dequantized[result] = written.add("DequantizeLinear", [quantized, *parameters], values, f"{result}/DQ")
 
     def _keep_shares_float(self, node: onnx.NodeProto) -> None:
         """Put an Abs, which changes no share, between a softmax and its QuantizeLinear, so that it is computed in float as in TFLite.
 
         onnxruntime's integer softmax overflows where the scale of its result is far below 1/256, as for attention over many tokens.
         """
-        from onnx import helper
-
         name = node.output[0]
         node.output[0] = f"{name}/shares"
-        self.nodes.append(helper.make_node("Abs", [node.output[0]], [name], f"{name}/Abs"))
+        self.written.add("Abs", [node.output[0]], name, f"{name}/Abs")
 
     def _dequantize_by_channel(self, node: onnx.NodeProto, name: str) -> None:
         """Give a convolution or product that stays float its input from a DequantizeLinear with the one scale written once per channel.
@@ -183,8 +176,6 @@ class _Emitter:
         The values are the same. Behind a DequantizeLinear with one scale, onnxruntime rounds float weights to int8 by itself (its
         WeightBiasQuantization), per tensor.
         """
-        from onnx import helper
-
         if node.op_type not in ("Conv", "ConvTranspose", "Gemm") or not self._is_float_constant(node.input[1]):
             return
         weights, attributes = self.constants[node.input[1]].shape, {item.name: item.i for item in node.attribute}
@@ -193,9 +184,8 @@ class _Emitter:
         affine = self.activations[name]
         repeated = Affine(np.repeat(affine.scale, channels), np.repeat(affine.zero_point, channels))
         result = f"{name}/dequantized/for/{node.output[0]}"
-        inputs = [f"{name}/quantized", *self._affine_constants(result, repeated, unsigned=True)]
-        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [result], f"{result}/DQ", axis=1))
-        node.input[0] = result
+        inputs = [f"{name}/quantized", *self.written.affine(result, repeated, is_unsigned=True)]
+        node.input[0] = self.written.add("DequantizeLinear", inputs, result, f"{result}/DQ", axis=1)
 
     def _constant_operands(self, node: onnx.NodeProto) -> None:
         operation = self.operations.get(tflite_name(node.output[0]))
@@ -207,9 +197,8 @@ class _Emitter:
         for index, name in enumerate(node.input):
             affine = next((item for item in operation.constants.values() if len(item.scale) == 1), None)
             if affine is not None and node.op_type in ("Add", "Mul", "Sub", "Div") and self._is_float_constant(name):
-                codes = _encode(self.constants[name], affine, axis=None)
-                operand = f"{node.output[0]}/operand{index}"
-                node.input[index] = self._constant(operand, _unsigned(codes), affine, axis=None, unsigned=True)
+                codes = unsigned(encode(self.constants[name], affine, axis=None))
+                node.input[index] = self.written.dequantized_constant(f"{node.output[0]}/operand{index}", codes, affine, None)
 
     def _weights(self, node: onnx.NodeProto, operation: OperationParameters) -> None:
         axis = WEIGHT_CHANNEL_AXIS[node.op_type]
@@ -222,36 +211,10 @@ class _Emitter:
         bias_scale = self.activations[data].scale * affine.scale
         if len(node.input) > 2 and operation.bias is not None and operation.bias.shape == self.constants[node.input[2]].shape:
             per_channel = np.broadcast_to(bias_scale, operation.bias.shape).astype(np.float32)
-            node.input[2] = self._bias(f"{node.output[0]}/bias", operation.bias, per_channel)
-        codes = _in_layout(operation.weights, weights, affine, axis)
-        unsigned = not self.signed_weights and not _is_depthwise(node, weights.shape)
-        stored = _unsigned(codes) if unsigned else codes
-        node.input[1] = self._constant(f"{node.output[0]}/weights", stored, affine, axis, unsigned=unsigned)
-
-    def _constant(self, name: str, codes: np.ndarray, affine: Affine, axis: int | None, *, unsigned: bool = False) -> str:
-        from onnx import helper
-
-        self.new_constants[f"{name}/codes"] = codes
-        inputs = [f"{name}/codes", *self._affine_constants(name, affine, unsigned=unsigned)]
-        attributes: dict[str, Any] = {"axis": axis} if len(affine.scale) > 1 else {}
-        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}/dequantized"], f"{name}/DQ", **attributes))
-        return f"{name}/dequantized"
-
-    def _bias(self, name: str, codes: np.ndarray, scale: np.ndarray) -> str:
-        from onnx import helper
-
-        self.new_constants |= {f"{name}/codes": codes, f"{name}/scale": scale, f"{name}/zero_point": np.zeros_like(codes)}
-        inputs = [f"{name}/{part}" for part in ("codes", "scale", "zero_point")]
-        self.nodes.append(helper.make_node("DequantizeLinear", inputs, [f"{name}/dequantized"], f"{name}/DQ", axis=0))
-        return f"{name}/dequantized"
-
-    def _affine_constants(self, name: str, affine: Affine, *, unsigned: bool = False) -> tuple[str, str]:
-        scalar = len(affine.scale) == 1
-        names = f"{name}/scale", f"{name}/zero_point"
-        zero_point = _unsigned(affine.zero_point) if unsigned else affine.zero_point
-        for key, value in zip(names, (affine.scale, zero_point), strict=True):
-            self.new_constants[key] = value[0] if scalar else value
-        return names
+            node.input[2] = self.written.dequantized_bias(f"{node.output[0]}/bias", operation.bias, per_channel)
+        codes = in_layout(operation.weights, weights, affine, axis)
+        stored = codes if self.signed_weights or _is_depthwise(node, weights.shape) else unsigned(codes)
+        node.input[1] = self.written.dequantized_constant(f"{node.output[0]}/weights", stored, affine, axis)
 
     def _is_float_constant(self, name: str) -> bool:
         return name in self.constants and self.constants[name].dtype == np.float32
@@ -287,12 +250,6 @@ def skipped_output(node: onnx.NodeProto, skipped: dict[str, str]) -> str | None:
     return next((name for name, before in skipped.items() if before == node.output[0]), None)
 
 
-def _linear(kind: str, source: str, result: str, parameters: str) -> onnx.NodeProto:
-    from onnx import helper
-
-    return helper.make_node(kind, [source, f"{parameters}/scale", f"{parameters}/zero_point"], [result], f"{parameters}/{kind}")
-
-
 def _window(node: onnx.NodeProto) -> int:
     """How many values a pooling takes the average of."""
     return int(np.prod(next(item.ints for item in node.attribute if item.name == "kernel_shape")))
@@ -302,79 +259,3 @@ def _is_depthwise(node: onnx.NodeProto, shape: tuple[int, ...]) -> bool:
     """Whether each channel is convolved with one kernel of its own, which alone onnxruntime does without a matrix product."""
     group = next((item.i for item in node.attribute if item.name == "group"), 1)
     return node.op_type == "Conv" and shape[:2] == (group, 1)
-
-
-def _unsigned(codes: np.ndarray) -> np.ndarray:
-    return (codes.astype(np.int16) + UNSIGNED).astype(np.uint8)
-
-
-def _encode(values: np.ndarray, affine: Affine, axis: int | None) -> np.ndarray:
-    """int8 codes of float values."""
-    scale, zero_point = _spread_over(affine, values.ndim, axis)
-    lowest = -HIGHEST if not affine.zero_point.any() else LOWEST  # symmetric weights leave -128 unused, as TFLite does
-    return np.clip(np.rint(values / scale) + zero_point, lowest, HIGHEST).astype(np.int8)
-
-
-def _in_layout(codes: np.ndarray | None, values: np.ndarray, affine: Affine, axis: int) -> np.ndarray:
-    """TFLite's codes in the axis order of the ONNX weights; found by trying the orders that occur.
-
-    Where ONNX has other weights altogether (a factor folded into them), they are encoded anew with TFLite's scales.
-    """
-    best, best_error = _encode(values, affine, axis), np.inf
-    scale, zero_point = _spread_over(affine, values.ndim, axis)
-    for moved in weight_orders(codes, values.shape) if codes is not None else ():
-        error = float(np.mean(np.abs((moved - zero_point) * scale - values)))
-        if error < best_error and error <= float(np.mean(scale)):  # codes are within half a step of their values
-            best, best_error = np.ascontiguousarray(moved), error
-    return best
-
-
-def weight_orders(codes: np.ndarray, shape: tuple[int, ...]) -> Iterator[np.ndarray]:
-    """TFLite's weights in those of the axis orders other formats have that give this shape."""
-    for order in _LAYOUTS.get(codes.ndim, ()):
-        if len(shape) == codes.ndim and tuple(codes.shape[place] for place in order) == shape:
-            yield codes.transpose(order)
-
-
-def _spread_over(affine: Affine, rank: int, axis: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Scale and zero point, shaped to broadcast along an axis."""
-    shape = [-1 if index == axis else 1 for index in range(rank)] if len(affine.scale) > 1 else []
-    return affine.scale.reshape(shape), affine.zero_point.astype(np.float32).reshape(shape)
-
-
-def _consumers(graph: onnx.GraphProto) -> dict[str, list[onnx.NodeProto]]:
-    consumers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
-    for node in graph.node:
-        for name in node.input:
-            consumers[name].append(node)
-    return consumers
-
-
-def _spread(graph: onnx.GraphProto, activations: dict[str, Affine], float_layers: Collection[str]) -> dict[str, Affine]:
-    """Give values on both sides of an integer operation that only moves values the same parameters."""
-    spread = activations | {f"{name}{AS_MATRIX}": affine for name, affine in activations.items()}
-    known = {INPUT, *(name for node in graph.node for name in node.output)}
-    for nodes in (graph.node, reversed(graph.node)):
-        for node in nodes:
-            if node.op_type not in SAME_VALUES or tflite_name(node.output[0]) in float_layers:
-                continue
-            before, after = node.input[0], node.output[0]
-            if before in spread and after not in spread:
-                spread[after] = spread[before]
-            elif after in spread and before not in spread and before in known:
-                spread[before] = spread[after]
-    return {name: affine for name, affine in spread.items() if name in known}
-
-
-def _gemm_from_matmul(graph: onnx.GraphProto, constants: dict[str, np.ndarray]) -> None:
-    """Join MatMul with constant weights and the Add of its bias to Gemm, which has an integer kernel with bias."""
-    consumers = _consumers(graph)
-    for node in [node for node in graph.node if node.op_type == "MatMul" and node.input[1] in constants]:
-        users = consumers[node.output[0]]
-        if constants[node.input[1]].ndim != 2 or len(users) != 1 or users[0].op_type != "Add":
-            continue
-        bias = next((name for name in users[0].input if name in constants and constants[name].ndim == 1), None)
-        if bias is not None:
-            node.op_type, node.output[0] = "Gemm", users[0].output[0]
-            node.input.append(bias)
-            graph.node.remove(users[0])
