@@ -18,6 +18,7 @@ _EXPORTS = {
     "load_model": "edgecls.models",
     "open_runner": "edgecls.runners",
     "convert": "edgecls.workflow",
+    "convert_model": "edgecls.workflow",
     "bench": "edgecls.workflow",
 }
 __all__ = ["__version__", *_EXPORTS]  # noqa: PLE0604 - the keys are strings
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edgecls.runners import open_runner as open_runner
     from edgecls.workflow import bench as bench
     from edgecls.workflow import convert as convert
+    from edgecls.workflow import convert_model as convert_model
 
 
 def __getattr__(name: str) -> Any:
