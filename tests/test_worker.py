@@ -130,10 +130,10 @@ class TestCommand:
     def test_another_version(self, tmp_path: Path):
         source, copy = Path(edgecls.__file__).parent, tmp_path / "edgecls"
         copy.mkdir()
-        for name in ("errors.py", "worker.py"):
+        for name in ("__init__.py", "errors.py", "worker.py"):
             shutil.copy(source / name, copy / name)
-        text = (source / "__init__.py").read_text(encoding="utf-8")
-        (copy / "__init__.py").write_text(text.replace(edgecls.__version__, "0.0.7"), encoding="utf-8")
+        text = (source / "version.py").read_text(encoding="utf-8")
+        (copy / "version.py").write_text(text.replace(edgecls.__version__, "0.0.7"), encoding="utf-8")
         with Worker({"PYTHONPATH": str(tmp_path)}) as worker:
             waiting = worker.start(len, [1, 2])
             for ask in (lambda: worker.greet(WAIT_S), lambda: waiting.result(WAIT_S)):

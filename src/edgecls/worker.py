@@ -33,8 +33,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, ParamSpec, TypeVar
 
-from edgecls import __version__
 from edgecls.errors import EdgeclsError, WorkerError, reason_of
+from edgecls.version import __version__
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -8,9 +8,9 @@ from onnx import TensorProto, helper
 
 from edgecls.compression.qat import prepare_qat
 from edgecls.converters.calibration import collect_statistics
-from edgecls.converters.onnx import BATCH, INPUT
 from edgecls.evaluation.sensitivity import calibration_extremes
 from edgecls.extras import require
+from edgecls.formats.onnx_names import BATCH, INPUT
 from edgecls.ranges import mse, percentile
 from edgecls.recipe import QuantizationAwareTraining
 

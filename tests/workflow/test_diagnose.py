@@ -18,7 +18,7 @@ from edgecls.artifact import Artifact, Manifest
 from edgecls.cli.app import app
 from edgecls.converters.int8 import Tensors
 from edgecls.converters.parameters import read_parameters
-from edgecls.converters.tflite import reduce_tflite
+from edgecls.converters.reduced import reduce_tflite
 from edgecls.diagnosis import Diagnosis
 from edgecls.errors import ArtifactError, DataError
 from edgecls.formats import file_sizes, sha256

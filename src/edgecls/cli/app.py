@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from edgecls import __version__
 from edgecls.cli.bench import bench
 from edgecls.cli.check import check
 from edgecls.cli.compress import compress
@@ -24,6 +23,7 @@ from edgecls.cli.predict import predict
 from edgecls.cli.report import report
 from edgecls.cli.run import run
 from edgecls.errors import EdgeclsError
+from edgecls.version import __version__
 
 
 class _Commands(TyperGroup):

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecls.converters.explicit import tflite_name
-from edgecls.converters.qdq import WEIGHT_CHANNEL_AXIS
+from edgecls.formats.onnx_names import WEIGHT_CHANNEL_AXIS, tflite_name
 from edgecls.formats.tflite_graph import BIAS, TFLiteGraph
 from edgecls.scales import half_scale
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecls.converters.onnx import INPUT, has_free_batch
 from edgecls.extras import quiet_frameworks
+from edgecls.formats.onnx_names import INPUT, has_free_batch
 from edgecls.ranges import Histogram, sample_places
 
 if TYPE_CHECKING:

@@ -202,7 +202,7 @@ class _Hub:
 
     def _batch_note(self, job: Job) -> list[str]:
         """That ONNX files take one image at a time, with the first of them."""
-        from edgecls.converters.onnx import has_free_batch
+        from edgecls.formats.onnx_names import has_free_batch
 
         first = next((other for other in self.conversion.jobs if other.target == "onnx"), None)
         fixed = job == first and not has_free_batch(self.onnx)
@@ -227,7 +227,7 @@ class _Hub:
 
     def _bytes(self, job: Job) -> bytes:
         from edgecls.converters.onnx import float16_onnx, stamp
-        from edgecls.converters.tflite import reduce_tflite
+        from edgecls.converters.reduced import reduce_tflite
         from edgecls.converters.tflite_metadata import write_tflite
 
         record = self.conversion.record

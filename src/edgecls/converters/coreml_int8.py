@@ -68,8 +68,8 @@ def share_int8(spec: ImageSpec, model: onnx.ModelProto, names: Mapping[str, str]
     import onnx as onnx_package
     import onnxruntime
 
-    from edgecls.converters.onnx import INPUT
     from edgecls.data.synthetic import synthetic_pixels
+    from edgecls.formats.onnx_names import INPUT
 
     pixels = synthetic_pixels(spec, IMAGES)
     inputs = spec.apply(pixels)

@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgecls.formats.onnx_names import AS_MATRIX, AS_ROW, BEFORE_ACTIVATION, BEFORE_BIAS
 from edgecls.formats.tflite_graph import Operation, TFLiteGraph
 
-BEFORE_ACTIVATION = "/before_activation"
-BEFORE_BIAS = "/before_bias"
-AS_MATRIX, AS_ROW = "/matrix", "/row"  # with the last axis as columns; an image's values one after another
 ANY_ROWS = -1  # so that the batch axis stays free
 _ACTIVATIONS = {
     schema.ActivationFunctionType.RELU: "RELU",
@@ -29,11 +27,6 @@ _ACTIVATIONS = {
 def make_explicit(graph: TFLiteGraph) -> bytes:
     """The model with fused activations split off, and fully connected layers split into reshape, product and bias."""
     return _Rewriter(graph.copy()).run()
-
-
-def tflite_name(name: str) -> str:
-    """Name of the TFLite tensor whose operation computes an explicit value."""
-    return name.removesuffix(BEFORE_BIAS).removesuffix(BEFORE_ACTIVATION).removesuffix(AS_MATRIX)
 
 
 class _Rewriter:

@@ -11,12 +11,11 @@ import numpy as np
 from edgecls.converters.additions import Additions
 from edgecls.converters.bias_correction import bias_shifts, shift_biases, weighted_inputs
 from edgecls.converters.calibration import collect_from_tflite, collect_statistics
-from edgecls.converters.explicit import AS_MATRIX
 from edgecls.converters.half import halve_constants
-from edgecls.converters.onnx import INPUT, OUTPUT
+from edgecls.converters.reduced import reduce_tflite
 from edgecls.converters.small_channels import raise_small_channels
-from edgecls.converters.tflite import reduce_tflite
 from edgecls.extras import quiet_frameworks
+from edgecls.formats.onnx_names import AS_MATRIX, INPUT, OUTPUT
 from edgecls.formats.tflite_graph import SAME_VALUES, TFLiteGraph
 from edgecls.ranges import ESTIMATORS, Estimator, Histogram, Range, estimate_ranges
 from edgecls.scales import half_range

@@ -18,8 +18,8 @@ from edgecls.converters.additions import SAME_PARAMETERS
 from edgecls.converters.float_layers import never_int8
 from edgecls.converters.half import halve_constants
 from edgecls.converters.int8 import Quantized, representable
+from edgecls.converters.reduced import reduce_tflite
 from edgecls.converters.small_channels import raise_small_channels
-from edgecls.converters.tflite import reduce_tflite
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks
 from edgecls.formats.tflite_graph import TFLiteGraph

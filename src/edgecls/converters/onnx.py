@@ -12,6 +12,7 @@ import numpy as np
 
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks, require
+from edgecls.formats.onnx_names import BATCH, INPUT, OUTPUT
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
 from edgecls.private_folder import temporary_folder
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from edgecls.formats.tflite_graph import TFLiteGraph
 
 OPSET = 17  # the newest that every onnxruntime mobile package of the last years runs
-INPUT, OUTPUT, BATCH = "image", "scores", "batch"
 PASSES = ("optimize_transpose", "fold_constants", "global_pool_optimizer", "remove_identity", "remove_back_to_back")
 _MOVED = re.compile(r"_token_\d+$")
 _GELU_TANH = (0.7978845608028654, 0.044715)  # sqrt(2/pi) and the cubic coefficient of the tanh approximation
@@ -48,11 +48,6 @@ def float_onnx(graph: TFLiteGraph) -> onnx.ModelProto:
     best = free if free is not None else fixed
     onnx.checker.check_model(best)
     return best
-
-
-def has_free_batch(model: onnx.ModelProto) -> bool:
-    """Whether it takes any number of images at once."""
-    return model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == BATCH
 
 
 def float16_onnx(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -20,16 +20,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgecls.converters.codes import HIGHEST, LOWEST, UNSIGNED, encode, in_layout, unsigned
-from edgecls.converters.explicit import tflite_name
-from edgecls.converters.onnx import INPUT, OUTPUT
 from edgecls.converters.parameters import Affine, OperationParameters, Parameters
 from edgecls.converters.qdq_graph import consumers_of, join_biases, spread_parameters
 from edgecls.converters.qdq_nodes import QdqNodes
+from edgecls.formats.onnx_names import INPUT, OUTPUT, WEIGHT_CHANNEL_AXIS, tflite_name
 
 if TYPE_CHECKING:
     import onnx
 
-WEIGHT_CHANNEL_AXIS = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1, "Gemm": 1}  # Gemm with transB: 0
 SIGNED_WEIGHTS = (
     "its int8 weights are exact on ARM and on x86 with VNNI; on other x86 processors ONNX Runtime saturates, "
     "but where session.x64quantprecision is 1"

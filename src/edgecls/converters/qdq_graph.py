@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecls.converters.explicit import AS_MATRIX, tflite_name
-from edgecls.converters.onnx import INPUT
 from edgecls.converters.parameters import Affine
+from edgecls.formats.onnx_names import AS_MATRIX, INPUT, tflite_name
 
 if TYPE_CHECKING:
     import onnx

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 
-import edgecls
 from edgecls.data import ImageSet, PixelFile, open_images
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, InputError
@@ -31,6 +30,7 @@ from edgecls.image_spec import ImageSpec
 from edgecls.machine import Machine
 from edgecls.measurement import DataUsed, Engine, Profile, Report
 from edgecls.processor import may_saturate
+from edgecls.version import __version__
 from edgecls.worker import Worker
 
 _REFERENCE_ORDER = ("tflite", "onnx", "coreml")
@@ -396,7 +396,7 @@ class _Bench:
             data = DataUsed(path=str(self._source.path), images=len(used), labelled=used.labelled, note=used.note)
         return Report(
             created=datetime.datetime.now(datetime.UTC),
-            edgecls_version=edgecls.__version__,
+            edgecls_version=__version__,
             labels=list(self._source.labels or ()) if self._source else [],
             image_spec=next((job.spec for job in self._jobs if job.spec is not None and not job.foreign), None),
             environment=self._site.environment,

@@ -21,7 +21,6 @@ from typing import Any
 
 import numpy as np
 
-import edgecls
 from edgecls.data import PixelFile
 from edgecls.errors import EdgeclsError, InputError
 from edgecls.evaluation.accuracy import Exam, Share, cut
@@ -33,6 +32,7 @@ from edgecls.formats.files import members
 from edgecls.image_spec import ImageSpec
 from edgecls.private_folder import temporary_folder
 from edgecls.runner import Runner
+from edgecls.version import __version__
 
 _CONNECT_S = 10.0
 _AHEAD = 2  # shares given out for each that can run: the next one is there when one ends, and memory holds no more
@@ -245,15 +245,15 @@ def _contents(path: Path) -> dict[str, bytes]:
 
 
 def _check_versions(client: Any, address: str) -> None:
-    remedy = f"install edgecls {edgecls.__version__} where the workers run"
+    remedy = f"install edgecls {__version__} where the workers run"
     try:
         found = client.run(_version)
     except ImportError as error:
         raise InputError("workers with edgecls installed", f"{address}: {error}", remedy) from None
-    others = sorted({version for version in found.values() if version != edgecls.__version__})
+    others = sorted({version for version in found.values() if version != __version__})
     if others:
-        raise InputError(f"workers with edgecls {edgecls.__version__}", f"{address} with {', '.join(others)}", remedy)
+        raise InputError(f"workers with edgecls {__version__}", f"{address} with {', '.join(others)}", remedy)
 
 
 def _version() -> str:
-    return edgecls.__version__
+    return __version__

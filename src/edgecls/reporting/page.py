@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-import edgecls
 from edgecls.measurement import ClassAccuracy, Confusion, Environment, Measurement, OperationTime, Profile
 from edgecls.reporting.charts import Course, Scatter, Strips, course, scatter, strips
 from edgecls.reporting.grid import Grid
@@ -17,6 +16,7 @@ from edgecls.reporting.label_sets import LabelTable, label_tables
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.runs import Run
 from edgecls.reporting.units import format_bytes, format_ms, format_share
+from edgecls.version import __version__
 
 _MOST_CLASSES_DRAWN = 30  # more cannot be told apart in a matrix
 _MOST_CLASSES_NUMBERED = 12
@@ -102,7 +102,7 @@ def report_html(runs: Sequence[Run]) -> str:
         script=script,
         script_hash=digest,
         created=newest.strftime("%Y-%m-%d %H:%M %Z"),
-        version=edgecls.__version__,
+        version=__version__,
         headline=_headline(runs),
     )
     return _CONTROL.sub("\ufffd", text)

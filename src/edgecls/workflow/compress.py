@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from edgecls import __version__
 from edgecls.artifact import Source
 from edgecls.compression import StageJob, StageResult, TrainingImages, copy_model, evaluate, train_stage
 from edgecls.data import open_images
@@ -31,6 +30,7 @@ from edgecls.recipe import (
 )
 from edgecls.store import changing, staging
 from edgecls.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Epoch, Variant, VariantSet, is_variant
+from edgecls.version import __version__
 from edgecls.workflow.before_training import check_before_training
 from edgecls.workflow.content import content_hash
 from edgecls.workflow.variants import open_variant

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
-from edgecls import __version__
 from edgecls.artifact import (
     REFERENCE_NAME,
     Artifact,
@@ -35,6 +34,7 @@ from edgecls.metadata import ArtifactMetadata
 from edgecls.recipe import BASE
 from edgecls.store import staging
 from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant
+from edgecls.version import __version__
 from edgecls.worker import few_collections, release_memory
 from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
 from edgecls.workflow.convert_options import ConvertOptions, check_options

@@ -163,7 +163,7 @@ def _rejected(row: Artifact, reason: str) -> Artifact:
 
 def _with_request(entry: FloatRemainder, requested: Requested) -> FloatRemainder:
     """What stayed float because the user asked for it, by name or by a goal, has that reason."""
-    from edgecls.converters.explicit import tflite_name
+    from edgecls.formats.onnx_names import tflite_name
 
     asked = tflite_name(entry.name) in requested.keep_float
     goal = requested.mixed_precision
