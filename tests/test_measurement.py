@@ -94,11 +94,11 @@ def test_the_schema_refuses_what_reading_refuses(change: dict[str, Any], where: 
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        ("", "the file: Invalid JSON"),
+        ("", "which is empty"),
         ("{", "the file: Invalid JSON"),
-        ("[]", "schema_version None"),
+        ("[]", "no schema_version"),
         ({**VERSION_1, "schema_version": 3}, "version 3"),
-        ({**VERSION_1, "schema_version": 3, "new": 1}, "schema_version 3"),
+        ({**VERSION_1, "schema_version": 3, "new": 1}, "version 3"),
         ({**VERSION_1, "measurements": [{"artifact": "a"}]}, "measurements.0.target: Field required"),
     ],
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
 from edgecls.instant import Instant
+from edgecls.record import FileRecord, Record
 from edgecls.store import PlainName, settle
 
 Target = Literal["tflite", "coreml", "onnx"]
@@ -36,14 +36,9 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "coreml": ".mlpackage", "onnx": ".onnx"}
 MANIFEST_NAME = "manifest.json"
 REFERENCE_NAME = "reference.npz"
-SCHEMA_VERSION = 1
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class FloatRemainder(_Model):
+class FloatRemainder(Record):
     """An operation of a quantized artifact that still computes in float, and why."""
 
     operation: str
@@ -51,7 +46,7 @@ class FloatRemainder(_Model):
     reason: str
 
 
-class Actual(_Model):
+class Actual(Record):
     """What a produced file really holds, read back from it.
 
     Attributes:
@@ -81,7 +76,7 @@ class Actual(_Model):
         return self.weight_dtypes.get("int8", 0) + self.weight_dtypes.get("uint8", 0)
 
 
-class Parity(_Model):
+class Parity(Record):
     """How an artifact's scores compare with the source model's on the same inputs.
 
     Attributes:
@@ -106,7 +101,7 @@ class Parity(_Model):
     reason: str = ""
 
 
-class Requested(_Model):
+class Requested(Record):
     """What was asked for.
 
     Attributes:
@@ -125,7 +120,7 @@ class Requested(_Model):
     onnx_weights: Literal["uint8", "int8"] | None = None
 
 
-class Artifact(_Model):
+class Artifact(Record):
     """One produced file or package.
 
     Attributes:
@@ -154,7 +149,7 @@ class Artifact(_Model):
     seconds: float = 0.0
 
 
-class Repair(_Model):
+class Repair(Record):
     """One small change that made an old file load."""
 
     layer: str
@@ -162,7 +157,7 @@ class Repair(_Model):
     action: str
 
 
-class Source(_Model):
+class Source(Record):
     """The model everything came from."""
 
     name: str
@@ -172,7 +167,7 @@ class Source(_Model):
     output: str | None = None  # of several, the one that classifies
 
 
-class DataSource(_Model):
+class DataSource(Record):
     """A path to images and how it was used."""
 
     path: str
@@ -180,10 +175,13 @@ class DataSource(_Model):
     images: int
 
 
-class Manifest(_Model):
+class Manifest(FileRecord):
     """`manifest.json` beside the artifacts."""
 
-    schema_version: int = SCHEMA_VERSION
+    kind = "a manifest"
+    remedy = "run `edgecls convert MODEL` to make the folder anew"
+
+    schema_version: int = FileRecord.versions[-1]
     created: Instant
     edgecls_version: str
     source: Source
@@ -208,25 +206,7 @@ class Manifest(_Model):
             OutputError: a change that a killed process had begun cannot be finished.
         """
         settle(folder)
-        path = folder / MANIFEST_NAME
-        remedy = "run `edgecls convert MODEL` to make the folder anew"
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(f"an artifacts folder with {MANIFEST_NAME}", f"{path}: {reason_of(error)}", remedy) from None
-        try:
-            manifest = cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise ArtifactError(
-                f"a manifest of schema version {SCHEMA_VERSION}", f"{path}: {where}: {first['msg']}", remedy
-            ) from None
-        if manifest.schema_version != SCHEMA_VERSION:
-            raise ArtifactError(
-                f"a manifest of schema version {SCHEMA_VERSION}", f"{path}: version {manifest.schema_version}", remedy
-            )
-        return manifest
+        return cls.read_file(folder / MANIFEST_NAME)
 
     def to_json(self) -> str:
         """The text of `manifest.json`."""

@@ -7,22 +7,17 @@ import json
 import re
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from edgecls.artifact import Manifest
-from edgecls.errors import GateError, reason_of
+from edgecls.errors import GateError
+from edgecls.record import FileRecord, Record
 
-BASELINE_SCHEMA_VERSION = 1
 BASELINE_NAME = "edgecls-baseline.json"
-_REMEDY = "make it anew with `edgecls check OUT --update-baseline`"
 _NUMBERS = re.compile(r"\[\s+((?:\d+,?\s+)+)\]")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class ModelIdentity(_Model):
+class ModelIdentity(Record):
     """Which classifier: trained again it is still the same, with another image size or other classes it is not.
 
     Attributes:
@@ -54,7 +49,7 @@ class ModelIdentity(_Model):
         )
 
 
-class BaselineAccuracy(_Model):
+class BaselineAccuracy(Record):
     """top1: share 0..1 of `images`; tied_images: of them, those that count by a share."""
 
     images: int = Field(gt=0)
@@ -62,14 +57,14 @@ class BaselineAccuracy(_Model):
     tied_images: int = 0
 
 
-class BaselineMultiLabel(_Model):
+class BaselineMultiLabel(Record):
     """mean_average_precision: share 0..1, over `images` with multi-hot labels."""
 
     images: int = Field(gt=0)
     mean_average_precision: float = Field(ge=0, le=1)
 
 
-class BaselineFlips(_Model):
+class BaselineFlips(Record):
     """How often the winner, or the set of predicted classes, was not the reference's.
 
     Attributes:
@@ -83,7 +78,7 @@ class BaselineFlips(_Model):
     gained: list[int] | None = None
 
 
-class BaselineArtifact(_Model):
+class BaselineArtifact(Record):
     """One artifact.
 
     Attributes:
@@ -103,7 +98,7 @@ class BaselineArtifact(_Model):
     layers: dict[str, int] = Field(default_factory=dict)
 
 
-class Baseline(_Model):
+class Baseline(FileRecord):
     """`edgecls-baseline.json`.
 
     Attributes:
@@ -112,7 +107,11 @@ class Baseline(_Model):
         artifacts: by name.
     """
 
-    schema_version: int = BASELINE_SCHEMA_VERSION
+    kind = "a baseline"
+    remedy = "make it anew with `edgecls check OUT --update-baseline`"
+    error = GateError
+
+    schema_version: int = FileRecord.versions[-1]
     model: ModelIdentity
     latency_reference: str | None = None
     processor: str | None = None
@@ -126,22 +125,7 @@ class Baseline(_Model):
         Raises:
             GateError: missing, empty, damaged, or of another schema version.
         """
-        expected = f"a baseline of schema version {BASELINE_SCHEMA_VERSION}"
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError, RecursionError) as error:
-            found = f"{path}, which is empty" if path.is_file() and not path.stat().st_size else f"{path}: {reason_of(error)}"
-            raise GateError(expected, found, _REMEDY) from None
-        version = content.get("schema_version") if isinstance(content, dict) else None
-        if version != BASELINE_SCHEMA_VERSION:
-            found = "no schema_version" if version is None else f"version {version}"
-            raise GateError(expected, f"{path}: {found}", _REMEDY)
-        try:
-            return cls.model_validate(content)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the file"
-            raise GateError(expected, f"{path}: {where}: {first['msg']}", _REMEDY) from None
+        return cls.read_file(path)
 
     def to_json(self) -> str:
         """Text in a stable order, one value a line, so that a difference between two versions can be read."""

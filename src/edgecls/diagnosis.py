@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from edgecls.record import Record
 
 WEAK_DB = 20.0  # a layer below adds error of over 1 % of its output's energy
 Cause = Literal["weights", "range"]
@@ -13,11 +13,7 @@ AdviceKind = Literal[
 ]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class TensorRange(_Model):
+class TensorRange(Record):
     """What int8 codes of a tensor cover, beside the values it takes.
 
     Attributes:
@@ -35,7 +31,7 @@ class TensorRange(_Model):
     used: float
 
 
-class WeightRange(_Model):
+class WeightRange(Record):
     """How a layer's float weights spread.
 
     Attributes:
@@ -49,7 +45,7 @@ class WeightRange(_Model):
     outlier: float
 
 
-class LayerDiagnosis(_Model):
+class LayerDiagnosis(Record):
     """One operation and the tensor it makes.
 
     Signal-to-noise ratios are in decibels, the energy of the float tensor over that of the error, over all images; of all values together
@@ -86,7 +82,7 @@ class LayerDiagnosis(_Model):
         return self.own_snr_db is not None and self.own_snr_db < WEAK_DB
 
 
-class Advice(_Model):
+class Advice(Record):
     """Something to do, and the command that does it, where there is one."""
 
     kind: AdviceKind
@@ -94,7 +90,7 @@ class Advice(_Model):
     command: str | None = None
 
 
-class Diagnosis(_Model):
+class Diagnosis(Record):
     """`edgecls diagnose --json`.
 
     Attributes:

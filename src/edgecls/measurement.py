@@ -10,24 +10,18 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
 from edgecls.instant import Instant
 from edgecls.multilabel import LabelSetFlip, MultiLabelAccuracy
+from edgecls.record import FileRecord, Record
 
-RESULTS_SCHEMA_VERSION = 2
-READABLE_SCHEMA_VERSIONS = (1, RESULTS_SCHEMA_VERSION)  # version 1 has fewer fields and no other meaning of any
 Status = Literal["ok", "crashed", "timeout", "unsupported", "failed"]
 Doubt = Literal["too_few_runs", "too_noisy", "machine_loaded", "frequency_changed", "memory_swapped", "emulated"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Interval(_Model):
+class Interval(Record):
     """A confidence interval, in the unit of what it belongs to."""
 
     low: float
@@ -35,7 +29,7 @@ class Interval(_Model):
     confidence: float = 0.95
 
 
-class ClassAccuracy(_Model):
+class ClassAccuracy(Record):
     """How one class fares. The first winner counts, as an application takes it.
 
     Attributes:
@@ -57,7 +51,7 @@ class ClassAccuracy(_Model):
     f1_delta: float | None = None
 
 
-class Confusion(_Model):
+class Confusion(Record):
     """The confusion matrix, without its zeros.
 
     Attributes:
@@ -76,7 +70,7 @@ class Confusion(_Model):
         return matrix
 
 
-class CalibrationBin(_Model):
+class CalibrationBin(Record):
     """The images whose highest score lies in one range: mean of that score, and share of hits among them."""
 
     images: int
@@ -84,7 +78,7 @@ class CalibrationBin(_Model):
     accuracy: float
 
 
-class Calibration(_Model):
+class Calibration(Record):
     """How far the highest score can be read as a probability.
 
     Attributes:
@@ -97,7 +91,7 @@ class Calibration(_Model):
     bins: list[CalibrationBin]
 
 
-class Accuracy(_Model):
+class Accuracy(Record):
     """Shares 0..1 over `images` labelled images.
 
     Attributes:
@@ -122,7 +116,7 @@ class Accuracy(_Model):
     calibration: Calibration | None = None
 
 
-class Flip(_Model):
+class Flip(Record):
     """One image on which the first winner is not the reference's; classes are indices.
 
     Attributes:
@@ -138,7 +132,7 @@ class Flip(_Model):
     winner: int
 
 
-class Flips(_Model):
+class Flips(Record):
     """How often the winner differs from the reference's on the same images, or where several sigmoids answer, the set of predicted classes.
 
     Attributes:
@@ -160,28 +154,28 @@ class Flips(_Model):
     sets_listed: list[LabelSetFlip] = Field(default_factory=list)
 
 
-class Histogram(_Model):
+class Histogram(Record):
     """Counts between neighbouring edges; `edges_ms` has one more."""
 
     edges_ms: list[float]
     counts: list[int]
 
 
-class Reason(_Model):
+class Reason(Record):
     """Why a latency is not to be trusted, for machines and in words."""
 
     code: Doubt
     text: str
 
 
-class Validity(_Model):
+class Validity(Record):
     """Whether a latency may be compared with others; invalid for one of the reasons or more."""
 
     verdict: Literal["valid", "invalid"]
     reasons: list[Reason] = Field(default_factory=list)
 
 
-class Conditions(_Model):
+class Conditions(Record):
     """What the machine did meanwhile. None where this platform does not tell.
 
     Attributes:
@@ -200,7 +194,7 @@ class Conditions(_Model):
     swapped_pages: int | None = None
 
 
-class Latency(_Model):
+class Latency(Record):
     """Time of one inference of batch 1, in milliseconds; preprocessing excluded. No sample is ever dropped.
 
     Attributes:
@@ -224,14 +218,14 @@ class Latency(_Model):
     conditions: Conditions | None = None
 
 
-class ThreadsLatency(_Model):
+class ThreadsLatency(Record):
     """Latency with another number of threads."""
 
     threads: int
     latency: Latency
 
 
-class LatencyRatio(_Model):
+class LatencyRatio(Record):
     """Latency relative to the reference's, which took its turns in the same rounds.
 
     Attributes:
@@ -247,7 +241,7 @@ class LatencyRatio(_Model):
     verdict: Literal["faster", "slower", "no difference"]
 
 
-class Throughput(_Model):
+class Throughput(Record):
     """Images per second when `batch` images are handed over at once, preprocessing excluded.
 
     Attributes:
@@ -263,7 +257,7 @@ class Throughput(_Model):
     batches: int
 
 
-class Minute(_Model):
+class Minute(Record):
     """One minute of a sustained run."""
 
     minute: int
@@ -272,7 +266,7 @@ class Minute(_Model):
     p90_ms: float
 
 
-class Sustained(_Model):
+class Sustained(Record):
     """One inference after another without a pause: shows whether the processor gets slower as it gets warm.
 
     Attributes:
@@ -284,7 +278,7 @@ class Sustained(_Model):
     slowdown: float
 
 
-class Engine(_Model):
+class Engine(Record):
     """What really ran the artifact.
 
     Attributes:
@@ -304,7 +298,7 @@ class Engine(_Model):
     note: str = ""
 
 
-class OperationTime(_Model):
+class OperationTime(Record):
     """Time of one operation in one inference.
 
     Attributes:
@@ -324,7 +318,7 @@ class OperationTime(_Model):
     accelerated: bool | None = None
 
 
-class Profile(_Model):
+class Profile(Record):
     """Where an inference's time goes, operation by operation. Profiling costs time itself: shares count, not sums.
 
     Attributes:
@@ -342,7 +336,7 @@ class Profile(_Model):
     words: list[str] = Field(default_factory=list)
 
 
-class Measurement(_Model):
+class Measurement(Record):
     """One artifact, measured in one process of its own.
 
     Attributes:
@@ -387,7 +381,7 @@ class Measurement(_Model):
     exact_flips: Flips | None = None
 
 
-class Environment(_Model):
+class Environment(Record):
     """Where it was measured.
 
     Attributes:
@@ -408,7 +402,7 @@ class Environment(_Model):
     packages: dict[str, str] = Field(default_factory=dict)
 
 
-class DataUsed(_Model):
+class DataUsed(Record):
     """The images accuracy was measured on."""
 
     path: str
@@ -417,7 +411,7 @@ class DataUsed(_Model):
     note: str = ""
 
 
-class Report(_Model):
+class Report(FileRecord):
     """All measurements of one run: `results.json`.
 
     Attributes:
@@ -425,7 +419,11 @@ class Report(_Model):
         labels: name of each class of the model, in the order of its scores.
     """
 
-    schema_version: int = RESULTS_SCHEMA_VERSION
+    kind = "results"
+    versions = (1, 2)  # version 1 has fewer fields and no other meaning of any
+    remedy = "measure again with `edgecls bench`, or name another file"
+
+    schema_version: int = versions[-1]
     created: Instant
     edgecls_version: str
     source_sha256: str | None = None
@@ -443,22 +441,7 @@ class Report(_Model):
         Raises:
             ArtifactError: missing, damaged, or of another schema version.
         """
-        expected = f"results of schema version {RESULTS_SCHEMA_VERSION}"
-        remedy = "measure again with `edgecls bench`, or name another file"
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ArtifactError(expected, f"{path}: {reason_of(error)}", remedy) from None
-        try:
-            report = cls.model_validate_json(text)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the file"
-            found = _other_version(text) or f"{where}: {first['msg']}"
-            raise ArtifactError(expected, f"{path}: {found}", remedy) from None
-        if report.schema_version not in READABLE_SCHEMA_VERSIONS:
-            raise ArtifactError(expected, f"{path}: version {report.schema_version}", remedy)
-        return report
+        return cls.read_file(path)
 
 
 def results_schema() -> str:
@@ -473,13 +456,3 @@ def results_schema() -> str:
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **found, "title": "edgecls results"}
     schema["required"] = sorted({*schema["required"], "schema_version"})  # by which readers tell versions apart
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-
-
-def _other_version(text: str) -> str:
-    """What to say of a file whose version is another one; empty where it is none of that."""
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError):
-        return ""
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    return "" if version in READABLE_SCHEMA_VERSIONS else f"schema_version {version}"

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from edgecls.record import Record
 
 THRESHOLD = 0.5  # a class is predicted from this score on
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class LabelAccuracy(_Model):
+class LabelAccuracy(Record):
     """How one class fares.
 
     Attributes:
@@ -38,7 +36,7 @@ class LabelAccuracy(_Model):
     f1_delta: float | None = None
 
 
-class MultiLabelAccuracy(_Model):
+class MultiLabelAccuracy(Record):
     """Shares 0..1 over `images` with multi-hot labels.
 
     Attributes:
@@ -55,7 +53,7 @@ class MultiLabelAccuracy(_Model):
     classes: list[LabelAccuracy] = Field(default_factory=list)
 
 
-class LabelSetFlip(_Model):
+class LabelSetFlip(Record):
     """One image whose predicted classes are not the reference's; classes are indices.
 
     Attributes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
+
+from edgecls.record import Record
 
 YES = "yes"
 
 
-class LayerPreflight(BaseModel):
+class LayerPreflight(Record):
     """One layer.
 
     Attributes:
@@ -17,8 +19,6 @@ class LayerPreflight(BaseModel):
         quantized: what quantization-aware training makes of it.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     layer: str
     kind: str
     weights: int
@@ -27,7 +27,7 @@ class LayerPreflight(BaseModel):
     quantized: str
 
 
-class Preflight(BaseModel):
+class Preflight(Record):
     """All layers of a model, nested ones opened.
 
     Attributes:
@@ -36,10 +36,8 @@ class Preflight(BaseModel):
         notes: what a person should know, one sentence each.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     schema_version: int = 1
     model: str
     largest_difference: float
     layers: list[LayerPreflight]
-    notes: list[str] = []
+    notes: list[str] = Field(default_factory=list)

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import datetime
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from edgecls.artifact import OutputKind, Source
-from edgecls.errors import ArtifactError, reason_of
 from edgecls.image_spec import ImageSpec
+from edgecls.instant import Instant
 from edgecls.recipe import Clustering, Pruning, QuantizationAwareTraining, Recipe, Training
+from edgecls.record import FileRecord, Record
 from edgecls.store import PlainName, settle
 
 VARIANT_NAME = "variant.json"
 VARIANTS_NAME = "variants.json"
 MODEL_NAME = "model.keras"
-SCHEMA_VERSION = 1
+_REMEDY = "run `edgecls compress` to make it anew"
 
 
 Measure = Literal["top-1", "mAP"]  # by which held-out images are judged
-T = TypeVar("T", "Variant", "VariantSet")
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Epoch(_Model):
+class Epoch(Record):
     """How a stage stood after one pass over the training images.
 
     Attributes:
@@ -49,7 +44,7 @@ class Epoch(_Model):
     step_ms: float
 
 
-class Kernel(_Model):
+class Kernel(Record):
     """What a kernel holds at the end.
 
     Attributes:
@@ -64,7 +59,7 @@ class Kernel(_Model):
     note: str = ""
 
 
-class Variant(_Model):
+class Variant(FileRecord):
     """One model that compression made.
 
     Attributes:
@@ -80,7 +75,10 @@ class Variant(_Model):
         seconds: time spent training, all stages of its own.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    kind = f"a {VARIANT_NAME}"
+    remedy = _REMEDY
+
+    schema_version: int = FileRecord.versions[-1]
     name: str
     pruning: Pruning | None = None
     clustering: Clustering | None = None
@@ -112,7 +110,7 @@ class Variant(_Model):
             OutputError: a change that a killed process had begun cannot be finished.
         """
         settle(folder.parent)
-        return _read(cls, folder / VARIANT_NAME)
+        return cls.read_file(folder / VARIANT_NAME)
 
     @property
     def recipe(self) -> dict[str, Any]:
@@ -131,7 +129,7 @@ class Variant(_Model):
         return max((kernel.distinct_values for kernel in self.kernels.values()), default=0)
 
 
-class VariantSet(_Model):
+class VariantSet(FileRecord):
     """`variants.json`: the variants of one model, each in the folder of its name beside this file.
 
     Attributes:
@@ -141,8 +139,11 @@ class VariantSet(_Model):
         base_accuracy, base_loss: of the base on the held-out images.
     """
 
-    schema_version: int = SCHEMA_VERSION
-    created: datetime.datetime
+    kind = f"a {VARIANTS_NAME}"
+    remedy = _REMEDY
+
+    schema_version: int = FileRecord.versions[-1]
+    created: Instant
     edgecls_version: str
     source: Source
     model: str
@@ -169,7 +170,7 @@ class VariantSet(_Model):
             OutputError: a change that a killed process had begun cannot be finished.
         """
         settle(folder)
-        return _read(cls, folder / VARIANTS_NAME)
+        return cls.read_file(folder / VARIANTS_NAME)
 
 
 def is_variant(path: Path) -> bool:
@@ -182,22 +183,3 @@ def is_variant_set(path: Path) -> bool:
     """Whether a path is a folder of variants."""
     settle(path)
     return (path / VARIANTS_NAME).is_file()
-
-
-def _read(kind: type[T], path: Path) -> T:
-    remedy = "run `edgecls compress` to make it anew"
-    try:
-        value = kind.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"a folder with {path.name}", f"{path}: {reason_of(error)}", remedy) from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the file"
-        raise ArtifactError(
-            f"a {path.name} of schema version {SCHEMA_VERSION}", f"{path}: {where}: {first['msg']}", remedy
-        ) from None
-    if value.schema_version != SCHEMA_VERSION:
-        raise ArtifactError(
-            f"a {path.name} of schema version {SCHEMA_VERSION}", f"{path}: version {value.schema_version}", remedy
-        )
-    return value

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from edgecls.artifact import Actual
 from edgecls.metadata import ArtifactMetadata
+from edgecls.record import Record
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class TensorInfo(_Model):
+class TensorInfo(Record):
     """An input or output. An axis of unknown length is None."""
 
     name: str
@@ -20,7 +17,7 @@ class TensorInfo(_Model):
     dtype: str
 
 
-class Layer(_Model):
+class Layer(Record):
     """The constants of one operation: its weights, biases and tables.
 
     Attributes:
@@ -38,7 +35,7 @@ class Layer(_Model):
     sparsity: float
 
 
-class FileDescription(_Model):
+class FileDescription(Record):
     """One file or package.
 
     Attributes:

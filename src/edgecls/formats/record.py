@@ -14,6 +14,7 @@ from edgecls.formats.files import detect
 from edgecls.formats.mlpackage_layout import locate
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
+from edgecls.record import first_fault
 
 _ONNX_METADATA_PROPS = 14
 _COREML_DESCRIPTION, _COREML_METADATA, _COREML_USER_DEFINED = 2, 100, 100
@@ -38,11 +39,9 @@ def parse_record(text: str | bytes, path: Path) -> ArtifactMetadata:
     try:
         return ArtifactMetadata.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the whole"
         raise ArtifactError(
             f"a record named {METADATA_KEY!r} as `edgecls convert` writes it",
-            f"{path}: {where}: {first['msg']}",
+            f"{path}: {first_fault(error)}",
             "convert the model anew, or remove the record",
         ) from None
 

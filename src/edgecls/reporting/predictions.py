@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 from rich.bar import Bar
 from rich.console import Group
 from rich.table import Table
@@ -13,11 +12,12 @@ from rich.text import Text
 
 from edgecls.artifact import OutputKind
 from edgecls.errors import DataError
+from edgecls.record import Record
 
 _BAR_WIDTH = 30
 
 
-class Prediction(BaseModel):
+class Prediction(Record):
     """One class of an answer.
 
     Attributes:
@@ -27,27 +27,21 @@ class Prediction(BaseModel):
         probability: 0..1; logits are turned into probabilities, scores that are probabilities stay.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     index: int
     label: str
     score: float
     probability: float
 
 
-class Answer(BaseModel):
+class Answer(Record):
     """The best classes of one image, best first."""
-
-    model_config = ConfigDict(extra="forbid")
 
     image: str
     predictions: list[Prediction]
 
 
-class Answers(BaseModel):
+class Answers(Record):
     """What one artifact says about some images."""
-
-    model_config = ConfigDict(extra="forbid")
 
     artifact: str
     answers: list[Answer]

@@ -24,6 +24,7 @@ from edgecls.evaluation.gate import Current, compare
 from edgecls.finding import GateResult, LayerChange
 from edgecls.formats import change_since_conversion, describe
 from edgecls.measurement import Flips, Latency, Measurement, Report
+from edgecls.record import first_fault
 from edgecls.store import write_text
 
 RESULTS_NAME = "results.json"
@@ -226,9 +227,7 @@ def _state(manifest: Manifest, sound: list[Artifact], report: Report | None, lat
             artifacts={artifact.name: _entry(artifact, rows.get(artifact.name), rows.get(reference or "")) for artifact in sound},
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise GateError("figures that a baseline can hold", f"{where}: {first['input']!r}: {first['msg']}", _REMEASURE) from None
+        raise GateError("figures that a baseline can hold", first_fault(error), _REMEASURE) from None
 
 
 def _rows(report: Report | None) -> dict[str, Measurement]:
