@@ -6,9 +6,10 @@ import re
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from edgecls.errors import InputError
+from edgecls.record import Record
 
 Layout = Literal["HWC", "HW", "flat"]
 ColorOrder = Literal["RGB", "BGR", "GRAY", "OTHER"]
@@ -25,7 +26,7 @@ PREPROCESS_CHOICES: dict[str, tuple[ColorOrder, tuple[float, ...], tuple[float, 
 _CUSTOM = re.compile(r"\s*(scale|mean|std)\s*=\s*([^=]+?)\s*(?:[;,]\s*(?=scale|mean|std)|$)")
 
 
-class ImageSpec(BaseModel):
+class ImageSpec(Record, frozen=True):
     """The image a model takes: size, tensor layout and preprocessing.
 
     A pixel p (0..255, channels in `color_order`) enters the model as `(p - mean) / std`. `mean` and `std` hold one value for all
@@ -40,8 +41,6 @@ class ImageSpec(BaseModel):
             an assumption that is said aloud, or a fit on labelled images.
         note: one sentence for people on why it is so.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     height: int = Field(gt=0)
     width: int = Field(gt=0)

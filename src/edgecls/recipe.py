@@ -8,9 +8,10 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from edgecls.errors import RecipeError
+from edgecls.record import Record
 
 BASE, CONTROL = "base", "control"
 UNSTRUCTURED = "unstructured"
@@ -22,10 +23,8 @@ _STAGE = re.compile(r"pruned\d+(\.\d+)?|clustered\d+|qat")
 T = TypeVar("T", bound="Value")
 
 
-class Value(BaseModel):
+class Value(Record, frozen=True):
     """A frozen value that refuses keys it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Pruning(Value):
