@@ -38,12 +38,14 @@ def float_onnx(graph: TFLiteGraph) -> onnx.ModelProto:
     import onnx
 
     from edgecls.converters.explicit import make_explicit
+    from edgecls.converters.onnx_settled_names import settle_names
 
     converted = _tf2onnx(make_explicit(graph))
     _rename(converted.graph, converted.graph.input[0].name, INPUT)
     _rename(converted.graph, converted.graph.output[0].name, OUTPUT)
     _keep_zeros_before_max_pooling(converted.graph)
     fixed = _simplify(converted)
+    settle_names(fixed.graph, set(graph.names))
     free = _free_batch(fixed)
     best = free if free is not None else fixed
     onnx.checker.check_model(best)

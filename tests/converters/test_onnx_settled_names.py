@@ -1,0 +1,43 @@
+"""The ONNX file of a model is the same to the byte, however often and wherever it is made."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+from edgecls.converters.onnx import float_onnx
+from edgecls.formats.onnx_names import INPUT, OUTPUT
+from edgecls.formats.tflite_graph import TFLiteGraph
+from written_tflite import classifier
+
+_DIGEST = """
+import hashlib
+from edgecls.converters.onnx import float_onnx
+from edgecls.formats.tflite_graph import TFLiteGraph
+from written_tflite import classifier
+float_onnx(TFLiteGraph(classifier()))
+print(hashlib.sha256(float_onnx(TFLiteGraph(classifier())).SerializeToString(deterministic=True)).hexdigest())
+"""
+
+
+def test_no_number_of_a_run_is_in_a_name():
+    made = [float_onnx(TFLiteGraph(classifier())) for _ in range(2)]
+    assert made[0].SerializeToString(deterministic=True) == made[1].SerializeToString(deterministic=True)
+    values = {name for node in made[0].graph.node for name in (*node.input, *node.output)}
+    assert {INPUT, OUTPUT} <= values
+    assert not [name for name in values if "__" in name]
+
+
+def test_the_order_of_sets_does_not_matter():
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", _DIGEST],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()[-1]
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
