@@ -18,12 +18,13 @@ import pytest
 from edgecls.data import open_images, synthetic_pixels
 from edgecls.data.pixel_file import PixelWriter
 from edgecls.errors import DataError, InputError
-from edgecls.evaluation import BenchJob, BenchOptions, Event, ImageSource, bench_artifacts, fit_preprocess, image_spec_of
+from edgecls.evaluation import BenchJob, BenchOptions, ImageSource, bench_artifacts, fit_preprocess, image_spec_of
 from edgecls.evaluation.accuracy import Exam, examine, shares
 from edgecls.evaluation.answers import Answers, judge_scores
 from edgecls.evaluation.crew import Crew, engines
 from edgecls.evaluation.jobs import Failure
 from edgecls.evaluation.latency import compare_latency
+from edgecls.event import Event
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Measurement, Report
 from edgecls.reporting import report_grid
@@ -189,7 +190,7 @@ def test_threads_batches_and_a_sustained_run(tmp_path: Path, monkeypatch: pytest
     assert [entry.engine_batch for entry in found["many"].throughput] == [1, 8]
     assert all(entry.images_per_second <= 500 for entry in found["one"].throughput)
     assert found["many"].throughput[0].images_per_second <= 500 < found["many"].throughput[1].images_per_second <= 4000
-    assert {event.artifact for event in events if event.stage == "latency"} > {"one", "one, 2 threads", "many, 4 threads"}
+    assert {event.subject for event in events if event.stage == "latency"} > {"one", "one, 2 threads", "many, 4 threads"}
 
 
 @pytest.mark.parametrize(
@@ -235,7 +236,7 @@ def test_a_profile_that_fails_leaves_everything_else(tmp_path: Path, archive: Im
 def test_one_measures_at_a_time_and_they_take_turns(tmp_path: Path):
     events: list[Event] = []
     bench([fake(tmp_path, name) for name in "abc"], None, on_event=events.append)
-    order = "".join(event.artifact for event in events if event.stage == "latency")
+    order = "".join(event.subject for event in events if event.stage == "latency")
     assert order == "abc" + "bca" + "cab" + "abc" + "bca"
 
 
@@ -276,7 +277,7 @@ def test_a_worker_killed_from_outside_in_the_middle(tmp_path: Path, archive: Ima
     killed = threading.Event()
 
     def kill_first(event: Event) -> None:
-        if event.stage == "load" and event.artifact == "slow" and not killed.is_set():
+        if event.stage == "load" and event.subject == "slow" and not killed.is_set():
             (child,) = set(_children()) - before
             threading.Timer(0.3, os.kill, (child, signal.SIGKILL)).start()
             killed.set()

@@ -18,8 +18,9 @@ import pytest
 
 from edgecls.data import synthetic_pixels
 from edgecls.errors import MachineError
-from edgecls.evaluation import BenchJob, BenchOptions, Event, ImageSource, bench_artifacts, require_ready
+from edgecls.evaluation import BenchJob, BenchOptions, ImageSource, bench_artifacts, require_ready
 from edgecls.evaluation.distant import _PathThere
+from edgecls.event import Event
 from edgecls.image_spec import ImageSpec
 from edgecls.machine import Machine
 from edgecls.measurement import Measurement, Report
@@ -94,7 +95,7 @@ def test_a_lost_connection_is_a_row_and_the_others_go_on(tmp_path: Path, cache: 
     machine = Machine("far", ("sh", str(wire)))
 
     def cut(event: Event) -> None:
-        if event.stage == "load" and event.artifact == "lost":
+        if event.stage == "load" and event.subject == "lost":
             os.kill(int((tmp_path / "pids").read_text().split()[1]), signal.SIGKILL)  # the first one was asked what it is
 
     report = bench([fake(tmp_path, "lost"), fake(tmp_path, "b", seed=1)], archive, machine, on_event=cut)

@@ -18,7 +18,8 @@ from edgecls.artifact import Artifact, DataSource, Manifest, Requested, Source
 from edgecls.cli.app import app
 from edgecls.data import synthetic_pixels
 from edgecls.errors import ArtifactError, InputError, OutputError
-from edgecls.evaluation import BenchOptions, Event
+from edgecls.evaluation import BenchOptions
+from edgecls.event import Event
 from edgecls.formats import file_sizes, sha256
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Measurement, Report

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
-    from edgecls.evaluation import Event
+    pass
 
 _MOST = 1024  # threads or images at once
 
@@ -67,6 +66,7 @@ def bench(
 ) -> None:
     """Measure every artifact of OUT, and FILES beside it, each in a process of its own."""
     from edgecls.cli.output import console, show, show_json
+    from edgecls.cli.progress import Bars
     from edgecls.errors import InputError, WorkerError
     from edgecls.evaluation import BenchOptions
     from edgecls.workflow.bench import BenchRequest, newest_folder, own_failures, ready_machines, results_path
@@ -101,8 +101,8 @@ def bench(
     for machine in ready_machines(on, request) if on else [None]:
         asked = replace(request, machine=machine)
         try:
-            with BenchProgress() as progress:
-                report = run(asked, progress)
+            with Bars() as bars:
+                report = run(asked, bars)
         except WorkerError as error:  # lost before anything was measured; the other machines go on
             note(f"error: {machine.name if machine else 'this machine'}: {error}")
             failed = True
@@ -143,29 +143,3 @@ def _counts(option: str, text: str) -> tuple[int, ...]:
     if not all(part.isascii() and part.isdigit() and 0 < int(part) <= _MOST for part in parts):
         raise InputError(f"numbers from 1 to {_MOST} as in {option} 1,2,4", f"{option} {text!r}", "separate them by commas")
     return tuple(dict.fromkeys(int(part) for part in parts))
-
-
-class BenchProgress:
-    """What is being measured, on stderr."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), MofNCompleteColumn(), TimeElapsedColumn())
-        self._bars = Progress(*columns, console=Console(stderr=True), transient=True)
-        self._tasks: dict[str, Any] = {}
-
-    def __call__(self, event: Event) -> None:
-        """An event of the measurement."""
-        key = f"{event.stage} {event.artifact}".strip()
-        if key not in self._tasks:
-            self._tasks[key] = self._bars.add_task(key, total=event.total)
-        self._bars.update(self._tasks[key], completed=event.done, total=event.total, visible=event.done < event.total)
-
-    def __enter__(self) -> BenchProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bars.stop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +12,6 @@ from edgecls.cli.output import note
 
 if TYPE_CHECKING:
     from edgecls.recipe import Recipe
-    from edgecls.variant import Epoch
 
 
 def compress(
@@ -81,6 +79,7 @@ def compress(
 ) -> None:
     """Prune, cluster and quantize MODEL while it trains on, in every combination asked for; each variant converts like a model."""
     from edgecls.cli.output import console, show, show_json
+    from edgecls.cli.progress import Bars
     from edgecls.reporting import variants_table
     from edgecls.workflow import CompressOptions, read_variants
     from edgecls.workflow import compress as run
@@ -128,8 +127,8 @@ def compress(
         allow_code=allow_code,
         resume=resume,
     )
-    with CompressProgress() as progress:
-        done = run(options, progress)
+    with Bars() as bars:
+        done = run(options, bars)
     if json:
         show_json(done)
         return
@@ -171,54 +170,3 @@ def _recipe(path: Path | None, content: dict[str, Any]) -> Recipe:
         found = f"--recipe {path} beside options for {', '.join(content)}"
         raise RecipeError("a recipe file, or the options that say the same", found, "give one")
     return read_recipe(path, Recipe)
-
-
-class CompressProgress:
-    """A bar for the steps on stderr, and a line for every epoch."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        from edgecls.cli.convert import own_stderr
-
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-        )
-        self._bars = Progress(*columns, console=Console(file=own_stderr(), highlight=False), transient=True)
-        self._task = self._bars.add_task("starting", total=None)
-
-    def stage(self, text: str) -> None:
-        """A step begins."""
-        self._bars.update(self._task, description=text, total=None, completed=0)
-
-    def variant(self, name: str, index: int, count: int) -> None:
-        """Training of a variant begins."""
-        self._bars.update(self._task, description=f"{name} ({index} of {count})", total=None, completed=0)
-
-    def step(self, done: int, total: int) -> None:
-        """A training step is done."""
-        self._bars.update(self._task, completed=done, total=total)
-
-    def epoch(self, epoch: Epoch) -> None:
-        """An epoch is done."""
-        self._bars.console.print(
-            f"{epoch.stage} epoch {epoch.epoch}: loss {epoch.loss:.4f}, held-out loss {epoch.held_out_loss:.4f}, "
-            f"held-out {epoch.measure} {epoch.held_out_accuracy:.2%}, sparsity {epoch.sparsity:.1%}, {epoch.step_ms:.1f} ms a step",
-            soft_wrap=True,
-        )
-
-    def kept(self, name: str) -> None:
-        """A variant is there already."""
-        self._bars.console.print(f"{name}: unchanged, kept")
-
-    def __enter__(self) -> CompressProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bars.stop()

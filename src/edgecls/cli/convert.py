@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
-    from edgecls.artifact import Activation, Artifact, Manifest
-    from edgecls.converters import Job
+    from edgecls.artifact import Activation, Manifest
 
 
 def convert(
@@ -96,6 +92,7 @@ def convert(
 ) -> None:
     """Convert MODEL to TFLite, Core ML and ONNX, and prove that every artifact still computes the same."""
     from edgecls.cli.output import console, show, show_json
+    from edgecls.cli.progress import Bars
     from edgecls.converters import parse_targets
     from edgecls.reporting import conversion_table
     from edgecls.workflow import ConvertOptions, convert_all
@@ -122,8 +119,8 @@ def convert(
         allow_code=allow_code,
         verify=verify,
     )
-    with ConvertProgress() as progress:
-        manifest = convert_all(options, progress)
+    with Bars() as bars:
+        manifest = convert_all(options, bars)
     if json:
         show_json(manifest)
     else:
@@ -160,45 +157,3 @@ def _remarks(manifest: Manifest, folder: Path) -> None:
         note("No int8 without images to calibrate on: add --calibration PATH for it.")
     made = sum(artifact.status == "ok" for artifact in manifest.artifacts)
     note(f"{folder}: {made} {'artifact' if made == 1 else 'artifacts'}. To measure: edgecls bench {quoted}")
-
-
-def own_stderr() -> TextIO:
-    """stderr under a descriptor of its own: the bars go on while a framework's messages are caught."""
-    return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
-
-
-class ConvertProgress:
-    """A bar per artifact on stderr while they are made."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn())
-        self._bars = Progress(*columns, console=Console(file=own_stderr()), transient=True)
-        self._stage = self._bars.add_task("starting", total=None)
-        self._tasks: dict[tuple[str, str], Any] = {}
-
-    def stage(self, text: str) -> None:
-        """A step begins."""
-        self._bars.update(self._stage, description=text, visible=True)
-
-    def plan(self, jobs: list[Job]) -> None:
-        """These artifacts will be made."""
-        self._bars.update(self._stage, visible=False)
-        for job in jobs:
-            self._tasks[job.target, job.scheme] = self._bars.add_task(f"{job.target} {job.scheme}", total=None)
-
-    def finish(self, artifact: Artifact) -> None:
-        """An artifact is made and verified, or failed."""
-        verdict = artifact.parity.verdict if artifact.parity else artifact.status
-        task = self._tasks[artifact.target, artifact.scheme]
-        self._bars.update(self._stage, visible=False)
-        self._bars.update(task, total=1, completed=1, description=f"{artifact.target} {artifact.scheme}: {verdict}")
-
-    def __enter__(self) -> ConvertProgress:
-        self._bars.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._bars.stop()

@@ -16,10 +16,8 @@ def demo(
     ),
 ) -> None:
     """Train a small classifier of handwritten digits, compress it, convert it to everything, verify and measure it all."""
-    from edgecls.cli.bench import BenchProgress
-    from edgecls.cli.compress import CompressProgress
-    from edgecls.cli.convert import ConvertProgress
     from edgecls.cli.output import console, show
+    from edgecls.cli.progress import Bars
     from edgecls.reporting import conversion_table, report_table, variants_table
     from edgecls.workflow import BenchRequest, bench, compress, convert, read_variants
     from edgecls.workflow.demo import compress_options, convert_options, train_demo_model
@@ -28,17 +26,17 @@ def demo(
     model = train_demo_model(output)
     note("Pruning half of its weights, training it with int8 rounding, and both …")
     compression = compress_options(model, output)
-    with CompressProgress() as compress_progress:
-        done = compress(compression, compress_progress)
+    with Bars() as bars:
+        done = compress(compression, bars)
     show(variants_table(done, read_variants(compression.folder), console().width))
     jobs = convert_options(model, compression.folder, output)
-    with ConvertProgress() as progress:
+    with Bars() as bars:
         for job in jobs:
-            manifest = convert(job, progress)
+            manifest = convert(job, bars)
     folder = jobs[0].folder
     show(conversion_table(manifest, console().width))
-    with BenchProgress() as bench_progress:
-        report = bench(BenchRequest(folder=folder, output=output / "results.json"), bench_progress)
+    with Bars() as bars:
+        report = bench(BenchRequest(folder=folder, output=output / "results.json"), bars)
     show(report_table(report, console().width))
     note(f"Model: {model}")
     note(f"Artifacts: {folder}")

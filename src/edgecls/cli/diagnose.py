@@ -27,6 +27,7 @@ def diagnose(
 ) -> None:
     """Compare a quantized artifact of OUT with its float self layer by layer, worst first, and say what to do."""
     from edgecls.cli.output import console, quiet_engine, show, show_json
+    from edgecls.cli.progress import Bars
     from edgecls.reporting import diagnosis_table
     from edgecls.workflow.bench import newest_folder
     from edgecls.workflow.diagnose import DiagnoseRequest
@@ -35,8 +36,8 @@ def diagnose(
     if folder is None:
         folder = newest_folder(Path())
         note(f"Diagnosing {folder}, the newest artifacts folder here.")
-    with quiet_engine():
-        found = run(DiagnoseRequest(folder=folder, artifact=artifact, data=data, limit=limit))
+    with Bars() as bars, quiet_engine():
+        found = run(DiagnoseRequest(folder=folder, artifact=artifact, data=data, limit=limit), bars)
     if json:
         show_json(found)
         return

@@ -7,12 +7,11 @@ from edgecls.evaluation.cluster import Pool, dask_pool
 from edgecls.evaluation.distant import require_ready
 from edgecls.evaluation.fit import fit_preprocess
 from edgecls.evaluation.image_spec_of import image_spec_of
-from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource
+from edgecls.evaluation.jobs import BenchJob, BenchOptions, Failure, ImageSource
 
 __all__ = [
     "BenchJob",
     "BenchOptions",
-    "Event",
     "Failure",
     "ImageSource",
     "Pool",

@@ -20,11 +20,12 @@ from edgecls.evaluation.answers import Answers, accuracy_of, flips_of
 from edgecls.evaluation.classes import with_classes
 from edgecls.evaluation.cluster import Pool, examine_on
 from edgecls.evaluation.crew import Crew, engines
-from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, ImageSource, OnEvent, OpenRunner, Profiler, blank_row
+from edgecls.evaluation.jobs import BenchJob, BenchOptions, Failure, ImageSource, OpenRunner, Profiler, blank_row
 from edgecls.evaluation.label_sets import multilabel_accuracy
 from edgecls.evaluation.latency import compare_latency, measure_latency
 from edgecls.evaluation.reference import SOURCE, Reference, read_reference
 from edgecls.evaluation.timed_artifact import Timing
+from edgecls.event import Event, OnEvent, ignore
 from edgecls.formats import clips_sums, file_sizes
 from edgecls.image_spec import ImageSpec
 from edgecls.machine import Machine
@@ -44,7 +45,7 @@ def bench_artifacts(
     jobs: Sequence[BenchJob],
     images: ImageSource | None,
     options: BenchOptions | None = None,
-    on_event: OnEvent = lambda event: None,
+    on_event: OnEvent = ignore,
     *,
     open_runner: OpenRunner,
     open_stand_in: OpenRunner | None = None,

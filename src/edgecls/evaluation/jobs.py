@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from edgecls.artifact import OutputKind
 from edgecls.errors import EdgeclsError, MissingExtraError, UnsupportedOperationError, WorkerError
@@ -94,19 +93,6 @@ class BenchOptions:
     def rounds(self) -> int:
         """A turn takes `_TURN_SECONDS`: short enough that drift of the machine falls on all artifacts alike."""
         return max(self.least_rounds, min(_MOST_ROUNDS, round(self.min_seconds / _TURN_SECONDS)))
-
-
-@dataclass(frozen=True)
-class Event:
-    """Progress: `done` of `total` steps of a stage, for one artifact (empty where the stage is about no single one)."""
-
-    stage: Literal["load", "latency", "throughput", "sustained", "profile", "decode", "accuracy"]
-    artifact: str
-    done: int
-    total: int
-
-
-OnEvent = Callable[[Event], None]
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from edgecls.evaluation import probe
 from edgecls.evaluation.conditions import conditions_of, load_average
 from edgecls.evaluation.crew import Crew
 from edgecls.evaluation.environment import Site
-from edgecls.evaluation.jobs import BenchJob, BenchOptions, Event, Failure, OnEvent, OpenRunner, Profiler
+from edgecls.evaluation.jobs import BenchJob, BenchOptions, Failure, OpenRunner, Profiler
 from edgecls.evaluation.statistics import median_interval, ratio_interval
 from edgecls.evaluation.timed_artifact import TimedArtifact, Timing
 from edgecls.evaluation.validity import judge_latency
+from edgecls.event import Event, OnEvent
 from edgecls.measurement import (
     Histogram,
     Latency,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.units import format_share
-from edgecls.variant import Variant, VariantSet
+from edgecls.variant import Epoch, Variant, VariantSet
 
 
 @dataclass(frozen=True)
@@ -64,3 +64,11 @@ def _notes(done: VariantSet, variants: Sequence[Variant]) -> list[str]:
                 reasons.setdefault(kernel.note, {})[layer] = None
     notes += [f"{', '.join(layers)}: {reason}" for reason, layers in reasons.items()]
     return notes + list(dict.fromkeys([*done.notes, *(note for variant in variants for note in variant.notes)]))
+
+
+def describe_epoch(epoch: Epoch) -> str:
+    """How a stage stood after one pass over the training images, in a line."""
+    return (
+        f"{epoch.stage} epoch {epoch.epoch}: loss {epoch.loss:.4f}, held-out loss {epoch.held_out_loss:.4f}, "
+        f"held-out {epoch.measure} {epoch.held_out_accuracy:.2%}, sparsity {epoch.sparsity:.1%}, {epoch.step_ms:.1f} ms a step"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgecls.workflow.bench import BenchRequest, bench
 from edgecls.workflow.compress import CompressOptions, compress
-from edgecls.workflow.convert import Progress, convert
+from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_model import ConvertedArtifact, ConvertedModel, convert_model
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.convert_set import convert_all
@@ -17,7 +17,6 @@ __all__ = [
     "ConvertOptions",
     "ConvertedArtifact",
     "ConvertedModel",
-    "Progress",
     "bench",
     "compress",
     "convert",

@@ -14,6 +14,7 @@ from edgecls.data import ImageSet, open_images
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import DataError, SchemeError
 from edgecls.evaluation.answers import Answers, flips_of, join, judge_scores
+from edgecls.event import Event, OnEvent
 from edgecls.metadata import ArtifactMetadata
 
 BATCH = 64
@@ -42,13 +43,13 @@ def accuracy_goal(
     record: ArtifactMetadata,
     folder: Path,
     threads: int,
-    tell: Callable[[str], None],
+    on_event: OnEvent,
 ) -> AccuracyGoal | None:
     """Goal and measure of `drop<=0.5` on images, every second of which chooses while the others judge; None without a goal.
 
     Args:
         folder: where models may be written to be measured.
-        tell: told what was measured, for people who wait.
+        on_event: told what was measured, for people who wait.
 
     Raises:
         DataError: too few images to have two halves, or labels that the model's scores cannot be held against.
@@ -66,7 +67,7 @@ def accuracy_goal(
         record,
         folder,
         threads,
-        lambda drop, count: tell(f"--mixed-precision {text}: model {count} drops {drop:.2f} points"),
+        lambda drop, count: on_event(Event(f"--mixed-precision {text}: model {count} drops {drop:.2f} points")),
     )
     halves = len(images) - len(images) // 2, len(images) // 2
     of = "mAP" if images.multi_hot else "top-1" if images.labelled else "agreement"

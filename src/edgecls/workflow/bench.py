@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -18,7 +18,6 @@ from edgecls.errors import ArtifactError, DataError, EdgeclsError, InputError, O
 from edgecls.evaluation import (
     BenchJob,
     BenchOptions,
-    Event,
     Failure,
     ImageSource,
     bench_artifacts,
@@ -27,6 +26,7 @@ from edgecls.evaluation import (
     image_spec_of,
     require_ready,
 )
+from edgecls.event import OnEvent, ignore
 from edgecls.formats import change_since_conversion, describe, detect
 from edgecls.image_spec import ImageSpec
 from edgecls.machine import Machine, find_machines, read_machines
@@ -65,7 +65,7 @@ class BenchRequest:
     options: BenchOptions = field(default_factory=BenchOptions)
 
 
-def bench(request: BenchRequest, on_event: Callable[[Event], None] = lambda event: None) -> Report:
+def bench(request: BenchRequest, on_event: OnEvent = ignore) -> Report:
     """Measure every sound artifact of a folder, and files beside it, and write the results.
 
     Raises:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from edgecls.artifact import Source
 from edgecls.compression import StageJob, StageResult, TrainingImages, copy_model, evaluate, train_stage
@@ -16,6 +16,7 @@ from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, DataError, EdgeclsError
+from edgecls.event import Event, OnEvent, ignore
 from edgecls.formats import sha256
 from edgecls.image_spec import ImageSpec
 from edgecls.recipe import (
@@ -28,8 +29,9 @@ from edgecls.recipe import (
     fingerprint,
     variant_name,
 )
+from edgecls.reporting.variants import describe_epoch
 from edgecls.store import changing, staging
-from edgecls.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Epoch, Variant, VariantSet, is_variant
+from edgecls.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Variant, VariantSet, is_variant
 from edgecls.version import __version__
 from edgecls.workflow.before_training import check_before_training
 from edgecls.workflow.content import content_hash
@@ -39,30 +41,6 @@ if TYPE_CHECKING:
     from edgecls.models import LoadedModel
 
 _PROOF_IMAGES = 32
-
-
-class Progress(Protocol):
-    """Told what happens, so that a command line can show it."""
-
-    def stage(self, text: str) -> None:
-        """A step begins."""
-        ...
-
-    def variant(self, name: str, index: int, count: int) -> None:
-        """Training of a variant begins, `index` of `count`."""
-        ...
-
-    def step(self, done: int, total: int) -> None:
-        """A training step of this variant is done."""
-        ...
-
-    def epoch(self, epoch: Epoch) -> None:
-        """An epoch of this variant is done."""
-        ...
-
-    def kept(self, name: str) -> None:
-        """A variant is there already and unchanged."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -93,18 +71,17 @@ class CompressOptions:
         return self.output or Path(f"{self.model.resolve().name}.variants")
 
 
-def compress(options: CompressOptions, progress: Progress | None = None) -> VariantSet:
+def compress(options: CompressOptions, on_event: OnEvent = ignore) -> VariantSet:
     """Make every variant a recipe asks for, and write the folder of variants.
 
     Raises:
         InputError: a model that cannot be trained, data that do not fit it, or a place that cannot be written; before any training.
         CompressionError: training diverged, or did not reach what was asked. Variants finished before stay, and `resume` goes on there.
     """
-    tell = progress or _Silent()
     _require_paths(options)
-    tell.stage(f"reading {options.model.name}")
-    base = _open_base(options, tell)
-    tell.stage("judging the base")
+    on_event(Event(f"reading {options.model.name}"))
+    base = _open_base(options, on_event)
+    on_event(Event("judging the base"))
     loss, accuracy = evaluate(base.flat, base.images, base.loaded.output_kind, base.loaded.outputs)
     done = VariantSet(
         created=datetime.datetime.now(datetime.UTC),
@@ -128,13 +105,13 @@ def compress(options: CompressOptions, progress: Progress | None = None) -> Vari
     names = list(options.recipe.wanted)
     foreign = _foreign(options.folder, done)
     for index, (name, stages) in enumerate(options.recipe.wanted.items()):
-        job = _job(base, options, name, stages, tell)
+        job = _job(base, options, name, stages, on_event)
         done.variants.append(name)
         if options.resume and _is_finished(options.folder / name, job.fingerprint):
-            tell.kept(name)
+            on_event(Event("training", name, remark=f"{name}: unchanged, kept"))
             trained = None
         else:
-            tell.variant(name, index + 1, len(names))
+            on_event(Event(f"training {name} ({index + 1} of {len(names)})"))
             trained = _train(base, job)
         _write(options.folder, done, trained, foreign)
         job.checkpoint.unlink(missing_ok=True)
@@ -161,7 +138,7 @@ class _Base:
     facts: tuple[str, ...]
 
 
-def _open_base(options: CompressOptions, tell: Progress) -> _Base:
+def _open_base(options: CompressOptions, on_event: OnEvent) -> _Base:
     from edgecls.models import load_model
     from edgecls.models.rebuild import rebuild
 
@@ -169,15 +146,15 @@ def _open_base(options: CompressOptions, tell: Progress) -> _Base:
     spec = loaded.image_spec.with_preprocess(options.preprocess) if options.preprocess else loaded.image_spec
     classes = max(loaded.outputs, 2)  # one sigmoid output decides between two classes
     labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
-    tell.stage("reading images")
+    on_event(Event("reading images"))
     training = options.recipe.training
     opened = open_images(options.data, spec, role="training", labels=labels, limit=training.limit, seed=training.seed)
     require_fitting(opened, loaded.output_kind, loaded.outputs)
     images = TrainingImages(opened, spec, loaded.outputs, training)
-    tell.stage("rebuilding the model for training")
+    on_event(Event("rebuilding the model for training"))
     proof = next(islice(images.calibration(_PROOF_IMAGES), 1))
     rebuilt = rebuild(loaded, proof)
-    tell.stage("checking the recipe")
+    on_event(Event("checking the recipe"))
     check_before_training(rebuilt.model, options.recipe.wanted.values(), proof)
     facts = (loaded.source.sha256, content_hash(options.data), spec.model_dump_json(), *labels, __version__)
     notes = [*loaded.notes, *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
@@ -185,7 +162,7 @@ def _open_base(options: CompressOptions, tell: Progress) -> _Base:
     return _Base(loaded, source, rebuilt.model, spec, labels, "file" if options.labels else "default", images, notes, facts)
 
 
-def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, ...], tell: Progress) -> StageJob:
+def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, ...], on_event: OnEvent) -> StageJob:
     """What to train for a variant; its start is read when it begins."""
     training = options.recipe.training
     if as_long_as := control_stages(name):
@@ -202,8 +179,8 @@ def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, 
         checkpoint=options.folder / f".{name}.checkpoint.npz",
         fingerprint=fingerprint(name, training, *stages, *base.facts),
         resume=options.resume,
-        on_step=tell.step,
-        on_epoch=tell.epoch,
+        on_step=lambda done, total: on_event(Event("training", name, done, total)),
+        on_epoch=lambda epoch: on_event(Event("training", name, remark=describe_epoch(epoch))),
     )
 
 
@@ -301,15 +278,3 @@ def _require_paths(options: CompressOptions) -> None:
     for flag, path in (("--data", options.data), ("--labels", options.labels)):
         if path is not None and not path.exists() and not _is_digits(path):
             raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")
-
-
-class _Silent:
-    def stage(self, text: str) -> None: ...
-
-    def variant(self, name: str, index: int, count: int) -> None: ...
-
-    def step(self, done: int, total: int) -> None: ...
-
-    def epoch(self, epoch: Epoch) -> None: ...
-
-    def kept(self, name: str) -> None: ...

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.data.pixel_file import write_pixels
 from edgecls.data.synthetic import synthetic_pixels
+from edgecls.event import Event, OnEvent, ignore
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import ArtifactMetadata
@@ -63,30 +64,13 @@ TOOLCHAIN = (
 )
 
 
-class Progress(Protocol):
-    """Told what happens, so that a command line can show it."""
-
-    def stage(self, text: str) -> None:
-        """A step begins."""
-        ...
-
-    def plan(self, jobs: list[Job]) -> None:
-        """These artifacts will be made."""
-        ...
-
-    def finish(self, artifact: Artifact) -> None:
-        """An artifact is made and verified, or failed."""
-        ...
-
-
-def convert(options: ConvertOptions, progress: Progress | None = None) -> Manifest:
+def convert(options: ConvertOptions, on_event: OnEvent = ignore) -> Manifest:
     """Convert a model, verify every artifact and write the artifacts folder.
 
     Raises:
         InputError: the job is refused, before any work where that is possible.
         StageError: reading or freezing the model failed. A single artifact that fails is a row of the manifest instead.
     """
-    tell = progress or _Silent()
     variant = open_variant(options.model) if is_variant(options.model) else None
     learned = variant is not None and variant.ranges is not None
     jobs = plan_jobs(options.targets, options.schemes, calibrated=learned or options.calibration is not None)
@@ -95,10 +79,11 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
     with staging(options.folder) as staged, contextlib.ExitStack() as stack:
         worker = stack.enter_context(coreml_worker()) if any(job.target == "coreml" for job in jobs) else None
         with few_collections():
-            source = _prepare(options, variant, staged, tell, stack, int8=any(job.scheme == "int8" for job in jobs))
+            source = _prepare(options, variant, staged, on_event, stack, int8=any(job.scheme == "int8" for job in jobs))
         release_memory()  # the model itself is not needed any more
         verifier = stack.enter_context(Verifier(source.record, worker, source.questions, source.int8_questions))
-        tell.plan(jobs)
+        for job in jobs:
+            on_event(Event(job.target, job.scheme, total=1))
         conversion = Conversion(
             graph=source.graph,
             record=source.record,
@@ -118,7 +103,8 @@ def convert(options: ConvertOptions, progress: Progress | None = None) -> Manife
             manifest.notes += [f"{artifact.name}: {note}" for note in made.notes]
             manifest.artifacts.append(artifact)
             files += [(made.path, artifact.path)] if artifact.status != "failed" else []
-            tell.finish(artifact)
+            verdict = artifact.parity.verdict if artifact.parity else artifact.status
+            on_event(Event(artifact.target, artifact.scheme, 1, 1, outcome=verdict))
         manifest.artifacts.sort(key=lambda row: jobs.index(Job(row.target, row.scheme)))  # as planned, not as finished
         if source.record.name == BASE and (reference := verifier.write_reference(staged / REFERENCE_NAME)):
             files.append((reference, REFERENCE_NAME))
@@ -146,12 +132,12 @@ class _Source:
 
 
 def _prepare(
-    options: ConvertOptions, variant: Variant | None, staged: Path, tell: Progress, stack: contextlib.ExitStack, *, int8: bool
+    options: ConvertOptions, variant: Variant | None, staged: Path, on_event: OnEvent, stack: contextlib.ExitStack, *, int8: bool
 ) -> _Source:
     """`stack` closes what has to stay open as long as artifacts are compared."""
     from edgecls.models import load_model
 
-    tell.stage(f"reading {options.model.name}")
+    on_event(Event(f"reading {options.model.name}"))
     path = options.model / MODEL_NAME if variant else options.model
     model = load_model(path, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
     model = model.end_with(options.activation) if options.activation else model
@@ -159,13 +145,13 @@ def _prepare(
     spec = settled.image_spec if settled else model.image_spec
     spec = spec.with_preprocess(options.preprocess) if options.preprocess else spec
     record, labels_source = _record(model, spec, options, settled)
-    tell.stage("reading images")
+    on_event(Event("reading images"))
     calibration, sources, remarks = _open_data(options, spec, record, calibrating=int8)
-    goal = accuracy_goal(options.mixed_precision, options.data, record, staged, options.threads, tell.stage)
-    tell.stage("asking the source model")
+    goal = accuracy_goal(options.mixed_precision, options.data, record, staged, options.threads, on_event)
+    on_event(Event("asking the source model"))
     questions = _questions(options, model, spec, stack, PARITY_IMAGES)
     int8_questions = _questions(options, model, spec, stack, INT8_PARITY_IMAGES) if int8 else questions
-    tell.stage("freezing the graph")
+    on_event(Event("freezing the graph"))
     manifest = Manifest(
         created=datetime.datetime.now(datetime.UTC),
         edgecls_version=__version__,
@@ -194,14 +180,6 @@ def toolchain() -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
     return versions
-
-
-class _Silent:
-    def stage(self, text: str) -> None: ...
-
-    def plan(self, jobs: list[Job]) -> None: ...
-
-    def finish(self, artifact: Artifact) -> None: ...
 
 
 def _record(

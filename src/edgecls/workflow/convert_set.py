@@ -7,25 +7,26 @@ from pathlib import Path
 
 from edgecls.artifact import Manifest
 from edgecls.errors import ArtifactError, SchemeError
+from edgecls.event import OnEvent, ignore
 from edgecls.recipe import BASE
 from edgecls.variant import VariantSet, is_variant_set
-from edgecls.workflow.convert import Progress, convert
+from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.variants import open_variant
 
 
-def convert_all(options: ConvertOptions, progress: Progress | None = None) -> Manifest:
+def convert_all(options: ConvertOptions, on_event: OnEvent = ignore) -> Manifest:
     """Convert a model, a variant, or a folder of variants with their base; the manifest then tells of them all.
 
     Raises:
         InputError, StageError: as `convert`.
     """
     if not is_variant_set(options.model):
-        return convert(options, progress)
+        return convert(options, on_event)
     jobs = list(set_options(options).values())
     for job in jobs[:-1]:
-        convert(job, progress)
-    return convert(jobs[-1], progress)
+        convert(job, on_event)
+    return convert(jobs[-1], on_event)
 
 
 def set_options(options: ConvertOptions) -> dict[str, ConvertOptions]:

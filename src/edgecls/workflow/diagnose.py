@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from edgecls.errors import ArtifactError, DataError, EdgeclsError
 from edgecls.evaluation.advice import Circumstances, advise
 from edgecls.evaluation.layer_values import LayerRunner
 from edgecls.evaluation.sensitivity import Extremes, calibration_extremes, measure_sensitivity
+from edgecls.event import Event, OnEvent, ignore
 from edgecls.formats import change_since_conversion, detect
 from edgecls.image_spec import ImageSpec
 from edgecls.workflow.bench import BenchRequest, images_of, is_there
@@ -45,11 +46,11 @@ class DiagnoseRequest:
     limit: int = 100
 
 
-def diagnose(request: DiagnoseRequest, progress: Callable[[str, int, int], None] = lambda stage, done, total: None) -> Diagnosis:
+def diagnose(request: DiagnoseRequest, on_event: OnEvent = ignore) -> Diagnosis:
     """Compare a quantized artifact with its float self, layer by layer.
 
     Args:
-        progress: told (stage, images done, images).
+        on_event: told how many images are done.
 
     Raises:
         InputError: no quantized artifact, no float one beside it, files changed since conversion, or images that do not fit.
@@ -64,8 +65,8 @@ def diagnose(request: DiagnoseRequest, progress: Callable[[str, int, int], None]
     spec, path = manifest.image_spec, _data(manifest, request)
     images = open_images(path, spec, role="data", labels=manifest.labels, limit=request.limit)
     runner = _open(request.folder / reference.path, place / quantized.path, quantized.target)
-    calibration = _calibration(manifest, spec, runner, request.limit, progress)
-    found = measure_sensitivity(runner, _each(images, spec, "layers", progress), manifest.output_kind, calibration)
+    calibration = _calibration(manifest, spec, runner, request.limit, on_event)
+    found = measure_sensitivity(runner, _each(images, spec, "layers", on_event), manifest.output_kind, calibration)
     layers = [layer.name for layer in runner.layers]
     remembered = _source(manifest, "calibration")
     given = Circumstances(
@@ -151,9 +152,7 @@ def _data(manifest: Manifest, request: DiagnoseRequest) -> Path:
     return source.path
 
 
-def _calibration(
-    manifest: Manifest, spec: ImageSpec, runner: LayerRunner, limit: int, progress: Callable[[str, int, int], None]
-) -> Extremes | None:
+def _calibration(manifest: Manifest, spec: ImageSpec, runner: LayerRunner, limit: int, on_event: OnEvent) -> Extremes | None:
     """Extremes on the calibration images; None where there are none any more. Without them the rest still holds."""
     source = _source(manifest, "calibration")
     if source is None or not is_there(source):
@@ -161,19 +160,19 @@ def _calibration(
     try:
         most = min(source.images, limit) if source.images else limit
         images = open_images(Path(source.path), spec, role="calibration", labels=manifest.labels, limit=most)
-        return calibration_extremes(runner, _each(images, spec, "calibration", progress))
+        return calibration_extremes(runner, _each(images, spec, "calibration", on_event))
     except EdgeclsError:  # they have been changed into something else: as good as gone
         return None
 
 
-def _each(images: ImageSet, spec: ImageSpec, stage: str, progress: Callable[[str, int, int], None]) -> Iterator[np.ndarray]:
+def _each(images: ImageSet, spec: ImageSpec, stage: str, on_event: OnEvent) -> Iterator[np.ndarray]:
     """Model inputs [1, *input_shape], one at a time."""
     done = 0
     for pixels in images.batches(BATCH):
         for value in spec.apply(pixels):
             yield value[None]
             done += 1
-            progress(stage, done, images.candidates)
+            on_event(Event(stage, "", done, images.candidates))
 
 
 def _command(manifest: Manifest, row: Artifact, request: DiagnoseRequest, arguments: str) -> str:

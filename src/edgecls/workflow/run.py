@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from pydantic import Field
 
 from edgecls.artifact import TARGETS, Manifest, Target
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import ArtifactError
-from edgecls.evaluation import BenchOptions, Event
+from edgecls.evaluation import BenchOptions
 from edgecls.evaluation.environment import environment
+from edgecls.event import Event, OnEvent, ignore
 from edgecls.formats import change_since_conversion, sha256
 from edgecls.measurement import Report
 from edgecls.recipe import BASE, Recipe, Value, fingerprint, read_recipe
@@ -22,9 +21,7 @@ from edgecls.store import write_text
 from edgecls.variant import VariantSet
 from edgecls.workflow.bench import BenchRequest, bench, own_failures
 from edgecls.workflow.compress import CompressOptions, compress
-from edgecls.workflow.compress import Progress as CompressProgress
 from edgecls.workflow.content import content_hash
-from edgecls.workflow.convert import Progress as ConvertProgress
 from edgecls.workflow.convert import convert, toolchain
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.convert_set import set_options
@@ -78,14 +75,6 @@ class RunRecipe(Recipe):
     bench: BenchPart = BenchPart()
 
 
-class Progress(CompressProgress, ConvertProgress, Protocol):
-    """Told what happens, stage after stage."""
-
-    def event(self, event: Event) -> None:
-        """An event of the measurement."""
-        ...
-
-
 @dataclass(frozen=True)
 class Outcome:
     """What a run made, or found unchanged."""
@@ -96,13 +85,12 @@ class Outcome:
     folder: Path
 
 
-def run(path: Path, progress: Progress, told: Callable[[str], None] = lambda text: None) -> Outcome:
+def run(path: Path, on_event: OnEvent = ignore) -> Outcome:
     """Do what a recipe file says.
 
     Args:
         path: the file.
-        progress: told about every step.
-        told: one sentence on each part that is kept.
+        on_event: told about every step, and of each part that is kept.
 
     Raises:
         RecipeError: the recipe has unknown or contradicting keys.
@@ -122,16 +110,14 @@ def run(path: Path, progress: Progress, told: Callable[[str], None] = lambda tex
             preprocess=recipe.preprocess,
             resume=True,
         ),
-        progress,
+        on_event,
     )
     state = _State(recipe.out / STATE_NAME)
-    manifest = _convert(recipe, variants, artifacts, state, progress, told)
-    return Outcome(done, manifest, _bench(recipe, manifest, artifacts, state, progress, told), recipe.out)
+    manifest = _convert(recipe, variants, artifacts, state, on_event)
+    return Outcome(done, manifest, _bench(recipe, manifest, artifacts, state, on_event), recipe.out)
 
 
-def _convert(
-    recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, progress: Progress, told: Callable[[str], None]
-) -> Manifest:
+def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, on_event: OnEvent) -> Manifest:
     part = recipe.convert
     calibration = part.calibration or recipe.data
     options = ConvertOptions(
@@ -150,9 +136,9 @@ def _convert(
             part, content_hash(calibration), content_hash(recipe.bench.data or recipe.data), versions, made_of[name]
         )
         if state.holds(name, wanted, _rows(artifacts, name)) and _are_whole(artifacts, name):
-            told(f"artifacts of {name}: unchanged, kept")
+            on_event(Event("artifacts", name, remark=f"artifacts of {name}: unchanged, kept"))
             continue
-        manifest = convert(job, progress)
+        manifest = convert(job, on_event)
         if all(row.status == "ok" for row in manifest.artifacts if row.variant == name):
             state.keep(name, wanted, _rows(artifacts, name))
     return Manifest.read(artifacts)
@@ -165,18 +151,16 @@ def _made_of(variants: Path) -> dict[str, str]:
     return {BASE: base} | {variant.name: variant.fingerprint for variant in read_variants(variants)}
 
 
-def _bench(
-    recipe: RunRecipe, manifest: Manifest, artifacts: Path, state: _State, progress: Progress, told: Callable[[str], None]
-) -> Report:
+def _bench(recipe: RunRecipe, manifest: Manifest, artifacts: Path, state: _State, on_event: OnEvent) -> Report:
     part, results = recipe.bench, recipe.out / RESULTS_NAME
     data = part.data or recipe.data
     rows = (f"{row.name} {row.status} {row.sha256}" for row in manifest.artifacts)
     wanted = fingerprint(part, content_hash(data), environment().model_dump_json(), *rows)
     if results.is_file() and state.holds("bench", wanted, sha256(results)):
-        told(f"{results}: unchanged, kept")
+        on_event(Event("results", remark=f"{results}: unchanged, kept"))
         return Report.read(results)
     options = BenchOptions(min_seconds=part.min_seconds, min_runs=part.min_runs)
-    report = bench(BenchRequest(artifacts, data=data, output=results, limit=part.limit, options=options), progress.event)
+    report = bench(BenchRequest(artifacts, data=data, output=results, limit=part.limit, options=options), on_event)
     if not own_failures(report):
         state.keep("bench", wanted, sha256(results))
     return report

@@ -1,0 +1,66 @@
+"""Bars on stderr for whatever a command's stages tell."""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from edgecls.event import Event
+
+
+class Bars:
+    """A line for the step at work, a bar for each that has parts; called with every event.
+
+    Bars vanish when they are full, but for those with an outcome, and all of them at the end; remarks stay.
+    """
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
+        # stderr under a descriptor of its own: the bars go on while a framework's messages are caught
+        stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+        self._bars = Progress(*columns, console=Console(file=stream, highlight=False), transient=True)
+        self._step = self._bars.add_task("starting", total=None)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Show an event."""
+        if event.remark:
+            self._bars.console.print(event.remark, soft_wrap=True)
+        if event.total:
+            self._show_parts(event)
+        elif not event.remark:
+            self._bars.update(self._step, description=event.title, visible=True)
+
+    def _show_parts(self, event: Event) -> None:
+        if event.title not in self._tasks:
+            self._tasks[event.title] = self._bars.add_task(event.title, total=event.total)
+        full = event.done >= event.total
+        self._bars.update(self._step, visible=False)
+        self._bars.update(
+            self._tasks[event.title],
+            description=f"{event.title}: {event.outcome}" if event.outcome else event.title,
+            completed=event.done,
+            total=event.total,
+            visible=bool(event.outcome) or not full,
+        )
+
+    def __enter__(self) -> Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
