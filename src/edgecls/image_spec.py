@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from edgecls.errors import InputError
 from edgecls.record import Record
@@ -26,7 +26,7 @@ PREPROCESS_CHOICES: dict[str, tuple[ColorOrder, tuple[float, ...], tuple[float, 
 _CUSTOM = re.compile(r"\s*(scale|mean|std)\s*=\s*([^=]+?)\s*(?:[;,]\s*(?=scale|mean|std)|$)")
 
 
-class ImageSpec(Record, frozen=True):
+class ImageSpec(Record):
     """The image a model takes: size, tensor layout and preprocessing.
 
     A pixel p (0..255, channels in `color_order`) enters the model as `(p - mean) / std`. `mean` and `std` hold one value for all
@@ -41,6 +41,8 @@ class ImageSpec(Record, frozen=True):
             an assumption that is said aloud, or a fit on labelled images.
         note: one sentence for people on why it is so.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     height: int = Field(gt=0)
     width: int = Field(gt=0)

@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from edgecls.errors import RecipeError
 from edgecls.record import Record
@@ -23,8 +23,10 @@ _STAGE = re.compile(r"pruned\d+(\.\d+)?|clustered\d+|qat")
 T = TypeVar("T", bound="Value")
 
 
-class Value(Record, frozen=True):
+class Value(Record):
     """A frozen value that refuses keys it does not know."""
+
+    model_config = ConfigDict(frozen=True)
 
 
 class Pruning(Value):
