@@ -1,9 +1,12 @@
-"""The table of classes, worked by hand."""
+"""The table of classes, worked by hand and beside scikit-learn's."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from edgecls.evaluation.answers import Answers, accuracy_of, judge_scores
 from edgecls.evaluation.classes import with_classes
@@ -43,3 +46,20 @@ def test_what_each_class_lost_against_the_reference() -> None:
     accuracy = table([0, 0, 0, 1, 1, 0, 2], reference=[0, 0, 0, 0, 1, 0, 1])
     assert [row.recall_delta for row in accuracy.classes] == [-0.25, 0.0, 1.0, 0.0]
     assert accuracy.classes[2].f1_delta == 1.0
+
+
+@given(some.lists(some.tuples(some.integers(0, 4), some.integers(-1, 4)), min_size=1, max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_as_scikit_learns(pairs: list[tuple[int, int]]) -> None:
+    """A winner of -1 stands for scores that are not numbers."""
+    labels, winners = np.array(pairs).T
+    scores = np.where((winners < 0)[:, None], np.nan, np.eye(5)[winners]).astype(np.float32)
+    found = judge_scores(scores, labels, "softmax")
+    accuracy = accuracy_of(found)
+    assert accuracy is not None
+    accuracy = with_classes(accuracy, found, labels, [], None)
+    expected = precision_recall_fscore_support(labels, winners, labels=np.arange(5), zero_division=0)  # pyright: ignore[reportArgumentType]
+    rows = [(row.precision, row.recall, row.f1, row.support) for row in accuracy.classes]
+    np.testing.assert_allclose(rows, np.transpose(np.asarray(expected, np.float64)), rtol=1e-12)
+    assert accuracy.confusion is not None
+    assert accuracy.confusion.dense() == confusion_matrix(labels, winners, labels=np.arange(5)).tolist()

@@ -57,6 +57,13 @@ class TestMcNemar:
     def test_as_statsmodels(self, lost: int, gained: int) -> None:
         assert mcnemar_p(lost, gained) == pytest.approx(mcnemar([[10, lost], [gained, 10]], exact=True).pvalue, rel=1e-9)
 
+    @given(some.integers(0, 3000), some.integers(0, 3000))
+    @settings(max_examples=100, deadline=None)
+    def test_as_scipys_binomial_test(self, lost: int, gained: int) -> None:
+        """Ours is rounded once; scipy's sums of up to 3,000 probabilities of 1e-12 relative error each stay below 1e-8."""
+        expected = scipy.stats.binomtest(lost, lost + gained).pvalue if lost + gained else 1.0
+        assert mcnemar_p(lost, gained) == pytest.approx(expected, rel=1e-8)
+
     def test_false_alarms_are_no_more_than_promised(self) -> None:
         """Equal artifacts: p < 0.05 in at most 5 % of runs (an exact test is conservative); 3 standard errors of 2,000 runs: 0.0146."""
         lost = np.random.default_rng(2).binomial(50, 0.5, 2000)
@@ -125,6 +132,16 @@ class TestRatio:
         expected = scipy.stats.ttest_rel(np.log(ours), np.log(theirs)).confidence_interval(0.99)
         assert np.log((interval.low, interval.high)) == pytest.approx((expected.low, expected.high), abs=1e-12)
         assert interval.low < ratio < interval.high
+
+    @pytest.mark.parametrize("rounds", [2, 3, 4, 5, 10, 25, 100])
+    @pytest.mark.parametrize("confidence", [0.5, 0.95, 0.99, 0.999])
+    def test_bounds_as_scipys_t(self, rounds: int, confidence: float) -> None:
+        """Logs of alternating sign have a mean of 0 or near it and a known spread: the interval's half width is the bound itself."""
+        logs = np.resize([0.1, -0.1], rounds)
+        _, interval = ratio_interval(np.exp(logs).tolist(), [1.0] * rounds, confidence)
+        error = logs.std(ddof=1) / np.sqrt(rounds)
+        bound = (np.log(interval.high) - np.log(interval.low)) / 2 / error
+        assert bound == pytest.approx(scipy.stats.t.ppf(0.5 + confidence / 2, rounds - 1), rel=1e-9)
 
     def test_coverage_and_power(self) -> None:
         """25 rounds with 2 % noise each: at 99 %, 1 of 100 equal pairs is told apart (4 standard errors of 1,000: 0.0126), and a

@@ -41,18 +41,20 @@ def with_classes(
 
 
 def _figures(answers: Answers, labels: np.ndarray) -> list[tuple[float, float, float, int]]:
-    """(precision, recall, f1, support) of each class."""
-    from sklearn.metrics import precision_recall_fscore_support
-
-    classes = np.arange(answers.classes)
-    columns = precision_recall_fscore_support(labels, answers.winners, labels=classes, zero_division=0)  # pyright: ignore[reportArgumentType]
-    return list(zip(*(np.asarray(column).tolist() for column in columns), strict=True))
+    """(precision, recall, f1, support) of each class; a share of nothing is 0. An image without an answer is a miss of its class alone."""
+    winners = answers.winners
+    named = winners[winners >= 0]
+    support, called, hits = (
+        np.bincount(found, minlength=answers.classes) for found in (labels, named, labels[labels == winners])
+    )
+    precision, recall, f1 = (hits / np.maximum(of, 1) for of in (called, support, (called + support) / 2))
+    return list(zip(precision.tolist(), recall.tolist(), f1.tolist(), support.tolist(), strict=True))
 
 
 def _confusion(answers: Answers, labels: np.ndarray) -> Confusion:
-    from sklearn.metrics import confusion_matrix
-
-    matrix = confusion_matrix(labels, answers.winners, labels=np.arange(answers.classes))
-    rows, columns = np.nonzero(matrix)
-    counts = matrix[rows, columns]
-    return Confusion(classes=answers.classes, entries=list(zip(rows.tolist(), columns.tolist(), counts.tolist(), strict=True)))
+    """Images without an answer are left out."""
+    answered = answers.winners >= 0
+    pairs = np.stack([labels[answered], answers.winners[answered]], axis=1)
+    found, counts = np.unique(pairs, axis=0, return_counts=True)
+    entries = [(label, winner, images) for (label, winner), images in zip(found.tolist(), counts.tolist(), strict=True)]
+    return Confusion(classes=answers.classes, entries=entries)

@@ -109,7 +109,9 @@ def failure_of(error: EdgeclsError | RemoteError | TimeoutError, timeout_s: floa
         return Failure("timeout", f"no answer within {timeout_s:g} s")
     if isinstance(error, WorkerError):
         return Failure("crashed", f"its process {error.found.removeprefix('it ')}")
-    if isinstance(error, UnsupportedOperationError | MissingExtraError):
+    if isinstance(error, MissingExtraError):
+        return Failure("unsupported", f"{error.found}; {error.remedy}")
+    if isinstance(error, UnsupportedOperationError):
         return Failure("unsupported", error.found)
     return Failure("failed", str(error))
 

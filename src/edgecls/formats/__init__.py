@@ -28,7 +28,7 @@ def describe(path: Path) -> FileDescription:
 
     Raises:
         ArtifactError: missing, damaged or of another type.
-        MissingExtraError: an .mlpackage without the extra `convert`.
+        MissingExtraError: an .mlpackage without the extra `coreml`.
     """
     target = detect(path)
     if target == "tflite":

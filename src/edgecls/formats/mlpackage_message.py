@@ -45,7 +45,7 @@ def _load_package() -> None:
     """Load the folder `coremltools/proto`, which stands on protobuf alone, as a package of another name."""
     found = importlib.util.find_spec("coremltools")  # finds the folder, runs nothing
     if found is None or found.origin is None:
-        raise MissingExtraError("the package coremltools", "No module named 'coremltools'", "run: pip install 'edgecls[convert]'")
+        raise MissingExtraError("the package coremltools", "No module named 'coremltools'", "run: pip install 'edgecls[coreml]'")
     folder = Path(found.origin).parent / "proto"
     spec = importlib.util.spec_from_file_location(_ALIAS, folder / "__init__.py", submodule_search_locations=[str(folder)])
     if spec is None or spec.loader is None:

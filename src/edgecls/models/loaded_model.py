@@ -163,10 +163,11 @@ class Scores:
 
 def _probabilities(logits: np.ndarray, activation: Activation) -> np.ndarray:
     """Softmax or sigmoid of logits [n, outputs], float32."""
-    from scipy.special import expit, softmax
-
     wide = logits.astype(np.float64)
-    return (expit(wide) if activation == "sigmoid" else softmax(wide, axis=1)).astype(np.float32)
+    if activation == "sigmoid":
+        return np.exp(-np.logaddexp(0, -wide)).astype(np.float32)
+    powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
 def _length(shape: Shape) -> int:

@@ -78,7 +78,7 @@ class CoreMLRunner:
 
 def _load(path: Path) -> Any:
     with _without_tensorflow():
-        coremltools: ModuleType = require("coremltools")
+        coremltools: ModuleType = require("coremltools", "coreml")
     model = coremltools.models.MLModel(str(path))
     if getattr(model, "__proxy__", None) is None:
         reason = str(getattr(model, "_framework_error", None) or "it needs a newer macOS")[:300]
