@@ -24,7 +24,7 @@ demo: $(STAMP) ## Train a small model on real digits, convert it to everything, 
 	$(BIN)/edgecls demo
 
 test: $(STAMP) ## The fast tests
-	$(BIN)/python -m pytest -m "not slow and not arm64 and not ssh"
+	$(BIN)/python -m pytest -m "not slow and not arm64 and not ssh" -n 2 --dist loadfile
 
 test-ssh: $(STAMP) ## Measuring on another machine, over a real ssh server on the loopback interface
 	@tests/need_sshd
@@ -35,7 +35,7 @@ test-arm64: $(STAMP) ## x86 beside emulated ARM processors, which are made first
 	ARM64="$(ARM64)" $(BIN)/python -m pytest -rs -m arm64
 
 test-all: $(STAMP) ## Every test of this machine, also those that take minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 fuzz: $(STAMP) ## A thousand damaged copies of every file that is read: the table of docs/robustness.md
 	$(BIN)/python tests/fuzz.py

@@ -26,7 +26,8 @@ def edgecls() -> Callable[..., Any]:
 
     from edgecls.cli.app import app
 
-    return lambda *arguments: CliRunner().invoke(app, [str(argument) for argument in arguments])
+    runner = CliRunner(env={"COLUMNS": "160"})  # whatever the terminal and the length of temporary paths
+    return lambda *arguments: runner.invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="session")

@@ -108,7 +108,7 @@ def test_widening_never_makes_it_worse(first: Range, second: Range, total: Range
     assert settled.high >= total.high - (total.high - total.low) / 255  # the zero point may move by a step
 
 
-@pytest.mark.parametrize("window", [2, 8])
+@pytest.mark.parametrize("window", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_averages_and_sums_of_a_whole_network_are_the_same_in_both(window: int, tmp_path: Path) -> None:
     """Averages of 2x2 codes lie half-way between two codes every fourth time; a network of sums and averages must not amplify that."""
     import tf_keras

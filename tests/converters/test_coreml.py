@@ -111,8 +111,8 @@ def test_a_single_output_becomes_two_classes(finish: str, kind: OutputKind, tmp_
     graph, record = linear_graph(tmp_path, spec, 1, finish), record_for(spec, 1, kind, ["cat", "dog"])
     package = convert_coreml(graph, record, ["float32"], tmp_path)["float32"]
     scores = run_graph(graph, spec.apply(pixels_for(spec)))
-    positive = scores if kind == "sigmoid" else 1 / (1 + np.exp(-scores))
-    np.testing.assert_allclose(run_package(package, pixels_for(spec)), np.hstack([1 - positive, positive]), atol=1e-6)
+    negative = 1 - scores if kind == "sigmoid" else -scores  # a logit is no probability, and is not made one
+    np.testing.assert_allclose(run_package(package, pixels_for(spec)), np.hstack([negative, scores]), atol=1e-6)
     assert class_labels(open_package(package)) == ["cat", "dog"]
     assert check_structure(package, record) == ""
 

@@ -38,11 +38,14 @@ def by_root_mean_square(keras: Any) -> Any:
     return keras.layers.RMSNormalization()
 
 
+QUICK = [("tf_keras", by_layer), ("keras", by_root_mean_square)]
 KINDS = [
     *((generation, kind) for generation in ("tf_keras", "keras") for kind in (by_layer, by_image, by_group, by_channel)),
     ("keras", by_root_mean_square),
 ]
-NAMES = [f"{generation}-{kind.__name__}" for generation, kind in KINDS]
+CASES = [
+    pytest.param(*case, id=f"{case[0]}-{case[1].__name__}", marks=() if case in QUICK else pytest.mark.slow) for case in KINDS
+]
 
 
 def network(generation: str, kind: Callable[[Any], Any], path: Path) -> int:
@@ -67,7 +70,7 @@ def network(generation: str, kind: Callable[[Any], Any], path: Path) -> int:
     return sum(int(np.prod(weight.shape)) for weight in others if len(weight.shape) > 1)
 
 
-@pytest.mark.parametrize(("generation", "kind"), KINDS, ids=NAMES)
+@pytest.mark.parametrize(("generation", "kind"), CASES)
 def test_int8_files_keep_what_a_normalised_network_computes(generation: str, kind: Any, tmp_path: Path) -> None:
     kernels = network(generation, kind, tmp_path / "model.keras")
     pixels = np.random.default_rng(0).integers(0, 256, (64, 4, 4, 3)).repeat(4, 1).repeat(4, 2).astype(np.uint8)

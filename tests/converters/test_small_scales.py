@@ -64,7 +64,7 @@ def narrow(sizes: tuple[float, ...], folder: Path) -> Manifest:
     )
 
 
-@pytest.mark.parametrize("sizes", [MODERATE, *((size,) for size in EXTREME)], ids=str)
+@pytest.mark.parametrize("sizes", [MODERATE, *(pytest.param((size,), marks=pytest.mark.slow) for size in EXTREME)], ids=str)
 def test_int8_files_are_made_of_tensors_of_every_size(sizes: tuple[float, ...], tmp_path: Path):
     manifest = narrow(sizes, tmp_path)
     rows = {(row.target, row.scheme): row for row in manifest.artifacts}

@@ -41,7 +41,10 @@ def _zeros_around_negatives(keras: Any, value: Any) -> Any:
     return keras.layers.MaxPooling2D(3, 2)(keras.layers.ZeroPadding2D(1)(value))
 
 
-@pytest.mark.parametrize("body", [_thresholds, _clips, _rows, _standardized, _zeros_around_negatives])
+SLOW = [pytest.param(body, marks=pytest.mark.slow) for body in (_thresholds, _clips, _standardized)]
+
+
+@pytest.mark.parametrize("body", [_rows, _zeros_around_negatives, *SLOW])
 def test_converts_to_every_target(tmp_path: Path, body: Callable[[Any, Any], Any]) -> None:
     keras = require("tf_keras")
     keras.utils.set_random_seed(1)
@@ -111,6 +114,7 @@ def test_a_saved_model_of_tensorflow_1_reaches_every_target(tmp_path: Path) -> N
     assert [artifact.parity and artifact.parity.verdict for artifact in manifest.artifacts] == ["passed"] * 3, manifest.artifacts
 
 
+@pytest.mark.slow
 def test_layer_normalization_of_keras2_converts(tmp_path: Path) -> None:
     keras = require("tf_keras")  # it computes it with a fused operation that no converter has
     inputs = keras.Input((12, 12, 3))

@@ -118,6 +118,7 @@ def test_arithmetic_of_keras_3(keras, saved):
     rebuild(load_model(path))
 
 
+@pytest.mark.slow
 def test_saves_as_any_keras_2_model(framework, saved):
     """What is rebuilt needs no code of this project to be read again, arithmetic included."""
     model = application(framework, "MobileNetV3Small", 32)

@@ -115,7 +115,7 @@ def test_values_that_someone_else_takes_too_are_left(tmp_path: Path) -> None:
     assert operations(file).count("MUL") == 1
 
 
-@pytest.mark.parametrize("generation", ["keras", "tf_keras"])
+@pytest.mark.parametrize("generation", ["keras", pytest.param("tf_keras", marks=pytest.mark.slow)])
 def test_int8_keeps_channels_that_a_batch_norm_evens_out(generation: str, tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (64, 3, 3, 3)).repeat(3, 1).repeat(3, 2).astype(np.uint8)
     np.savez(tmp_path / "images.npz", x=pixels)

@@ -51,6 +51,7 @@ def test_float_has_the_sources_accuracy_and_int8_is_within_0_7_points(
         assert top1[f"base-{target}-int8"] >= expected - 0.007
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.id)
 def test_int8_agrees_with_its_float_self_as_often_as_tflite_converters_own(
     model: ZooModel, zoo: Path, shared_data: Path, tmp_path: Path

@@ -193,6 +193,7 @@ def test_a_channel_of_thousandfold_weights_comes_out_first_and_what_is_advised_r
     assert repaired.snr_db > sound.snr_db - 2
 
 
+@pytest.mark.slow
 def test_a_small_or_foreign_calibration_set_is_told(options: ConvertOptions, shared_data: Path, tmp_path: Path):
     dark = tmp_path / "dark.npz"
     with np.load(shared_data / "cifar10.npz") as archive:
@@ -209,6 +210,7 @@ def test_a_small_or_foreign_calibration_set_is_told(options: ConvertOptions, sha
     assert found.calibration_images == 6
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_images(folder: Path, tmp_path: Path):
     """Sums and histograms alone stay: four times the images hold no more."""
     code = (

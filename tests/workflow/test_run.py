@@ -84,7 +84,7 @@ def test_what_has_not_changed_is_kept_and_the_rest_is_made_again(folder: Path) -
     assert changed.report.created > outcome.report.created
 
 
-@pytest.mark.parametrize("line", ['labels = "labels.txt"', 'preprocess = "0..1"'])
+@pytest.mark.parametrize("line", ['labels = "labels.txt"', pytest.param('preprocess = "0..1"', marks=pytest.mark.slow)])
 def test_labels_and_preprocessing_are_part_of_the_base_too(folder: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = RECIPE.replace('variants = ["pruned50-qat"]', "").replace("[qat]\n", "")
     (folder / "recipe.toml").write_text(recipe)

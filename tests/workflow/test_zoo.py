@@ -16,7 +16,11 @@ from zoo_models import MODELS, ZooModel
 CALIBRATION_IMAGES = 100
 
 
-@pytest.fixture(scope="module", params=MODELS, ids=lambda model: model.id)
+TWINS = ("fer2013_big_XCEPTION.54-0.66", "tiny_XCEPTION_KDEF", "tf_keras_model", "topology")  # much like another one
+CASES = [pytest.param(model, id=model.id, marks=pytest.mark.slow if model.id in TWINS else ()) for model in MODELS]
+
+
+@pytest.fixture(scope="module", params=CASES)
 def converted(request, zoo: Path, shared_data: Path, tmp_path_factory) -> tuple[ZooModel, Path, Manifest]:
     model: ZooModel = request.param
     folder = tmp_path_factory.mktemp("zoo") / f"{model.id}.artifacts"
