@@ -31,10 +31,15 @@ def application(keras: ModuleType, name: str, size: int, classes: int = 10) -> A
 
     With the initial ones the values of deep random networks vanish, and any two models agree.
     """
-    keras.utils.set_random_seed(1)
-    model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=classes)
+    model = new_application(keras, name, size, classes)
     wake(model, size)
     return model
+
+
+def new_application(keras: ModuleType, name: str, size: int, classes: int = 10) -> Any:
+    """A network as it is before any training."""
+    keras.utils.set_random_seed(1)
+    return getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), classes=classes)
 
 
 def wake(model: Any, size: int) -> None:

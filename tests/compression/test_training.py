@@ -217,7 +217,9 @@ def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(archi
         kernel.assign(kernel * np.float32("inf"))
 
     with pytest.raises(
-        CompressionError, match=r"converges, found a loss of nan in step 17 of \d+; the checkpoint after epoch 1 is kept"
+        CompressionError,
+        match=r"converges, found a loss of nan in step 17 of \d+; "
+        "the first that is not finite is the variable last/kernel of the layer last; the checkpoint after epoch 1 is kept",
     ):
         train_stage(dataclasses.replace(bad, on_epoch=poison))
     with np.load(tmp_path / "checkpoint.npz") as kept:

@@ -15,6 +15,7 @@ import numpy as np
 from edgecls.artifact import OutputKind
 from edgecls.average_precision import mean_average_precision
 from edgecls.compression.checkpoint import read_checkpoint, write_checkpoint
+from edgecls.compression.finiteness import first_not_finite
 from edgecls.compression.held import HeldKernels
 from edgecls.compression.losses import distillation_loss, label_loss, logits_of
 from edgecls.compression.pruning import PruningSchedule, mask_of
@@ -66,7 +67,7 @@ def fine_tune(job: FineTuning, images: TrainingImages, *, resume: bool) -> list[
         resume: go on from the checkpoint if there is one.
 
     Raises:
-        CompressionError: the loss is no number any more; the last good checkpoint is kept.
+        CompressionError: the loss is no number any more, with the first layer that is none; the last good checkpoint is kept.
         OutputError: a checkpoint cannot be written.
         RecipeError: the checkpoint is of another job.
     """
@@ -148,12 +149,13 @@ class _Run:
             loss = float(self._step(tf.constant(inputs), tf.constant(labels), tf.constant(rate, tf.float32)))
             times.append(time.perf_counter() - started)
             if not math.isfinite(loss):
-                raise self._diverged(f"a loss of {loss} in step {step + 1} of {self._total}", number)
+                raise self._diverged(f"a loss of {loss} in step {step + 1} of {self._total}", number, inputs, training=True)
             losses.append(loss)
             job.on_step(step + 1, self._total)
         held_out_loss, accuracy = self._judge(self._images)
         if not math.isfinite(held_out_loss):
-            raise self._diverged(f"a held-out loss of {held_out_loss} after epoch {number + 1}", number)
+            inputs, _ = next(self._images.evaluation())
+            raise self._diverged(f"a held-out loss of {held_out_loss} after epoch {number + 1}", number, inputs, training=False)
         done = Epoch(
             stage=job.stage,
             epoch=number + 1,
@@ -229,14 +231,21 @@ class _Run:
             for gradient, variable in zip(gradients, self._variables, strict=True)
             if gradient is not None
         ]
+        # without it the weights stay those that gave such a loss, and tell where it came from
+        tf.cond(tf.math.is_finite(loss), lambda: self._update(pairs, rate), tf.no_op)
+        return loss
+
+    def _update(self, pairs: list[tuple[Any, Any]], rate: Any) -> Any:
+        """Step down the gradients of some variables."""
+        tf = self._tf
         strides = {variable.ref(): stride for variable, stride in self._strides}
         self._optimizer.learning_rate.assign(rate)
         before = [tf.identity(variable) for variable, _ in self._strides]
         self._optimizer.apply_gradients([(gradient * strides.get(value.ref(), 1.0), value) for gradient, value in pairs])
         for (variable, stride), start in zip(self._strides, before, strict=True):
             variable.assign(start + stride * (variable - start))
-        job.held.project()
-        return loss
+        self._job.held.project()
+        return tf.no_op()
 
     def _is_eligible(self, epoch: Epoch) -> bool:
         """Whether an epoch may be the best: the sparsity asked has to be there."""
@@ -248,12 +257,14 @@ class _Run:
         if self._best is None or _merit(epoch) > self._best[0]:
             self._best = _merit(epoch), [value.numpy() for value in self._job.model.weights]
 
-    def _diverged(self, what: str, epoch: int) -> CompressionError:
+    def _diverged(self, what: str, epoch: int, inputs: np.ndarray, *, training: bool) -> CompressionError:
+        first = first_not_finite(self._job.model, inputs, training=training)
+        where = f"; the first that is not finite is {first}" if first else ""
         kept = f"; the checkpoint after epoch {epoch} is kept at {self._job.checkpoint}" if self._job.checkpoint.exists() else ""
         rate = self._job.training.learning_rate
         return CompressionError(
             f"training of {self._job.stage} that converges",
-            f"{what}{kept}",
+            f"{what}{where}{kept}",
             f"lower the learning rate: --learning-rate {rate / 10:g}",
         )
 

@@ -303,14 +303,19 @@ class _Hub:
     @cached_property
     def calibrated(self) -> Quantized:
         from edgecls.converters.int8 import quantize
-        from edgecls.converters.learned import quantize_learned
+        from edgecls.converters.learned import UnlearnedError, quantize_learned
 
-        conversion, calibration = self.conversion, self.conversion.calibration
+        conversion, calibration, remark = self.conversion, self.conversion.calibration, ""
         if conversion.learned is not None:
-            return quantize_learned(self.float_graph, conversion.learned, io=conversion.io, float_layers=self.float_layers)
+            try:
+                return quantize_learned(self.float_graph, conversion.learned, io=conversion.io, float_layers=self.float_layers)
+            except UnlearnedError as error:
+                if calibration is None:
+                    raise
+                remark = f"; not the learned ones, of which there is {error.found}"
         if calibration is None:
             raise StageError("calibration images for int8", "none", "plan jobs with plan_jobs, which refuses this")
-        return quantize(
+        quantized = quantize(
             self.float_graph,
             self.onnx,
             calibration.batches,
@@ -319,6 +324,7 @@ class _Hub:
             threads=conversion.threads,
             float_layers=self.float_layers,
         )
+        return replace(quantized, remark=remark)
 
     @cached_property
     def float_layers(self) -> frozenset[str]:

@@ -42,6 +42,7 @@ class Quantized:
         float_layers: names of the output tensors of operations that stayed float.
         remake: the same model with other operations left float, by the names of their output tensors.
         loss: what any model of the same border loses on the first calibration images; infinite where there are none.
+        remark: what else is to be told of where the ranges come from.
     """
 
     model: bytes
@@ -52,6 +53,7 @@ class Quantized:
     float_layers: Collection[str]
     remake: Callable[[Collection[str]], bytes]
     loss: Callable[[bytes], float] = lambda model: np.inf
+    remark: str = ""
 
     @property
     def origin(self) -> str:
@@ -61,7 +63,7 @@ class Quantized:
         losses = ", ".join(f"{name} {loss:.3%}" for name, loss in self.losses.items())
         return (
             f"int8 ranges from {self.images} calibration images by {self.estimator}; "
-            f"error energy of the scores by estimator: {losses}"
+            f"error energy of the scores by estimator: {losses}{self.remark}"
         )
 
 

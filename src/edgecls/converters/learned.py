@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgecls.converters.additions import SAME_PARAMETERS
+from edgecls.converters.additions import SAME_PARAMETERS, Additions
 from edgecls.converters.float_layers import never_int8
 from edgecls.converters.half import halve_constants
 from edgecls.converters.int8 import Quantized, representable
@@ -35,6 +35,7 @@ _FIXED = {
     "SOFTMAX": Range(0.0, 1.0),
     "TANH": Range(-1.0, 1.0),
 }  # their kernels prescribe the parameters
+_JOINING = "CONCATENATION"  # gives its parts its own parameters
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class LearnedRanges:
         values: what each of those layers, and of the float ones, computes on them [n, ...].
         float_layers: layers that were trained in float.
         per_channel: whether a kernel was rounded with a scale for each output channel, or with one.
+        foreign: whether another tool trained: some tensors may have no range then, and sums have scales at which engines part.
     """
 
     ranges: Mapping[str, tuple[float, float]]
@@ -54,6 +56,11 @@ class LearnedRanges:
     values: Mapping[str, np.ndarray]
     float_layers: Collection[str] = ()
     per_channel: bool = True
+    foreign: bool = False
+
+
+class UnlearnedError(ConversionError):
+    """Tensors that training by another tool left without a range."""
 
 
 def quantize_learned(
@@ -69,10 +76,12 @@ def quantize_learned(
         float_layers: names of the output tensors of operations that stay float.
 
     Raises:
-        ConversionError: tensors that no learned range belongs to; the error names them.
+        UnlearnedError, ConversionError: tensors that no learned range belongs to; the error names them.
     """
     matched = match_ranges(graph, learned)
     ranges = {tensor: half_range(value) for tensor, value in matched.ranges.items()}
+    if learned.foreign:
+        ranges = Additions(graph).settle(ranges)
     float_layers = {*float_layers, *matched.float_tensors}
 
     def make(floats: Collection[str]) -> bytes:
@@ -109,7 +118,7 @@ def match_ranges(graph: TFLiteGraph, learned: LearnedRanges) -> Matched:
     """The learned range of every activation of a float TFLite model.
 
     Raises:
-        ConversionError: tensors without one.
+        UnlearnedError, ConversionError: tensors without one.
     """
     tensors = _Tensors(graph)
     seen = tensors.run(learned.inputs)
@@ -123,11 +132,13 @@ def match_ranges(graph: TFLiteGraph, learned: LearnedRanges) -> Matched:
     inside = never_int8(graph) | floats  # between float operations nothing is rounded; a range behind the last was trained
     missing = [tensor for tensor in seen if tensor not in found and tensor not in inside]
     if missing:
-        raise ConversionError(
+        expected, lacking = (
             "a learned range for every tensor",
             f"none for {len(missing)} of {len(seen)}: {', '.join(missing)}"[:400],
-            "report this with the model: its int8 file would not hold what training learned",
         )
+        if learned.foreign:
+            raise UnlearnedError(expected, lacking, "let images give the ranges: --calibration PATH")
+        raise ConversionError(expected, lacking, "report this with the model: its int8 file would not hold what training learned")
     return Matched(found, floats)
 
 
@@ -164,7 +175,7 @@ class _Tensors:
                 self._takers.setdefault(names[source], set()).update(names[output] for output in operation.outputs)
         self._made = [names[output] for operation in graph.operations for output in operation.outputs]
         self._operators = [
-            (operation.kind, names[operation.operand(0)], names[operation.output])
+            (operation.kind, [names[tensor] for tensor in operation.operands if tensor >= 0], names[operation.output])
             for operation in graph.operations
             if operation.operands
         ]
@@ -202,8 +213,9 @@ class _Tensors:
         for kind, before, after in self._operators:
             if kind in _FIXED:
                 ranges.setdefault(after, _FIXED[kind])
-            elif kind in SAME_PARAMETERS and before in ranges:
-                ranges.setdefault(after, ranges[before])
+            elif kind in SAME_PARAMETERS and before[0] in ranges:
+                ranges.setdefault(after, ranges[before[0]])
         for kind, before, after in reversed(self._operators):
-            if kind in SAME_PARAMETERS and after in ranges:
-                ranges.setdefault(before, ranges[after])
+            if after in ranges:
+                for part in before if kind == _JOINING else before[:1] if kind in SAME_PARAMETERS else ():
+                    ranges.setdefault(part, ranges[after])

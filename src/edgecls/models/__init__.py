@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgecls.models.description import describe_model
 from edgecls.models.loaded_model import LoadedModel
-from edgecls.models.loading import load_model
+from edgecls.models.loading import load_model, was_trained_for_int8
 from edgecls.models.rebuild import Rebuilt, rebuild
 
-__all__ = ["LoadedModel", "Rebuilt", "describe_model", "load_model", "rebuild"]
+__all__ = ["LoadedModel", "Rebuilt", "describe_model", "load_model", "rebuild", "was_trained_for_int8"]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+from collections.abc import Iterator
 from typing import Any
 
 from edgecls.extras import require
+from edgecls.models.keras_model import cause_of, load_errors
 
 _NOT_NEEDED = ("_initializer", "_regularizer", "_constraint")  # weights are copied; what trains further has rules of its own
 _DROPPED = {"dtype", "quantization_config", "build_config", "autocast", "batch_shape", "batch_input_shape", "seed"}
@@ -13,6 +16,22 @@ _USUAL = "channels_last"
 _RENAMED = {"LeakyReLU": {"negative_slope": "alpha"}}  # class -> settings that tf_keras calls otherwise
 _FROM_APPLICATIONS = ("LayerScale", "StochasticDepth")  # tf_keras keeps them beside ConvNeXt
 _CODE = "Lambda"
+
+
+class NoCounterpartError(Exception):
+    """tf_keras cannot compute what a layer does; the text says why."""
+
+
+@contextlib.contextmanager
+def keras_refusals() -> Iterator[None]:
+    """Make a NoCounterpartError of whatever a framework raises when a layer does not take what it is given.
+
+    The frameworks and their layers have no error of their own for that, so nothing but their calls belongs inside.
+    """
+    try:
+        yield
+    except load_errors() as error:
+        raise NoCounterpartError(cause_of(error)[:200].rstrip(".")) from error
 
 
 def make_counterpart(tf_keras: Any, layer: Any, generation: int, **settings: Any) -> Any:
@@ -23,16 +42,19 @@ def make_counterpart(tf_keras: Any, layer: Any, generation: int, **settings: Any
         settings: what the counterpart has otherwise, its name among them.
 
     Raises:
-        ValueError: there is none, or it lacks a setting.
+        NoCounterpartError: there is none, or it lacks a setting.
     """
     kind = type(layer).__name__
     if kind == _CODE:
-        raise ValueError("its code does not go into a variant")
+        raise NoCounterpartError("its code does not go into a variant")
+    with keras_refusals():
+        config = {**layer.get_config(), **settings}
     if generation == 3:
-        return _made(tf_keras, kind, {**layer.get_config(), **settings})
+        return _made(tf_keras, kind, config)
     if not type(layer).__module__.startswith("tf_keras."):
-        raise ValueError("it is no layer of Keras's own")
-    return type(layer).from_config({name: value for name, value in {**layer.get_config(), **settings}.items() if _is_kept(name)})
+        raise NoCounterpartError("it is no layer of Keras's own")
+    with keras_refusals():
+        return type(layer).from_config({name: value for name, value in config.items() if _is_kept(name)})
 
 
 def _made(tf_keras: Any, kind: str, config: dict[str, Any]) -> Any:
@@ -44,8 +66,9 @@ def _made(tf_keras: Any, kind: str, config: dict[str, Any]) -> Any:
         if renamed.get(name, name) in accepted and _is_kept(name):
             kept[renamed.get(name, name)] = _inner(tf_keras, value)
         elif _is_kept(name) and not _is_default(value, defaults.get(name)):
-            raise ValueError(f"its setting {name}={value!r} is unknown to tf_keras")
-    return cls(**kept)
+            raise NoCounterpartError(f"its setting {name}={value!r} is unknown to tf_keras")
+    with keras_refusals():
+        return cls(**kept)
 
 
 def _inner(tf_keras: Any, value: Any) -> Any:
@@ -63,7 +86,7 @@ def _class(tf_keras: Any, kind: str) -> Any:
         return getattr(convnext, kind)
     found = getattr(tf_keras.layers, kind, None)
     if found is None:
-        raise ValueError("tf_keras has no such layer")
+        raise NoCounterpartError("tf_keras has no such layer")
     return found
 
 

@@ -33,17 +33,6 @@ def drop_places(graph: Any) -> None:
         node.attr.pop("_class", None)
 
 
-def drop_fake_quantization(graph: Any) -> bool:
-    """Take out the rounding of training for int8; whether there was any. What rounded becomes an Identity of its first input."""
-    rounding = [node for node in graph.node if node.op.startswith("FakeQuantWithMinMax")]
-    for node in rounding:
-        node.op = "Identity"
-        del node.input[1:]
-        node.attr.clear()
-        node.attr["T"].type = require("tensorflow").float32.as_datatype_enum
-    return bool(rounding)
-
-
 def spell_out_batch_statistics(graph: Any) -> None:
     """Write normalizations by the statistics of the values themselves as arithmetic.
 

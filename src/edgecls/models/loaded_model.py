@@ -17,6 +17,7 @@ from edgecls.image_spec import ImageSpec
 from edgecls.models.computation import Computation, Shape
 from edgecls.models.freezing import INPUT, OUTPUT
 from edgecls.models.graph_rewrites import append_operation
+from edgecls.models.trained_ranges import TrainedRange
 
 _BATCH = 32
 
@@ -36,6 +37,7 @@ class LoadedModel:
         training_refusal: why it cannot be trained further, None when it can.
         output_index: which of the Keras model's outputs holds the scores.
         activation: what `end_with` put behind the model's own scores.
+        trained_ranges: of its activations, where it was trained for int8.
     """
 
     source: Source
@@ -48,6 +50,7 @@ class LoadedModel:
     training_refusal: str | None = None
     output_index: int = 0
     activation: Activation | None = None
+    trained_ranges: list[TrainedRange] = field(default_factory=list)
     _scores: Scores | None = field(default=None, repr=False)
     _graph: Any = field(default=None, repr=False)
 
@@ -91,6 +94,15 @@ class LoadedModel:
         graph = type(self._graph).FromString(self._graph.SerializeToString())
         append_operation(graph, activation.capitalize(), OUTPUT)
         return replace(self, output_kind=activation, activation=activation, _graph=graph)
+
+    def trained_values(self, inputs: np.ndarray) -> dict[str, np.ndarray]:
+        """What each layer of `trained_ranges` computes on model inputs [n, *input_shape], without rounding: layer -> values [n, ...]."""
+        tf, graph = require("tensorflow"), self._graph
+        imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
+        run = imported.prune(f"{INPUT}:0", [f"{item.node}:0" for item in self.trained_ranges])
+        parts = [run(tf.constant(image[None], tf.float32)) for image in inputs]
+        values = [np.concatenate([tensor.numpy() for tensor in tensors]) for tensors in zip(*parts, strict=True)]
+        return dict(zip((item.layer for item in self.trained_ranges), values, strict=True))
 
     def freeze(self, folder: Path) -> FrozenGraph:
         """Write the graph of constants that every converter starts from, as `graph.pb` in an existing folder."""

@@ -13,15 +13,15 @@ from edgecls.formats.files import sha256
 from edgecls.models import tfmot
 from edgecls.models.computation import Computation, keras_computation
 from edgecls.models.graph_evidence import input_scaling
-from edgecls.models.graph_rewrites import compute_in_float32, drop_fake_quantization, other_precisions
+from edgecls.models.graph_rewrites import compute_in_float32, other_precisions
 from edgecls.models.input_spec import image_shape, infer_image_spec
 from edgecls.models.keras_model import load_keras
 from edgecls.models.loaded_model import LoadedModel
 from edgecls.models.model_file import ModelFile, examine
 from edgecls.models.output_choice import open_scores
-from edgecls.models.relu_scales import move_scales_before_relus
 from edgecls.models.saved_model import load_saved_model
 from edgecls.models.scores_evidence import output_kind
+from edgecls.models.trained_ranges import ROUNDING, take_out_rounding
 
 
 def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = False, output: str | None = None) -> LoadedModel:
@@ -44,12 +44,10 @@ def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = Fa
     computation, source, repairs, notes = _load(file, weights and Path(weights), allow_code)
     image_shape(computation.input_shape)  # refuse before the work of tracing
     scores, graph = open_scores(computation, output)
-    if drop_fake_quantization(graph):
-        move_scales_before_relus(graph)
+    trained = take_out_rounding(graph)
+    if trained is not None:
         scores.follow(graph)
-        notes.append(
-            "computed without the int8 rounding of its training; int8 ranges are those of the calibration images, not the trained ones"
-        )
+        notes.append("computed without the int8 rounding of its training")
     precisions = other_precisions(graph)
     if precisions:
         compute_in_float32(graph)
@@ -72,9 +70,22 @@ def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = Fa
         notes=[note for note in (*notes, scores.note) if note],
         training_refusal=computation.training_refusal,
         output_index=scores.index,
+        trained_ranges=trained or [],
         _scores=scores,
         _graph=graph,
     )
+
+
+def was_trained_for_int8(path: Path) -> bool:
+    """Whether layers of a model round, as its architecture or its graph says; nothing of it is deserialized.
+
+    Raises:
+        ModelFileError, UnsafeModelError, UnsupportedModelError: as `load_model`.
+    """
+    file = examine(Path(path))
+    if file.kind == "saved-model":
+        return ROUNDING.encode() in (file.path / "saved_model.pb").read_bytes()
+    return tfmot.has_rounding(file.config)
 
 
 def _load(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple[Computation, Source, list[Repair], list[str]]:

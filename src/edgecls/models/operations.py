@@ -7,6 +7,7 @@ from typing import Any
 
 from edgecls.extras import require
 from edgecls.models.activations import separate_activation
+from edgecls.models.counterparts import NoCounterpartError, keras_refusals
 from edgecls.models.keras_graph import Call
 
 _ACTIVATIONS = {
@@ -59,25 +60,30 @@ def translate_operation(tf_keras: Any, call: Call, free_name: Callable[[str], st
     """The outputs of one operation.
 
     Raises:
-        ValueError: an operation that is not known.
+        NoCounterpartError: an operation that is not known, or does not take these tensors.
     """
     if call.generation == 2:
-        made = type(call.layer).from_config({**call.layer.get_config(), "name": free_name(call.layer.name)})
         args = [_spelt_out(value, call) for value in call.args]
-        return made(*args, **{name: _spelt_out(value, call) for name, value in call.kwargs.items()})
+        kwargs = {name: _spelt_out(value, call) for name, value in call.kwargs.items()}
+        with keras_refusals():
+            made = type(call.layer).from_config({**call.layer.get_config(), "name": free_name(call.layer.name)})
+            return made(*args, **kwargs)
     kind, tf, values = call.kind, require("tensorflow"), list(call.args)
     if kind in _ACTIVATIONS and len(values) == 1 and getattr(call.layer, "axis", -1) == -1:
         return separate_activation(tf_keras, _ACTIVATIONS[kind], values[0], free_name)
     if kind in _MERGES and all(map(_is_symbolic, values)):
-        return getattr(tf_keras.layers, _MERGES[kind])(name=free_name(call.layer.name))(values)
+        with keras_refusals():
+            return getattr(tf_keras.layers, _MERGES[kind])(name=free_name(call.layer.name))(values)
     if kind in _SPECIAL:
-        return _SPECIAL[kind](tf, tf_keras.layers, call.layer, free_name(call.layer.name), *values)
+        with keras_refusals():
+            return _SPECIAL[kind](tf, tf_keras.layers, call.layer, free_name(call.layer.name), *values)
     if kind not in _FUNCTIONS:
-        raise ValueError(f"the operation keras.ops.{kind} is unknown")
+        raise NoCounterpartError(f"the operation keras.ops.{kind} is unknown")
     function, settings = _FUNCTIONS[kind]
     arguments = {name: getattr(call.layer, attribute) for attribute, name in settings.items()}
     constants = [value if _is_symbolic(value) else _plain(value) for value in values]
-    return getattr(tf, function)(*constants, **{**arguments, **call.kwargs})
+    with keras_refusals():
+        return getattr(tf, function)(*constants, **{**arguments, **call.kwargs})
 
 
 def _spelt_out(argument: Any, call: Call) -> Any:

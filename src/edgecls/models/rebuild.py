@@ -15,7 +15,7 @@ from edgecls.data.synthetic import synthetic_pixels
 from edgecls.errors import StageError, UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models.activations import KERAS3, TF_KERAS, separate_activation
-from edgecls.models.counterparts import make_counterpart
+from edgecls.models.counterparts import NoCounterpartError, keras_refusals, make_counterpart
 from edgecls.models.keras_graph import Call, replay
 from edgecls.models.loaded_model import LoadedModel
 from edgecls.models.operations import translate_operation
@@ -36,7 +36,6 @@ _ACTIVATED_LAST = (
     "LocallyConnected",
     "Separable",
 )
-_NOT_MADE = (TypeError, ValueError, AttributeError, LookupError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -124,8 +123,8 @@ class _Retracing:
         if reason is None:
             try:
                 result = self._call(call)
-            except _NOT_MADE as error:
-                reason = _first_line(error)
+            except NoCounterpartError as error:
+                reason = str(error)
         if reason is not None:
             result = self._write_out(call, reason)
         self.trace.append((call, result))
@@ -138,7 +137,8 @@ class _Retracing:
         # A base called with training=False keeps the statistics of its BatchNorms in further training; what else such a call
         # switches off (dropout, augmentation) may work again then.
         frozen = {"training": False} if call.kind == "BatchNormalization" and call.training is False else {}
-        result = counterpart(*call.args, **{**call.kwargs, **frozen})
+        with keras_refusals():
+            result = counterpart(*call.args, **{**call.kwargs, **frozen})
         if getattr(counterpart, "weights", None):
             _take_weights(counterpart, call.layer)
         if activation is not None:
@@ -149,10 +149,10 @@ class _Retracing:
         """The functions that a layer calls, where no layer of tf_keras computes the same."""
         try:
             results = write_out(call, self.free_name)
-        except _NOT_MADE as error:
+        except NoCounterpartError as error:
             raise UnsupportedModelError(
                 "layers that tf_keras can rebuild",
-                f"{call.kind} {call.path!r}: {reason}, and written out: {_first_line(error)}",
+                f"{call.kind} {call.path!r}: {reason}, and written out: {error}",
                 "replace that layer; the model can still be converted without compression",
             ) from error
         note = _said(call, reason, changes=not any(results[0] is value for value in call.args))
@@ -172,7 +172,7 @@ class _Retracing:
             known = KERAS3 if call.generation == 3 else TF_KERAS
             name = getattr(layer.activation, "__name__", None)
             if name not in known:
-                raise ValueError(f"its activation {name or layer.activation!r} is unknown")
+                raise NoCounterpartError(f"its activation {name or layer.activation!r} is unknown")
             activation = known[name]
             if call.kind == "Activation":
                 return _unchanged, activation
@@ -185,11 +185,6 @@ def _said(call: Call, reason: str, *, changes: bool) -> str:
         return f"{call.path} ({call.kind}) is left out: it changes nothing at inference, and {reason}."
     held = "; its weights stay as they are" if getattr(call.layer, "weights", None) else ""
     return f"{call.path} ({call.kind}) is written out as the functions it calls: {reason}{held}."
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0][:200].rstrip(".")
 
 
 def _unchanged(value: Any) -> Any:
@@ -249,7 +244,7 @@ def _run(model: Any, inputs: np.ndarray) -> np.ndarray:
 def _take_weights(counterpart: Any, layer: Any) -> None:
     values = layer.get_weights()
     if [value.shape for value in values] != [tuple(weight.shape) for weight in counterpart.weights]:
-        raise ValueError("its weights have other shapes in tf_keras")
+        raise NoCounterpartError("its weights have other shapes in tf_keras")
     counterpart.set_weights(values)
 
 

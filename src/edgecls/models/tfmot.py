@@ -1,7 +1,7 @@
 """Models of TensorFlow's Model Optimization toolkit (tfmot): read in its own scopes, and freed of its wrappers by its own calls.
 
 What a wrapper adds for training is of no use afterwards: masks of pruning, centroids of clustering. A model trained for int8 keeps its
-wrappers, which round; freezing takes the rounding out, see `graph_rewrites.drop_fake_quantization`.
+wrappers, which round; the rounding is taken out of its graph, see `trained_ranges`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from edgecls.extras import require
 from edgecls.models.config import objects
 
 PACKAGE = "tensorflow_model_optimization"
-_WRAPPERS = r"PruneLowMagnitude|ClusterWeights|Quantize(Annotate|AwareActivation|Layer|Wrapper(V2)?)"
+_ROUNDING = r"Quantize(AwareActivation|Layer|Wrapper(V2)?)"
+_WRAPPERS = rf"PruneLowMagnitude|ClusterWeights|QuantizeAnnotate|{_ROUNDING}"
 _PARTS = r"ConstantSparsity|PolynomialDecay|NoOpActivation|OutputOnlyConfig|\w+QuantizeConfig|\w+Quantizer"
 CLASSES = re.compile(rf"{_WRAPPERS}|{_PARTS}")
 _FIELDS = ("pruning_schedule", "quantize_config", "quantizer")  # of wrappers, which resolve them among all names of their modules
@@ -29,6 +30,16 @@ QAT_REFUSAL = (
 def is_wrapped(config: Any) -> bool:
     """Whether an architecture holds wrappers of tfmot."""
     return any(re.fullmatch(_WRAPPERS, _class_name(item)) for _, item in objects(config))
+
+
+def has_rounding(config: Any) -> bool:
+    """Whether an architecture holds wrappers that round."""
+    return any(re.fullmatch(_ROUNDING, _class_name(item)) for _, item in objects(config))
+
+
+def builds_again(item: dict[str, Any]) -> bool:
+    """Whether a layer does not know that it is built."""
+    return _class_name(item) == "QuantizeLayer"
 
 
 def strange_part(item: dict[str, Any]) -> str | None:

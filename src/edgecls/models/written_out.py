@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.extras import require
+from edgecls.models.counterparts import NoCounterpartError, keras_refusals
 from edgecls.models.freezing import fold
 from edgecls.models.graph_rewrites import drop_assignments
 from edgecls.models.keras_graph import Call
@@ -142,12 +143,13 @@ def write_out(call: Call, free_name: Callable[[str], str]) -> list[Any]:
     """The outputs of a call, flat.
 
     Raises:
-        ValueError: the layer computes with an operation that has no function here; or only code of its own can call it.
+        NoCounterpartError: the layer computes with an operation that has no function here, or cannot be called on these tensors.
     """
     nest = require("tensorflow").nest
     arguments = nest.flatten((call.args, call.kwargs))
     places = [index for index, value in enumerate(arguments) if hasattr(value, "_keras_history")]
-    function, taken, made = _traced(call, arguments, places)
+    with keras_refusals():
+        function, taken, made = _traced(call, arguments, places)
     values = dict(zip(taken, (arguments[index] for index in places), strict=True))
     writer = _Writer(call.layer.name, free_name, function, values)
     return [writer.value(function.graph.get_tensor_by_name(name)) for name in made]
@@ -201,7 +203,7 @@ class _Writer:
     def _made(self, operation: Any) -> list[Any]:
         kind, inputs = operation.type, list(operation.inputs)
         if kind not in (*_PASSED, *_REARRANGED, *_FUNCTIONS, "Einsum"):
-            raise ValueError(f"it computes with {kind}, which is not known here")
+            raise NoCounterpartError(f"it computes with {kind}, which is not known here")
         if kind in _PASSED:
             return [self.value(inputs[0])]
         if kind == "Reshape" and (shape := _known_but_for_one(operation.outputs[0].shape)):
@@ -216,14 +218,15 @@ class _Writer:
         return self._called(function, values, {name: value for name, value in keywords.items() if value != []})
 
     def _einsum(self, equation: str, *values: Any) -> list[Any]:
-        """A product of two tensors; with a constant, which `einsum` takes as a tensor alone, by another function."""
+        """A product of tensors; with a constant, which `einsum` takes as a tensor alone, by another function."""
         if not any(isinstance(value, np.ndarray) for value in values):
             return self._called("einsum", (equation, *values), {})
         terms, result = equation.replace(" ", "").split("->")
-        first, second = terms.split(",")
+        is_plain = "." not in equation and len(values) == 2
+        first, second = terms.split(",") if is_plain else ("", "")
         shared = [letter for letter in first if letter in second]
-        if "." in equation or any(letter in result for letter in shared):
-            raise ValueError(f"it computes the product {equation} with a constant, which is not known here")
+        if not is_plain or any(letter in result for letter in shared):
+            raise NoCounterpartError(f"it computes the product {equation} with a constant, which is not known here")
         axes = [[term.index(letter) for letter in shared] for term in (first, second)]
         (product,) = self._called("tensordot", values, {"axes": axes})
         made = [letter for letter in first + second if letter not in shared]
@@ -238,7 +241,8 @@ class _Writer:
             target = getattr(target, part)
         layer = TFOpLambda(target, name=self._free_name(name_function(self._name, function)))
         args, keywords = tf.nest.map_structure(_plain, (args, keywords))
-        return tf.nest.flatten(layer(*args, **keywords))
+        with keras_refusals():
+            return tf.nest.flatten(layer(*args, **keywords))
 
 
 def _known_but_for_one(shape: Any) -> list[int] | None:

@@ -38,7 +38,7 @@ from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant
 from edgecls.version import __version__
 from edgecls.worker import few_collections, release_memory
 from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
-from edgecls.workflow.convert_options import ConvertOptions, check_options
+from edgecls.workflow.convert_options import ConvertOptions, check_options, learns_ranges
 from edgecls.workflow.publication import publish
 from edgecls.workflow.variants import learned_ranges, open_variant
 from edgecls.workflow.verify import BATCH, Pending, Questions, Verifier, is_done
@@ -72,7 +72,7 @@ def convert(options: ConvertOptions, on_event: OnEvent = ignore) -> Manifest:
         StageError: reading or freezing the model failed. A single artifact that fails is a row of the manifest instead.
     """
     variant = open_variant(options.model) if is_variant(options.model) else None
-    learned = variant is not None and variant.ranges is not None
+    learned = variant.ranges is not None if variant else learns_ranges(options)
     jobs = plan_jobs(options.targets, options.schemes, calibrated=learned or options.calibration is not None)
     check_goal(options.mixed_precision, options.data, options.keep_float)
     check_options(options, jobs, variant)
@@ -169,7 +169,7 @@ def _prepare(
         artifacts=[],
     )
     some = spec.apply(questions.pixels.read(0, PARITY_IMAGES))
-    learned = learned_ranges(variant, model, some) if variant and int8 else None
+    learned = learned_ranges(variant, model, some) if int8 and (variant or learns_ranges(options)) else None
     return _Source(model.freeze(staged), record, calibration, learned, questions, int8_questions, goal, manifest)
 
 

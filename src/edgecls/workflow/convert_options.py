@@ -78,6 +78,17 @@ def check_options(options: ConvertOptions, jobs: Sequence[Job], variant: Variant
     _require_paths(options)
 
 
+def learns_ranges(options: ConvertOptions) -> bool:
+    """Whether int8 takes the ranges that another tool's training left in the model. Options about calibration ask for calibrated ones.
+
+    Raises:
+        ModelFileError, UnsafeModelError, UnsupportedModelError: no model that could be read.
+    """
+    from edgecls.models import was_trained_for_int8
+
+    return not (options.estimator or options.mixed_precision) and was_trained_for_int8(options.model)
+
+
 def _refuse_idle_options(options: ConvertOptions, jobs: Sequence[Job]) -> None:
     """An option that none of the planned artifacts would heed is a mistake."""
     int8 = any(job.scheme == "int8" for job in jobs)

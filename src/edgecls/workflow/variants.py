@@ -41,19 +41,22 @@ def read_variants(folder: Path) -> Sequence[Variant]:
     return [Variant.read(folder / name) for name in VariantSet.read(folder).variants]
 
 
-def learned_ranges(variant: Variant, model: LoadedModel, inputs: np.ndarray) -> LearnedRanges | None:
-    """What quantization-aware training learned, with what the variant's layers compute on some inputs; None without it.
+def learned_ranges(variant: Variant | None, model: LoadedModel, inputs: np.ndarray) -> LearnedRanges | None:
+    """What training for int8 learned, with what the model's layers compute on some inputs; None without such training.
 
     Args:
-        model: the variant's.
+        variant: that `model` is of; None for a model that no variant is of, which another tool may have trained.
         inputs: model inputs [n, *input_shape], float32, of which a few are enough to recognize tensors by.
     """
-    if variant.ranges is None:
-        return None
     from edgecls.converters.learned import LearnedRanges
     from edgecls.models.layer_values import layer_values
 
     few = inputs[:_RECOGNIZED_BY]
+    if variant is None and model.trained_ranges:
+        ranges = {item.layer: (item.low, item.high) for item in model.trained_ranges}
+        return LearnedRanges(ranges, few, model.trained_values(few), foreign=True)
+    if variant is None or variant.ranges is None:
+        return None
     per_channel = variant.clustering is None and (variant.qat is None or variant.qat.per_channel)
     values = layer_values(model, {*variant.ranges, *variant.float_layers}, few)
     return LearnedRanges(variant.ranges, few, values, frozenset(variant.float_layers), per_channel=per_channel)
