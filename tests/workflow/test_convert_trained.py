@@ -12,7 +12,7 @@ import pytest
 
 from edgecls.artifact import Artifact
 from edgecls.converters.parameters import read_parameters
-from edgecls.errors import SchemeError
+from edgecls.errors import ModelFileError, SchemeError
 from edgecls.extras import require
 from edgecls.scales import STEPS, half_scale
 from edgecls.workflow import ConvertOptions, convert
@@ -62,7 +62,7 @@ def ranges_of(model: Any) -> Iterator[tuple[float, float]]:
 
 @pytest.mark.parametrize(
     ("name", "targets"),
-    [("model.h5", ("tflite", "onnx", "coreml")), ("model.keras", ("tflite",)), ("folder", ("tflite", "onnx"))],
+    [("model.h5", ("tflite", "onnx", "coreml")), ("folder", ("tflite", "onnx"))],
 )
 def test_trained_ranges_reach_every_format(trained: Any, name: str, targets: Any, tmp_path: Path):
     trained.save(str(tmp_path / name))
@@ -85,6 +85,12 @@ def test_trained_ranges_reach_every_format(trained: Any, name: str, targets: Any
     clear = ahead > 4 * max(learned)
     assert clear.sum() >= 10
     assert (found.argmax(1) == expected.argmax(1))[clear].all()
+
+
+def test_a_file_that_no_keras_reads_is_refused_in_a_line(trained: Any, tmp_path: Path):
+    trained.save(str(tmp_path / "model.keras"))
+    with pytest.raises(ModelFileError, match=r"wrapped for int8: .*; where it was made, save it with model\.save\('model\.h5'\)"):
+        converted(tmp_path / "model.keras")
 
 
 def test_calibration_stands_in_for_missing_ranges(partly_trained: Path, tmp_path: Path):

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -306,24 +306,18 @@ class _Hub:
         from edgecls.converters.learned import UnlearnedError, quantize_learned
 
         conversion, calibration, remark = self.conversion, self.conversion.calibration, ""
+        settings: dict[str, Any] = {"io": conversion.io, "float_layers": self.float_layers}
         if conversion.learned is not None:
             try:
-                return quantize_learned(self.float_graph, conversion.learned, io=conversion.io, float_layers=self.float_layers)
+                return quantize_learned(self.float_graph, conversion.learned, **settings)
             except UnlearnedError as error:
                 if calibration is None:
                     raise
                 remark = f"; not the learned ones, of which there is {error.found}"
         if calibration is None:
             raise StageError("calibration images for int8", "none", "plan jobs with plan_jobs, which refuses this")
-        quantized = quantize(
-            self.float_graph,
-            self.onnx,
-            calibration.batches,
-            estimator=calibration.estimator,
-            io=conversion.io,
-            threads=conversion.threads,
-            float_layers=self.float_layers,
-        )
+        settings |= {"estimator": calibration.estimator, "threads": conversion.threads}
+        quantized = quantize(self.float_graph, self.onnx, calibration.batches, **settings)
         return replace(quantized, remark=remark)
 
     @cached_property

@@ -61,6 +61,12 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple
     repaired, repairs = repair_architecture(config, file.generation)
     refuse(scan_config(repaired), allow_code)
     weights_are_legacy = _check_weights(file, weights)
+    if file.kind == "keras" and file.generation == 2 and tfmot.has_rounding(repaired):
+        raise ModelFileError(
+            "a file that tf_keras can read",
+            f"{file.path}, whose layers were wrapped for int8: of those tf_keras writes more into a .keras than it reads",
+            "where it was made, save it with model.save('model.h5')",
+        )
     keras = require(PACKAGES[file.generation])
     if file.generation == 3:
         repairs += name_operations(repaired, _operation_module)

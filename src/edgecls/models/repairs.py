@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from edgecls.artifact import Repair
-from edgecls.models import tfmot
 from edgecls.models.config import layers, objects
 
 # Classes of well-known packages that compute, at inference, what a Keras class computes.
@@ -42,7 +41,6 @@ def repair_architecture(config: dict[str, Any], generation: int) -> tuple[dict[s
         repairs += _stop_training_calls(layer, item)
         if generation == 2:
             repairs += _resize_instead_of_crop(layer, item)
-            repairs += _build_once(layer, item)
     return config, repairs
 
 
@@ -105,12 +103,6 @@ def _free_batch(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
             if isinstance(shape, list) and len(shape) > 1 and isinstance(shape[0], int):
                 yield Repair(layer=layer, field=name, action=f"batch size {shape[0]} freed")
                 shape[0] = None
-
-
-def _build_once(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
-    """The layer that rounds the image makes its variables each time it is built: when it is called, and not before."""
-    if tfmot.builds_again(item) and item.pop("build_config", None):
-        yield Repair(layer=layer, field="build_config", action="left out: tf_keras would make its variables twice")
 
 
 def _forget_state(layer: str, item: dict[str, Any]) -> Iterator[Repair]:

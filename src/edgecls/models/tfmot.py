@@ -37,11 +37,6 @@ def has_rounding(config: Any) -> bool:
     return any(re.fullmatch(_ROUNDING, _class_name(item)) for _, item in objects(config))
 
 
-def builds_again(item: dict[str, Any]) -> bool:
-    """Whether a layer does not know that it is built."""
-    return _class_name(item) == "QuantizeLayer"
-
-
 def strange_part(item: dict[str, Any]) -> str | None:
     """The class that a wrapper names for a part of it, where that is none of tfmot's."""
     inner = item.get("config")
