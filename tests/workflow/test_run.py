@@ -6,13 +6,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edgecls.artifact import Manifest
 from edgecls.errors import RecipeError
 from edgecls.evaluation.environment import environment
+from edgecls.event import Event
 from edgecls.formats import read_record
 from edgecls.workflow.run import Outcome, _State, run
 
@@ -36,11 +36,6 @@ min_runs = 2
 """
 
 
-class Silent:
-    def __getattr__(self, name: str) -> Any:
-        return lambda *_: None
-
-
 @pytest.fixture
 def folder(small_model: Path, small_images: Path, tmp_path: Path) -> Path:
     shutil.copy(small_model, tmp_path / "small.keras")
@@ -50,9 +45,9 @@ def folder(small_model: Path, small_images: Path, tmp_path: Path) -> Path:
 
 
 def execute(folder: Path) -> tuple[Outcome, list[str]]:
-    told: list[str] = []
-    silent: Any = Silent()
-    return run(folder / "recipe.toml", silent, told.append), told
+    events: list[Event] = []
+    outcome = run(folder / "recipe.toml", events.append)
+    return outcome, [event.remark for event in events if event.stage in ("artifacts", "results") and event.remark]
 
 
 def test_what_has_not_changed_is_kept_and_the_rest_is_made_again(folder: Path) -> None:
