@@ -35,6 +35,10 @@ def inspect(
     compression: Annotated[
         bool, typer.Option("--compression", help="Of a model: what pruning, clustering and QAT can do with each layer.")
     ] = False,
+    accelerators: Annotated[
+        bool,
+        typer.Option("--delegates", help="Of a .tflite or .mlpackage: what GPU, NNAPI, XNNPACK or Neural Engine would not take."),
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show inputs, outputs, operations, dtypes, sparsity, size by layer and metadata of FILE."""
@@ -50,6 +54,9 @@ def inspect(
         else:
             show(preflight_table(found, console().width))
         return
+    if accelerators:
+        _show_delegates(file, json)
+        return
     if _is_artifacts_folder(file):
         from edgecls.artifact import Manifest
 
@@ -64,6 +71,23 @@ def inspect(
         show_json(description)
     else:
         show(*description_tables(description, console().width))
+
+
+def _show_delegates(file: Path, json: bool) -> None:
+    from edgecls.cli.output import console, show, show_json
+    from edgecls.errors import InputError
+    from edgecls.formats.delegates import delegates
+    from edgecls.reporting import delegates_table
+
+    if file.exists() and (_is_model(file) or _is_artifacts_folder(file)):
+        raise InputError(
+            "a .tflite or .mlpackage for --delegates", str(file), "name one of the files that `edgecls convert` makes of it"
+        )
+    found = delegates(file)
+    if json:
+        show_json(found)
+    else:
+        show(delegates_table(found, console().width))
 
 
 def _is_artifacts_folder(path: Path) -> bool:

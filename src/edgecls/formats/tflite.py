@@ -82,7 +82,7 @@ _OTHER_REASON = "the quantizer made no integer form of it"
 
 
 @dataclass(frozen=True)
-class _Tensor:
+class StoredTensor:
     """A tensor of the file. `data` is empty where it is no constant."""
 
     name: str
@@ -122,13 +122,13 @@ class _Operation:
 
 @dataclass(frozen=True)
 class _Graph:
-    tensors: list[_Tensor]
+    tensors: list[StoredTensor]
     inputs: list[int]
     outputs: list[int]
     operations: list[_Operation]
     folded: dict[int, int]  # tensor -> the constant it is unpacked from, constants themselves included
 
-    def activations(self, indices: list[int]) -> list[_Tensor]:
+    def activations(self, indices: list[int]) -> list[StoredTensor]:
         return [self.tensors[index] for index in indices if index not in self.folded]
 
 
@@ -170,12 +170,12 @@ def _describe(data: memoryview, path: Path) -> FileDescription:
 
 def _graphs(data: Bytes, model: Table) -> list[_Graph]:
     buffers = [tflite_schema.contents(data, buffer) for buffer in model.tables(Model.BUFFERS)]
-    codes = [_operation_name(code) for code in model.tables(Model.OPERATOR_CODES)]
+    codes = [operation_name(code) for code in model.tables(Model.OPERATOR_CODES)]
     return [_graph(table, buffers, codes) for table in model.tables(Model.SUBGRAPHS)]
 
 
 def _graph(table: Table, buffers: list[memoryview], codes: list[str]) -> _Graph:
-    tensors = [_tensor(tensor, buffers) for tensor in table.tables(SubGraph.TENSORS)]
+    tensors = [read_tensor(tensor, buffers) for tensor in table.tables(SubGraph.TENSORS)]
     operations = []
     for operator in table.tables(SubGraph.OPERATORS):
         code = operator.scalar(Operator.CODE, "I")
@@ -199,7 +199,8 @@ def _indices(table: Table, field: int, count: int) -> list[int]:
     return indices
 
 
-def _tensor(table: Table, buffers: list[memoryview]) -> _Tensor:
+def read_tensor(table: Table, buffers: list[memoryview]) -> StoredTensor:
+    """A tensor of a graph, checked."""
     kind, index = table.scalar(Tensor.TYPE, "b"), table.scalar(Tensor.BUFFER, "I")
     if kind not in _DTYPES:
         raise DamagedError(f"a tensor of the unknown type {kind}")
@@ -209,7 +210,7 @@ def _tensor(table: Table, buffers: list[memoryview]) -> _Tensor:
     shape = tuple(table.array(Tensor.SHAPE, "i4").tolist())
     signature = tuple(table.array(Tensor.SHAPE_SIGNATURE, "i4").tolist())
     dtype, bits = _DTYPES[kind]
-    tensor = _Tensor(
+    tensor = StoredTensor(
         name=table.text(Tensor.NAME),
         shape=shape,
         signature=signature or shape,
@@ -225,7 +226,7 @@ def _tensor(table: Table, buffers: list[memoryview]) -> _Tensor:
     return tensor
 
 
-def _check(tensor: _Tensor) -> None:
+def _check(tensor: StoredTensor) -> None:
     if any(axis < 0 for axis in tensor.shape) or len(tensor.shape) > 16:
         raise DamagedError(f"tensor {tensor.name[:80]!r} has the shape {tensor.shape[:16]}")
     expected = (math.prod(tensor.shape) * tensor.bits + 7) // 8
@@ -243,14 +244,15 @@ def _builtin_names() -> dict[int, str]:
     return {value: name for name, value in vars(BuiltinOperator).items() if isinstance(value, int)}
 
 
-def _operation_name(table: Table) -> str:
+def operation_name(table: Table) -> str:
+    """What the schema calls the operation of an operator code; a custom one has a name of its own."""
     code = max(table.scalar(OperatorCode.DEPRECATED_BUILTIN, "b"), table.scalar(OperatorCode.BUILTIN, "i"))
     if code == _CUSTOM_CODE:
         return table.text(OperatorCode.CUSTOM) or "CUSTOM"
     return _builtin_names().get(code, f"UNKNOWN_{code}")
 
 
-def _weight(tensor: _Tensor) -> Weight:
+def _weight(tensor: StoredTensor) -> Weight:
     values = None
     if tensor.bits in (8, 16, 32, 64) and tensor.dtype in {*_FLOATS, *_INTEGERS} - {"bfloat16"} and not tensor.sparse:
         values = np.frombuffer(tensor.data, np.dtype(tensor.dtype).newbyteorder("<")).reshape(tensor.shape)

@@ -63,6 +63,7 @@ class Operator(IntEnum):
     CODE = 0
     INPUTS = 1
     OUTPUTS = 2
+    OPTIONS = 4
 
 
 class OperatorCode(IntEnum):
@@ -70,6 +71,7 @@ class OperatorCode(IntEnum):
 
     DEPRECATED_BUILTIN = 0
     CUSTOM = 1
+    VERSION = 2
     BUILTIN = 3
 
 

@@ -13,7 +13,15 @@ from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.page import report_html
 from edgecls.reporting.predictions import Answer, Answers, Prediction, prediction_bars, top_predictions
 from edgecls.reporting.runs import Run, merge_reports
-from edgecls.reporting.table import conversion_table, diagnosis_table, preflight_table, report_table, to_table, variants_table
+from edgecls.reporting.table import (
+    conversion_table,
+    delegates_table,
+    diagnosis_table,
+    preflight_table,
+    report_table,
+    to_table,
+    variants_table,
+)
 from edgecls.reporting.units import format_bytes
 
 __all__ = [
@@ -24,6 +32,7 @@ __all__ = [
     "conversion_grid",
     "conversion_markdown",
     "conversion_table",
+    "delegates_table",
     "description_tables",
     "diagnosis_table",
     "format_bytes",

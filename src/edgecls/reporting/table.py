@@ -12,9 +12,11 @@ from rich.text import Text
 
 from edgecls.artifact import Manifest
 from edgecls.diagnosis import Diagnosis
+from edgecls.formats.delegates import Delegates
 from edgecls.measurement import Report
 from edgecls.preflight import Preflight
 from edgecls.reporting.conversion import conversion_grid
+from edgecls.reporting.delegates import delegates_grid
 from edgecls.reporting.diagnosis import diagnosis_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
@@ -48,6 +50,11 @@ def diagnosis_table(found: Diagnosis, top: int, width: int | None = None) -> Gro
 def preflight_table(found: Preflight, width: int | None = None) -> Group:
     """What compression can do with each layer, in `width` columns of text (None: as wide as it needs)."""
     return to_table(preflight_grid(found), width)
+
+
+def delegates_table(found: Delegates, width: int | None = None) -> Group:
+    """What accelerators would not take of a file, in `width` columns of text (None: as wide as it needs)."""
+    return to_table(delegates_grid(found), width)
 
 
 def to_table(grid: Grid, width: int | None = None) -> Group:
