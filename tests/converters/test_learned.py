@@ -16,6 +16,7 @@ from edgecls.data.synthetic import synthetic_pixels
 from edgecls.errors import ConversionError
 from edgecls.extras import require
 from edgecls.formats import describe
+from edgecls.formats.tflite_graph import TFLiteGraph
 from edgecls.models import load_model, rebuild
 from edgecls.recipe import QuantizationAwareTraining
 from edgecls.written_out import written_out_layer
@@ -122,7 +123,7 @@ def test_files_hold_the_learned_ranges_and_kernels(trained):
     qat, _, files = trained
     parameters = read_parameters(files.tflite)
     widened = 0
-    for tensor, value in match_ranges(files.float_tflite, files.learned).ranges.items():
+    for tensor, value in match_ranges(TFLiteGraph(files.float_tflite), files.learned).ranges.items():
         if tensor in parameters.activations and tensor not in (parameters.output,):
             scale = float(parameters.activations[tensor].scale[0])
             if scale not in (1 / 256, 1 / 128):  # what a kernel prescribes
@@ -194,4 +195,4 @@ def test_a_tensor_without_a_learned_range_is_an_error(trained):
     less = {name: value for name, value in learned.ranges.items() if name != trained[0].plan.sites[2]}
     values = {name: learned.values[name] for name in less}
     with pytest.raises(ConversionError, match=r"a learned range for every tensor, found none for [12] of"):
-        match_ranges(trained[2].float_tflite, LearnedRanges(less, learned.inputs, values))
+        match_ranges(TFLiteGraph(trained[2].float_tflite), LearnedRanges(less, learned.inputs, values))
