@@ -21,7 +21,7 @@ from pathlib import Path
 from _artifacts import PREPROCESS, make_artifacts
 from _photos import save_photos
 from edgecls.data import open_images
-from edgecls.evaluation import probe
+from edgecls.evaluation import desk, stopwatch
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.crew import Crew, ask
 from edgecls.image_spec import ImageSpec
@@ -88,10 +88,10 @@ def _edgecls(model: Path, photos: Path) -> tuple[float, float, float, float]:
         for worker in workers:
             ask(worker, 60, preload, [])
         for worker in workers:
-            ask(worker, 60, probe.open_artifact, open_runner, model, SPEC, 1)
-            ask(worker, 60, probe.warm_up, 0.2, 10)
-        single = _rate(ask(workers[0], 60, probe.take_turn, 2.0, 100))
-        turns = [worker.start(probe.take_turn, 2.0, 100) for worker in workers]
+            ask(worker, 60, desk.open_artifact, open_runner, model, SPEC, 1)
+            ask(worker, 60, stopwatch.warm_up, 0.2, 10)
+        single = _rate(ask(workers[0], 60, stopwatch.take_turn, 2.0, 100))
+        turns = [worker.start(stopwatch.take_turn, 2.0, 100) for worker in workers]
         together = sum(_rate(turn.result()) for turn in turns)
         exam = Exam("a", model, SPEC, images.pixels, None)
         start = time.perf_counter()
@@ -100,7 +100,7 @@ def _edgecls(model: Path, photos: Path) -> tuple[float, float, float, float]:
     return decode_s, accuracy_s, single, together
 
 
-def _rate(turn: probe.Turn) -> float:
+def _rate(turn: stopwatch.Turn) -> float:
     """Images per second: of all samples, since stalls are part of what a machine can do."""
     return len(turn.samples_ns) * 1e9 / float(turn.samples_ns.sum())
 

@@ -347,7 +347,7 @@ def test_a_share_that_hangs_does_not_hold_up_the_others(tmp_path: Path, archive:
     jobs = [fake(tmp_path, "hangs", behaviour="hang-at-predict"), fake(tmp_path, "good")]
     with Crew() as crew:
         exams = [Exam(job.name, job.path, SPEC, images.pixels, None) for job in jobs]
-        modules = ["edgecls.evaluation.probe", "edgecls.runners.fake"]  # importing them is not the artifact's time
+        modules = ["edgecls.evaluation.shares", "edgecls.runners.fake"]  # importing them is not the artifact's time
         workers = [crew.hire(modules), crew.hire(modules)]
         found = examine(exams, workers, open_fake, hire=lambda: crew.hire(modules), timeout_s=4, progress=lambda *_: None)
     assert found["hangs"] == Failure("timeout", "no answer within 4 s")
@@ -451,7 +451,7 @@ def test_the_time_a_worker_takes_to_import_is_not_the_artifacts(tmp_path: Path, 
     exams = [Exam(job.name, job.path, SPEC, images.pixels, None) for job in [fake(tmp_path, "a")]]
     environment = {"PYTHONPATH": str(tmp_path)}
     with Worker(environment) as slow, Crew() as crew:
-        slow.start(preload, ["edgecls.evaluation.probe", "edgecls.runners.fake", "slow_to_import"])
+        slow.start(preload, ["edgecls.evaluation.shares", "edgecls.runners.fake", "slow_to_import"])
         found = examine(exams, [slow], open_fake, hire=lambda: crew.hire([]), timeout_s=1.5, progress=lambda *_: None)
     assert isinstance(found["a"], Answers)
 

@@ -9,7 +9,7 @@ import pytest
 
 from edgecls.evaluation.conditions import Counters, conditions_of, read_counters
 from edgecls.evaluation.latency import compare_latency, summarize, summarize_minutes
-from edgecls.evaluation.probe import Turn, sample
+from edgecls.evaluation.stopwatch import Turn, sample
 from edgecls.evaluation.validity import judge_latency
 from edgecls.measurement import Conditions, Latency
 

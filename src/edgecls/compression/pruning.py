@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from edgecls.compression.held import HeldKernels
 from edgecls.recipe import TWO_OF_FOUR, UNSTRUCTURED, Pruning
 
 _UPDATES = 20  # of the masks while the sparsity rises: finer ones change nothing but the time they take
@@ -37,6 +39,17 @@ class PruningSchedule:
         """Share of zeros from that step on: what is asked, once the ramp is over."""
         left = 1 - min(1.0, (step + 1) / self.ramp)
         return self.recipe.sparsity * (1 - left**3)
+
+
+def mask_renewal(held: HeldKernels, recipe: Pruning) -> Callable[[int, int], None]:
+    """What training calls before each step (its number, and how many there are): new masks where the schedule wants them."""
+
+    def renew(step: int, steps: int) -> None:
+        schedule = PruningSchedule(recipe, steps)
+        for layer in held.masked if schedule.is_update(step) else ():
+            held.set_mask(layer, mask_of(held.kernels[layer].numpy(), schedule.sparsity(step), recipe.pattern))
+
+    return renew
 
 
 def mask_of(weights: np.ndarray, sparsity: float, pattern: str) -> np.ndarray:

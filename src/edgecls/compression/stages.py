@@ -13,7 +13,7 @@ from edgecls.artifact import OutputKind
 from edgecls.compression.clustering import cluster, clusters_of
 from edgecls.compression.held import HeldKernels
 from edgecls.compression.kernels import LayerKernel, chosen_kernels, describe_kernels, layer_kernels
-from edgecls.compression.pruning import has_pattern, refusal
+from edgecls.compression.pruning import has_pattern, mask_renewal, refusal
 from edgecls.compression.strided import subsample_first
 from edgecls.compression.training import FineTuning, fine_tune
 from edgecls.compression.training_images import TrainingImages
@@ -140,7 +140,7 @@ def _train_float(job: StageJob, stage: Stage | None) -> StageResult:
             clusters[kernel.layer] = cluster(kernel.variable.numpy(), stage.clusters, keep_zeros=kernel.layer in masks)
     held = HeldKernels({kernel.layer: kernel.variable for kernel in found if not kernel.note}, masks, clusters)
     held.project()  # the weights of a cluster become one before the first step
-    epochs = _fine_tune(job, model, held, pruning=stage if isinstance(stage, Pruning) else None)
+    epochs = _fine_tune(job, model, held, before_step=mask_renewal(held, stage) if isinstance(stage, Pruning) else _nothing)
     return StageResult(model, epochs, describe_kernels(found, notes))
 
 
@@ -168,12 +168,16 @@ def _train_quantized(job: StageJob, stage: QuantizationAwareTraining) -> StageRe
     return StageResult(model, epochs, describe_kernels(layer_kernels(model), {}), qat.ranges(), qat.plan.float_calls, notes)
 
 
+def _nothing(step: int, steps: int) -> None:
+    """What most stages do before a step."""
+
+
 def _fine_tune(
     job: StageJob,
     model: Any,
     held: HeldKernels,
     *,
-    pruning: Pruning | None = None,
+    before_step: Callable[[int, int], None] = _nothing,
     freeze: Callable[[], None] | None = None,
     freeze_at: float = 1.0,
 ) -> list[Epoch]:
@@ -187,7 +191,7 @@ def _fine_tune(
         checkpoint=job.checkpoint,
         fingerprint=job.fingerprint,
         teacher=job.teacher,
-        pruning=pruning,
+        before_step=before_step,
         freeze=freeze,
         freeze_at=freeze_at,
         on_step=job.on_step,

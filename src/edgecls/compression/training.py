@@ -18,11 +18,10 @@ from edgecls.compression.checkpoint import read_checkpoint, write_checkpoint
 from edgecls.compression.finiteness import first_not_finite
 from edgecls.compression.held import HeldKernels
 from edgecls.compression.losses import distillation_loss, label_loss, logits_of
-from edgecls.compression.pruning import PruningSchedule, mask_of
 from edgecls.compression.training_images import TrainingImages
 from edgecls.errors import CompressionError
 from edgecls.extras import require
-from edgecls.recipe import Pruning, Training
+from edgecls.recipe import Training
 from edgecls.variant import Epoch
 
 _USUAL = 0.3  # of the size at initialization: trained kernels above it are stepped like any other
@@ -38,7 +37,7 @@ class FineTuning:
         kind, outputs: what the scores are.
         held: zeros and clusters that stay.
         teacher: float model to distil from; heeded where `training` says so.
-        pruning: raises the sparsity of the masks in `held` while training goes on.
+        before_step: called before every step with its number and how many there are, as pruning does that raises its sparsity.
         freeze: called once, after the share `freeze_at` of the steps.
         checkpoint: file to write after every epoch.
         fingerprint: what a checkpoint must carry to be gone on from.
@@ -53,7 +52,7 @@ class FineTuning:
     checkpoint: Path
     fingerprint: str
     teacher: Any = None
-    pruning: Pruning | None = None
+    before_step: Callable[[int, int], None] = field(default=lambda step, steps: None)
     freeze: Callable[[], None] | None = None
     freeze_at: float = 1.0
     on_step: Callable[[int, int], None] = field(default=lambda done, total: None)
@@ -126,7 +125,6 @@ class _Run:
         self._tf = require("tensorflow")
         self._job, self._images = job, images
         self._total = images.steps * job.training.epochs
-        self._schedule = PruningSchedule(job.pruning, self._total) if job.pruning else None
         self._variables = list(job.model.trainable_variables)
         self._optimizer = _optimizer(job.training, self._variables)
         self._strides = [(value, stride) for value in self._variables if (stride := _stride(value)) < 1]
@@ -207,10 +205,7 @@ class _Run:
     def _before(self, step: int) -> None:
         """What changes between two steps: masks, and what is frozen."""
         job = self._job
-        if self._schedule is not None and job.pruning is not None and self._schedule.is_update(step):
-            for layer in job.held.masked:
-                weights = job.held.kernels[layer].numpy()
-                job.held.set_mask(layer, mask_of(weights, self._schedule.sparsity(step), job.pruning.pattern))
+        job.before_step(step, self._total)
         if job.freeze is not None and not self._frozen and step >= job.freeze_at * self._total:
             job.freeze()
             self._frozen = True

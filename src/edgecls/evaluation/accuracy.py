@@ -17,7 +17,7 @@ from edgecls.errors import EdgeclsError
 from edgecls.evaluation.answers import Answers, join
 from edgecls.evaluation.crew import START_TIMEOUT_S
 from edgecls.evaluation.jobs import Failure, OpenRunner, failure_of
-from edgecls.evaluation.probe import judge_share
+from edgecls.evaluation.shares import judge_share
 from edgecls.image_spec import ImageSpec
 from edgecls.worker import RemoteError, Worker, preload
 

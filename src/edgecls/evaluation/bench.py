@@ -14,7 +14,7 @@ import numpy as np
 from edgecls.data import ImageSet, PixelFile, open_images
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, InputError
-from edgecls.evaluation import probe
+from edgecls.evaluation import shares
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import Answers, accuracy_of, flips_of
 from edgecls.evaluation.classes import with_classes
@@ -222,7 +222,7 @@ class _Bench:
         return kept + [self._hire(crew) for _ in range(wanted - len(kept))]
 
     def _hire(self, crew: Crew) -> Worker:
-        return crew.hire([probe.__name__, self._open_runner.__module__, *engines(job.target for job in self._running())])
+        return crew.hire([shares.__name__, self._open_runner.__module__, *engines(job.target for job in self._running())])
 
     def _images_for(self, job: BenchJob) -> _Images | Failure:
         opened = self._timings[job.name].opened

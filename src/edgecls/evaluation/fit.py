@@ -10,7 +10,7 @@ import numpy as np
 from edgecls.average_precision import mean_average_precision
 from edgecls.data import ImageSet
 from edgecls.errors import DataError, InputError
-from edgecls.evaluation import probe
+from edgecls.evaluation import shares
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import Answers, accuracy_of
 from edgecls.evaluation.crew import Crew, engines
@@ -52,7 +52,7 @@ def fit_preprocess(
     with Crew() as crew:
 
         def hire():
-            return crew.hire([probe.__name__, open_runner.__module__, *engines([detect(path)])])
+            return crew.hire([shares.__name__, open_runner.__module__, *engines([detect(path)])])
 
         workers = [hire() for _ in range(options.cores)]
         found = examine(exams, workers, open_runner, hire=hire, timeout_s=options.timeout_s, progress=progress)

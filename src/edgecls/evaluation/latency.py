@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edgecls.evaluation import probe
+from edgecls.evaluation import desk, stopwatch
 from edgecls.evaluation.conditions import conditions_of, load_average
 from edgecls.evaluation.crew import Crew
 from edgecls.evaluation.environment import Site
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Failure, OpenRunner, Profiler
-from edgecls.evaluation.statistics import median_interval, ratio_interval
 from edgecls.evaluation.timed_artifact import TimedArtifact, Timing
+from edgecls.evaluation.turn_statistics import median_interval, ratio_interval
 from edgecls.evaluation.validity import judge_latency
 from edgecls.event import Event, OnEvent
 from edgecls.measurement import (
@@ -57,7 +57,7 @@ def measure_latency(
     return turns.results()
 
 
-def summarize(turns: Sequence[probe.Turn], warmup_runs: int, load: float | None = None, site: Site | None = None) -> Latency:
+def summarize(turns: Sequence[stopwatch.Turn], warmup_runs: int, load: float | None = None, site: Site | None = None) -> Latency:
     """Percentiles of all samples (linear between neighbours) and whether they are valid; samples are kept to a tenth of a microsecond.
 
     Args:
@@ -131,7 +131,7 @@ class _Turns:
             artifact.latency = latency
         for artifact in self._artifacts:
             if artifact.alive:
-                artifact.peak_memory_bytes = artifact.ask(probe.own_memory_bytes) or 0
+                artifact.peak_memory_bytes = artifact.ask(desk.own_memory_bytes) or 0
 
     def vary_threads(self) -> None:
         """The same with the other numbers of threads; then the first is back."""
@@ -153,7 +153,7 @@ class _Turns:
             for index, batch in enumerate(options.batches):
                 with artifact.beside(f"batches of {batch}"):
                     found = artifact.ask(
-                        probe.measure_throughput, batch, options.min_seconds, options.least_rounds, options.threads[0]
+                        stopwatch.measure_throughput, batch, options.min_seconds, options.least_rounds, options.threads[0]
                     )
                 if found is not None:
                     artifact.throughput.append(found)
@@ -170,7 +170,7 @@ class _Turns:
             with artifact.beside("a sustained run"):
                 for index in range(count):
                     span = min(_MINUTE_S, seconds - index * _MINUTE_S)
-                    turn = artifact.ask(probe.take_turn, span, 1, timeout_s=span + self._options.timeout_s)
+                    turn = artifact.ask(stopwatch.take_turn, span, 1, timeout_s=span + self._options.timeout_s)
                     if turn is not None:
                         minutes.append(turn.samples_ns)
                     self._on_event(Event("sustained", artifact.job.name, index + 1, count))
@@ -195,15 +195,15 @@ class _Turns:
         first = next(iter(self._timed()), None)
         load = first.ask(load_average) if first else None
         warmups: dict[str, int] = {}
-        turns: dict[str, list[probe.Turn]] = {}
+        turns: dict[str, list[stopwatch.Turn]] = {}
         for artifact in self._timed():
-            warmups[artifact.job.name] = artifact.ask(probe.warm_up, options.warmup_seconds, options.warmup_runs) or 0
+            warmups[artifact.job.name] = artifact.ask(stopwatch.warm_up, options.warmup_seconds, options.warmup_runs) or 0
         seconds, runs = options.min_seconds / options.rounds, math.ceil(options.min_runs / options.rounds)
         for number in range(options.rounds):
             artifacts = self._timed()
             shift = number % max(len(artifacts), 1)
             for artifact in artifacts[shift:] + artifacts[:shift]:
-                turn = artifact.ask(probe.take_turn, seconds, runs)
+                turn = artifact.ask(stopwatch.take_turn, seconds, runs)
                 if turn is not None:
                     turns.setdefault(artifact.job.name, []).append(turn)
                 self._on_event(Event("latency", title(artifact.job.name), number + 1, options.rounds))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from edgecls.errors import EdgeclsError
-from edgecls.evaluation import probe
+from edgecls.evaluation import desk, stopwatch
 from edgecls.evaluation.crew import START_TIMEOUT_S, Crew, ask, engines
 from edgecls.evaluation.jobs import BenchJob, BenchOptions, Failure, OpenRunner, Profiler, failure_of
 from edgecls.measurement import Latency, Profile, Sustained, ThreadsLatency, Throughput
@@ -29,7 +29,7 @@ class Timing:
         not_measured: further figure that was asked for -> why there is none.
     """
 
-    opened: probe.Opened
+    opened: desk.Opened
     latency: Latency | None
     peak_memory_bytes: int
     threads_latency: list[ThreadsLatency] = field(default_factory=list)
@@ -54,7 +54,7 @@ class TimedArtifact:
         self.job = job
         self._crew, self._open_runner, self._options = crew, open_runner, options
         self.worker: Worker
-        self.opened: probe.Opened | None = None
+        self.opened: desk.Opened | None = None
         self.failure: Failure | None = None
         self.lost = False
         self.latency: Latency | None = None
@@ -77,7 +77,7 @@ class TimedArtifact:
 
     def hire(self) -> None:
         """Start its worker, which loads the engine by and by."""
-        self.worker = self._crew.hire([probe.__name__, self._open_runner.__module__, *engines([self.job.target])])
+        self.worker = self._crew.hire([stopwatch.__name__, self._open_runner.__module__, *engines([self.job.target])])
 
     def wait_until_loaded(self, loading: int) -> None:
         """Wait until its worker has loaded the engine, as one of so many that share the processor."""
@@ -85,12 +85,12 @@ class TimedArtifact:
 
     def open(self) -> None:
         """Open the artifact with the first number of threads."""
-        self.opened = self.ask(probe.open_artifact, self._open_runner, self.job.path, self.job.spec, self._options.threads[0])
+        self.opened = self.ask(desk.open_artifact, self._open_runner, self.job.path, self.job.spec, self._options.threads[0])
 
     def reopen(self, threads: int) -> None:
         """Open it anew with another number of threads."""
         spec = self.opened.spec if self.opened else self.job.spec
-        self.ask(probe.reopen_artifact, self._open_runner, self.job.path, spec, threads)
+        self.ask(desk.reopen_artifact, self._open_runner, self.job.path, spec, threads)
 
     def ask(self, function: Callable[..., R], *args: object, timeout_s: float | None = None) -> R | None:
         """Have its worker do something; None where that failed, now or before."""
