@@ -179,6 +179,7 @@ class Manifest(FileRecord):
     """`manifest.json` beside the artifacts."""
 
     kind = "a manifest"
+    place = f"an artifacts folder with {MANIFEST_NAME}"
     remedy = "run `edgecls convert MODEL` to make the folder anew"
 
     schema_version: int = FileRecord.versions[-1]

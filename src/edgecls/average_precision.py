@@ -33,6 +33,5 @@ def mean_average_precision(truth: np.ndarray, scores: np.ndarray) -> float:
         truth: multi-hot labels [N, classes], at least one of them not zero.
         scores: float [N, classes].
     """
-    return float(
-        np.mean([average_precision(truth[:, place] != 0, scores[:, place]) for place in np.flatnonzero(truth.any(axis=0))])
-    )
+    found = (average_precision(truth[:, place] != 0, scores[:, place]) for place in range(truth.shape[1]))
+    return float(np.mean([value for value in found if value is not None]))

@@ -25,12 +25,14 @@ class FileRecord(Record):
 
     Attributes:
         kind: what the file is called in messages, as `a manifest`.
+        place: where such a file lies, for messages about one that is not there; the file itself where it is no part of a folder.
         versions: of the schema, ascending: those whose files mean the same to this one; it writes the last.
         remedy: what to do about a file that cannot be read.
         error: what is raised then.
     """
 
     kind: ClassVar[str]
+    place: ClassVar[str] = ""
     versions: ClassVar[tuple[int, ...]] = (1,)
     remedy: ClassVar[str]
     error: ClassVar[type[EdgeclsError]] = ArtifactError
@@ -46,7 +48,10 @@ class FileRecord(Record):
         """
         try:
             text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
+            expected = cls.place or cls._expected()
+            raise cls.error(expected, f"{path}: {reason_of(error)}", cls.remedy) from None
+        except UnicodeDecodeError as error:
             raise cls._unreadable(f"{path}: {reason_of(error)}") from None
         if not text.strip():
             raise cls._unreadable(f"{path}, which is empty")
@@ -71,7 +76,11 @@ class FileRecord(Record):
 
     @classmethod
     def _unreadable(cls, found: str) -> EdgeclsError:
-        return cls.error(f"{cls.kind} of schema version {cls.versions[-1]}", found, cls.remedy)
+        return cls.error(cls._expected(), found, cls.remedy)
+
+    @classmethod
+    def _expected(cls) -> str:
+        return f"{cls.kind} of schema version {cls.versions[-1]}"
 
 
 def first_fault(error: ValidationError) -> str:

@@ -76,6 +76,7 @@ class Variant(FileRecord):
     """
 
     kind = f"a {VARIANT_NAME}"
+    place = f"a folder with {VARIANT_NAME}"
     remedy = _REMEDY
 
     schema_version: int = FileRecord.versions[-1]
@@ -140,6 +141,7 @@ class VariantSet(FileRecord):
     """
 
     kind = f"a {VARIANTS_NAME}"
+    place = f"a folder with {VARIANTS_NAME}"
     remedy = _REMEDY
 
     schema_version: int = FileRecord.versions[-1]

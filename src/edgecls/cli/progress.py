@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -30,9 +30,7 @@ class Bars:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        # stderr under a descriptor of its own: the bars go on while a framework's messages are caught
-        stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
-        self._bars = Progress(*columns, console=Console(file=stream, highlight=False), transient=True)
+        self._bars = Progress(*columns, console=Console(file=_own_stderr(), highlight=False), transient=True)
         self._step = self._bars.add_task("starting", total=None)
         self._tasks: dict[str, TaskID] = {}
 
@@ -64,3 +62,11 @@ class Bars:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._bars.stop()
+
+
+def _own_stderr() -> TextIO:
+    """stderr under a descriptor of its own, where it has one: the bars go on while a framework's messages are caught."""
+    try:
+        return os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
+    except OSError:  # a stream in memory, as a notebook's
+        return sys.stderr

@@ -76,7 +76,7 @@ def compare(
     reference, scores = reference.astype(np.float64), scores.astype(np.float64)
     error = scores - reference
     kept = _kept(reference, scores, output_kind)
-    agree = kept.all(axis=1)
+    agree = np.asarray(kept.all(axis=1))
     measured |= {
         "max_abs_diff": float(np.abs(error).max()),
         "max_abs_score": float(np.abs(reference).max()),
@@ -140,7 +140,7 @@ def _quantized_reason(reference: np.ndarray, error: np.ndarray, kept: np.ndarray
         return f"signal-to-noise ratio of the scores is {found:.1f} dB, needed {MIN_SNR_DB:g}"
     decided = _decided(reference, error, kind, 2)
     images = decided.any(axis=1)
-    agree = (kept | ~decided).all(axis=1)[images]
+    agree = np.asarray((kept | ~decided).all(axis=1))[images]
     if images.any() and agree.mean() < MIN_AGREEMENT:
         what = "set of classes" if answer_apart(kind, reference.shape[1]) else "winner"
         return f"same {what} on {agree.mean():.0%} of {images.sum()} decided images, needed {MIN_AGREEMENT:.0%}"
