@@ -24,22 +24,22 @@ def types_of(dtype: str) -> Any:
     return {"float32": types.fp32, "float16": types.fp16, "int32": types.int32, "bool": types.bool}[dtype]
 
 
-def build(build_block: Callable[..., Any], inputs: Mapping[str, tuple[tuple[int, ...], str]], opset: str = "iOS17") -> Any:
+def build(build_block: Callable[..., Any], inputs: Mapping[str, tuple[tuple[int | None, ...], str]], opset: str = "iOS17") -> Any:
     """A MIL program.
 
     Args:
         build_block: given the inputs by name, returns the outputs.
-        inputs: name -> (shape, dtype).
+        inputs: name -> (shape, dtype); a size of None is free.
         opset: the deployment target, which chooses the operations' versions.
     """
     ct: Any = require("coremltools")
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
-    from coremltools.converters.mil.mil import Function, Program
+    from coremltools.converters.mil.mil import Function, Program, get_new_symbol
 
     target = ct.target[opset]
     program = Program()
     placeholders = {
-        name: mb.placeholder(shape, dtype=types_of(dtype))  # type: ignore[arg-type]
+        name: mb.placeholder([get_new_symbol() if size is None else size for size in shape], dtype=types_of(dtype))
         for name, (shape, dtype) in inputs.items()
     }
     with Function(placeholders, opset_version=target) as function:

@@ -67,6 +67,24 @@ def test_an_axis_counted_from_the_end(tmp_path: Path) -> None:
     assert [found.dtype for found in open_package(path).constants.values()] == ["int8"]
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("weights", ["float32", "int32"])
+def test_floats_and_integers_in_one_linear(weights: str, rank: int, tmp_path: Path) -> None:
+    """Float weights for integers, or integer weights for floats, as coremltools' own builder allows; the bias is as the weights are."""
+    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
+
+    weight, bias = (RNG.integers(-5, 6, shape).astype(weights) for shape in ((4, 6), (4,)))
+    given = "int32" if weights == "float32" else "float32"
+    x = RNG.integers(-9, 10, (1, 3, 6)[3 - rank :]).astype(given)
+
+    def block(x: Any) -> Any:
+        return mb.linear(x=x, weight=weight, bias=bias)
+
+    program = open_program(write(build(block, {"x": (x.shape, given)}), tmp_path))
+    found = program.run(x if rank == 3 else x[None])[program.outputs[0]]
+    np.testing.assert_allclose(found.reshape(3, 4), x.reshape(3, 6) @ weight.T + bias, rtol=1e-6, atol=1e-5)
+
+
 def test_an_output_that_is_a_constant(tmp_path: Path) -> None:
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
 
