@@ -11,7 +11,7 @@ from pydantic import ConfigDict, Field, model_validator
 from edgecls.errors import InputError
 from edgecls.record import Record
 
-Layout = Literal["HWC", "HW", "flat"]
+Layout = Literal["HWC", "CHW", "HW", "flat"]
 ColorOrder = Literal["RGB", "BGR", "GRAY", "OTHER"]
 Provenance = Literal["in-model", "declared", "assumed", "fitted"]
 
@@ -35,7 +35,8 @@ class ImageSpec(Record):
     Attributes:
         height, width: pixels.
         channels: 1 (grey), 3 (colour) or another number (no image files, arrays alone).
-        layout: axes of the model's input tensor behind the batch: `HWC`, `HW` (no channel axis) or `flat` (H*W*C values).
+        layout: axes of the model's input tensor behind the batch: `HWC`, `CHW`, `HW` (no channel axis) or `flat` (H*W*C
+            values).
         color_order: order of the channels the model was trained with.
         provenance: where the preprocessing comes from: layers inside the model (pixels enter as they are), the user's declaration,
             an assumption that is said aloud, or a fit on labelled images.
@@ -68,6 +69,7 @@ class ImageSpec(Record):
         """Shape of one model input, batch axis apart."""
         shapes = {
             "HWC": (self.height, self.width, self.channels),
+            "CHW": (self.channels, self.height, self.width),
             "HW": (self.height, self.width),
             "flat": (self.height * self.width * self.channels,),
         }
@@ -86,7 +88,7 @@ class ImageSpec(Record):
         """
         values = pixels[..., ::-1] if self.color_order == "BGR" else np.asarray(pixels)
         result = np.empty((len(values), *self.input_shape), np.float32) if out is None else out
-        target = result.reshape(len(values), self.height, self.width, self.channels)  # a view: `result` is contiguous
+        target = self._as_images(result)  # a view: `result` is contiguous
         if self.mean == (0.0,) and self.std == (1.0,):
             target[...] = values.reshape(target.shape)
         else:
@@ -97,9 +99,15 @@ class ImageSpec(Record):
 
     def invert(self, inputs: np.ndarray) -> np.ndarray:
         """Turn model input [N, *input_shape] back into pixels [N, H, W, C], float32, not rounded, so that `apply` undoes it."""
-        values = np.asarray(inputs, np.float32).reshape(len(inputs), self.height, self.width, self.channels)
+        values = self._as_images(np.asarray(inputs, np.float32))
         values = values * np.asarray(self.std, np.float32) + np.asarray(self.mean, np.float32)
         return values[..., ::-1] if self.color_order == "BGR" else values
+
+    def _as_images(self, inputs: np.ndarray) -> np.ndarray:
+        """Model inputs [N, *input_shape] as [N, H, W, C], a view of contiguous ones."""
+        if self.layout == "CHW":
+            return inputs.transpose(0, 2, 3, 1)
+        return inputs.reshape(len(inputs), self.height, self.width, self.channels)
 
     def with_preprocess(self, preprocess: str, provenance: Provenance = "declared") -> ImageSpec:
         """This spec with the preprocessing that `preprocess` names.

@@ -48,7 +48,7 @@ def measure_throughput(batch: int, seconds: float, runs: int, threads: int) -> T
     runner = open_runner_here()
     at_once = runner.set_batch(batch)
     runner.prepare(random_images(runner, at_once))
-    calls = batch // at_once  # one after another where the file allows no more than one image
+    calls = -(-batch // at_once)  # one after another where the file allows no more at once
 
     def run() -> None:
         for _ in range(calls):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 from edgecls.artifact import OutputKind
 from edgecls.errors import ArtifactError
 from edgecls.formats.tflite_declared import Declared
-from edgecls.image_spec import ColorOrder, ImageSpec
+from edgecls.image_spec import ColorOrder, ImageSpec, Layout
 from edgecls.metadata import ArtifactMetadata
 
 _MOST_CHANNELS = 4
@@ -46,14 +47,15 @@ class InputTensor:
     """The engine's input for one image.
 
     Attributes:
-        spec: the image it takes.
-        shape: its shape behind the batch, free dimensions filled in.
-        channels_first: whether that shape is [C, H, W] while the spec is [H, W, C].
+        spec: the image it takes, in the layout of the file.
     """
 
     spec: ImageSpec
-    shape: tuple[int, ...]
-    channels_first: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its shape behind the batch, free dimensions filled in."""
+        return self.spec.input_shape
 
     @property
     def batch(self) -> int:
@@ -64,17 +66,27 @@ class InputTensor:
 
     def feed_into(self, image: np.ndarray, tensor: np.ndarray) -> None:
         """Pixels [N, H, W, C] into float32 [N, *shape] that is there already."""
-        if self.shape == self.spec.input_shape:
-            self.spec.apply(image, out=tensor)
-        else:
-            tensor[...] = self.feed(image)
+        self.spec.apply(image, out=tensor)
 
     def feed(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 [N, *shape]."""
-        values = self.spec.apply(images)
-        if self.channels_first:
-            values = values.reshape(len(values), *self.shape[1:], self.shape[0]).transpose(0, 3, 1, 2)
-        return np.ascontiguousarray(values.reshape(len(values), *self.shape))
+        return self.spec.apply(images)
+
+
+@contextlib.contextmanager
+def computing(path: Path, *kinds: type[Exception]) -> Iterator[None]:
+    """Turn what an engine raises while it computes, or what comes of shapes that it had not told, into one line.
+
+    Raises:
+        ArtifactError: the file could be opened, but not computed.
+    """
+    try:
+        yield
+    except (*kinds, MemoryError, OverflowError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).removeprefix("[ONNXRuntimeError] : ").split())[:300] or type(error).__name__
+        raise ArtifactError(
+            "a file that computes", f"{path}: {reason}", "it is damaged, or no image classifier: copy or convert it again"
+        ) from None
 
 
 def read_input(
@@ -92,7 +104,7 @@ def read_input(
         path: the file, for errors.
         shape: the tensor's shape behind the batch; None where any size fits.
         given: the user's spec, which wins.
-        record: what edgecls wrote into the file, which comes next.
+        record: what edgecls wrote into the file, which comes next; the axes of the file are those it names, where they fit.
         quantization: of an integer tensor. Where neither spec nor record is there, pixels enter an integer tensor as they are
             (shifted by 128 into int8), as integer models from elsewhere expect; a float tensor takes what the file declares, else
             pixels/255. The spec's note says so.
@@ -102,12 +114,10 @@ def read_input(
         ArtifactError: the shape is no image's, or not the one of the spec.
     """
     spec = given or (record.image_spec if record else None) or _spec_of(path, shape, quantization, declared)
-    size = (spec.height, spec.width, spec.channels)
-    for candidate in (spec.input_shape, size, (math.prod(size),), size[:2] if spec.channels == 1 else size):
-        if _fits(candidate, shape):
-            return InputTensor(spec, candidate)
-    if _fits(first := (spec.channels, spec.height, spec.width), shape):
-        return InputTensor(spec, first, channels_first=True)
+    for layout in (record.image_spec.layout if record else spec.layout, spec.layout, *_layouts(spec)):
+        candidate = spec.model_copy(update={"layout": layout})
+        if _fits(candidate.input_shape, shape):
+            return InputTensor(candidate)
     expected = f"an input of {' x '.join(map(str, spec.input_shape))} as the image spec says"
     raise ArtifactError(expected, f"{path} with {_text(shape)}", "is it another model's spec or file?")
 
@@ -141,6 +151,11 @@ def output_kind(record: ArtifactMetadata | None, outputs: int) -> OutputKind:
     if record:
         return record.output_kind
     return "sigmoid" if outputs == 1 else "softmax"
+
+
+def _layouts(spec: ImageSpec) -> tuple[Layout, ...]:
+    """Those that a tensor of such images may have, the commonest first."""
+    return ("HWC", "flat", "HW", "CHW") if spec.channels == 1 else ("HWC", "flat", "CHW")
 
 
 def _spec_of(path: Path, shape: Sequence[int | None], quantization: Quantization | None, declared: Declared) -> ImageSpec:

@@ -11,6 +11,7 @@ from edgecls.coreml_reference import open_program
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
+from edgecls.runners.border import computing
 from edgecls.runners.coreml_border import CoreMLBorder
 
 
@@ -30,13 +31,16 @@ class CoreMLReferenceRunner:
         self.labels = tuple(self._border.labels)
         self._program = open_program(path, threads=threads)
         self.stand_in = f"the Core ML reference{f', {self._program.note}' if self._program.note else ''}"
-        self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
+        self._path = path
+        with computing(path):
+            self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 scores [N, outputs]. An image input takes pixels rounded to 8 bits."""
-        values = images if self._border.is_image else self._border.array(images)
-        found = self._program.run(values, [self._border.target])[self._border.target]
-        return self._border.source_scores(found.reshape(len(images), -1)).astype(np.float32)
+        with computing(self._path):
+            values = images if self._border.is_image else self._border.array(images)
+            found = self._program.run(values, [self._border.target])[self._border.target]
+            return self._border.source_scores(found.reshape(len(images), -1)).astype(np.float32)
 
     def prepare(self, image: np.ndarray) -> None:
         """Keep images [N, H, W, C] ready."""

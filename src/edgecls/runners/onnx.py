@@ -14,7 +14,7 @@ from edgecls.errors import ArtifactError, UnsupportedOperationError
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
-from edgecls.runners.border import Quantization, output_kind, read_input, read_output, require_single
+from edgecls.runners.border import Quantization, computing, output_kind, read_input, read_output, require_single
 
 _DTYPES = {
     "tensor(float)": np.dtype(np.float32),
@@ -62,23 +62,24 @@ class OnnxRunner:
         dtype = _DTYPES[source.type]
         plain = Quantization(1.0, 0, dtype) if dtype.kind in "iu" else None
         self._input = read_input(path, _free(source.shape[1:]), given=spec, record=record, quantization=plain)
-        self._free_batch = not isinstance(source.shape[0], int)
-        self._batch = self._input.batch if self._free_batch else 1
-        if source.shape[0] not in (1, None) and isinstance(source.shape[0], int):
-            raise ArtifactError("batch 1 or any batch", f"{path} with batch {source.shape[0]}", "export it with batch 1")
+        self._fixed = source.shape[0] if isinstance(source.shape[0], int) else None
+        self._batch = self._fixed or self._input.batch
         self.spec = self._input.spec
         self.outputs = read_output(path, _free(target.shape[1:]))
         self.output_kind: OutputKind = output_kind(record, self.outputs)
         self._session, self._name, self._dtype, self._plain = session, source.name, dtype, plain
-        self._outputs = [target.name]
-        self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
+        self._outputs, self._path = [target.name], path
+        with computing(path):
+            self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
-        """Pixels [N, H, W, C] to float32 scores [N, outputs], in batches where the file allows them."""
-        scores = np.empty((len(images), self.outputs), np.float32)
-        for start in range(0, len(images), self._batch):
-            found = self._session.run(self._outputs, self._feed(images[start : start + self._batch]))[0]
-            scores[start : start + len(found)] = np.asarray(found, np.float32).reshape(-1, self.outputs)
+        """Pixels [N, H, W, C] to float32 scores [N, outputs], in batches where the file takes several at once."""
+        with computing(self._path, *_failures()):
+            scores = np.empty((len(images), self.outputs), np.float32)
+            for start in range(0, len(images), self._batch):
+                part = images[start : start + self._batch]
+                found = np.asarray(self._session.run(self._outputs, self._feed(part))[0], np.float32)
+                scores[start : start + len(part)] = found.reshape(-1, self.outputs)[: len(part)]
         return scores
 
     def prepare(self, image: np.ndarray) -> None:
@@ -88,29 +89,34 @@ class OnnxRunner:
         )  # the engine's own call, nothing around it
 
     def set_batch(self, batch: int) -> int:
-        """Any number where the batch axis is free, else one."""
-        return batch if self._free_batch else 1
+        """Any number where the batch axis is free, else the number that the file takes."""
+        return self._fixed or batch
 
     def engine(self) -> Engine:
         """The execution providers of the session, in the order in which it offers them operations."""
         import onnxruntime
 
         providers = self._session.get_providers()
-        return Engine(name="ONNX Runtime", version=onnxruntime.__version__, delegate=", ".join(providers), verified=True)
+        note = f"takes {self._fixed} images at once: latency is that of all of them" if (self._fixed or 1) > 1 else ""
+        return Engine(
+            name="ONNX Runtime", version=onnxruntime.__version__, delegate=", ".join(providers), verified=True, note=note
+        )
 
     def end_profiling(self) -> str:
         """The profile's file; no more is added to it."""
         return self._session.end_profiling()
 
     def _feed(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        values = self._input.feed(images)
+        missing = (self._fixed or 0) - len(images)
+        values = self._input.feed(
+            np.concatenate([images, np.zeros((missing, *images.shape[1:]), images.dtype)]) if missing > 0 else images
+        )
         stored = values.astype(self._dtype, copy=False) if self._plain is None else self._plain.quantize(values)
         return {self._name: stored}
 
 
 def _open_session(path: Path, threads: int, profile_prefix: str, exact: bool) -> Any:
     import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
@@ -120,23 +126,34 @@ def _open_session(path: Path, threads: int, profile_prefix: str, exact: bool) ->
         options.add_session_config_entry(*EXACT_INT8)
     if profile_prefix:
         options.enable_profiling, options.profile_file_prefix = True, profile_prefix
-    refusals = (
-        state.Fail,
-        state.InvalidProtobuf,
-        state.InvalidGraph,
-        state.NotImplemented,
-        state.InvalidArgument,
-        state.RuntimeException,
-    )
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except refusals as error:
+    except _failures() as error:
         message = " ".join(str(error).removeprefix("[ONNXRuntimeError] : ").split())[:300]
         if any(sign in message for sign in _UNSUPPORTED):
             raise UnsupportedOperationError(
                 "operations this ONNX Runtime has", f"{path}: {message}", "convert without that operation, or for an older opset"
             ) from None
         raise _damaged(path, message) from None
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """What ONNX Runtime raises, which has no common base."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    kinds = (
+        state.EPFail,
+        state.EngineError,
+        state.Fail,
+        state.InvalidArgument,
+        state.InvalidGraph,
+        state.InvalidProtobuf,
+        state.NoModel,
+        state.NoSuchFile,
+        state.NotImplemented,
+        state.RuntimeException,
+    )
+    return (*kinds, UnicodeDecodeError)
 
 
 def _damaged(path: Path, reason: str) -> ArtifactError:

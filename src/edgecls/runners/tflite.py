@@ -13,7 +13,7 @@ from edgecls.formats.tflite_declared import read_declared
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
-from edgecls.runners.border import NOTHING_DECLARED, Quantization, output_kind, read_input, read_output, require_single
+from edgecls.runners.border import NOTHING_DECLARED, Quantization, computing, output_kind, read_input, read_output, require_single
 from edgecls.runners.delegation import delegation
 
 _UNSUPPORTED = ("custom op", "Select TensorFlow op", "Didn't find op", "Op builtin_code out of range")
@@ -53,20 +53,27 @@ class TFLiteRunner:
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise _translate(path, error) from None
-        target = self._single(path, "output", interpreter.get_output_details())
+        with computing(path, RuntimeError):
+            target = self._single(path, "output", interpreter.get_output_details())
+        self._path = path
         self.spec = self._input.spec
         self.outputs = read_output(path, [int(size) for size in target["shape"][1:]])
         self.labels = declared.labels if len(declared.labels) == self.outputs else ()
         self.output_kind: OutputKind = output_kind(record, self.outputs)
         self._interpreter = interpreter
         self._input_index, self._output_index = source["index"], target["index"]
-        self._values = np.empty((1, *self._input.shape), np.float32)
+        with computing(path):
+            self._values = np.empty((1, *self._input.shape), np.float32)
         self._quantization, self._input_dtype = _quantization(source), np.dtype(source["dtype"])
         self._output_quantization = _quantization(target)
         self.invoke = interpreter.invoke  # the engine's own call, nothing around it
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 scores [N, outputs], one image at a time as on a phone."""
+        with computing(self._path, RuntimeError):
+            return self._predict(images)
+
+    def _predict(self, images: np.ndarray) -> np.ndarray:
         scores = np.empty((len(images), self.outputs), np.float32)
         if self._input.batch == 1:
             for index in range(len(images)):
