@@ -27,7 +27,8 @@ FEW = {
 
 # Layers whose functions are not all known: they are refused by name before anything is trained.
 REFUSED = ("ContrastLimitedAdaptiveHistogramEqualization", "Resizing padding")
-NAMESAKES = ("RandomCrop", "Resizing padding")  # Keras 2 has a layer of that name, which computes something else
+# Keras 2 has a layer of that name, which computes something else, or refuses layers of its own
+NAMESAKES = ("RandomCrop", "Resizing padding", "SpectralNormalization")
 
 
 def names(framework_layers: object) -> set[str]:

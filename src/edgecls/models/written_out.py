@@ -218,9 +218,9 @@ class _Writer:
         return self._called(function, values, {name: value for name, value in keywords.items() if value != []})
 
     def _einsum(self, equation: str, *values: Any) -> list[Any]:
-        """A product of tensors; with a constant, which `einsum` takes as a tensor alone, by another function."""
+        """A product of two tensors, by functions that a saved model can read again: of `einsum` it forgets the tensors."""
         if not any(isinstance(value, np.ndarray) for value in values):
-            return self._called("einsum", (equation, *values), {})
+            return self._product(equation, *values)
         terms, result = equation.replace(" ", "").split("->")
         is_plain = "." not in equation and len(values) == 2
         first, second = terms.split(",") if is_plain else ("", "")
@@ -230,6 +230,25 @@ class _Writer:
         axes = [[term.index(letter) for letter in shared] for term in (first, second)]
         (product,) = self._called("tensordot", values, {"axes": axes})
         made = [letter for letter in first + second if letter not in shared]
+        return self._called("transpose", (product, [made.index(letter) for letter in result]), {})
+
+    def _product(self, equation: str, *values: Any) -> list[Any]:
+        """A product of two varying tensors, each a stack of matrices when its axes are in order."""
+        terms, result = equation.replace(" ", "").split("->")
+        is_plain = "." not in equation and len(values) == 2
+        first, second = terms.split(",") if is_plain else ("", "")
+        stacked = [letter for letter in first if letter in second and letter in result]
+        summed = [letter for letter in first if letter in second and letter not in result]
+        rows, columns = ([letter for letter in term if letter not in other] for term, other in ((first, second), (second, first)))
+        if not is_plain or not len(summed) == len(rows) == len(columns) == 1:
+            raise NoCounterpartError(f"it computes the product {equation}, which is not known here")
+        orders = ([*stacked, *rows, *summed], [*stacked, *summed, *columns])
+        sides = [
+            self._called("transpose", (value, [term.index(letter) for letter in order]), {})[0]
+            for term, order, value in zip((first, second), orders, values, strict=True)
+        ]
+        (product,) = self._called("linalg.matmul", tuple(sides), {})
+        made = [*stacked, *rows, *columns]
         return self._called("transpose", (product, [made.index(letter) for letter in result]), {})
 
     def _called(self, function: str, args: tuple[Any, ...], keywords: dict[str, Any]) -> list[Any]:
