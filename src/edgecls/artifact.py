@@ -29,6 +29,7 @@ Scheme = Literal[
     "sparse-weight8",
 ]
 OutputKind = Literal["softmax", "sigmoid", "logits"]
+Border = Literal["float32", "int8", "uint8"]  # dtypes that a file takes and gives
 Activation = Literal["softmax", "sigmoid"]  # what makes probabilities of logits
 Verdict = Literal["passed", "failed", "structure", "skipped"]
 
@@ -112,7 +113,7 @@ class Requested(Record):
 
     target: Target
     scheme: Scheme
-    io: Literal["float32", "int8"] = "float32"
+    io: Border = "float32"
     estimator: str | None = None
     minimum_deployment_target: str | None = None
     keep_float: list[str] = Field(default_factory=list)
@@ -158,13 +159,23 @@ class Repair(Record):
 
 
 class Source(Record):
-    """The model everything came from."""
+    """The model everything came from.
+
+    Attributes:
+        sha256: of the file or folder, and of what was read beside it.
+        output, signature: of several, those that classify.
+        input_size: height x width that were given to a model of open ones.
+        custom_objects: name of the Python file with its custom classes.
+    """
 
     name: str
     sha256: str
     format: str
     keras_version: str | None = None
-    output: str | None = None  # of several, the one that classifies
+    output: str | None = None
+    signature: str | None = None
+    input_size: str | None = None
+    custom_objects: str | None = None
 
 
 class DataSource(Record):

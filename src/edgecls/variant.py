@@ -134,7 +134,8 @@ class VariantSet(FileRecord):
     """`variants.json`: the variants of one model, each in the folder of its name beside this file.
 
     Attributes:
-        model, weights: path of the base, and of its weights where it is an architecture alone.
+        model, weights, custom_objects: path of the base, of its weights where it is an architecture alone, and of the Python file with
+            its custom classes.
         data: path of the training images.
         measure: what every accuracy on the held-out images is.
         base_accuracy, base_loss: of the base on the held-out images.
@@ -150,6 +151,7 @@ class VariantSet(FileRecord):
     source: Source
     model: str
     weights: str | None = None
+    custom_objects: str | None = None
     image_spec: ImageSpec
     labels: list[str]
     labels_source: Literal["file", "default"]

@@ -15,7 +15,7 @@ from edgecls.frozen_graph import FrozenGraph
 
 
 def small_classifier(
-    framework: ModuleType, *before: Any, shape: tuple[int, ...] = (8, 8, 3), activation: str | None = "softmax"
+    framework: ModuleType, *before: Any, shape: tuple[int | None, ...] = (8, 8, 3), activation: str | None = "softmax"
 ) -> Any:
     """A Functional model: the given layers, a convolution, pooling, and three classes."""
     inputs = framework.Input(shape)

@@ -2,10 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command came to."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Call `edgecls` in this process, with streams of the operating system, which its bars want."""
+    from edgecls.cli.app import app
+
+    def call(*arguments: object) -> Done:
+        with pytest.raises(SystemExit) as caught:
+            app([str(argument) for argument in arguments])
+        streams = capfd.readouterr()
+        return Done(int(caught.value.code or 0), streams.out, streams.err)
+
+    return call
 
 
 @pytest.fixture(scope="session")

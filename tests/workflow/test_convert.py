@@ -237,7 +237,7 @@ def test_options_that_nothing_would_heed_are_refused(small_model: Path, tmp_path
         (["--calibration", "nowhere"], "nowhere"),
         (["--labels", "nowhere.txt"], "nowhere.txt"),
         (["--preprocess", "zero-one"], "--preprocess"),
-        (["--io", "uint8"], "--io among"),
+        (["--io", "int16"], "--io among"),
         (["--estimator", "best"], "--estimator among"),
         (["--minimum-deployment-target", "iOS3", "--targets", "coreml"], "iOS3"),
     ],

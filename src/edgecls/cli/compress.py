@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgecls.cli.model_options import CustomObjects, InputSize, Signature
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ def compress(
     model_output: Annotated[
         str | None, typer.Option("--output", metavar="NAME", help="Of several outputs, the one that classifies.")
     ] = None,
+    signature: Signature = None,
+    input_size: InputSize = None,
+    custom_objects: CustomObjects = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
     ] = False,
@@ -124,6 +128,9 @@ def compress(
         weights=weights,
         preprocess=preprocess,
         model_output=model_output,
+        signature=signature,
+        input_size=input_size,
+        custom_objects=custom_objects,
         allow_code=allow_code,
         resume=resume,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from edgecls.cli.model_options import CustomObjects, InputSize, Signature
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def convert(
         bool,
         typer.Option("--add-sigmoid", help="The same with a sigmoid, for one score or classes that do not exclude each other."),
     ] = False,
-    io: Annotated[str, typer.Option(metavar="DTYPE", help="Border of the TFLite int8 file: float32 or int8.")] = "float32",
+    io: Annotated[str, typer.Option(metavar="DTYPE", help="Border of the TFLite int8 file: float32, int8 or uint8.")] = "float32",
     onnx_weights: Annotated[
         str, typer.Option(metavar="DTYPE", help="Weights of the ONNX int8 file: uint8, or int8 where no processor saturates.")
     ] = "uint8",
@@ -84,6 +85,9 @@ def convert(
             help="As 'drop<=0.5': leave the fewest layers float that keep int8 within so many percentage points on --data.",
         ),
     ] = None,
+    signature: Signature = None,
+    input_size: InputSize = None,
+    custom_objects: CustomObjects = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
     ] = False,
@@ -109,9 +113,12 @@ def convert(
         weights=weights,
         preprocess=preprocess,
         model_output=model_output,
+        signature=signature,
+        input_size=input_size,
+        custom_objects=custom_objects,
         onnx_weights=_choice("--onnx-weights", onnx_weights, ("uint8", "int8")),
         activation=_activation(add_softmax, add_sigmoid),
-        io=_choice("--io", io, ("float32", "int8")),
+        io=_choice("--io", io, ("float32", "int8", "uint8")),
         estimator=_choice("--estimator", estimator, ("minmax", "percentile", "mse")),
         minimum_deployment_target=minimum_deployment_target,
         keep_float=tuple(keep_float or ()),

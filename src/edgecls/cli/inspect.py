@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from edgecls.cli.model_options import CustomObjects, InputSize, Signature
 
 if TYPE_CHECKING:
     from edgecls.artifact import Manifest
@@ -29,6 +31,9 @@ def inspect(
     output: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of a model with several outputs, the one that classifies.")
     ] = None,
+    signature: Signature = None,
+    input_size: InputSize = None,
+    custom_objects: CustomObjects = None,
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
     ] = False,
@@ -45,15 +50,25 @@ def inspect(
     from edgecls.cli.output import console, show, show_json
     from edgecls.reporting import conversion_table, description_tables
 
+    opening = {
+        "weights": weights,
+        "output": output,
+        "signature": signature,
+        "input_size": input_size,
+        "custom_objects": custom_objects,
+        "allow_code": allow_code,
+    }
     if compression:
         from edgecls.reporting import preflight_table
 
-        found = _preflight(file, weights, output, allow_code)
+        found = _preflight(file, opening)
         if json:
             show_json(found)
         else:
             show(preflight_table(found, console().width))
         return
+    if file.exists() and not _is_model(file):
+        _refuse_opening(file, opening)
     if accelerators:
         _show_delegates(file, json)
         return
@@ -66,7 +81,7 @@ def inspect(
         else:
             show(_heading(manifest), conversion_table(manifest, console().width))
         return
-    description = _describe_model(file, weights, output, allow_code) if _is_model(file) else _describe_artifact(file)
+    description = _describe_model(file, opening) if _is_model(file) else _describe_artifact(file)
     if json:
         show_json(description)
     else:
@@ -114,13 +129,13 @@ def _describe_artifact(path: Path) -> FileDescription:
     return describe(path)
 
 
-def _describe_model(path: Path, weights: Path | None, output: str | None, allow_code: bool) -> FileDescription:
+def _describe_model(path: Path, opening: dict[str, Any]) -> FileDescription:
     from edgecls.models import describe_model, load_model
 
-    return describe_model(load_model(path, weights=weights, allow_code=allow_code, output=output), path)
+    return describe_model(load_model(path, **opening), path)
 
 
-def _preflight(file: Path, weights: Path | None, output: str | None, allow_code: bool) -> Preflight:
+def _preflight(file: Path, opening: dict[str, Any]) -> Preflight:
     from edgecls.errors import InputError
     from edgecls.workflow import preflight
 
@@ -128,7 +143,15 @@ def _preflight(file: Path, weights: Path | None, output: str | None, allow_code:
         raise InputError(
             "a model with --compression", f"{file}, which is none", "give the Keras file, or leave --compression out"
         )
-    return preflight(file, weights=weights, output=output, allow_code=allow_code)
+    return preflight(file, **opening)
+
+
+def _refuse_opening(path: Path, opening: dict[str, Any]) -> None:
+    from edgecls.errors import InputError
+
+    for name in (name for name, value in opening.items() if value is not None and value is not False):
+        flag = f"--{name.replace('_', '-')}"
+        raise InputError(f"a model with {flag}", f"{path}, which is none", f"leave {flag} out")
 
 
 def _heading(manifest: Manifest) -> str:

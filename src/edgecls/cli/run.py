@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 def run(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A .toml file: model, data, out, and what to do.")],
+    allow_code: Annotated[
+        bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
+    ] = False,
 ) -> None:
     """Compress, convert and bench as RECIPE says; what has not changed since the last time is kept."""
     from edgecls.cli.output import console, show
@@ -25,7 +28,7 @@ def run(
     from edgecls.workflow.variants import read_variants
 
     with Bars() as bars:  # answers for the stages in turn
-        outcome = execute(recipe, bars)
+        outcome = execute(recipe, bars, allow_code=allow_code)
     width = console().width
     show(variants_table(outcome.variants, read_variants(outcome.folder / "variants"), width))
     show(conversion_table(outcome.manifest, width))

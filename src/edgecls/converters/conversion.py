@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edgecls.artifact import SUFFIXES, Requested, Scheme
+from edgecls.artifact import SUFFIXES, Border, Requested, Scheme
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError, StageError
 from edgecls.frozen_graph import FrozenGraph
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from edgecls.formats.tflite_graph import TFLiteGraph
 
 COREML_PRELOAD = ("tensorflow", "coremltools")
-ONNX_INT8 = Job("onnx", "int8")
+ONNX_INT8, TFLITE_INT8 = Job("onnx", "int8"), Job("tflite", "int8")
 _SHOWN = 4  # tensors that a note names
 
 
@@ -69,7 +69,7 @@ class Conversion:
     folder: Path
     calibration: Calibration | None = None
     learned: LearnedRanges | None = None
-    io: Literal["float32", "int8"] = "float32"
+    io: Border = "float32"
     minimum_deployment_target: str | None = None
     keep_float: Sequence[str] = ()
     goal: AccuracyGoal | None = None
@@ -130,12 +130,11 @@ class _Hub:
     """The float32 TFLite model and what is derived from it; each part is made once, when a job first needs it."""
 
     def __init__(self, conversion: Conversion) -> None:
-        self.conversion = conversion
+        self.conversion, self._spec = conversion, conversion.record.image_spec
 
     def make(self, jobs: Sequence[Job]) -> Iterator[Made]:
         for job in jobs:
-            started = time.perf_counter()
-            path = artifact_path(self.conversion, job)
+            started, path = time.perf_counter(), artifact_path(self.conversion, job)
             error = ""
             try:
                 path.write_bytes(self._bytes(job))
@@ -163,15 +162,14 @@ class _Hub:
         from edgecls.converters.coreml_int8 import share_int8
         from edgecls.converters.int8 import Tensors
 
-        return share_int8(
-            self.conversion.record.image_spec, self.onnx, Tensors(self.float_graph).values_in(self.onnx), self.parameters
-        )
+        return share_int8(self._spec, self.onnx, Tensors(self.float_graph).values_in(self.onnx), self.parameters)
 
     def _notes(self, job: Job, error: str) -> list[str]:
         """What is worth telling about an artifact; what concerns several of them, with the first."""
         if error:
             return []
-        own = {Job("coreml", "int8"): self._narrow_note, ONNX_INT8: self._signed_note}.get(job, list)() + self._batch_note(job)
+        tellers = {Job("coreml", "int8"): self._narrow_note, ONNX_INT8: self._signed_note, TFLITE_INT8: self._border_note}
+        own = [*tellers.get(job, list)(), *self._batch_note(job)]
         if job != next(other for other in self.conversion.jobs if self._shared(other) == self._shared(job)):
             return own
         return [*self._mediapipe_note(job), *(self._int8_notes() if job.scheme == "int8" else ()), *own]
@@ -182,8 +180,8 @@ class _Hub:
     def _mediapipe_note(self, job: Job) -> list[str]:
         from edgecls.converters.tflite_metadata import mediapipe_refusal
 
-        refusal = mediapipe_refusal(self.conversion.record.image_spec, self._requested(job).io)
-        return [f"MediaPipe Tasks' ImageClassifier does not open it: {refusal}"] if refusal and job.target == "tflite" else []
+        refusal = mediapipe_refusal(self._spec, self._requested(job).io)
+        return [f"not for MediaPipe Tasks' ImageClassifier: {refusal}"] if refusal and job.target == "tflite" else []
 
     def _narrow_note(self) -> list[str]:
         """Which tensors Core ML leaves float because float16, its dtype of scales, does not hold theirs."""
@@ -200,6 +198,11 @@ class _Hub:
 
         return [SIGNED_WEIGHTS] if self.conversion.onnx_weights == "int8" else []
 
+    def _border_note(self) -> list[str]:
+        from edgecls.converters.uint8_border import describe_border
+
+        return [describe_border(self.tflite_int8, self._spec)] if self.conversion.io == "uint8" else []
+
     def _batch_note(self, job: Job) -> list[str]:
         """That ONNX files take one image at a time, with the first of them."""
         from edgecls.formats.onnx_names import has_free_batch
@@ -209,21 +212,10 @@ class _Hub:
         return ["the ONNX files take one image at a time: an operation depends on the number of images"] if fixed else []
 
     def _int8_notes(self) -> list[str]:
-        from edgecls.converters.float_layers import layer_names, short_name
+        from edgecls.converters.float_layers import layer_names
 
-        found = self.search
-        if found is None:
-            return [self.calibrated.origin]
-        goal, layers = self.conversion.goal, layer_names(self.float_graph)
-        names = ", ".join(short_name(layer, layers) for layer in found.kept) or "none"
-        halves = zip(("chose", "judged"), found.drops, goal.images if goal else (), strict=True)
-        drops = ", ".join(f"{drop:.2f} points on the {images} that {role}" for role, drop, images in halves)
-        also = "; the latter made layers stay float too, so that neither is a sample of new images" if found.judge_chose else ""
-        return [
-            self.calibrated.origin,
-            f"{len(found.kept)} layers stayed float for --mixed-precision: {names}; drop of {goal.of if goal else ''} against the float "
-            f"model, measured on this file: {drops}{also} ({found.models} models tried)",
-        ]
+        goal, found = self.conversion.goal, self.search
+        return [self.calibrated.origin, *([found.told(goal, layer_names(self.float_graph))] if goal and found else [])]
 
     def _bytes(self, job: Job) -> bytes:
         from edgecls.converters.onnx import float16_onnx, stamp
@@ -235,7 +227,7 @@ class _Hub:
             if job.scheme == "float32":
                 return write_tflite(self.tflite, record)
             if job.scheme == "int8":
-                return write_tflite(self.quantized.model, record)
+                return write_tflite(self.tflite_int8, record)
             return write_tflite(reduce_tflite(self.float_graph, job.scheme), record)
         if job.scheme == "float16":
             return stamp(float16_onnx(self.onnx), record)
@@ -245,7 +237,7 @@ class _Hub:
         return stamp(self.onnx, record)
 
     def _requested(self, job: Job) -> Requested:
-        io = self.conversion.io if job == Job("tflite", "int8") else "float32"
+        io = self.conversion.io if job == TFLITE_INT8 else "float32"
         onnx_weights = self.conversion.onnx_weights if job == ONNX_INT8 else None
         return Requested(target=job.target, scheme=job.scheme, io=io, onnx_weights=onnx_weights)
 
@@ -279,6 +271,14 @@ class _Hub:
         return self.search.quantized if self.search else self.calibrated
 
     @cached_property
+    def tflite_int8(self) -> bytes:
+        """The int8 file without its metadata."""
+        from edgecls.converters.uint8_border import take_uint8
+
+        model, floats = self.quantized, self.quantized.float_layers
+        return take_uint8(model.with_int8_border(floats), self._spec) if self.conversion.io == "uint8" else model.model
+
+    @cached_property
     def _searched(self) -> Found | StageError | None:
         from edgecls.converters.mixed_precision import keep_fewest
 
@@ -306,7 +306,8 @@ class _Hub:
         from edgecls.converters.learned import UnlearnedError, quantize_learned
 
         conversion, calibration, remark = self.conversion, self.conversion.calibration, ""
-        settings: dict[str, Any] = {"io": conversion.io, "float_layers": self.float_layers}
+        io = "int8" if conversion.io == "int8" else "float32"  # uint8 is put around the finished model
+        settings: dict[str, Any] = {"io": io, "float_layers": self.float_layers}
         if conversion.learned is not None:
             try:
                 return quantize_learned(self.float_graph, conversion.learned, **settings)

@@ -41,6 +41,7 @@ class Quantized:
         images: number of calibration images seen.
         float_layers: names of the output tensors of operations that stayed float.
         remake: the same model with other operations left float, by the names of their output tensors.
+        with_int8_border: the same, with int8 at the border whatever was asked.
         loss: what any model of the same border loses on the first calibration images; infinite where there are none.
         remark: what else is to be told of where the ranges come from.
     """
@@ -52,6 +53,7 @@ class Quantized:
     images: int
     float_layers: Collection[str]
     remake: Callable[[Collection[str]], bytes]
+    with_int8_border: Callable[[Collection[str]], bytes]
     loss: Callable[[bytes], float] = lambda model: np.inf
     remark: str = ""
 
@@ -99,7 +101,7 @@ def quantize(
     trial = _first(batches(), int(np.clip(TRIAL_VALUES // tensors.values_per_image, *TRIAL_IMAGES)))
     reference = _run_tflite(graph.file, trial, threads)
 
-    def make(name: Estimator, corrected: bool, floats: Collection[str]) -> bytes:
+    def make(name: Estimator, corrected: bool, floats: Collection[str], border: Literal["float32", "int8"] = io) -> bytes:
         kept = {layer: shift for layer, shift in shifts.items() if layer not in floats}  # float weights lose nothing to take back
         ranges = {tensor: half_range(representable(value)) for tensor, value in estimate_ranges(histograms, name).items()}
         ranges = additions.settle(ranges)
@@ -108,7 +110,7 @@ def quantize(
             shift_biases(model, kept)
         raise_small_channels(model, ranges, floats)
         halve_constants(model, floats)
-        return reduce_tflite(model, "int8", ranges, io, floats)
+        return reduce_tflite(model, "int8", ranges, border, floats)
 
     def loss(model: bytes) -> float:
         return score_loss(reference, _run_tflite(model, trial, threads))
@@ -131,6 +133,7 @@ def quantize(
         images=seen.images,
         float_layers=float_layers,
         remake=lambda floats: make(best, not keep_plain, floats),
+        with_int8_border=lambda floats: make(best, not keep_plain, floats, "int8"),
         loss=loss,
     )
 

@@ -84,12 +84,12 @@ def quantize_learned(
         ranges = Additions(graph).settle(ranges)
     float_layers = {*float_layers, *matched.float_tensors}
 
-    def make(floats: Collection[str]) -> bytes:
+    def make(floats: Collection[str], border: Literal["float32", "int8"] = io) -> bytes:
         model = graph.copy()
         raise_small_channels(model, ranges, floats)
         if learned.per_channel:
             halve_constants(model, floats)
-        return reduce_tflite(model, "int8", ranges, io, floats, per_channel=learned.per_channel)
+        return reduce_tflite(model, "int8", ranges, border, floats, per_channel=learned.per_channel)
 
     return Quantized(
         model=make(float_layers),
@@ -99,6 +99,7 @@ def quantize_learned(
         images=0,
         float_layers=float_layers,
         remake=make,
+        with_int8_border=lambda floats: make(floats, "int8"),
     )
 
 

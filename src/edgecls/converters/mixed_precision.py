@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgecls.converters.accuracy_goal import HALVES, AccuracyGoal, Half
-from edgecls.converters.float_layers import never_int8
+from edgecls.converters.float_layers import never_int8, short_name
 from edgecls.converters.int8 import Quantized
 from edgecls.errors import StageError
 from edgecls.formats.tflite_graph import SAME_VALUES, TFLiteGraph
@@ -42,6 +42,17 @@ class Found:
     drops: tuple[float, float]
     judge_chose: bool
     models: int
+
+    def told(self, goal: AccuracyGoal, layers: Sequence[str]) -> str:
+        """What it came to, for people; `layers` are those that may be named, by their tensors in the float file."""
+        names = ", ".join(short_name(layer, layers) for layer in self.kept) or "none"
+        halves = zip(("chose", "judged"), self.drops, goal.images, strict=True)
+        drops = ", ".join(f"{drop:.2f} points on the {images} that {role}" for role, drop, images in halves)
+        also = "; the latter made layers stay float too, so that neither is a sample of new images" if self.judge_chose else ""
+        return (
+            f"{len(self.kept)} layers stayed float for --mixed-precision: {names}; drop of {goal.of} against the float model, measured "
+            f"on this file: {drops}{also} ({self.models} models tried)"
+        )
 
 
 def keep_fewest(graph: TFLiteGraph, quantized: Quantized, goal: AccuracyGoal) -> Found:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import io
 import zipfile
-from typing import Literal
 
 import flatbuffers
 import numpy as np
 
+from edgecls.artifact import Border
 from edgecls.converters.tflite_edit import SignatureNames, edit, pack_offsets, pack_table
+from edgecls.converters.uint8_border import pixel_codes
 from edgecls.formats.tflite_schema import METADATA_BUFFER, ModelMetadata, SubGraphMetadata, TensorMetadata
 from edgecls.image_spec import ImageSpec
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
@@ -53,13 +54,15 @@ def write_tflite(model: bytes, record: ArtifactMetadata, *, input_name: str = "i
     return edit(model, metadata=metadata, signature=SignatureNames(input_name, output_name), tail=_labels_zip(record))
 
 
-def mediapipe_refusal(spec: ImageSpec, io: Literal["float32", "int8"] = "float32") -> str | None:
-    """Why MediaPipe Tasks' ImageClassifier does not open such a file, None where it does.
+def mediapipe_refusal(spec: ImageSpec, io: Border = "float32") -> str | None:
+    """Why MediaPipe Tasks' ImageClassifier does not open such a file, or not feed it rightly, None where it does both.
 
     Each reason is one of its own checks (MediaPipe 1.2.2); the metadata is written truly all the same, for other readers.
     """
     reasons = {
         "its input is int8, MediaPipe Tasks takes float32 or uint8": io == "int8",
+        "its uint8 input takes codes, MediaPipe Tasks gives it the pixels themselves": io == "uint8"
+        and pixel_codes(spec) is None,
         f"its input has no axis of channels (layout {spec.layout}), MediaPipe Tasks takes images alone": spec.layout != "HWC",
         f"its input is {spec.color_order}, MediaPipe Tasks takes RGB alone": spec.color_order != "RGB",
         "each channel has its own mean and std, MediaPipe Tasks normalizes all channels alike": len(_normalization(spec)[0]) > 1,

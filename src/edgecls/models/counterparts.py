@@ -47,12 +47,12 @@ def make_counterpart(tf_keras: Any, layer: Any, generation: int, **settings: Any
     kind = type(layer).__name__
     if kind == _CODE:
         raise NoCounterpartError("its code does not go into a variant")
+    if not type(layer).__module__.startswith(("keras.", "tf_keras.")):
+        raise NoCounterpartError("it is no layer of Keras's own")
     with keras_refusals():
         config = {**layer.get_config(), **settings}
     if generation == 3:
         return _made(tf_keras, kind, config)
-    if not type(layer).__module__.startswith("tf_keras."):
-        raise NoCounterpartError("it is no layer of Keras's own")
     with keras_refusals():
         return type(layer).from_config({name: value for name, value in config.items() if _is_kept(name)})
 

@@ -75,7 +75,7 @@ def _metadata(loaded: LoadedModel) -> dict[str, str]:
 
 def _keras_parts(layers: list[Any], prefix: str = "") -> Iterator[Part]:
     for layer in layers:
-        if hasattr(layer, "layers"):
+        if hasattr(layer, "layers") and hasattr(layer, "get_layer"):  # a custom layer may have some of its own
             yield from _keras_parts(layer.layers, f"{prefix}{layer.name}/")
         else:
             yield f"{prefix}{layer.name}", type(layer).__name__, [_weight(variable.numpy()) for variable in layer.weights]

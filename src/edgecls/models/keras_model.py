@@ -12,6 +12,7 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,9 +23,10 @@ from edgecls.errors import EdgeclsError, ModelFileError, UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models import tfmot
 from edgecls.models.config import without_compilation
+from edgecls.models.custom_objects import CustomObjects, registered
 from edgecls.models.dequantize import dequantize
 from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
-from edgecls.models.repairs import name_operations, repair_architecture, repair_fields
+from edgecls.models.repairs import name_functions, name_operations, repair_architecture, repair_fields
 from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
 from edgecls.private_folder import temporary_folder
 
@@ -47,8 +49,28 @@ _UNKNOWN = (
 )
 
 
-def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple[Any, list[Repair]]:
+@dataclass(frozen=True)
+class _Reading:
+    """How a file is read, whatever of its architecture is repaired.
+
+    Attributes:
+        weights_are_legacy: whether those beside an architecture have the layout of Keras 2.
+        custom: what the user's own file defines.
+    """
+
+    keras: ModuleType
+    file: ModelFile
+    weights: Path | None
+    weights_are_legacy: bool
+    allow_code: bool
+    custom: CustomObjects
+
+
+def load_keras(file: ModelFile, weights: Path | None, allow_code: bool, custom: CustomObjects) -> tuple[Any, list[Repair]]:
     """Load a Keras file with the framework of its own generation.
+
+    Args:
+        custom: classes and functions it may name.
 
     Returns:
         the Keras model, not compiled, and what was changed to load it.
@@ -59,8 +81,7 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple
     assert file.config is not None and file.generation is not None
     config = without_compilation(file.config)
     repaired, repairs = repair_architecture(config, file.generation)
-    refuse(scan_config(repaired), allow_code)
-    weights_are_legacy = _check_weights(file, weights)
+    refuse([finding for finding in scan_config(repaired) if finding.name not in custom], allow_code)
     if file.kind == "keras" and file.generation == 2 and tfmot.has_rounding(repaired):
         raise ModelFileError(
             "a file that tf_keras can read",
@@ -68,23 +89,26 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple
             "where it was made, save it with model.save('model.h5')",
         )
     keras = require(PACKAGES[file.generation])
+    reading = _Reading(keras, file, weights, _check_weights(file, weights), allow_code, custom)
     if file.generation == 3:
         repairs += name_operations(repaired, _operation_module)
+    elif file.kind == "h5":
+        repairs += name_functions(repaired)
     try:
-        model, stripped = _read(keras, file, repaired, weights, weights_are_legacy, allow_code)
-        return model, [*repairs, *stripped, *_rename(model)]
+        model, stripped = _read(reading, repaired)
+        return _with_inputs(reading, repaired, model), [*repairs, *stripped, *_rename(model)]
     except load_errors() as error:
         first = error
     more, dropped = repair_fields(
         repaired, lambda name: _layer_class(keras, name), lambda field, value: _is_known(keras, field, value)
     )
     if not dropped:
-        raise explain(first, file) from first
+        raise explain(first, file, custom) from first
     try:
-        model, stripped = _read(keras, file, more, weights, weights_are_legacy, allow_code)
-        return model, [*repairs, *dropped, *stripped, *_rename(model)]
+        model, stripped = _read(reading, more)
+        return _with_inputs(reading, more, model), [*repairs, *dropped, *stripped, *_rename(model)]
     except load_errors() as error:
-        raise explain(error, file) from error
+        raise explain(error, file, custom) from error
 
 
 _MARSHAL = re.compile(r"marshal data|EOF read where object expected")  # what `marshal.loads` says of the code of another Python
@@ -99,17 +123,24 @@ def load_errors() -> tuple[type[Exception], ...]:
     return (*_LOAD_ERRORS, *ZIP_ERRORS, require("tensorflow").errors.OpError)
 
 
-def explain(error: BaseException, file: ModelFile) -> EdgeclsError:
+def explain(error: BaseException, file: ModelFile, custom: CustomObjects) -> EdgeclsError:
     """The error of a framework in one line, with what to do."""
     text = str(error)
+    places = [str(path) for path in (file.path, custom.path) if path]
     for pattern in _UNKNOWN:
         if unknown := pattern.search(text):
             kind = unknown["kind"].replace("class", "layer")
-            found = f"the custom {kind} {unknown['name']}, whose code is not in {file.path}"
+            found = f"the custom {kind} {unknown['name']}, whose code is not in {' and '.join(places)}"
             return UnsupportedModelError("a model of Keras's own classes", found, CUSTOM_REMEDY)
     if _MARSHAL.search(text):
         found = "a Lambda layer whose code another version of Python wrote, which no other reads"
         return ModelFileError(f"Python code of {platform.python_version()}", f"{file.path}: {found}", _TRACED)
+    if custom.path:
+        return ModelFileError(
+            "a model and custom objects that fit it",
+            f"{' with '.join(places)}: {type(error).__name__}: {cause_of(error)}",
+            "mend the classes there: each takes what its get_config() gave when the model was saved, and **kwargs",
+        )
     written = f"written by Keras {file.keras_version}" if file.keras_version else "whose Keras version is not in the file"
     return ModelFileError(
         "a model file that loads",
@@ -140,33 +171,30 @@ def _check_weights(file: ModelFile, weights: Path | None) -> bool:
     return weights is not None and is_legacy_weights(weights)
 
 
-def _read(
-    keras: ModuleType, file: ModelFile, config: dict[str, Any], weights: Path | None, weights_are_legacy: bool, allow_code: bool
-) -> tuple[Any, list[Repair]]:
+def _read(reading: _Reading, config: dict[str, Any]) -> tuple[Any, list[Repair]]:
     """The model in float, without the wrappers of tfmot, and what was taken off."""
+    keras = reading.keras
     if keras.__name__ == "tf_keras" and tfmot.is_wrapped(config):
         with tfmot.scopes():
-            return tfmot.strip(_read_plain(keras, file, config, weights, weights_are_legacy, allow_code))
-    model = _read_plain(keras, file, config, weights, weights_are_legacy, allow_code)
+            return tfmot.strip(_read_plain(reading, config))
+    model = _read_plain(reading, config)
     return model, dequantize(model) if keras.__name__ == "keras" else []
 
 
-def _read_plain(
-    keras: ModuleType, file: ModelFile, config: dict[str, Any], weights: Path | None, weights_are_legacy: bool, allow_code: bool
-) -> Any:
-    with warnings.catch_warnings(), temporary_folder() as folder, _inference_policy(keras):
+def _read_plain(reading: _Reading, config: dict[str, Any]) -> Any:
+    keras, file, weights = reading.keras, reading.file, reading.weights
+    known = registered(keras, _known_objects(keras) | reading.custom.for_model(config))
+    with warnings.catch_warnings(), temporary_folder() as folder, _inference_policy(keras), known:
         warnings.simplefilter("ignore")
         if file.kind == "h5" and file.generation == 3:
-            model = _from_architecture(keras, config, allow_code)
+            model = _from_architecture(reading, config)
             model.load_weights(str(_named(file.path, *_SUFFIXES["h5"], folder=Path(folder))))
             return model
         if weights is None:
             path = _loadable(file, config, Path(folder))
-            return keras.models.load_model(
-                str(path), custom_objects=_custom_objects(keras), compile=False, safe_mode=not allow_code
-            )
-        model = _from_architecture(keras, config, allow_code)
-        suffix = ".h5" if weights_are_legacy else ".weights.h5"
+            return keras.models.load_model(str(path), compile=False, safe_mode=not reading.allow_code)
+        model = _from_architecture(reading, config)
+        suffix = ".h5" if reading.weights_are_legacy else ".weights.h5"
         try:
             model.load_weights(str(_named(weights, suffix, folder=Path(folder))))
         except load_errors() as error:
@@ -178,17 +206,28 @@ def _read_plain(
         return model
 
 
-def _from_architecture(keras: ModuleType, config: dict[str, Any], allow_code: bool) -> Any:
+def _from_architecture(reading: _Reading, config: dict[str, Any]) -> Any:
+    keras = reading.keras
     module = config.get("module") or (_MODEL_MODULES.get(config["class_name"]) if keras.__name__ == "keras" else None)
     if module:  # its `model_from_json` loses what JSON cannot say, as the ... of an index
         named = {"registered_name": None, **copy.deepcopy(config), "module": module}  # reading takes it apart
-        return keras.saving.deserialize_keras_object(named, custom_objects=_custom_objects(keras), safe_mode=not allow_code)
+        return keras.saving.deserialize_keras_object(named, safe_mode=not reading.allow_code)
     if keras.__name__ == "tf_keras":
         from tf_keras.src.saving.serialization_lib import SafeModeScope  # its model_from_json has no argument for it
 
-        with SafeModeScope(safe_mode=not allow_code):
-            return keras.models.model_from_json(json.dumps(config), custom_objects=_custom_objects(keras))
-    return keras.models.model_from_json(json.dumps(config), custom_objects=_custom_objects(keras))
+        with SafeModeScope(safe_mode=not reading.allow_code):
+            return keras.models.model_from_json(json.dumps(config))
+    return keras.models.model_from_json(json.dumps(config))
+
+
+def _with_inputs(reading: _Reading, config: dict[str, Any], model: Any) -> Any:
+    """A model of a custom class, whose layers are connected in Python code, called on an input of the shape it was built with."""
+    built = config.get("build_config")
+    shape = built.get("input_shape") if isinstance(built, dict) else None
+    if getattr(model, "inputs", None) or str(config.get("class_name")) not in reading.custom or not isinstance(shape, list):
+        return model
+    inputs = reading.keras.Input(shape[1:])
+    return reading.keras.Model(inputs, model(inputs))
 
 
 def _loadable(file: ModelFile, config: dict[str, Any], folder: Path) -> Path:
@@ -255,7 +294,7 @@ def _rename(model: Any) -> Iterator[Repair]:
             yield Repair(layer=before, field="name", action=f"called {layer.name}: TensorFlow knows no such names")
 
 
-def _custom_objects(keras: ModuleType) -> dict[str, Any]:
+def _known_objects(keras: ModuleType) -> dict[str, Any]:
     """Functions that files of old keras.applications and of well-known packages name, under the names they use."""
     if keras.__name__ == "keras":
         return {}

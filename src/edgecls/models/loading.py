@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.artifact import Repair, Source
+from edgecls.errors import InputError
 from edgecls.extras import require
 from edgecls.formats.files import sha256
 from edgecls.models import tfmot
 from edgecls.models.computation import Computation, keras_computation
+from edgecls.models.custom_objects import CustomObjects, read_custom_objects
 from edgecls.models.graph_evidence import input_scaling
 from edgecls.models.graph_rewrites import compute_in_float32, other_precisions
+from edgecls.models.input_size import with_input_size
 from edgecls.models.input_spec import image_shape, infer_image_spec
 from edgecls.models.keras_model import load_keras
 from edgecls.models.loaded_model import LoadedModel
@@ -24,7 +27,16 @@ from edgecls.models.scores_evidence import output_kind
 from edgecls.models.trained_ranges import ROUNDING, take_out_rounding
 
 
-def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = False, output: str | None = None) -> LoadedModel:
+def load_model(
+    path: Path,
+    *,
+    weights: Path | None = None,
+    allow_code: bool = False,
+    output: str | None = None,
+    signature: str | None = None,
+    input_size: str | None = None,
+    custom_objects: Path | None = None,
+) -> LoadedModel:
     """Load any Keras image classifier.
 
     Args:
@@ -32,16 +44,23 @@ def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = Fa
         weights: the weights that belong to an architecture `.json`.
         allow_code: load files that hold code (Lambda layers and the like) and run it.
         output: which of several outputs holds the scores.
+        signature: of a SavedModel with several, the serving function to read.
+        input_size: height x width of the images, as `224x224`, where the model leaves them open.
+        custom_objects: Python file with classes and functions that the model names; it is run, so `allow_code` must be given.
 
     Raises:
+        InputError: a signature or size that the model does not have.
         ModelFileError: no readable model.
-        UnsafeModelError: it holds code and `allow_code` is not given; nothing was deserialized.
+        UnsafeModelError: it, or `custom_objects`, holds code and `allow_code` is not given; nothing was deserialized or run.
         UnsupportedModelError: a model that no image classifier can be made of.
         MissingExtraError: the frameworks are not installed.
     """
     path = Path(path)
     file = examine(path)
-    computation, source, repairs, notes = _load(file, weights and Path(weights), allow_code)
+    beside = weights and Path(weights), custom_objects and Path(custom_objects)
+    computation, source, repairs, notes = _load(file, *beside, allow_code, signature)
+    if input_size is not None:
+        computation = with_input_size(computation, input_size)
     image_shape(computation.input_shape)  # refuse before the work of tracing
     scores, graph = open_scores(computation, output)
     trained = take_out_rounding(graph)
@@ -53,6 +72,12 @@ def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = Fa
         compute_in_float32(graph)
         scores.follow(graph)
         notes.append(f"computed in float32 what the model computes in {', '.join(precisions)}")
+    chosen = {
+        "output": output,
+        "signature": signature,
+        "input_size": input_size,
+        "custom_objects": beside[1] and beside[1].name,
+    }
     spec = infer_image_spec(
         computation.input_shape,
         not computation.input_dtype.startswith(("float", "bfloat")),
@@ -61,7 +86,7 @@ def load_model(path: Path, *, weights: Path | None = None, allow_code: bool = Fa
         [str(getattr(computation.model, "name", "")), path.stem],
     )
     return LoadedModel(
-        source=source,
+        source=source.model_copy(update=chosen),
         image_spec=spec,
         outputs=scores.outputs,
         output_kind=output_kind(graph),
@@ -88,20 +113,27 @@ def was_trained_for_int8(path: Path) -> bool:
     return tfmot.has_rounding(file.config)
 
 
-def _load(file: ModelFile, weights: Path | None, allow_code: bool) -> tuple[Computation, Source, list[Repair], list[str]]:
+def _load(
+    file: ModelFile, weights: Path | None, custom_objects: Path | None, allow_code: bool, signature: str | None
+) -> tuple[Computation, Source, list[Repair], list[str]]:
     if file.kind == "saved-model":
-        computation, format_name, version, notes = load_saved_model(file.path, allow_code)
-        return computation, _source(file, weights, format_name, version), [], notes
-    model, repairs = load_keras(file, weights, allow_code)
+        computation, format_name, version, notes = load_saved_model(file.path, allow_code, signature, custom_objects)
+        return computation, _source(file, (weights, custom_objects), format_name, version), [], notes
+    if signature is not None:
+        raise InputError(f"a SavedModel with --signature {signature}", f"{file.path}, which is none", "leave --signature out")
+    assert file.generation is not None
+    custom = read_custom_objects(custom_objects, file.generation, allow_code) if custom_objects else CustomObjects()
+    model, repairs = load_keras(file, weights, allow_code, custom)
     refusal = tfmot.QAT_REFUSAL if file.generation == 2 and tfmot.rounds(model) else None
     computation = keras_computation(model, require("tensorflow"), refusal)
-    return computation, _source(file, weights, f"keras{file.generation}-{file.kind}", file.keras_version), repairs, []
+    name = f"keras{file.generation}-{file.kind}"
+    return computation, _source(file, (weights, custom_objects), name, file.keras_version), repairs, []
 
 
-def _source(file: ModelFile, weights: Path | None, format_name: str, version: str | None) -> Source:
+def _source(file: ModelFile, beside: tuple[Path | None, ...], format_name: str, version: str | None) -> Source:
     digest = sha256(file.path)
-    if weights is not None:
-        digest = hashlib.sha256(f"{digest} {sha256(weights)}".encode()).hexdigest()
+    for part in filter(None, beside):
+        digest = hashlib.sha256(f"{digest} {sha256(part)}".encode()).hexdigest()
     return Source(name=file.path.name, sha256=digest, format=format_name, keras_version=version)
 
 

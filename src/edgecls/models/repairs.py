@@ -62,6 +62,21 @@ def name_operations(config: dict[str, Any], module_of: Callable[[str], str | Non
     return repairs
 
 
+def name_functions(config: dict[str, Any]) -> list[Repair]:
+    """Functions as their names alone, as the `.h5` of Keras 2 always had them: later ones write descriptions that it cannot read there.
+
+    Args:
+        config: changed in place.
+    """
+    repairs = []
+    for layer, item in layers(config):
+        for field, value in item["config"].items():
+            if isinstance(value, dict) and value.get("class_name") == "function" and isinstance(value.get("config"), str):
+                item["config"][field] = value["config"]
+                repairs.append(Repair(layer=layer, field=field, action="a function, read by its name"))
+    return repairs
+
+
 def repair_fields(
     config: dict[str, Any], find_class: Callable[[str], type | None], is_known: Callable[[str, Any], bool]
 ) -> tuple[dict[str, Any], list[Repair]]:

@@ -68,11 +68,13 @@ class Finding:
         layer: the layer it belongs to.
         what: its class or function, and why it matters.
         kind: `code` is or reaches code; `custom` is a class whose code is not in the file.
+        name: of a custom class or function.
     """
 
     layer: str
     what: str
     kind: Literal["code", "custom"]
+    name: str = ""
 
 
 def scan_config(config: Any) -> list[Finding]:
@@ -111,7 +113,8 @@ def refuse(findings: list[Finding], allow_code: bool) -> None:
 
 
 CUSTOM_REMEDY = (
-    "where the code is, write a SavedModel with model.export('folder') (Keras 2: tf.saved_model.save) and convert that, "
+    "give the Python file with its code: --custom-objects FILE.py --allow-code; or, where the code is, write a SavedModel with "
+    "model.export('folder') (Keras 2: tf.saved_model.save) and convert that, "
     "or rebuild the model from Keras's own layers"
 )
 
@@ -182,7 +185,7 @@ def _scan_module(layer: str, class_name: str, item: dict[str, Any]) -> Iterator[
         if class_name == "function" and hasattr(builtins, str(name)) and name not in _HARMLESS_BUILTINS:
             yield Finding(layer, f"the Python function {name}", "code")
         elif class_name != "function":
-            yield Finding(layer, f"the class {registered or class_name}", "custom")
+            yield Finding(layer, f"the class {registered or class_name}", "custom", class_name)
     elif not isinstance(module, str):
         yield Finding(layer, f"a module that is a {type(module).__name__}", "code")
     elif module.partition(".")[0] == PACKAGE and CLASSES.fullmatch(class_name):
@@ -190,7 +193,7 @@ def _scan_module(layer: str, class_name: str, item: dict[str, Any]) -> Iterator[
     elif module not in _NUMBERS_ONLY and not _is_keras(module, function=class_name == "function"):
         root = module.partition(".")[0]
         reaches_code = root in sys.stdlib_module_names or root in _KERAS_ROOTS
-        yield Finding(layer, f"{module}.{name}", "code" if reaches_code else "custom")
+        yield Finding(layer, f"{module}.{name}", "code" if reaches_code else "custom", "" if reaches_code else str(name))
     elif class_name != "function" and not class_name.lstrip("_")[:1].isupper():
         yield Finding(layer, f"{module}.{class_name}, which is a function", "code")
 

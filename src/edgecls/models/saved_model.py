@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import warnings
 from pathlib import Path
 from typing import Any
 
 from edgecls.artifact import Repair
-from edgecls.errors import ModelFileError, UnsupportedModelError
+from edgecls.errors import InputError, ModelFileError, UnsupportedModelError
 from edgecls.extras import require
 from edgecls.models import tfmot
 from edgecls.models.computation import Computation, keras_computation, refuse_several_inputs
+from edgecls.models.custom_objects import CustomObjects, read_custom_objects, registered
 from edgecls.models.freezing import constant_call
 from edgecls.models.graph_scan import scan_saved_model
 from edgecls.models.keras_model import cause_of, load_errors
@@ -27,28 +29,50 @@ INFERENCE_ONLY = (
 )
 
 
-def load_saved_model(path: Path, allow_code: bool) -> tuple[Computation, str, str | None, list[str]]:
+def load_saved_model(
+    path: Path, allow_code: bool, signature: str | None = None, custom_objects: Path | None = None
+) -> tuple[Computation, str, str | None, list[str]]:
     """Load a SavedModel: as a Keras 2 model where it is one, else its serving function for inference alone.
+
+    Args:
+        signature: the function to read, whatever else is there; None where one alone can be meant.
+        custom_objects: Python file with the classes of a Keras model's layers.
 
     Returns:
         the computation, the format, the Keras version where the folder tells it, notes for people.
 
     Raises:
+        InputError: no such signature.
         ModelFileError, UnsafeModelError, UnsupportedModelError, MissingExtraError.
     """
     saved_model = _parse(path)
     metadata = _keras_metadata(path, saved_model)
     refuse(_scan(saved_model, metadata), allow_code)
+    if custom_objects and (signature is not None or not metadata):
+        raise InputError(
+            "a Keras model's layers for --custom-objects",
+            f"{path}, read as a graph, which needs none",
+            "leave --custom-objects out",
+        )
+    custom = read_custom_objects(custom_objects, 2, allow_code) if custom_objects else CustomObjects()
     version = next((str(node["keras_version"]) for node in metadata if node.get("keras_version")), None)
     notes: list[str] = []
-    if metadata:
-        model, repairs, reason = _load_keras(path, tfmot.is_wrapped(metadata))
+    if metadata and signature is not None:
+        notes.append(f"read as the inference function --signature {signature}, not as a Keras model")
+    elif metadata:
+        model, repairs, reason = _load_keras(path, tfmot.is_wrapped(metadata), custom.for_model(metadata))
         if model is not None:
             refusal = tfmot.QAT_REFUSAL if tfmot.rounds(model) else None
             notes += [f"{repair.layer}: {repair.action}" for repair in repairs]
             return keras_computation(model, require("tensorflow"), refusal), "keras2-savedmodel", version, notes
+        if custom_objects:
+            raise ModelFileError(
+                "a Keras model of the classes in --custom-objects",
+                f"{path} with {custom_objects}: {reason}",
+                "mend the classes there, or leave --custom-objects out: the folder holds the graph they make",
+            )
         notes.append(f"read as an inference function, not as a Keras model: {reason}")
-    return _load_signature(path, saved_model), "savedmodel", version, notes
+    return _load_signature(path, saved_model, signature), "savedmodel", version, notes
 
 
 def _parse(path: Path) -> Any:
@@ -105,34 +129,32 @@ def _loaded_part(node: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in node.items() if key != "training_config"}
 
 
-def _load_keras(path: Path, wrapped: bool) -> tuple[Any, list[Repair], str]:
+def _load_keras(path: Path, wrapped: bool, custom_objects: dict[str, Any]) -> tuple[Any, list[Repair], str]:
     """The Keras 2 model of a folder, what was taken off it, and no reason; None and the reason when its layers cannot be rebuilt.
 
-    `wrapped`: whether it has wrappers of tfmot.
+    Args:
+        wrapped: whether it has wrappers of tfmot.
+        custom_objects: classes and functions it may name.
     """
     tf_keras = require("tf_keras")
-    with warnings.catch_warnings(), tfmot.scopes() if wrapped else contextlib.nullcontext():
+    scopes = tfmot.scopes() if wrapped else contextlib.nullcontext()
+    with warnings.catch_warnings(), scopes, registered(tf_keras, custom_objects):
         warnings.simplefilter("ignore")
         try:
             model, repairs = tfmot.strip(tf_keras.models.load_model(str(path), compile=False))
         except load_errors() as error:
             return None, [], cause_of(error)
-    if _is_plain(model):
-        return model, repairs, ""
-    return None, [], "it holds custom classes, whose code is not in the folder"
-
-
-def _is_plain(model: Any) -> bool:
-    """Whether it is a Functional or Sequential model whose layers are classes of Keras, not stand-ins revived from the graph."""
+    if any("saved_model.load" in type(layer).__module__ for layer in model._flatten_layers()):  # stand-ins made of the graph
+        return None, [], "it holds custom classes, whose code is not in the folder"
     if not getattr(model, "_is_graph_network", False):
-        return False
-    return all("saved_model.load" not in type(layer).__module__ for layer in model._flatten_layers())
+        return None, [], "its layers are connected in Python code"
+    return model, repairs, ""
 
 
-def _load_signature(path: Path, saved_model: Any) -> Computation:
+def _load_signature(path: Path, saved_model: Any, wanted: str | None) -> Computation:
     tf = require("tensorflow")
     meta_graph = _serving_graph(saved_model, path)
-    key = _signature_key(meta_graph, path)
+    key = _signature_key(meta_graph, path, wanted)
     signature = meta_graph.signature_def[key]
     refuse_several_inputs({name: _shape(tensor)[1:] for name, tensor in signature.inputs.items()})
     input_name, tensor = next(iter(signature.inputs.items()))
@@ -179,18 +201,26 @@ def _serving_graph(saved_model: Any, path: Path) -> Any:
     return min(serving or graphs, key=lambda graph: len(graph.meta_info_def.tags))
 
 
-def _signature_key(meta_graph: Any, path: Path) -> str:
+def _signature_key(meta_graph: Any, path: Path, wanted: str | None) -> str:
     keys = sorted(set(meta_graph.signature_def) - _INTERNAL_SIGNATURES)
-    if "serving_default" in keys:
-        return "serving_default"
-    if len(keys) == 1:
-        return keys[0]
-    found = f"{len(keys)} ({', '.join(keys)})" if keys else "none"
-    raise UnsupportedModelError(
-        "a SavedModel with one serving signature",
-        f"{path} with {found}",
-        "export it again with one signature named serving_default",
-    )
+    if not keys:
+        raise UnsupportedModelError("a SavedModel with a serving signature", f"{path} with none", _EXPORT_AGAIN)
+    likely = min(keys, key=lambda key: not _takes_one_image(meta_graph.signature_def[key]))
+    advice = f"name one, as --signature {shlex.quote(likely)}"
+    if wanted is not None and wanted not in keys:
+        raise InputError(f"a signature named {wanted!r}", f"{path} with {', '.join(keys)}", advice)
+    if wanted is None and "serving_default" not in keys and len(keys) > 1:
+        raise UnsupportedModelError(
+            "a SavedModel with one serving signature", f"{path} with {len(keys)} ({', '.join(keys)})", advice
+        )
+    return wanted or ("serving_default" if "serving_default" in keys else keys[0])
+
+
+def _takes_one_image(signature: Any) -> bool:
+    """Whether a signature has one input, of numbers, with three axes behind the batch."""
+    dtypes = require("tensorflow").dtypes
+    tensors = list(signature.inputs.values())
+    return len(tensors) == 1 and len(_shape(tensors[0])) == 4 and dtypes.as_dtype(tensors[0].dtype) != dtypes.string
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...]:

@@ -43,7 +43,7 @@ def _parity(text: Callable[[Parity], str]) -> Callable[[Artifact], str]:
 def _requested(row: Artifact) -> str:
     asked = row.requested
     details = [
-        "int8 in and out" if asked.io == "int8" else "",
+        f"{asked.io} in and out" if asked.io != "float32" else "",
         asked.estimator or "",
         asked.minimum_deployment_target or "",
         f"{len(asked.keep_float)} float" if asked.keep_float else "",

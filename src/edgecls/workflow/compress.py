@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from edgecls.artifact import Source
 from edgecls.compression import StageJob, StageResult, TrainingImages, copy_model, evaluate, train_stage
 from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
@@ -62,6 +61,9 @@ class CompressOptions:
     weights: Path | None = None
     preprocess: str | None = None
     model_output: str | None = None
+    signature: str | None = None
+    input_size: str | None = None
+    custom_objects: Path | None = None
     allow_code: bool = False
     resume: bool = False
 
@@ -86,9 +88,10 @@ def compress(options: CompressOptions, on_event: OnEvent = ignore) -> VariantSet
     done = VariantSet(
         created=datetime.datetime.now(datetime.UTC),
         edgecls_version=__version__,
-        source=base.source,
+        source=base.loaded.source,
         model=str(options.model.absolute()),
         weights=str(options.weights.absolute()) if options.weights else None,
+        custom_objects=str(options.custom_objects.absolute()) if options.custom_objects else None,
         image_spec=base.spec,
         labels=base.labels,
         labels_source=base.labels_source,
@@ -128,7 +131,6 @@ class _Base:
     """
 
     loaded: LoadedModel
-    source: Source
     flat: Any
     spec: ImageSpec
     labels: list[str]
@@ -142,7 +144,15 @@ def _open_base(options: CompressOptions, on_event: OnEvent) -> _Base:
     from edgecls.models import load_model
     from edgecls.models.rebuild import rebuild
 
-    loaded = load_model(options.model, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
+    loaded = load_model(
+        options.model,
+        weights=options.weights,
+        allow_code=options.allow_code,
+        output=options.model_output,
+        signature=options.signature,
+        input_size=options.input_size,
+        custom_objects=options.custom_objects,
+    )
     spec = loaded.image_spec.with_preprocess(options.preprocess) if options.preprocess else loaded.image_spec
     classes = max(loaded.outputs, 2)  # one sigmoid output decides between two classes
     labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
@@ -158,8 +168,7 @@ def _open_base(options: CompressOptions, on_event: OnEvent) -> _Base:
     check_before_training(rebuilt.model, options.recipe.wanted.values(), proof)
     facts = (loaded.source.sha256, content_hash(options.data), spec.model_dump_json(), *labels, __version__)
     notes = [*loaded.notes, *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
-    source = loaded.source.model_copy(update={"output": options.model_output})
-    return _Base(loaded, source, rebuilt.model, spec, labels, "file" if options.labels else "default", images, notes, facts)
+    return _Base(loaded, rebuilt.model, spec, labels, "file" if options.labels else "default", images, notes, facts)
 
 
 def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, ...], on_event: OnEvent) -> StageJob:
@@ -212,7 +221,7 @@ def _record(base: _Base, job: StageJob, result: StageResult, seconds: float) -> 
         clustering=of(Clustering),
         qat=of(QuantizationAwareTraining),
         training=job.training,
-        source=base.source,
+        source=base.loaded.source,
         image_spec=base.spec,
         labels=base.labels,
         labels_source=base.labels_source,

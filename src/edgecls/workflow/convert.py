@@ -139,7 +139,15 @@ def _prepare(
 
     on_event(Event(f"reading {options.model.name}"))
     path = options.model / MODEL_NAME if variant else options.model
-    model = load_model(path, weights=options.weights, allow_code=options.allow_code, output=options.model_output)
+    model = load_model(
+        path,
+        weights=options.weights,
+        allow_code=options.allow_code,
+        output=options.model_output,
+        signature=options.signature,
+        input_size=options.input_size,
+        custom_objects=options.custom_objects,
+    )
     model = model.end_with(options.activation) if options.activation else model
     settled = variant or options.base_of
     spec = settled.image_spec if settled else model.image_spec
@@ -155,7 +163,7 @@ def _prepare(
     manifest = Manifest(
         created=datetime.datetime.now(datetime.UTC),
         edgecls_version=__version__,
-        source=settled.source if settled else model.source.model_copy(update={"output": options.model_output}),
+        source=settled.source if settled else model.source,
         image_spec=spec,
         labels=record.labels,
         labels_source=labels_source,

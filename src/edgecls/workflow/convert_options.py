@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edgecls.artifact import TARGETS, Activation, Target
+from edgecls.artifact import TARGETS, Activation, Border, Target
 from edgecls.converters import Estimator, Job
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import DataError, SchemeError
@@ -27,6 +27,9 @@ class ConvertOptions:
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
         onnx_weights: how the ONNX int8 file stores its kernels (see `converters.qdq`).
         mixed_precision: `drop<=0.5`: the fewest layers stay float that keep int8 within so many percentage points on `data`.
+        signature: of a SavedModel with several, the serving function to convert.
+        input_size: height x width of the images, as `224x224`, where the model leaves them open.
+        custom_objects: Python file with classes and functions that the model names; run, where `allow_code` is given.
         activation: put behind a model of logits, in every artifact.
         calibration: images that int8 ranges are measured on.
         data: labelled images that `bench` should use later; also used to verify.
@@ -44,8 +47,11 @@ class ConvertOptions:
     weights: Path | None = None
     preprocess: str | None = None
     model_output: str | None = None
+    signature: str | None = None
+    input_size: str | None = None
+    custom_objects: Path | None = None
     activation: Activation | None = None
-    io: Literal["float32", "int8"] = "float32"
+    io: Border = "float32"
     estimator: Estimator | None = None
     minimum_deployment_target: str | None = None
     keep_float: tuple[str, ...] = ()
@@ -93,7 +99,7 @@ def _refuse_idle_options(options: ConvertOptions, jobs: Sequence[Job]) -> None:
     """An option that none of the planned artifacts would heed is a mistake."""
     int8 = any(job.scheme == "int8" for job in jobs)
     idle = {
-        "--io int8": (options.io == "int8" and Job("tflite", "int8") not in jobs, "the scheme tflite:int8"),
+        f"--io {options.io}": (options.io != "float32" and Job("tflite", "int8") not in jobs, "the scheme tflite:int8"),
         "--onnx-weights int8": (options.onnx_weights == "int8" and Job("onnx", "int8") not in jobs, "the scheme onnx:int8"),
         "--mixed-precision": (options.mixed_precision is not None and not int8, "the scheme int8"),
         "--keep-float": (bool(options.keep_float) and not int8, "the scheme int8"),
@@ -117,6 +123,9 @@ def _refuse_settled_options(options: ConvertOptions, *, learned: bool) -> None:
         "--preprocess": options.preprocess,
         "--weights": options.weights,
         "--output": options.model_output,
+        "--signature": options.signature,
+        "--input-size": options.input_size,
+        "--custom-objects": options.custom_objects,
     }
     given = [flag for flag, value in settled.items() if value is not None]
     if given:

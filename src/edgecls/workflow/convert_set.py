@@ -37,15 +37,30 @@ def set_options(options: ConvertOptions) -> dict[str, ConvertOptions]:
         SchemeError: an option that the variants have settled.
     """
     done = VariantSet.read(options.model)
-    settled = {"--labels": options.labels, "--preprocess": options.preprocess, "--weights": options.weights}
+    settled = {
+        "--labels": options.labels,
+        "--preprocess": options.preprocess,
+        "--weights": options.weights,
+        "--output": options.model_output,
+        "--input-size": options.input_size,
+        "--signature": options.signature,
+        "--custom-objects": options.custom_objects,
+    }
     if given := [flag for flag, value in settled.items() if value is not None]:
         raise SchemeError(f"a model with {given[0]}", f"{options.model}, whose variants bring their own", f"leave {given[0]} out")
     base = Path(done.model)
     if not base.exists():
         raise ArtifactError("the base of the variants", f"nothing at {base}", "put it back, or convert one variant after another")
     weights = Path(done.weights) if done.weights else None
+    custom = Path(done.custom_objects) if done.custom_objects else None
     shared = replace(options, output=options.folder)
-    jobs = {BASE: replace(shared, model=base, weights=weights, model_output=done.source.output, base_of=done)}
+    opened = {
+        "weights": weights,
+        "model_output": done.source.output,
+        "input_size": done.source.input_size,
+        "custom_objects": custom,
+    }
+    jobs = {BASE: replace(shared, model=base, **opened, base_of=done)}
     for name in done.variants:
         variant = open_variant(options.model / name)
         jobs[name] = replace(shared, model=options.model / name, estimator=None if variant.qat else options.estimator)

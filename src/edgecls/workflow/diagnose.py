@@ -25,6 +25,12 @@ from edgecls.workflow.clipped_sums import clipping_advice
 
 BATCH = 8
 TARGETS = {"tflite": "tflite", "onnx": "tflite,onnx"}  # the goal of --mixed-precision is measured on the TFLite file
+OPENED_BY = {
+    "--output": "output",
+    "--signature": "signature",
+    "--input-size": "input_size",
+    "--custom-objects": "custom_objects",
+}
 # (target, scheme) of what can be diagnosed, in the order in which one is chosen where none is named
 DIAGNOSED = (("tflite", "int8"), ("onnx", "int8"), ("tflite", "dynamic"))
 
@@ -185,6 +191,12 @@ def _command(manifest: Manifest, row: Artifact, request: DiagnoseRequest, argume
         f"--targets {TARGETS[row.target]}",
         f"--schemes float32,{row.scheme}",
     ]
+    opened = {flag: getattr(manifest.source, name) for flag, name in OPENED_BY.items()}
+    parts += [f"{flag} {shlex.quote(value)}" for flag, value in opened.items() if value is not None]
+    if manifest.source.custom_objects is not None:
+        parts.append("--allow-code")
+    if row.requested.io != "float32":
+        parts.append(f"--io {row.requested.io}")
     if spec.provenance == "declared" and spec.note.startswith("--preprocess "):
         parts.append("--preprocess=" + shlex.quote(spec.note.removeprefix("--preprocess ")))
     if calibration is not None and " --calibration " not in given:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from edgecls.preflight import Preflight
 
 
-def preflight(model: Path, *, weights: Path | None = None, output: str | None = None, allow_code: bool = False) -> Preflight:
+def preflight(model: Path, **opening: Any) -> Preflight:
     """Rebuild a model for training, prove it, and say of every layer what compression can do with it.
+
+    Args:
+        opening: how to load it, as `load_model` takes it.
 
     Raises:
         InputError: no model that can be trained; the error names the layer.
@@ -17,7 +21,7 @@ def preflight(model: Path, *, weights: Path | None = None, output: str | None = 
     from edgecls.compression.preflight import preflight_layers
     from edgecls.models import load_model, rebuild
 
-    rebuilt = rebuild(load_model(model, weights=weights, allow_code=allow_code, output=output))
+    rebuilt = rebuild(load_model(model, **opening))
     return Preflight(
         model=model.name,
         largest_difference=rebuilt.largest_difference,

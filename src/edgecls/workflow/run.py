@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from edgecls.artifact import TARGETS, Manifest, Target
+from edgecls.artifact import TARGETS, Border, Manifest, Target
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import ArtifactError
 from edgecls.evaluation import BenchOptions
@@ -42,6 +42,7 @@ class ConvertPart(Value):
     schemes: str | None = None
     calibration: Path | None = None
     calibration_images: int = Field(default=500, ge=1)
+    io: Border = "float32"
 
 
 class BenchPart(Value):
@@ -71,6 +72,8 @@ class RunRecipe(Recipe):
     labels: Path | None = None
     weights: Path | None = None
     preprocess: str | None = None
+    input_size: str | None = None
+    custom_objects: Path | None = None
     convert: ConvertPart = ConvertPart()
     bench: BenchPart = BenchPart()
 
@@ -85,12 +88,13 @@ class Outcome:
     folder: Path
 
 
-def run(path: Path, on_event: OnEvent = ignore) -> Outcome:
+def run(path: Path, on_event: OnEvent = ignore, *, allow_code: bool = False) -> Outcome:
     """Do what a recipe file says.
 
     Args:
         path: the file.
         on_event: told about every step, and of each part that is kept.
+        allow_code: load a model that holds code, or is beside code, and run it.
 
     Raises:
         RecipeError: the recipe has unknown or contradicting keys.
@@ -108,16 +112,19 @@ def run(path: Path, on_event: OnEvent = ignore) -> Outcome:
             labels=recipe.labels,
             weights=recipe.weights,
             preprocess=recipe.preprocess,
+            input_size=recipe.input_size,
+            custom_objects=recipe.custom_objects,
+            allow_code=allow_code,
             resume=True,
         ),
         on_event,
     )
     state = _State(recipe.out / STATE_NAME)
-    manifest = _convert(recipe, variants, artifacts, state, on_event)
+    manifest = _convert(recipe, variants, artifacts, state, on_event, allow_code)
     return Outcome(done, manifest, _bench(recipe, manifest, artifacts, state, on_event), recipe.out)
 
 
-def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, on_event: OnEvent) -> Manifest:
+def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, on_event: OnEvent, allow_code: bool) -> Manifest:
     part = recipe.convert
     calibration = part.calibration or recipe.data
     options = ConvertOptions(
@@ -128,6 +135,8 @@ def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, 
         calibration=calibration,
         calibration_images=part.calibration_images,
         data=recipe.bench.data or recipe.data,
+        io=part.io,
+        allow_code=allow_code,
     )
     made_of = _made_of(variants)
     versions = json.dumps(toolchain(), sort_keys=True)
@@ -205,7 +214,7 @@ def _absolute(recipe: RunRecipe, folder: Path) -> RunRecipe:
     def place(path: Path | None) -> Path | None:
         return path if path is None or str(path) == DIGITS_NAME else folder / path
 
-    paths = {name: place(getattr(recipe, name)) for name in ("model", "data", "out", "labels", "weights")}
+    paths = {name: place(getattr(recipe, name)) for name in ("model", "data", "out", "labels", "weights", "custom_objects")}
     parts: dict[str, Value] = {
         "convert": recipe.convert.model_copy(update={"calibration": place(recipe.convert.calibration)}),
         "bench": recipe.bench.model_copy(update={"data": place(recipe.bench.data)}),

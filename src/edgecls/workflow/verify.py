@@ -186,6 +186,9 @@ def _judge(
         return unrun(
             "failed", f"{job.scheme} was asked, but the file holds no {asked} weights: the model has none that can be stored so"
         )
+    if job.target == "tflite" and {actual.input_dtype, actual.output_dtype} != {requested.io}:
+        found = f"takes {actual.input_dtype} and gives {actual.output_dtype}"
+        return unrun("failed", f"--io {requested.io} was asked, but the file {found}")
     if questions.scores is None:
         return unrun("skipped", "--no-verify")
     if job.target == "coreml" and (reason := check_structure(path, record)):
