@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARM64 ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edgecls/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ssh test-arm64 test-all fuzz layers bench lint format schema clean
+.PHONY: help demo test test-ssh test-arm64 test-all fuzz layers coreml bench lint format schema clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ fuzz: $(STAMP) ## A thousand damaged copies of every file that is read: the tabl
 
 layers: $(STAMP) ## What compression makes of every layer: docs/layers.md, written anew
 	$(BIN)/python tests/layer_table.py
+
+coreml: $(STAMP) ## coremltools' own tests by the Core ML reference: docs/coreml-reference.md, written anew; hours
+	$(BIN)/python tests/coreml_suites.py
 
 bench: $(STAMP) ## The benchmarks of benchmarks/README.md
 	@for script in $(sort $(wildcard benchmarks/*.py)); do \

@@ -39,7 +39,7 @@ def build(build_block: Callable[..., Any], inputs: Mapping[str, tuple[tuple[int 
     target = ct.target[opset]
     program = Program()
     placeholders = {
-        name: mb.placeholder([get_new_symbol() if size is None else size for size in shape], dtype=types_of(dtype))
+        name: mb.placeholder(tuple(get_new_symbol() if size is None else size for size in shape), dtype=types_of(dtype))  # type: ignore[arg-type]
         for name, (shape, dtype) in inputs.items()
     }
     with Function(placeholders, opset_version=target) as function:

@@ -85,6 +85,18 @@ def test_floats_and_integers_in_one_linear(weights: str, rank: int, tmp_path: Pa
     np.testing.assert_allclose(found.reshape(3, 4), x.reshape(3, 6) @ weight.T + bias, rtol=1e-6, atol=1e-5)
 
 
+def test_single_numbers_joined_to_a_vector(tmp_path: Path) -> None:
+    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
+
+    def block(x: Any) -> Any:
+        numbers = [kind(x=x, axes=[0], keep_dims=False) for kind in (mb.reduce_max, mb.reduce_min)]
+        return mb.concat(values=numbers, axis=0)
+
+    program = open_program(write(build(block, {"x": ((4,), "float32")}), tmp_path))
+    x = RNG.normal(size=(1, 4)).astype(np.float32)
+    np.testing.assert_array_equal(program.run(x)[program.outputs[0]], [[x.max(), x.min()]])
+
+
 def test_an_output_that_is_a_constant(tmp_path: Path) -> None:
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
 

@@ -48,7 +48,11 @@ _GRIDS: dict[str, Callable[[int, int], np.ndarray]] = {
 }
 
 
-_GRIDS_OF_ENGINE = {_grid_strict: "align_corners", _grid_default: "asymmetric", _grid_unalign: "half_pixel"}
+_GRIDS_OF_ENGINE: dict[Callable[[int, int], np.ndarray], str] = {
+    _grid_strict: "align_corners",
+    _grid_default: "asymmetric",
+    _grid_unalign: "half_pixel",
+}
 
 
 def _linear(call: Call, targets: Sequence[int], grid: Callable[[int, int], np.ndarray]) -> str:

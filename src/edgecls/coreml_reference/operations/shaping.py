@@ -61,6 +61,8 @@ def _expand_dims(call: Call) -> str:
 
 
 def _concat(call: Call) -> str:
+    if not call.free_shape(call.items("values")[0]):  # single numbers become a vector
+        return _stack(call)
     axis = _joined_axis(call)
     if not call.flag("interleave"):
         return call.graph.node("Concat", *call.tensors("values"), axis=axis)
