@@ -32,7 +32,7 @@ LEAST_WIDTH = 1e-6  # of a range
 
 def families() -> Iterator[Any]:
     yield pytest.param("MobileNetV2", 32, False, id="small-MobileNetV2-new")
-    yield pytest.param("MobileNetV3Small", 32, True, id="small-MobileNetV3Small-woken")
+    yield pytest.param("MobileNetV3Small", 32, True, id="small-MobileNetV3Small-woken", marks=pytest.mark.slow)
     for (name, size), woken in itertools.product(SIZES.items(), (False, True)):
         marks = [pytest.mark.slow, pytest.mark.timeout(1500)]
         yield pytest.param(name, size, woken, id=f"{name}-{'woken' if woken else 'new'}", marks=marks)

@@ -5,14 +5,13 @@ Everything between stays int8: a QUANTIZE operation at each end only says the sa
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgecls.errors import ConversionError
+from edgecls.formats.tflite_graph import TFLiteGraph
 from edgecls.image_spec import ImageSpec
 
 _SUFFIX = "_uint8"
@@ -31,22 +30,17 @@ def take_uint8(model: bytes, spec: ImageSpec) -> bytes:
     Raises:
         ConversionError: it takes or gives something else.
     """
-    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = unpacked.subgraphs[0]
-    source, result = int(graph.inputs[0]), int(graph.outputs[0])
-    taken, given = (_as_uint8(graph, tensor) for tensor in (source, result))
+    graph = TFLiteGraph(model)
+    (source,) = graph.inputs
+    border = {tensor: _as_uint8(graph, tensor) for tensor in (source, *graph.outputs)}
     pixels = pixel_codes(spec)
     if pixels is not None:
-        graph.tensors[taken].quantization = _quantization(*pixels)
-    code = _quantize_code(unpacked)
-    graph.operators = [_operator(code, taken, source), *graph.operators, _operator(code, result, given)]
-    graph.inputs, graph.outputs = [taken], [given]
-    for signature in unpacked.signatureDefs or []:
-        for side, tensor in ((signature.inputs, taken), (signature.outputs, given)):
-            side[0].tensorIndex = tensor
-    builder = flatbuffers.Builder(len(model) + 2**16)
-    builder.Finish(unpacked.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
+        graph.tensor(border[source]).quantization = _quantization(*pixels)
+    given = [_quantize(graph, tensor, border[tensor]) for tensor in graph.outputs]
+    between = [operation.operator for operation in graph.operations]
+    graph.replace_operators([_quantize(graph, border[source], source), *between, *given])
+    graph.replace_border(border)
+    return graph.pack()
 
 
 def pixel_codes(spec: ImageSpec) -> tuple[float, int] | None:
@@ -60,11 +54,10 @@ def pixel_codes(spec: ImageSpec) -> tuple[float, int] | None:
 
 def describe_border(model: bytes, spec: ImageSpec) -> str:
     """What a file of `take_uint8` takes and gives, for people."""
-    unpacked: Any = schema.ModelT.InitFromPackedBuf(model, 0)
-    graph = unpacked.subgraphs[0]
+    graph = TFLiteGraph(model)
     (scale, zero), (score_scale, score_zero) = (
-        (float(tensor.quantization.scale[0]), int(tensor.quantization.zeroPoint[0]))
-        for tensor in (graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]])
+        (float(quantization.scale[0]), int(quantization.zeroPoint[0]))
+        for quantization in (graph.tensor(tensor).quantization for tensor in (graph.inputs[0], graph.outputs[0]))
     )
     takes = (
         "pixels 0..255 as they are"
@@ -74,18 +67,18 @@ def describe_border(model: bytes, spec: ImageSpec) -> str:
     return f"takes uint8: {takes}; gives uint8: a score is (code - {score_zero}) * {score_scale:.7g}"
 
 
-def _as_uint8(graph: Any, index: int) -> int:
+def _as_uint8(graph: TFLiteGraph, tensor: int) -> int:
     """Another tensor like an int8 one, of the same values in codes of uint8."""
-    original = graph.tensors[index]
+    original = graph.tensor(tensor)
     if original.type != schema.TensorType.INT8:
         raise ConversionError(
-            "an int8 model that takes and gives int8", f"{original.name.decode()} of another type", "use --io float32"
+            "an int8 model that takes and gives int8", f"{graph.names[tensor]} of another type", "use --io float32"
         )
-    tensor = copy.copy(original)
-    tensor.name, tensor.type, tensor.buffer = original.name + _SUFFIX.encode(), schema.TensorType.UINT8, 0
-    tensor.quantization = _quantization(float(original.quantization.scale[0]), int(original.quantization.zeroPoint[0]) + _HIGHER)
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1
+    added = graph.add_tensor_like(tensor, graph.names[tensor] + _SUFFIX)
+    zero_point = int(original.quantization.zeroPoint[0]) + _HIGHER
+    graph.tensor(added).type = schema.TensorType.UINT8
+    graph.tensor(added).quantization = _quantization(float(original.quantization.scale[0]), zero_point)
+    return added
 
 
 def _quantization(scale: float, zero_point: int) -> Any:
@@ -94,21 +87,7 @@ def _quantization(scale: float, zero_point: int) -> Any:
     return parameters
 
 
-def _quantize_code(model: Any) -> int:
-    """Index of the QUANTIZE operation among those of the model, added where it has none."""
-    kind = schema.BuiltinOperator.QUANTIZE
-    for index, code in enumerate(model.operatorCodes):
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == kind:
-            return index
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = kind
-    code.version = 1
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
-
-
-def _operator(code: int, source: int, result: int) -> Any:
-    operator = schema.OperatorT()
-    operator.opcodeIndex, operator.inputs, operator.outputs = code, [source], [result]
-    operator.builtinOptionsType, operator.builtinOptions = schema.BuiltinOptions.QuantizeOptions, schema.QuantizeOptionsT()
-    return operator
+def _quantize(graph: TFLiteGraph, source: int, result: int) -> Any:
+    """An operation that says the same values in other codes."""
+    options = schema.BuiltinOptions.QuantizeOptions, schema.QuantizeOptionsT()
+    return graph.make_operator("QUANTIZE", [source], [result], *options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -99,6 +99,10 @@ class TFLiteGraph:
         """The model as a .tflite: the file it was taken from, where nothing was changed."""
         if not self._changed:
             return self.file
+        for buffer in self.model.buffers:
+            if buffer.offset:  # its bytes lie behind the flatbuffer, where nothing would follow them
+                buffer.data = np.frombuffer(self.file, np.uint8, buffer.size, buffer.offset)
+                buffer.offset = buffer.size = 0
         builder = flatbuffers.Builder(len(self.file) + _ROOM)
         builder.Finish(self.model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
@@ -246,6 +250,15 @@ class TFLiteGraph:
         """Let the model take and give these tensors; signatures and metadata, which told of others, are left out."""
         self._main.inputs, self._main.outputs, self._changed = inputs, outputs, True
         self.model.signatureDefs, self.model.metadata = None, None
+
+    def replace_border(self, new: Mapping[int, int]) -> None:
+        """Let the model take and give other tensors in the place of some, in its signatures too."""
+        self._main.inputs = [new.get(tensor, tensor) for tensor in self.inputs]
+        self._main.outputs = [new.get(tensor, tensor) for tensor in self.outputs]
+        self.model.signatureDefs, self._changed = copy.deepcopy(self.model.signatureDefs), True
+        for signature in self.model.signatureDefs or []:
+            for entry in (*signature.inputs, *signature.outputs):
+                entry.tensorIndex = new.get(int(entry.tensorIndex), entry.tensorIndex)
 
     def _forget(self) -> None:
         """Derive anew what was derived from the operators."""
