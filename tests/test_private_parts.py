@@ -50,6 +50,7 @@ USED: dict[str, dict[str, str]] = {
         "coremltools.converters.mil.frontend.tensorflow2.load:TF2Loader": "converters/coreml_program.py",
         "coremltools.converters.mil.frontend.milproto.load:load": "converters/coreml_program.py",
         "coremltools.converters.mil.backend.mil.load:load": "converters/coreml_program.py",
+        "coremltools.converters.mil.backend.mil.load:CoreMLProtoExporter.get_func_output": "converters/coreml_program.py",
         "coremltools.converters.mil.frontend.tensorflow.tf_op_registry:_TF_OPS_REGISTRY": "converters/coreml_operations.py",
         "coremltools.converters.mil.mil:Block._propagate_nonreplaceable_vars": "converters/coreml_program.py",
         "coremltools.converters.mil.mil:Program.validate": "converters/coreml_program.py",

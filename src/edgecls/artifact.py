@@ -77,10 +77,26 @@ class Actual(Record):
         return self.weight_dtypes.get("int8", 0) + self.weight_dtypes.get("uint8", 0)
 
 
+class Head(Record):
+    """One of several outputs that are converted together.
+
+    Attributes:
+        name: in the model.
+        output: in the artifacts; that of the first, which classifies, is `scores`.
+        outputs: length of its vector of scores.
+    """
+
+    name: str
+    output: str
+    outputs: int
+    output_kind: OutputKind
+
+
 class Parity(Record):
     """How an artifact's scores compare with the source model's on the same inputs.
 
     Attributes:
+        head: of several heads the one that all of this is about, the worst; empty where there is one.
         samples: number of inputs compared.
         max_abs_diff: largest absolute difference of any score; None where nothing could be executed.
         max_abs_score: largest absolute score of the source: what `max_abs_diff` is relative to.
@@ -100,6 +116,7 @@ class Parity(Record):
     inputs: Literal["images", "synthetic"]
     verdict: Verdict
     reason: str = ""
+    head: str = ""
 
 
 class Requested(Record):
@@ -172,7 +189,7 @@ class Source(Record):
     sha256: str
     format: str
     keras_version: str | None = None
-    output: str | None = None
+    output: str | None = None  # of several, the one that classifies, or those converted together, divided by commas
     signature: str | None = None
     input_size: str | None = None
     custom_objects: str | None = None
@@ -202,6 +219,7 @@ class Manifest(FileRecord):
     labels_source: Literal["file", "default"]
     output_kind: OutputKind
     outputs: int
+    heads: list[Head] = Field(default_factory=list)  # where several outputs were converted together; all else is about the first
     toolchain: dict[str, str]
     repairs: list[Repair] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)

@@ -16,6 +16,7 @@ class FrozenGraph:
         output: name of the float32 scores tensor of shape (1, outputs), as `scores:0`.
         input_shape: the placeholder's shape, batch 1 first.
         outputs: length of the score vector.
+        others: names of further such tensors, where several heads are converted together, as `age:0`.
     """
 
     path: Path
@@ -23,3 +24,4 @@ class FrozenGraph:
     output: str
     input_shape: tuple[int, ...]
     outputs: int
+    others: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict
 
-from edgecls.artifact import OutputKind
+from edgecls.artifact import Head, OutputKind
 from edgecls.image_spec import ImageSpec
 
 METADATA_KEY = "edgecls"
@@ -27,6 +27,7 @@ class ArtifactMetadata(BaseModel):
         source_name: file or folder of the model it was made from; empty in files of an edgecls that did not write it.
         labels: one per class. A classifier with one sigmoid output has two: [0] where the score is low, [1] where it is high.
         outputs: length of the score vector.
+        heads: where several outputs were converted together, all of them in their order; all else is about the first.
     """
 
     model_config = ConfigDict(extra="ignore")  # a newer edgecls may have written more
@@ -39,6 +40,7 @@ class ArtifactMetadata(BaseModel):
     source_sha256: str
     edgecls_version: str
     source_name: str = ""
+    heads: list[Head] = []
 
     @property
     def scores(self) -> str:

@@ -33,6 +33,10 @@ class Runner(Protocol):
         """Pixels [N, H, W, C], 0..255, to float32 scores [N, outputs]; integer outputs are dequantized."""
         ...
 
+    def predict_heads(self, images: np.ndarray) -> list[np.ndarray]:
+        """The same of every head, the scores first, where the file holds several (`ArtifactMetadata.heads`)."""
+        ...
+
     def prepare(self, image: np.ndarray) -> None:
         """Put images [N, H, W, C], as many as the batch, into the engine: what is not timed."""
         ...

@@ -86,9 +86,9 @@ def test_int8_agrees_with_its_float_self_as_often_as_tflite_converters_own(
     converter.representative_dataset = lambda: ([spec.apply(pixels)] for pixels in calibration.batches(1))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
 
-    winners = _run_tflite(hub.tflite, inputs, 2).argmax(1)
-    ours = (_run_tflite(hub.quantized.model, inputs, 2).argmax(1) == winners).mean()
-    theirs = (_run_tflite(converter.convert(), inputs, 2).argmax(1) == winners).mean()
+    winners = _run_tflite(hub.tflite, inputs, 2)[0].argmax(1)
+    ours = (_run_tflite(hub.quantized.model, inputs, 2)[0].argmax(1) == winners).mean()
+    theirs = (_run_tflite(converter.convert(), inputs, 2)[0].argmax(1) == winners).mean()
     # Where both are nearly perfect, which of them flips one more image is chance: its standard error, for two shares near p.
     p = (ours + theirs) / 2
     noise = (2 * p * (1 - p) / len(inputs)) ** 0.5

@@ -52,7 +52,12 @@ def convert(
         ),
     ] = None,
     model_output: Annotated[
-        str | None, typer.Option("--output", metavar="NAME", help="Of several outputs, the one that classifies.")
+        str | None,
+        typer.Option(
+            "--output",
+            metavar="NAME",
+            help="Of several outputs, the one that classifies; or some, as a,b, of which the first does: every file then has them all.",
+        ),
     ] = None,
     add_softmax: Annotated[
         bool, typer.Option("--add-softmax", help="End every file with a softmax: the model itself gives logits.")

@@ -61,7 +61,7 @@ def collect_statistics(
     session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
     histograms = {name: Histogram() for name in present}
     sums: dict[str, np.ndarray] = {}
-    probes = [output.name for output in session.get_outputs()][1:]
+    probes = [output.name for output in session.get_outputs()][len(model.graph.output) :]
     images = 0
     for batch in _rebatch(batches, whole=has_free_batch(model)):
         values = iter([np.asarray(value) for value in session.run(probes, {INPUT: batch})])

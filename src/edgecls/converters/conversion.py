@@ -180,7 +180,7 @@ class _Hub:
     def _mediapipe_note(self, job: Job) -> list[str]:
         from edgecls.converters.tflite_metadata import mediapipe_refusal
 
-        refusal = mediapipe_refusal(self._spec, self._requested(job).io)
+        refusal = mediapipe_refusal(self._spec, self._requested(job).io, len(self.conversion.record.heads) or 1)
         return [f"not for MediaPipe Tasks' ImageClassifier: {refusal}"] if refusal and job.target == "tflite" else []
 
     def _narrow_note(self) -> list[str]:
@@ -246,7 +246,7 @@ class _Hub:
         from edgecls.converters.tflite import float_tflite
         from edgecls.converters.tflite_metadata import add_signature
 
-        model = add_signature(float_tflite(self.conversion.graph))
+        model = add_signature(float_tflite(self.conversion.graph), self.conversion.record.heads)
         release_memory()
         return model
 

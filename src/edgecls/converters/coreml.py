@@ -60,9 +60,9 @@ def convert_coreml(
     """Write one classifier package per scheme.
 
     The image enters as 8-bit pixels of `record.image_spec`'s size and colour order (a number of channels other than 1 or 3: as an
-    array of pixels [1, H, W, C]); mean and std are part of the program. The outputs are `classLabel` and the dictionary `scores`.
-    One output becomes two classes: a probability p as 1 - p and p, a logit x as -x and x. Core ML wants unique labels: see
-    `unique_labels`; the user-defined metadata `renamed_labels` tells which were changed.
+    array of pixels [1, H, W, C]); mean and std are part of the program. The outputs are `classLabel`, the dictionary `scores`, and
+    an array for each further head. One score becomes two classes: a probability p as 1 - p and p, a logit x as -x and x. Core ML
+    wants unique labels: see `unique_labels`; the user-defined metadata `renamed_labels` tells which were changed.
 
     Args:
         graph: the model.
@@ -155,7 +155,7 @@ def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, targe
     ct = require("coremltools")
     with coreml_program.quiet():
         program = coreml_program.load(graph, record, INPUT_NAME, int(target))
-        with coreml_program.unchecked_passes(), coreml_program.exact_batch_norms():
+        with coreml_program.unchecked_passes(), coreml_program.exact_batch_norms(), coreml_program.untyped_outputs():
             model = ct.convert(
                 program,
                 source="milinternal",
@@ -198,6 +198,7 @@ def _describe(spec: Any, record: ArtifactMetadata, scheme: Scheme) -> None:
         f"{input_kind}, {image.width} wide and {image.height} high, pixels 0..255; the model does the preprocessing itself"
     )
     texts = {LABEL_NAME: "the class with the highest score", SCORES_NAME: f"score of each class ({_described(record)})"}
+    texts |= {head.output: f"the model's output {head.name}" for head in record.heads[1:]}
     for output in description.output:
         output.shortDescription = texts[output.name]
     metadata = description.metadata

@@ -54,7 +54,7 @@ def load(graph: FrozenGraph, record: ArtifactMetadata, input_name: str, specific
     loader = FrozenLoader(
         "a frozen graph",
         inputs=[_input_type(ct, record.image_spec, input_name)],
-        outputs=[ct.TensorType(name=OUTPUT_NAME)],
+        outputs=[ct.TensorType(name=name) for name in (OUTPUT_NAME, *(head.output for head in record.heads[1:]))],
         specification_version=specification_version,
         use_default_fp16_io=False,
     )
@@ -82,7 +82,7 @@ def rewrite(spec: Any, weights_dir: Path, specification_version: int, folder: Pa
 
 
 def _graph_def(graph: FrozenGraph, record: ArtifactMetadata, input_name: str) -> Any:
-    """The frozen graph between an image placeholder [1, H, W, C] and one score per class, constants folded."""
+    """The frozen graph between an image placeholder [1, H, W, C] and one score per class, and other heads, constants folded."""
     tf = require("tensorflow")
     from tensorflow.lite.python.util import get_grappler_config, run_graph_optimizations
 
@@ -93,10 +93,12 @@ def _graph_def(graph: FrozenGraph, record: ArtifactMetadata, input_name: str) ->
         image = tf.compat.v1.placeholder(tf.float32, (1, spec.height, spec.width, spec.channels), name=input_name)
         values = _preprocessed(tf, image, spec)
         values = tf.reshape(values, graph.input_shape) if tuple(values.shape) != graph.input_shape else values
-        (scores,) = tf.graph_util.import_graph_def(frozen, {graph.input: values}, [graph.output], name="model")
-        scores = tf.identity(_per_class(tf, scores, record), name=OUTPUT_NAME)
-        definition = tf.compat.v1.graph_util.extract_sub_graph(wrapped.as_graph_def(add_shapes=True), [OUTPUT_NAME])
-        return run_graph_optimizations(definition, [image], [scores], config=get_grappler_config(_GRAPPLER), graph=wrapped)
+        results = tf.graph_util.import_graph_def(frozen, {graph.input: values}, [graph.output, *graph.others], name="model")
+        results[0] = _per_class(tf, results[0], record)
+        names = [OUTPUT_NAME, *(head.output for head in record.heads[1:])]
+        named = [tf.identity(value, name=name) for value, name in zip(results, names, strict=True)]
+        definition = tf.compat.v1.graph_util.extract_sub_graph(wrapped.as_graph_def(add_shapes=True), names)
+        return run_graph_optimizations(definition, [image], named, config=get_grappler_config(_GRAPPLER), graph=wrapped)
 
 
 def _per_class(tf: Any, scores: Any, record: ArtifactMetadata) -> Any:
@@ -184,6 +186,25 @@ def unchecked_passes() -> Iterator[None]:
         yield
     finally:
         Program.validate, Block._propagate_nonreplaceable_vars = before
+
+
+@contextlib.contextmanager
+def untyped_outputs() -> Iterator[None]:
+    """Write outputs by their own types. coremltools looks up those that were asked for by place, which the class label has moved by one:
+    behind the last of several it finds none. All are float arrays here."""
+    from coremltools.converters.mil.backend.mil.load import CoreMLProtoExporter
+
+    before = CoreMLProtoExporter.get_func_output
+
+    def get_func_output(self: Any, func: Any) -> Any:
+        func.set_output_types(None)
+        return before(self, func)
+
+    CoreMLProtoExporter.get_func_output = get_func_output
+    try:
+        yield
+    finally:
+        CoreMLProtoExporter.get_func_output = before
 
 
 @contextlib.contextmanager

@@ -78,7 +78,8 @@ def _check_labels(package: Package, record: ArtifactMetadata) -> str:
     names = [output.name for output in features(package.spec, "output")]
     if [description.predictedFeatureName, description.predictedProbabilitiesName] != names[:2]:
         return f"its outputs {names} are not the predicted label and the scores"
-    return ""
+    others = [head.output for head in record.heads[1:]]
+    return "" if names[2:] == others else f"its outputs behind the scores are {names[2:]}, not {others}"
 
 
 def _check_input(package: Package, spec: ImageSpec) -> str:

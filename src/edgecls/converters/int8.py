@@ -37,7 +37,7 @@ class Quantized:
         model: TFLite bytes, float32 or int8 at the border as asked.
         estimator: the range estimator that made it; `learned` where quantization-aware training did.
         bias_corrected: whether biases took back the mean error of rounded weights.
-        losses: what each attempt lost against the float model on the calibration images (see `score_loss`).
+        losses: what each attempt lost against the float model on the calibration images (see `score_loss`), the mean of its heads.
         images: number of calibration images seen.
         float_layers: names of the output tensors of operations that stayed float.
         remake: the same model with other operations left float, by the names of their output tensors.
@@ -113,7 +113,8 @@ def quantize(
         return reduce_tflite(model, "int8", ranges, border, floats)
 
     def loss(model: bytes) -> float:
-        return score_loss(reference, _run_tflite(model, trial, threads))
+        heads = zip(reference, _run_tflite(model, trial, threads), strict=True)
+        return float(np.mean([score_loss(asked, found) for asked, found in heads]))
 
     def attempt(name: Estimator, corrected: bool) -> tuple[float, bytes]:
         quantized = make(name, corrected, float_layers)
@@ -202,20 +203,20 @@ def _first(batches: Iterable[np.ndarray], count: int) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def _run_tflite(model: bytes, inputs: np.ndarray, threads: int) -> np.ndarray:
-    """Scores [n, outputs], float32."""
+def _run_tflite(model: bytes, inputs: np.ndarray, threads: int) -> list[np.ndarray]:
+    """Scores of each head [n, outputs], float32."""
     from ai_edge_litert.interpreter import Interpreter
 
     with quiet_frameworks():
         interpreter = Interpreter(model_content=model, num_threads=threads)
         interpreter.allocate_tensors()
-    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    source, targets = interpreter.get_input_details()[0], interpreter.get_output_details()
     scores = []
     for image in inputs:
         interpreter.set_tensor(source["index"], _encode(image[None], source))
         interpreter.invoke()
-        scores.append(_decode(interpreter.get_tensor(target["index"]), target).ravel())
-    return np.stack(scores)
+        scores.append([_decode(interpreter.get_tensor(target["index"]), target).ravel() for target in targets])
+    return [np.stack(head) for head in zip(*scores, strict=True)]
 
 
 def _encode(values: np.ndarray, detail: dict) -> np.ndarray:

@@ -18,6 +18,7 @@ from edgecls.private_folder import temporary_folder
 
 if TYPE_CHECKING:
     import onnx
+    import onnxruntime
 
     from edgecls.formats.tflite_graph import TFLiteGraph
 
@@ -258,11 +259,17 @@ def _free_batch(model: onnx.ModelProto) -> onnx.ModelProto | None:
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(free.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        together = np.asarray(session.run(None, {INPUT: inputs})[0])
+        together = _answers(session, inputs)
     except Exception:  # noqa: BLE001 - onnxruntime's exceptions have no common base; whatever it is, batch 1 stays
         return None
-    apart = np.concatenate([np.asarray(session.run(None, {INPUT: inputs[index : index + 1]})[0]) for index in range(2)])
-    return free if together.shape == apart.shape and np.allclose(together, apart, rtol=1e-3, atol=1e-6) else None
+    one, other = (_answers(session, inputs[index : index + 1]) for index in range(2))
+    apart = [np.concatenate(pair) for pair in zip(one, other, strict=True)]
+    same = [a.shape == b.shape and np.allclose(a, b, rtol=1e-3, atol=1e-6) for a, b in zip(together, apart, strict=True)]
+    return free if all(same) else None
+
+
+def _answers(session: onnxruntime.InferenceSession, inputs: np.ndarray) -> list[np.ndarray]:
+    return [np.asarray(answer) for answer in session.run(None, {INPUT: inputs})]
 
 
 def _free_reshapes(model: onnx.ModelProto) -> None:

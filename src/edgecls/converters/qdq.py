@@ -58,6 +58,7 @@ class _Emitter:
         self.model = onnx.ModelProto()
         self.model.CopyFrom(model)
         self.graph = self.model.graph
+        self.results = {value.name for value in self.graph.output}
         self.signed_weights = signed_weights
         border = {parameters.input: INPUT, parameters.output: OUTPUT}
         self.operations = {border.get(name, name): value for name, value in parameters.operations.items()}
@@ -121,12 +122,12 @@ class _Emitter:
         """Put QuantizeLinear and DequantizeLinear behind a value; a graph output stays the last DequantizeLinear's."""
         parameters = self.written.affine(name, self.activations[name], is_unsigned=True)
         source = name
-        if name == OUTPUT:
+        if name in self.results:
             source = f"{name}/float"
             last = self.written.nodes[-1]
             last.output[list(last.output).index(name)] = source
         codes = self.written.add("QuantizeLinear", [source, *parameters], f"{name}/quantized", f"{name}/Q")
-        result = name if name == OUTPUT else f"{name}/dequantized"
+        result = name if name in self.results else f"{name}/dequantized"
         self.dequantized[name] = self.written.add("DequantizeLinear", [codes, *parameters], result, f"{name}/DQ")
 
     def _keeps_codes(self, node: onnx.NodeProto) -> bool:
@@ -156,7 +157,7 @@ class _Emitter:
         quantized = f"{result}/quantized"
         written.add("QuantizeLinear", [average, *as_average], quantized, f"{average}/QuantizeLinear")
         parameters = written.affine(result, self.activations[result], is_unsigned=True)
-        values = result if result == OUTPUT else f"{result}/dequantized"
+        values = result if result in self.results else f"{result}/dequantized"
         self.dequantized[result] = written.add("DequantizeLinear", [quantized, *parameters], values, f"{result}/DQ")
 
     def _keep_shares_float(self, node: onnx.NodeProto) -> None:
@@ -224,7 +225,7 @@ class _Emitter:
             name, before = node.output[0], node.input[0] if node.input else ""
             if self._stays_float(node):
                 continue
-            if name not in self.activations or before in self.activations or len(consumers[before]) != 1 or name == OUTPUT:
+            if name not in self.activations or before in self.activations or len(consumers[before]) != 1 or name in self.results:
                 continue
             bounds = self._bounds(node)
             affine = self.activations[name]

@@ -51,7 +51,8 @@ def reduce_tflite(
     progress_bars = io.StringIO()  # it prints them and its statistics
     with contextlib.redirect_stdout(progress_bars), contextlib.redirect_stderr(progress_bars):
         quantized = quantizer.quantize(result or None)
-    return bytes(quantized.quantized_model)
+    model = bytes(quantized.quantized_model)
+    return _with_outputs_of_signature(model) if len(graph.outputs) > 1 else model
 
 
 def _recipe(scheme: Scheme, border: str, float_layers: Collection[str], per_channel: bool) -> Any:
@@ -79,11 +80,21 @@ def _moved_probabilities(graph: TFLiteGraph) -> list[str]:
 
     Quantized they would bring its steps of 1/256 back; onnxruntime's integer softmax even takes other scales for 1/256.
     """
-    moved, tensor, kind = [], graph.outputs[0], ""
-    while (place := graph.makers.get(tensor)) is not None and (kind := graph.operations[place].kind) in SAME_VALUES:
-        moved.append(graph.names[tensor])
-        tensor = graph.operations[place].operand(0)
-    return moved if place is not None and kind == "SOFTMAX" else []
+    found = []
+    for result in graph.outputs:
+        moved, tensor, kind = [], result, ""
+        while (place := graph.makers.get(tensor)) is not None and (kind := graph.operations[place].kind) in SAME_VALUES:
+            moved.append(graph.names[tensor])
+            tensor = graph.operations[place].operand(0)
+        found += moved if place is not None and kind == "SOFTMAX" else []
+    return found
+
+
+def _with_outputs_of_signature(model: bytes) -> bytes:
+    """Where operations read an output too, litert-quantizer gives their codes of it, whatever the border; its signature is right."""
+    graph = TFLiteGraph(model)
+    graph.give_what_the_signature_names()
+    return graph.pack()
 
 
 def _as_result(value: Range) -> dict[str, Any]:

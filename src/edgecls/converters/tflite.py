@@ -6,14 +6,9 @@ on its tensors, so that a tensor has one name everywhere.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks, require
 from edgecls.frozen_graph import FrozenGraph
-
-if TYPE_CHECKING:
-    pass
 
 
 def float_tflite(graph: FrozenGraph) -> bytes:
@@ -25,10 +20,10 @@ def float_tflite(graph: FrozenGraph) -> bytes:
     # The converter of the version 1 API reads a frozen graph as it is; that of version 2 would trace, freeze and optimize it once more:
     # the same file in more than twice the time.
     converters = require("tensorflow").compat.v1.lite.TFLiteConverter
-    source, scores = graph.input.partition(":")[0], graph.output.partition(":")[0]
+    source, *results = (name.partition(":")[0] for name in (graph.input, graph.output, *graph.others))
     try:
         with quiet_frameworks():
-            return converters.from_frozen_graph(str(graph.path), [source], [scores], {source: list(graph.input_shape)}).convert()
+            return converters.from_frozen_graph(str(graph.path), [source], results, {source: list(graph.input_shape)}).convert()
     except Exception as error:  # the converter raises whatever its MLIR passes leave behind
         raise ConversionError(
             "a graph of TFLite's own operations",

@@ -32,10 +32,10 @@ _SIGNATURE_KEY = "serving_default"
 
 @dataclass(frozen=True)
 class SignatureNames:
-    """How a signature calls the model's only input and only output."""
+    """How a signature calls the model's only input, and its outputs in their order."""
 
     input: str
-    output: str
+    outputs: tuple[str, ...]
 
 
 def edit(model: bytes, *, metadata: Mapping[str, bytes], signature: SignatureNames | None, tail: bytes = b"") -> bytes:
@@ -111,10 +111,14 @@ def _old(position: int | None) -> int | None:
 def _signature(builder: flatbuffers.Builder, root: Table, names: SignatureNames) -> int:
     main = root.tables(Model.SUBGRAPHS)[0]
     maps = []
-    for name, field in ((names.input, SubGraph.INPUTS), (names.output, SubGraph.OUTPUTS)):
-        label = builder.CreateString(name)
-        tensor = int(main.array(field, "i4")[0])
-        maps.append(pack_offsets(builder, [pack_table(builder, {TensorMap.NAME: label}, {TensorMap.TENSOR: ("Uint32", tensor)})]))
+    for called, field in (((names.input,), SubGraph.INPUTS), (names.outputs, SubGraph.OUTPUTS)):
+        labels = [builder.CreateString(name) for name in called]
+        tensors = [int(tensor) for tensor in main.array(field, "i4")]
+        entries = [
+            pack_table(builder, {TensorMap.NAME: label}, {TensorMap.TENSOR: ("Uint32", tensor)})
+            for label, tensor in zip(labels, tensors, strict=False)
+        ]
+        maps.append(pack_offsets(builder, entries))
     key = builder.CreateString(_SIGNATURE_KEY)
     return pack_table(builder, {Signature.INPUTS: maps[0], Signature.OUTPUTS: maps[1], Signature.KEY: key})
 

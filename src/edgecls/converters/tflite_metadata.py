@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Sequence
 
 import flatbuffers
 import numpy as np
 
-from edgecls.artifact import Border
+from edgecls.artifact import Border, Head
 from edgecls.converters.tflite_edit import SignatureNames, edit, pack_offsets, pack_table
 from edgecls.converters.uint8_border import pixel_codes
 from edgecls.formats.tflite_schema import METADATA_BUFFER, ModelMetadata, SubGraphMetadata, TensorMetadata
@@ -30,20 +31,27 @@ _NORMALIZATION_OPTIONS = 1
 _TENSOR_AXIS_LABELS = 2
 
 
-def add_signature(model: bytes, *, input_name: str = "image", output_name: str = "scores") -> bytes:
+def add_signature(model: bytes, heads: Sequence[Head] = (), *, input_name: str = "image", output_name: str = "scores") -> bytes:
     """A copy of a .tflite with the signature `serving_default`, which a file made from a frozen graph lacks; with one it is kept.
+
+    Args:
+        heads: of a file with several outputs.
 
     Raises:
         DamagedError: `model` is no sound TFLite file.
     """
-    return edit(model, metadata={}, signature=SignatureNames(input_name, output_name))
+    return edit(model, metadata={}, signature=_signature_names(input_name, output_name, heads))
+
+
+def _signature_names(input_name: str, output_name: str, heads: Sequence[Head]) -> SignatureNames:
+    return SignatureNames(input_name, (output_name, *(head.output for head in heads[1:])))
 
 
 def write_tflite(model: bytes, record: ArtifactMetadata, *, input_name: str = "image", output_name: str = "scores") -> bytes:
     """A copy of a .tflite with a signature, TFLite Metadata, the edgecls record and the labels.
 
     Args:
-        model: a classifier of one input and one output, as a converter wrote it.
+        model: a classifier of one input and the heads of the record, as a converter wrote it.
         record: what goes into it.
         input_name, output_name: what the signature and the metadata call them; a signature that is there already is kept.
 
@@ -51,15 +59,17 @@ def write_tflite(model: bytes, record: ArtifactMetadata, *, input_name: str = "i
         DamagedError: `model` is no sound TFLite file.
     """
     metadata = {METADATA_BUFFER: _metadata(record, input_name, output_name), METADATA_KEY: record.model_dump_json().encode()}
-    return edit(model, metadata=metadata, signature=SignatureNames(input_name, output_name), tail=_labels_zip(record))
+    names = _signature_names(input_name, output_name, record.heads)
+    return edit(model, metadata=metadata, signature=names, tail=_labels_zip(record))
 
 
-def mediapipe_refusal(spec: ImageSpec, io: Border = "float32") -> str | None:
+def mediapipe_refusal(spec: ImageSpec, io: Border = "float32", outputs: int = 1) -> str | None:
     """Why MediaPipe Tasks' ImageClassifier does not open such a file, or not feed it rightly, None where it does both.
 
     Each reason is one of its own checks (MediaPipe 1.2.2); the metadata is written truly all the same, for other readers.
     """
     reasons = {
+        f"it has {outputs} outputs, MediaPipe Tasks wants labels for each": outputs > 1,
         "its input is int8, MediaPipe Tasks takes float32 or uint8": io == "int8",
         "its uint8 input takes codes, MediaPipe Tasks gives it the pixels themselves": io == "uint8"
         and pixel_codes(spec) is None,
@@ -86,7 +96,8 @@ def _labels_zip(record: ArtifactMetadata) -> bytes:
 def _metadata(record: ArtifactMetadata, input_name: str, output_name: str) -> bytes:
     builder = flatbuffers.Builder(1024)
     inputs = pack_offsets(builder, [_input(builder, record.image_spec, input_name)])
-    outputs = pack_offsets(builder, [_output(builder, record, output_name)])
+    tables = [_output(builder, record, output_name), *(_other_output(builder, head) for head in record.heads[1:])]
+    outputs = pack_offsets(builder, tables)
     subgraph = pack_table(builder, {SubGraphMetadata.INPUTS: inputs, SubGraphMetadata.OUTPUTS: outputs})
     root: dict[int, int | None] = {
         ModelMetadata.NAME: builder.CreateString(record.title),
@@ -134,6 +145,15 @@ def _input_description(spec: ImageSpec) -> str:
     shape = " x ".join(map(str, spec.input_shape))
     order = {"RGB": "red, green, blue", "BGR": "blue, green, red", "GRAY": "grey", "OTHER": "unnamed channels"}[spec.color_order]
     return f"Image of {spec.height} x {spec.width} pixels ({order}) as a tensor 1 x {shape}: (pixel - mean) / std."
+
+
+def _other_output(builder: flatbuffers.Builder, head: Head) -> int:
+    fields: dict[int, int | None] = {
+        TensorMetadata.NAME: builder.CreateString(head.output),
+        TensorMetadata.DESCRIPTION: builder.CreateString(f"The model's output {head.name}."),
+        TensorMetadata.CONTENT: pack_table(builder, {1: pack_table(builder, {})}, {0: ("Uint8", _FEATURE_PROPERTIES)}),
+    }
+    return pack_table(builder, fields)
 
 
 def _output(builder: flatbuffers.Builder, record: ArtifactMetadata, name: str) -> int:

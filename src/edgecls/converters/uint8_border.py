@@ -55,16 +55,17 @@ def pixel_codes(spec: ImageSpec) -> tuple[float, int] | None:
 def describe_border(model: bytes, spec: ImageSpec) -> str:
     """What a file of `take_uint8` takes and gives, for people."""
     graph = TFLiteGraph(model)
-    (scale, zero), (score_scale, score_zero) = (
+    (scale, zero), *results = (
         (float(quantization.scale[0]), int(quantization.zeroPoint[0]))
-        for quantization in (graph.tensor(tensor).quantization for tensor in (graph.inputs[0], graph.outputs[0]))
+        for quantization in (graph.tensor(tensor).quantization for tensor in (graph.inputs[0], *graph.outputs))
     )
     takes = (
         "pixels 0..255 as they are"
         if pixel_codes(spec) is not None
         else f"not pixels, but the codes round(x / {scale:.7g}) + {zero} of what they become by the preprocessing, x"
     )
-    return f"takes uint8: {takes}; gives uint8: a score is (code - {score_zero}) * {score_scale:.7g}"
+    gives = ", ".join(f"(code - {result_zero}) * {result_scale:.7g}" for result_scale, result_zero in results)
+    return f"takes uint8: {takes}; gives uint8: a score is {gives}{' in the order of the outputs' if len(results) > 1 else ''}"
 
 
 def _as_uint8(graph: TFLiteGraph, tensor: int) -> int:

@@ -260,6 +260,12 @@ class TFLiteGraph:
             for entry in (*signature.inputs, *signature.outputs):
                 entry.tensorIndex = new.get(int(entry.tensorIndex), entry.tensorIndex)
 
+    def give_what_the_signature_names(self) -> None:
+        """Let the model give the tensors that its signature names, in the signature's order."""
+        named = [int(entry.tensorIndex) for entry in self.model.signatureDefs[0].outputs]
+        if named != self.outputs:
+            self._main.outputs, self._changed = named, True
+
     def _forget(self) -> None:
         """Derive anew what was derived from the operators."""
         for derived in ("operations", "makers", "takers", "_readers", "_sharers"):

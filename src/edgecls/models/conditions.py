@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,17 +15,17 @@ _BRANCHES = ("Switch", "Merge")
 _FOLDING = ["constfold", "loop", "debug_stripper", "dependency"]
 
 
-def decide_conditions(graph: Any, source: str, result: str) -> Any:
+def decide_conditions(graph: Any, source: str, results: Sequence[str]) -> Any:
     """The graph without branches whose condition follows from the shape of the image, as where Resizing of Keras 3 pads.
 
     Args:
         graph: GraphDef of constants.
-        source, result: names of its placeholder and of the node of its scores.
+        source, results: names of its placeholder and of the nodes of its scores.
     """
     before = None
     while _branches(graph) and len(graph.node) != before:  # a condition that one round computes is decided by the next
         before = len(graph.node)
-        graph = _folded(graph, source, result)
+        graph = _folded(graph, source, results)
     pad_instead_of_joining(graph)
     return graph
 
@@ -33,14 +34,14 @@ def _branches(graph: Any) -> int:
     return sum(node.op in _BRANCHES for node in graph.node)
 
 
-def _folded(graph: Any, source: str, result: str) -> Any:
+def _folded(graph: Any, source: str, results: Sequence[str]) -> Any:
     tf = require("tensorflow")
     from tensorflow.lite.python.util import get_grappler_config, run_graph_optimizations
 
-    graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [result])
+    graph = tf.compat.v1.graph_util.extract_sub_graph(graph, list(results))
     with tf.Graph().as_default() as imported:
         tf.graph_util.import_graph_def(graph, name="")
-        ends = [[imported.get_tensor_by_name(f"{name}:0")] for name in (source, result)]
+        ends = [[imported.get_tensor_by_name(f"{name}:0") for name in names] for names in ([source], results)]
         shaped = imported.as_graph_def(add_shapes=True)
         return run_graph_optimizations(shaped, *ends, config=get_grappler_config(_FOLDING), graph=imported)
 

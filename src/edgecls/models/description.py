@@ -36,7 +36,7 @@ def describe_model(loaded: LoadedModel, path: Path) -> FileDescription:
     return FileDescription(
         format=_format(loaded.source),
         inputs=[TensorInfo(name="image", shape=[None, *loaded.image_spec.input_shape], dtype="float32")],
-        outputs=[TensorInfo(name="scores", shape=[None, loaded.outputs], dtype="float32")],
+        outputs=[TensorInfo(name=name, shape=[None, length], dtype="float32") for name, length in _outputs(loaded)],
         actual=Actual(
             weight_dtypes=elements_by_dtype(weights),
             activation_dtypes=dict(Counter(_dtype(node) for node in nodes if "T" in node.attr)),
@@ -50,6 +50,10 @@ def describe_model(loaded: LoadedModel, path: Path) -> FileDescription:
         record=None,
         size_bytes=sum(item.stat().st_size for item in members(path)),
     )
+
+
+def _outputs(loaded: LoadedModel) -> list[tuple[str, int]]:
+    return [(head.output, head.outputs) for head in loaded.heads] or [("scores", loaded.outputs)]
 
 
 def _is_keras(loaded: LoadedModel) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgecls.errors import UnsupportedModelError
@@ -22,11 +22,14 @@ _UNMARKED = "_unmarked"
 _VARIABLES = re.compile(r"VarHandleOp|ReadVariableOp|VariableV2|Variable|ResourceGather")
 
 
-def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]) -> Any:
+def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...], names: Sequence[str] = (OUTPUT,)) -> Any:
     """Trace `function` on a float32 image [1, *input_shape] and fold its variables into constants.
 
+    Args:
+        names: what to call its results.
+
     Returns:
-        a GraphDef without variables and function calls, whose placeholder is `image` and whose result is `scores`.
+        a GraphDef without variables and function calls, whose placeholder is `image` and whose results have these names.
 
     Raises:
         UnsupportedModelError: the graph keeps state, random numbers or calls.
@@ -35,17 +38,17 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
     traced = tf.function(function, autograph=False).get_concrete_function(
         tf.TensorSpec((1, *input_shape), tf.float32, name=INPUT)
     )
-    source, result = traced.inputs[0].op.name, traced.outputs[0].name
+    source, results = traced.inputs[0].op.name, [tensor.name for tensor in traced.outputs]
     graph = fold(traced)
     if any(_CALLS.fullmatch(node.op) for node in graph.node):
-        graph = fold(_without_compilation(graph, source, result))
+        graph = fold(_without_compilation(graph, source, results))
     drop_assignments(graph)
     drop_places(graph)
     spell_out_batch_statistics(graph)
-    graph = decide_conditions(_rename(graph, source, result), INPUT, OUTPUT)
+    graph = decide_conditions(_rename(graph, source, dict(zip(names, results, strict=True))), INPUT, names)
     take_pixels_as_they_are(graph, INPUT)
     move_scales_before_relus(graph)
-    graph = tf.compat.v1.graph_util.extract_sub_graph(graph, [OUTPUT])
+    graph = tf.compat.v1.graph_util.extract_sub_graph(graph, list(names))
     _check(graph)
     return graph
 
@@ -62,7 +65,7 @@ def fold(function: Any) -> Any:
     return convert_to_constants._replace_variables_by_constants(converter_data=data)[0]
 
 
-def _without_compilation(graph: Any, source: str, result: str) -> Any:
+def _without_compilation(graph: Any, source: str, results: list[str]) -> Any:
     """A function of a graph of constants without marks for XLA: calls so marked (Keras 3 marks grouped convolutions) are never inlined."""
     tf = require("tensorflow")
     nodes = [*graph.node, *(node for inner in graph.library.function for node in inner.node_def)]
@@ -77,7 +80,7 @@ def _without_compilation(graph: Any, source: str, result: str) -> Any:
                 if called.name:
                     called.name += _UNMARKED
     imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
-    return imported.prune(f"{source}:0", [result])
+    return imported.prune(f"{source}:0", results)
 
 
 def constant_call(function: Any) -> Callable[[Any], list[Any]]:
@@ -92,20 +95,20 @@ def constant_call(function: Any) -> Callable[[Any], list[Any]]:
     return lambda image: tf.graph_util.import_graph_def(graph, {source: image}, results, name="source")
 
 
-def _rename(graph: Any, source: str, result: str) -> Any:
-    """Name the input `image` and the result `scores`; a node of the model that has such a name gets another."""
-    names = {name: f"{name}_layer" for name in (INPUT, OUTPUT)} | {source: INPUT}
+def _rename(graph: Any, source: str, results: dict[str, str]) -> Any:
+    """Name the input `image` and each result as asked (name -> tensor); a node of the model that has such a name gets another."""
+    names = {name: f"{name}_layer" for name in (INPUT, *results)} | {source: INPUT}
     for node in graph.node:
         node.name = names.get(node.name, node.name)
         for index, reference in enumerate(node.input):
             control, name, port = re.fullmatch(r"(\^?)([^:]+)(.*)", reference).groups()  # type: ignore[union-attr]
             if name in names:
                 node.input[index] = f"{control}{names[name]}{port}"
-    name, _, port = result.partition(":")
-    scores = graph.node.add(
-        name=OUTPUT, op="Identity", input=[f"{names.get(name, name)}:{port}" if port not in ("", "0") else names.get(name, name)]
-    )
-    scores.attr["T"].type = require("tensorflow").float32.as_datatype_enum
+    for wanted, result in results.items():
+        name, _, port = result.partition(":")
+        maker = names.get(name, name)
+        scores = graph.node.add(name=wanted, op="Identity", input=[f"{maker}:{port}" if port not in ("", "0") else maker])
+        scores.attr["T"].type = require("tensorflow").float32.as_datatype_enum
     return graph
 
 

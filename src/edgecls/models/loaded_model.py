@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import Activation, OutputKind, Repair, Source
+from edgecls.artifact import Activation, Head, OutputKind, Repair, Source
 from edgecls.errors import InputError, NoScoresError
 from edgecls.extras import require
 from edgecls.frozen_graph import FrozenGraph
@@ -38,6 +37,7 @@ class LoadedModel:
         output_index: which of the Keras model's outputs holds the scores.
         activation: what `end_with` put behind the model's own scores.
         trained_ranges: of its activations, where it was trained for int8.
+        heads: where several outputs were chosen, all of them in their order; `outputs` and all else are of the first.
     """
 
     source: Source
@@ -50,8 +50,9 @@ class LoadedModel:
     training_refusal: str | None = None
     output_index: int = 0
     activation: Activation | None = None
+    heads: list[Head] = field(default_factory=list)
     trained_ranges: list[TrainedRange] = field(default_factory=list)
-    _scores: Scores | None = field(default=None, repr=False)
+    _scores: list[Scores] = field(default_factory=list, repr=False)
     _graph: Any = field(default=None, repr=False)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
@@ -66,7 +67,14 @@ class LoadedModel:
         Raises:
             InputError: inputs of another shape.
         """
-        assert self._scores is not None
+        scores = self._run(self._scores[0], inputs)
+        return scores if self.activation is None else _probabilities(scores, self.activation)
+
+    def predict_heads(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """The same of every head; of the only one, where one output was chosen."""
+        return [self.predict(inputs), *(self._run(scores, inputs) for scores in self._scores[1:])]
+
+    def _run(self, scores: Scores, inputs: np.ndarray) -> np.ndarray:
         if inputs.shape[1:] != self.image_spec.input_shape:
             raise InputError(
                 f"model inputs of shape [N, {', '.join(map(str, self.image_spec.input_shape))}]",
@@ -74,18 +82,19 @@ class LoadedModel:
                 "prepare images with image_spec.apply()",
             )
         if not len(inputs):
-            return np.empty((0, self.outputs), np.float32)
+            return np.empty((0, scores.outputs), np.float32)
         parts = (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))
-        scores = np.concatenate([self._scores.run(np.asarray(part, np.float32)) for part in parts])
-        return scores if self.activation is None else _probabilities(scores, self.activation)
+        return np.concatenate([scores.run(np.asarray(part, np.float32)) for part in parts])
 
     def end_with(self, activation: Activation) -> LoadedModel:
         """The same model with a softmax or sigmoid behind its logits.
 
         Raises:
-            InputError: the scores are probabilities already, or there is only one for a softmax.
+            InputError: the scores are probabilities already, or there is only one for a softmax, or several outputs were chosen.
         """
         option = f"--add-{activation}"
+        if self.heads:
+            raise InputError(f"one output for {option}", f"{len(self.heads)}", f"name one with --output, or leave {option} out")
         if self.output_kind != "logits":
             found = f"scores that are probabilities already ({self.output_kind})"
             raise InputError(f"a model of logits for {option}", found, f"leave {option} out")
@@ -108,22 +117,25 @@ class LoadedModel:
         """Write the graph of constants that every converter starts from, as `graph.pb` in an existing folder."""
         path = folder / "graph.pb"
         path.write_bytes(self._graph.SerializeToString())
-        return FrozenGraph(path, f"{INPUT}:0", f"{OUTPUT}:0", (1, *self.image_spec.input_shape), self.outputs)
+        others = tuple(f"{head.output}:0" for head in self.heads[1:])
+        return FrozenGraph(path, f"{INPUT}:0", f"{OUTPUT}:0", (1, *self.image_spec.input_shape), self.outputs, others)
 
 
 class Scores:
-    """The one chosen output of a computation as float32 scores [n, outputs].
+    """One chosen output of a computation as float32 scores [n, outputs].
 
     Args:
         computation: the loaded model.
         output: name of the output.
+        node: what it is called in a frozen graph.
 
     Raises:
         NoScoresError: it is no vector of scores.
     """
 
-    def __init__(self, computation: Computation, output: str) -> None:
+    def __init__(self, computation: Computation, output: str, node: str = OUTPUT) -> None:
         self._tf = require("tensorflow")
+        self.name, self.node = output, node
         self._computation = computation
         self.index = list(computation.outputs).index(output)
         shape = computation.outputs[output]
@@ -134,15 +146,11 @@ class Scores:
 
     def __call__(self, image: Any) -> Any:
         """Scores [n, outputs] of a float32 tensor [n, *input_shape]."""
-        return self._chosen(self._computation.call, image)
+        return self.pick(self._computation.call(self._tf.cast(image, self._computation.input_dtype)))
 
-    def trace(self, image: Any) -> Any:
-        """The same for one image, traced when the model is frozen."""
-        return self._chosen(self._computation.trace or self._computation.call, image)
-
-    def _chosen(self, call: Callable[[Any], list[Any]], image: Any) -> Any:
-        tf = self._tf
-        chosen = call(tf.cast(image, self._computation.input_dtype))[self.index]
+    def pick(self, outputs: list[Any]) -> Any:
+        """The scores among all that the computation gave."""
+        tf, chosen = self._tf, outputs[self.index]
         if not chosen.dtype.is_floating:
             raise NoScoresError(
                 "one score for each class",
@@ -155,7 +163,7 @@ class Scores:
         """Run a frozen graph, one image at a time, instead of the model it was frozen from."""
         tf = self._tf
         imported = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
-        self._function, self._batch = imported.prune(f"{INPUT}:0", f"{OUTPUT}:0"), 1
+        self._function, self._batch = imported.prune(f"{INPUT}:0", f"{self.node}:0"), 1
 
     def run(self, inputs: np.ndarray) -> np.ndarray:
         """Scores [n, outputs] of an array [n, *input_shape]; a model of a fixed batch size gets zeros added to fill it."""

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edgecls.artifact import Repair, Source
+from edgecls.artifact import Head, Repair, Source
 from edgecls.errors import InputError
 from edgecls.extras import require
 from edgecls.formats.files import sha256
@@ -19,7 +19,7 @@ from edgecls.models.graph_rewrites import compute_in_float32, other_precisions
 from edgecls.models.input_size import with_input_size
 from edgecls.models.input_spec import image_shape, infer_image_spec
 from edgecls.models.keras_model import load_keras
-from edgecls.models.loaded_model import LoadedModel
+from edgecls.models.loaded_model import LoadedModel, Scores
 from edgecls.models.model_file import ModelFile, examine
 from edgecls.models.output_choice import open_scores
 from edgecls.models.saved_model import load_saved_model
@@ -43,7 +43,7 @@ def load_model(
         path: `.h5`/`.hdf5` or `.keras` of Keras 2 or 3, a SavedModel folder, or an architecture `.json`.
         weights: the weights that belong to an architecture `.json`.
         allow_code: load files that hold code (Lambda layers and the like) and run it.
-        output: which of several outputs holds the scores.
+        output: which of several outputs holds the scores; several, divided by commas, are converted together, and the first classifies.
         signature: of a SavedModel with several, the serving function to read.
         input_size: height x width of the images, as `224x224`, where the model leaves them open.
         custom_objects: Python file with classes and functions that the model names; it is run, so `allow_code` must be given.
@@ -62,15 +62,16 @@ def load_model(
     if input_size is not None:
         computation = with_input_size(computation, input_size)
     image_shape(computation.input_shape)  # refuse before the work of tracing
-    scores, graph = open_scores(computation, output)
+    heads, graph = open_scores(computation, output)
+    scores = heads[0]
     trained = take_out_rounding(graph)
     if trained is not None:
-        scores.follow(graph)
+        _follow(heads, graph)
         notes.append("computed without the int8 rounding of its training")
     precisions = other_precisions(graph)
     if precisions:
         compute_in_float32(graph)
-        scores.follow(graph)
+        _follow(heads, graph)
         notes.append(f"computed in float32 what the model computes in {', '.join(precisions)}")
     chosen = {
         "output": output,
@@ -92,11 +93,12 @@ def load_model(
         output_kind=output_kind(graph),
         model=computation.model,
         repairs=repairs,
-        notes=[note for note in (*notes, scores.note) if note],
+        notes=[note for note in (*notes, *(head.note for head in heads)) if note],
         training_refusal=computation.training_refusal,
         output_index=scores.index,
+        heads=_heads(heads, graph) if len(heads) > 1 else [],
         trained_ranges=trained or [],
-        _scores=scores,
+        _scores=heads,
         _graph=graph,
     )
 
@@ -135,6 +137,17 @@ def _source(file: ModelFile, beside: tuple[Path | None, ...], format_name: str, 
     for part in filter(None, beside):
         digest = hashlib.sha256(f"{digest} {sha256(part)}".encode()).hexdigest()
     return Source(name=file.path.name, sha256=digest, format=format_name, keras_version=version)
+
+
+def _follow(heads: list[Scores], graph: Any) -> None:
+    for head in heads:
+        head.follow(graph)
+
+
+def _heads(heads: list[Scores], graph: Any) -> list[Head]:
+    return [
+        Head(name=head.name, output=head.node, outputs=head.outputs, output_kind=output_kind(graph, head.node)) for head in heads
+    ]
 
 
 def _part_names(graph: Any) -> set[str]:

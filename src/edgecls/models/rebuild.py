@@ -65,6 +65,8 @@ def rebuild(loaded: LoadedModel, images: np.ndarray | None = None) -> Rebuilt:
         StageError: the result computes something else; the error names the first layer that does.
     """
     source = loaded.model
+    if loaded.heads:
+        raise UnsupportedModelError("one output to train", f"{len(loaded.heads)}", "name one with --output")
     if loaded.training_refusal or not hasattr(source, "layers"):
         reason, _, remedy = (loaded.training_refusal or "").partition("; ")
         raise UnsupportedModelError(

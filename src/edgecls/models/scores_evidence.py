@@ -21,18 +21,18 @@ _ROUNDING = 1e-3  # of the share of each, which may be a float16 number
 _Mixture = tuple[OutputKind, float]
 
 
-def output_kind(graph: Any) -> OutputKind:
+def output_kind(graph: Any, output: str = OUTPUT) -> OutputKind:
     """Whether the scores are probabilities of classes that exclude each other, of each alone, or logits.
 
     Probabilities are what a softmax or a sigmoid gives, and means of such, as of several networks together.
     """
-    found = _Search(graph).mixture(OUTPUT)
+    found = _Search(graph).mixture(output)
     return found[0] if found is not None and abs(found[1] - 1) < _ROUNDING else "logits"
 
 
-def ranking(graph: Any) -> str | None:
+def ranking(graph: Any, output: str = OUTPUT) -> str | None:
     """What the graph gives instead of one score for each class; None where it gives scores."""
-    return _RANKED.get(_Search(graph).maker(OUTPUT).op)
+    return _RANKED.get(_Search(graph).maker(output).op)
 
 
 class _Search:

@@ -136,6 +136,20 @@ def read_output(path: Path, shape: Sequence[int | None]) -> int:
     return sizes[0]
 
 
+def require_heads(path: Path, record: ArtifactMetadata | None, names: Sequence[str]) -> None:
+    """Refuse files with more outputs than the one, or the heads that their record tells of.
+
+    Raises:
+        ArtifactError: more or less than that.
+    """
+    if record is None or not record.heads:
+        require_single(path, "output", names)
+    elif len(names) != len(record.heads):
+        raise ArtifactError(
+            f"{len(record.heads)} outputs, as its record says", f"{path} with {len(names)}", "it was changed: convert it again"
+        )
+
+
 def require_single(path: Path, kind: str, names: Sequence[str]) -> None:
     """Refuse files with more than one input or output.
 

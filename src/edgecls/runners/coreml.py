@@ -44,10 +44,14 @@ class CoreMLRunner:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 scores [N, outputs], one image at a time. An image input takes pixels rounded to 8 bits."""
-        scores = np.empty((len(images), self.outputs), np.float32)
-        for index in range(len(images)):
-            scores[index] = self._scores(self._model.predict(self._feed(images[index : index + 1])))
-        return scores
+        return self.predict_heads(images)[0]
+
+    def predict_heads(self, images: np.ndarray) -> list[np.ndarray]:
+        """The same of every head."""
+        answers = [self._model.predict(self._feed(images[index : index + 1])) for index in range(len(images))]
+        scores = np.array([self._scores(answer) for answer in answers], np.float32).reshape(len(images), self.outputs)
+        others = [[np.ravel(answer[name]) for answer in answers] for name in self._border.others]
+        return [scores, *(np.array(values, np.float32) for values in others)]
 
     def prepare(self, image: np.ndarray) -> None:
         """Keep one image [1, H, W, C] ready as the model's input."""

@@ -25,6 +25,7 @@ class CoreMLBorder:
         target: the name of the output that holds the scores.
         labels: the class labels, in the order of the scores.
         outputs, output_kind: of the source model's scores.
+        others: names of the outputs that hold further heads, as the record tells.
 
     Raises:
         ArtifactError: damaged, or no image classifier.
@@ -49,6 +50,11 @@ class CoreMLBorder:
         self.target = package.spec.description.predictedProbabilitiesName or _only_array(path, outputs)
         self.outputs = record.outputs if record else len(self.labels) or _vector_length(path, outputs, self.target)
         self.output_kind: OutputKind = output_kind(record, self.outputs)
+        self.others = [head.output for head in record.heads[1:]] if record else []
+        if lacking := [name for name in self.others if name not in [item.name for item in outputs]]:
+            raise ArtifactError(
+                f"an output {lacking[0]}, as its record says", f"{path} without", "it was changed: convert it again"
+            )
 
     def array(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] as the values of an array input, float32."""

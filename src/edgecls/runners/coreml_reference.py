@@ -37,10 +37,18 @@ class CoreMLReferenceRunner:
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 scores [N, outputs]. An image input takes pixels rounded to 8 bits."""
+        return self._predict(images, [])[0]
+
+    def predict_heads(self, images: np.ndarray) -> list[np.ndarray]:
+        """The same of every head."""
+        return self._predict(images, self._border.others)
+
+    def _predict(self, images: np.ndarray, others: list[str]) -> list[np.ndarray]:
         with computing(self._path):
             values = images if self._border.is_image else self._border.array(images)
-            found = self._program.run(values, [self._border.target])[self._border.target]
-            return self._border.source_scores(found.reshape(len(images), -1)).astype(np.float32)
+            found = self._program.run(values, [self._border.target, *others])
+            heads = [found[name].reshape(len(images), -1).astype(np.float32) for name in (self._border.target, *others)]
+            return [self._border.source_scores(heads[0]).astype(np.float32), *heads[1:]]
 
     def prepare(self, image: np.ndarray) -> None:
         """Keep images [N, H, W, C] ready."""

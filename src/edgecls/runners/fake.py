@@ -56,6 +56,10 @@ class FakeRunner:
             scores[index] = np.full(self.outputs, np.nan) if self.behaviour == "nan" else self._score(image)
         return scores
 
+    def predict_heads(self, images: np.ndarray) -> list[np.ndarray]:
+        """One head."""
+        return [self.predict(images)]
+
     def prepare(self, image: np.ndarray) -> None:
         """Nothing to prepare."""
 

@@ -14,7 +14,7 @@ from edgecls.errors import ArtifactError, UnsupportedOperationError
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
-from edgecls.runners.border import Quantization, computing, output_kind, read_input, read_output, require_single
+from edgecls.runners.border import Quantization, computing, output_kind, read_input, read_output, require_heads, require_single
 
 _DTYPES = {
     "tensor(float)": np.dtype(np.float32),
@@ -55,8 +55,8 @@ class OnnxRunner:
         session = _open_session(path, threads, profile_prefix, exact)
         sources, targets = _border(session, path)
         require_single(path, "input", [source.name for source in sources])
-        require_single(path, "output", [target.name for target in targets])
-        source, target = sources[0], targets[0]
+        require_heads(path, record, [target.name for target in targets])
+        source = sources[0]
         if source.type not in _DTYPES:
             raise ArtifactError("an input of numbers", f"{path} with {source.type}", "name a classifier of images")
         dtype = _DTYPES[source.type]
@@ -65,22 +65,32 @@ class OnnxRunner:
         self._fixed = source.shape[0] if isinstance(source.shape[0], int) else None
         self._batch = self._fixed or self._input.batch
         self.spec = self._input.spec
-        self.outputs = read_output(path, _free(target.shape[1:]))
+        self._lengths = [read_output(path, _free(target.shape[1:])) for target in targets]
+        self.outputs = self._lengths[0]
         self.output_kind: OutputKind = output_kind(record, self.outputs)
         self._session, self._name, self._dtype, self._plain = session, source.name, dtype, plain
-        self._outputs, self._path = [target.name], path
+        self._names, self._path = [target.name for target in targets], path
+        self._outputs = self._names[:1]
         with computing(path):
             self.prepare(np.zeros((1, self.spec.height, self.spec.width, self.spec.channels), np.uint8))
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 scores [N, outputs], in batches where the file takes several at once."""
+        return self._predict(images, self._outputs)[0]
+
+    def predict_heads(self, images: np.ndarray) -> list[np.ndarray]:
+        """The same of every head."""
+        return self._predict(images, self._names)
+
+    def _predict(self, images: np.ndarray, names: list[str]) -> list[np.ndarray]:
         with computing(self._path, *_failures()):
-            scores = np.empty((len(images), self.outputs), np.float32)
+            heads = [np.empty((len(images), length), np.float32) for length in self._lengths[: len(names)]]
             for start in range(0, len(images), self._batch):
                 part = images[start : start + self._batch]
-                found = np.asarray(self._session.run(self._outputs, self._feed(part))[0], np.float32)
-                scores[start : start + len(part)] = found.reshape(-1, self.outputs)[: len(part)]
-        return scores
+                for scores, found in zip(heads, self._session.run(names, self._feed(part)), strict=True):
+                    values = np.asarray(found, np.float32).reshape(-1, scores.shape[1])
+                    scores[start : start + len(part)] = values[: len(part)]
+        return heads
 
     def prepare(self, image: np.ndarray) -> None:
         """Keep images [N, H, W, C] ready as the session's input."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,16 @@ from edgecls.formats.tflite_declared import read_declared
 from edgecls.image_spec import ImageSpec
 from edgecls.measurement import Engine
 from edgecls.metadata import ArtifactMetadata
-from edgecls.runners.border import NOTHING_DECLARED, Quantization, computing, output_kind, read_input, read_output, require_single
+from edgecls.runners.border import (
+    NOTHING_DECLARED,
+    Quantization,
+    computing,
+    output_kind,
+    read_input,
+    read_output,
+    require_heads,
+    require_single,
+)
 from edgecls.runners.delegation import delegation
 
 _UNSUPPORTED = ("custom op", "Select TensorFlow op", "Didn't find op", "Op builtin_code out of range")
@@ -43,7 +53,9 @@ class TFLiteRunner:
 
         try:
             interpreter = Interpreter(model_path=str(path), num_threads=threads, experimental_op_resolver_type=resolver)
-            source = self._single(path, "input", interpreter.get_input_details())
+            sources = interpreter.get_input_details()
+            require_single(path, "input", [detail["name"] for detail in sources])
+            source = sources[0]
             declared = NOTHING_DECLARED if record else read_declared(path)
             self._input = read_input(
                 path, _free(source), given=spec, record=record, quantization=_quantization(source), declared=declared
@@ -54,39 +66,51 @@ class TFLiteRunner:
         except (ValueError, RuntimeError) as error:
             raise _translate(path, error) from None
         with computing(path, RuntimeError):
-            target = self._single(path, "output", interpreter.get_output_details())
-        self._path = path
+            targets = interpreter.get_output_details()
+        require_heads(path, record, [detail["name"] for detail in targets])
+        self._path, self._results = path, [_Result.of(path, detail) for detail in targets]
         self.spec = self._input.spec
-        self.outputs = read_output(path, [int(size) for size in target["shape"][1:]])
+        self.outputs = self._results[0].outputs
         self.labels = declared.labels if len(declared.labels) == self.outputs else ()
         self.output_kind: OutputKind = output_kind(record, self.outputs)
         self._interpreter = interpreter
-        self._input_index, self._output_index = source["index"], target["index"]
+        self._input_index = source["index"]
         with computing(path):
             self._values = np.empty((1, *self._input.shape), np.float32)
         self._quantization, self._input_dtype = _quantization(source), np.dtype(source["dtype"])
-        self._output_quantization = _quantization(target)
         self.invoke = interpreter.invoke  # the engine's own call, nothing around it
 
     def predict(self, images: np.ndarray) -> np.ndarray:
         """Pixels [N, H, W, C] to float32 scores [N, outputs], one image at a time as on a phone."""
-        with computing(self._path, RuntimeError):
-            return self._predict(images)
+        return self._computed(images, self._results[:1])[0]
 
-    def _predict(self, images: np.ndarray) -> np.ndarray:
-        scores = np.empty((len(images), self.outputs), np.float32)
+    def predict_heads(self, images: np.ndarray) -> list[np.ndarray]:
+        """The same of every head."""
+        return self._computed(images, self._results)
+
+    def _computed(self, images: np.ndarray, results: list[_Result]) -> list[np.ndarray]:
+        with computing(self._path, RuntimeError):
+            return self._predict(images, results)
+
+    def _predict(self, images: np.ndarray, results: list[_Result]) -> list[np.ndarray]:
+        heads = [np.empty((len(images), result.outputs), np.float32) for result in results]
+
+        def read(index: int) -> None:
+            for scores, result in zip(heads, results, strict=True):
+                scores[index] = result.read(self._interpreter)
+
         if self._input.batch == 1:
             for index in range(len(images)):
                 self.prepare(images[index : index + 1])
                 self._interpreter.invoke()
-                scores[index] = self._read()
-            return scores
+                read(index)
+            return heads
         for start in range(0, len(images), self._input.batch):  # small images: preprocessing several at a time saves calls
             for offset, values in enumerate(self._feed(images[start : start + self._input.batch])):
                 self._interpreter.set_tensor(self._input_index, values[None])
                 self._interpreter.invoke()
-                scores[start + offset] = self._read()
-        return scores
+                read(start + offset)
+        return heads
 
     def prepare(self, image: np.ndarray) -> None:
         """Put images [N, H, W, C], as many as the batch, into the input tensor."""
@@ -131,14 +155,23 @@ class TFLiteRunner:
             return self._quantization.quantize(values)
         return values if self._input_dtype == np.float32 else _cast(values, self._input_dtype)
 
-    def _read(self) -> np.ndarray:
-        stored = self._interpreter.get_tensor(self._output_index).reshape(self.outputs)
-        return stored if self._output_quantization is None else self._output_quantization.dequantize(stored)
 
-    @staticmethod
-    def _single(path: Path, kind: str, details: list[dict[str, Any]]) -> dict[str, Any]:
-        require_single(path, kind, [detail["name"] for detail in details])
-        return details[0]
+@dataclass(frozen=True)
+class _Result:
+    """An output tensor with a vector of scores."""
+
+    index: int
+    outputs: int
+    quantization: Quantization | None
+
+    @classmethod
+    def of(cls, path: Path, detail: dict[str, Any]) -> _Result:
+        return cls(detail["index"], read_output(path, [int(size) for size in detail["shape"][1:]]), _quantization(detail))
+
+    def read(self, interpreter: Any) -> np.ndarray:
+        """Scores [outputs] of the last inference, float32."""
+        stored = interpreter.get_tensor(self.index).reshape(self.outputs)
+        return stored if self.quantization is None else self.quantization.dequantize(stored)
 
 
 def _free(detail: dict[str, Any]) -> list[int | None]:

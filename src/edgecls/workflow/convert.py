@@ -17,6 +17,7 @@ from edgecls.artifact import (
     REFERENCE_NAME,
     Artifact,
     DataSource,
+    Head,
     Manifest,
 )
 from edgecls.converters import Calibration, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
@@ -169,6 +170,7 @@ def _prepare(
         labels_source=labels_source,
         output_kind=model.output_kind,
         outputs=model.outputs,
+        heads=model.heads,
         toolchain=toolchain(),
         repairs=model.repairs,
         notes=[*model.notes, *_about_scores(model), *remarks],
@@ -204,12 +206,24 @@ def _record(
         source_sha256=settled.source.sha256 if settled else model.source.sha256,
         edgecls_version=__version__,
         source_name=model.source.name,
+        heads=model.heads,
     )
     return record, settled.labels_source if settled else "file" if options.labels else "default"
 
 
 def _about_scores(model: LoadedModel) -> list[str]:
-    """That scores are no probabilities, or were made probabilities."""
+    """Which of several heads classifies; that scores are no probabilities, or were made probabilities."""
+    return [*_about_heads(model.heads), *_about_kind(model)]
+
+
+def _about_heads(heads: list[Head]) -> list[str]:
+    if not heads:
+        return []
+    names = ", ".join(head.name if head.name == head.output else f"{head.name} (as {head.output})" for head in heads)
+    return [f"{len(heads)} outputs in this order: {names}; the first classifies: labels, bench, check and diagnose are about it"]
+
+
+def _about_kind(model: LoadedModel) -> list[str]:
     if model.activation:
         return [f"every file ends with a {model.activation} that the model itself does not have (--add-{model.activation})"]
     if model.output_kind != "logits":
@@ -266,9 +280,9 @@ def _questions(
         stack.callback(images.close)
         kind, pixels = "images", images.pixels
     if not options.verify:
-        return Questions(pixels, kind, None)
-    scores = np.concatenate([model.predict(spec.apply(batch)) for batch in pixels.batches(BATCH)])
-    return Questions(pixels, kind, scores)
+        return Questions(pixels, kind, [])
+    batches = [model.predict_heads(spec.apply(batch)) for batch in pixels.batches(BATCH)]
+    return Questions(pixels, kind, [np.concatenate(parts) for parts in zip(*batches, strict=True)])
 
 
 def _verified(made: Iterator[Made], verifier: Verifier) -> Iterator[tuple[Made, Artifact]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
 
-from edgecls.artifact import Actual, Artifact, FloatRemainder, Parity, Requested, Scheme, Verdict
+from edgecls.artifact import Actual, Artifact, FloatRemainder, Head, Parity, Requested, Scheme, Verdict
 from edgecls.converters import Job, Made
 from edgecls.data import PixelFile
 from edgecls.errors import EdgeclsError, UnsupportedOperationError
@@ -47,12 +47,12 @@ class Questions:
     Attributes:
         pixels: [n, H, W, C], 0..255.
         kind: the user's images, or synthetic ones.
-        scores: the source model's own [n, outputs]; None where nothing is to be compared.
+        scores: the source model's own of each head [n, outputs]; empty where nothing is to be compared.
     """
 
     pixels: PixelFile
     kind: Literal["images", "synthetic"]
-    scores: np.ndarray | None
+    scores: list[np.ndarray]
 
 
 class Verifier:
@@ -68,7 +68,7 @@ class Verifier:
     def __init__(self, record: ArtifactMetadata, coreml: Worker | None, questions: Questions, int8_questions: Questions) -> None:
         self._record, self._coreml, self._questions, self._int8_questions = record, coreml, questions, int8_questions
         self._worker = Worker()
-        self._scores: dict[str, np.ndarray] = {}  # of int8 artifacts, by name
+        self._scores: dict[str, list[np.ndarray]] = {}  # of int8 artifacts' heads, by name
 
     def __enter__(self) -> Verifier:
         return self
@@ -79,10 +79,10 @@ class Verifier:
     def write_reference(self, path: Path) -> Path | None:
         """Keep inputs and source scores beside the artifacts, so that benching can say how they agree; None without scores."""
         pixels, scores = self._questions.pixels, self._questions.scores
-        if scores is None:
+        if not scores:
             return None
         source = np.array(self._record.source_sha256)
-        np.savez_compressed(path, images=pixels.read(0, pixels.count), scores=scores, source_sha256=source)
+        np.savez_compressed(path, images=pixels.read(0, pixels.count), scores=scores[0], source_sha256=source)
         return path
 
     def start(self, made: Made) -> Pending:
@@ -112,17 +112,19 @@ class Verifier:
         except (EdgeclsError, RemoteError) as error:
             parity = Parity(samples=0, inputs=questions.kind, verdict="failed", reason=str(error))
             found = Examined(None, parity, *file_sizes(made.path), sha256(made.path))
-        if made.job.scheme == "int8" and found.scores is not None and found.parity.verdict == "passed":
+        if made.job.scheme == "int8" and found.scores and found.parity.verdict == "passed":
             self._scores[row.name] = found.scores
         row = row.model_copy(update={key: value for key, value in vars(found).items() if key != "scores"})
         return _rejected(row, found.parity.reason) if found.parity.verdict == "failed" else row
 
     def hold_together(self, rows: Sequence[Artifact]) -> list[Artifact]:
         """The finished int8 rows of the variant, those `rejected` that do not answer as their siblings do."""
-        reference = self._int8_questions.scores
-        if reference is None:
-            return list(rows)
-        reasons = judge_siblings(reference, self._scores, self._record.output_kind)
+        reasons: dict[str, str] = {}
+        for place, (reference, head) in enumerate(zip(self._int8_questions.scores, heads_of(self._record), strict=False)):
+            found = {name: scores[place] for name, scores in self._scores.items()}
+            reasons = {
+                name: _named(head, reason) for name, reason in judge_siblings(reference, found, head.output_kind).items()
+            } | reasons
         return [_rejected(row, reasons[row.name]) if row.name in reasons else row for row in rows]
 
     def _asked(self, job: Job) -> Questions:
@@ -131,14 +133,19 @@ class Verifier:
 
 @dataclass(frozen=True)
 class Examined:
-    """What was found in and measured of a file; the fields are those of Artifact, and its scores [n, outputs] where it was run."""
+    """What was found in and measured of a file; the fields are those of Artifact, and its heads' scores [n, outputs] where it was run."""
 
     actual: Actual | None
     parity: Parity
     size_bytes: int
     compressed_bytes: int
     sha256: str
-    scores: np.ndarray | None = None
+    scores: list[np.ndarray] = field(default_factory=list)
+
+
+def heads_of(record: ArtifactMetadata) -> list[Head]:
+    """The heads of a record; its scores, without a name, where there are no others."""
+    return record.heads or [Head(name="", output="scores", outputs=record.outputs, output_kind=record.output_kind)]
 
 
 def is_done(pending: Pending) -> bool:
@@ -173,13 +180,16 @@ def _with_request(entry: FloatRemainder, requested: Requested) -> FloatRemainder
 
 def _judge(
     path: Path, job: Job, requested: Requested, record: ArtifactMetadata, questions: Questions, actual: Actual
-) -> tuple[Parity, np.ndarray | None]:
-    """The verdict, and the scores where the artifact was run. int8 weights in ONNX are judged as on the processors they were asked for."""
+) -> tuple[Parity, list[np.ndarray]]:
+    """The verdict, and the heads' scores where the artifact was run.
+
+    int8 weights in ONNX are judged as on the processors they were asked for.
+    """
     from edgecls.converters.coreml import check_structure
     from edgecls.runners import open_exact, open_runner
 
-    def unrun(verdict: Verdict, reason: str) -> tuple[Parity, None]:
-        return Parity(samples=0, inputs=questions.kind, verdict=verdict, reason=reason), None
+    def unrun(verdict: Verdict, reason: str) -> tuple[Parity, list[np.ndarray]]:
+        return Parity(samples=0, inputs=questions.kind, verdict=verdict, reason=reason), []
 
     asked = STORED_AS.get(job.scheme)
     if asked and not (actual.eight_bit_weights if asked == "int8" else actual.weight_dtypes.get(asked)):
@@ -189,7 +199,7 @@ def _judge(
     if job.target == "tflite" and {actual.input_dtype, actual.output_dtype} != {requested.io}:
         found = f"takes {actual.input_dtype} and gives {actual.output_dtype}"
         return unrun("failed", f"--io {requested.io} was asked, but the file {found}")
-    if questions.scores is None:
+    if not questions.scores:
         return unrun("skipped", "--no-verify")
     if job.target == "coreml" and (reason := check_structure(path, record)):
         return unrun("failed", reason)
@@ -199,5 +209,24 @@ def _judge(
         if job.target != "coreml":
             raise
         return unrun("structure", f"not computed here: {error.found}")
-    scores = np.concatenate([runner.predict(pixels) for pixels in questions.pixels.batches(BATCH)])
-    return compare(questions.scores, scores, job.scheme, record.output_kind, questions.kind), scores
+    batches = [runner.predict_heads(pixels) for pixels in questions.pixels.batches(BATCH)]
+    scores = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+    heads = zip(heads_of(record), questions.scores, scores, strict=True)
+    return _worst(
+        [(head, compare(asked, found, job.scheme, head.output_kind, questions.kind)) for head, asked, found in heads]
+    ), scores
+
+
+def _worst(judged: list[tuple[Head, Parity]]) -> Parity:
+    """The verdict on the head that keeps least: one that failed, else that of the lowest signal-to-noise ratio."""
+
+    def merit(item: tuple[Head, Parity]) -> tuple[bool, float]:
+        parity = item[1]
+        return parity.verdict != "failed", np.inf if parity.snr_db is None else parity.snr_db
+
+    head, parity = min(judged, key=merit)
+    return parity.model_copy(update={"head": head.name, "reason": _named(head, parity.reason)})
+
+
+def _named(head: Head, reason: str) -> str:
+    return f"output {head.name}: {reason}" if head.name and reason else reason
