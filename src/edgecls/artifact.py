@@ -31,6 +31,8 @@ Scheme = Literal[
 OutputKind = Literal["softmax", "sigmoid", "logits"]
 Border = Literal["float32", "int8", "uint8"]  # dtypes that a file takes and gives
 Activation = Literal["softmax", "sigmoid"]  # what makes probabilities of logits
+OnnxLayout = Literal["nhwc", "nchw"]
+OnnxBatch = int | Literal["free"]
 Verdict = Literal["passed", "failed", "structure", "skipped"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)
@@ -126,6 +128,8 @@ class Requested(Record):
         keep_float: of an int8 artifact, the operations that were to stay float, by the names of their tensors in the float TFLite file.
         mixed_precision: the accuracy goal that chose them, as `drop<=0.5`; None where the user named them.
         onnx_weights: of an ONNX int8 artifact, the dtype of its kernels but depthwise ones; int8 ones are right on some processors alone.
+        onnx_layout: of an ONNX artifact, the axes of its input; None for those of the model.
+        onnx_batch: of an ONNX artifact, how many images it takes at once; None for any number where the model allows it.
     """
 
     target: Target
@@ -136,6 +140,8 @@ class Requested(Record):
     keep_float: list[str] = Field(default_factory=list)
     mixed_precision: str | None = None
     onnx_weights: Literal["uint8", "int8"] | None = None
+    onnx_layout: OnnxLayout | None = None
+    onnx_batch: OnnxBatch | None = None
 
 
 class Artifact(Record):

@@ -12,7 +12,7 @@ from edgecls.cli.model_options import CustomObjects, InputSize, Signature
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
-    from edgecls.artifact import Activation, Manifest
+    from edgecls.artifact import Activation, Manifest, OnnxBatch
 
 
 def convert(
@@ -70,6 +70,13 @@ def convert(
     onnx_weights: Annotated[
         str, typer.Option(metavar="DTYPE", help="Weights of the ONNX int8 file: uint8, or int8 where no processor saturates.")
     ] = "uint8",
+    onnx_layout: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Axes of the ONNX files' input: nhwc or nchw. [those of the model]")
+    ] = None,
+    onnx_batch: Annotated[
+        str | None,
+        typer.Option(metavar="N", help="Images that the ONNX files take at once: a number, or free. [free if it can be]"),
+    ] = None,
     estimator: Annotated[
         str | None, typer.Option(metavar="NAME", help="int8 ranges: minmax, percentile or mse. [the one that loses least]")
     ] = None,
@@ -122,6 +129,8 @@ def convert(
         input_size=input_size,
         custom_objects=custom_objects,
         onnx_weights=_choice("--onnx-weights", onnx_weights, ("uint8", "int8")),
+        onnx_layout=_choice("--onnx-layout", onnx_layout, ("nhwc", "nchw")),
+        onnx_batch=_batch(onnx_batch),
         activation=_activation(add_softmax, add_sigmoid),
         io=_choice("--io", io, ("float32", "int8", "uint8")),
         estimator=_choice("--estimator", estimator, ("minmax", "percentile", "mse")),
@@ -148,6 +157,16 @@ def _choice(flag: str, value: str | None, choices: tuple[str, ...]) -> Any:
     if value is not None and value not in choices:
         raise InputError(f"{flag} among {', '.join(choices)}", repr(value), "choose one of them")
     return value
+
+
+def _batch(value: str | None) -> OnnxBatch | None:
+    from edgecls.errors import InputError
+
+    if value is None or value == "free":
+        return value
+    if not value.isascii() or not value.isdigit():
+        raise InputError("a number of images, or free, for --onnx-batch", repr(value), "write as --onnx-batch 1")
+    return int(value)
 
 
 def _activation(softmax: bool, sigmoid: bool) -> Activation | None:

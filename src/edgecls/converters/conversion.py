@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edgecls.artifact import SUFFIXES, Border, Requested, Scheme
+from edgecls.artifact import SUFFIXES, Border, OnnxBatch, OnnxLayout, Requested
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError, StageError
 from edgecls.frozen_graph import FrozenGraph
 from edgecls.metadata import ArtifactMetadata
 from edgecls.ranges import Estimator
 from edgecls.scales import is_half
-from edgecls.worker import RemoteError, Worker, preload, release_memory
+from edgecls.worker import Worker, preload, release_memory
 
 if TYPE_CHECKING:
     import onnx
@@ -60,6 +59,7 @@ class Conversion:
         keep_float: layers that stay float in int8 files, as the user names them (see `resolve_layers`).
         goal: how much accuracy int8 may cost: the fewest layers stay float that it takes.
         onnx_weights: dtype of the ONNX int8 file's kernels (see `qdq`).
+        onnx_layout, onnx_batch: what ONNX files take (see `onnx_input`); None for what the model does.
         threads: cores to use.
     """
 
@@ -74,6 +74,8 @@ class Conversion:
     keep_float: Sequence[str] = ()
     goal: AccuracyGoal | None = None
     onnx_weights: Literal["uint8", "int8"] = "uint8"
+    onnx_layout: OnnxLayout | None = None
+    onnx_batch: OnnxBatch | None = None
     threads: int = 2
 
 
@@ -106,16 +108,18 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
     Raises:
         SchemeError: `keep_float` names a layer that the model does not have.
     """
+    from edgecls.converters.coreml_jobs import CoreMLJobs, check_coreml
+
     hub = _Hub(conversion)
     _ = hub.float_layers  # a name that is wrong is the user's mistake: no artifact is made then
     coreml = [job for job in conversion.jobs if job.target == "coreml"]
-    _check_coreml(conversion, coreml, worker)
-    early = _CoreMl(conversion, [job for job in coreml if job.scheme != "int8"], worker)
+    check_coreml(conversion, coreml, worker)
+    early = CoreMLJobs(conversion, [job for job in coreml if job.scheme != "int8"], worker)
     early.start()
     here = [job for job in conversion.jobs if job.target != "coreml"]
     yield from hub.make(sorted(here, key=lambda job: job.scheme == "int8"))  # int8 last: the others need not wait
-    int8 = _CoreMl(conversion, [job for job in coreml if job.scheme == "int8"], worker)
-    int8.start(hub)
+    int8 = CoreMLJobs(conversion, [job for job in coreml if job.scheme == "int8"], worker)
+    int8.start(hub.shared_int8)
     yield from early.finish()
     for made in int8.finish():
         yield hub.tell_int8(made)
@@ -141,7 +145,7 @@ class _Hub:
             except EdgeclsError as failure:
                 error = str(failure)
             except Exception as failure:  # noqa: BLE001 - border to four libraries: one artifact fails, the others go on
-                error = _unexpected(failure)
+                error = unexpected(failure)
             made = Made(job, path, self._requested(job), time.perf_counter() - started, error, self._notes(job, error))
             yield self.tell_int8(made) if job.scheme == "int8" else made
 
@@ -169,7 +173,7 @@ class _Hub:
         if error:
             return []
         tellers = {Job("coreml", "int8"): self._narrow_note, ONNX_INT8: self._signed_note, TFLITE_INT8: self._border_note}
-        own = [*tellers.get(job, list)(), *self._batch_note(job)]
+        own = [*tellers.get(job, list)(), *self._input_notes(job)]
         if job != next(other for other in self.conversion.jobs if self._shared(other) == self._shared(job)):
             return own
         return [*self._mediapipe_note(job), *(self._int8_notes() if job.scheme == "int8" else ()), *own]
@@ -203,13 +207,13 @@ class _Hub:
 
         return [describe_border(self.tflite_int8, self._spec)] if self.conversion.io == "uint8" else []
 
-    def _batch_note(self, job: Job) -> list[str]:
-        """That ONNX files take one image at a time, with the first of them."""
-        from edgecls.formats.onnx_names import has_free_batch
+    def _input_notes(self, job: Job) -> list[str]:
+        """How many images ONNX files take at a time where that is not free, and their axes where they are not the model's."""
+        from edgecls.converters.onnx_input import about_input
 
-        first = next((other for other in self.conversion.jobs if other.target == "onnx"), None)
-        fixed = job == first and not has_free_batch(self.onnx)
-        return ["the ONNX files take one image at a time: an operation depends on the number of images"] if fixed else []
+        if job != next((other for other in self.conversion.jobs if other.target == "onnx"), None):
+            return []
+        return about_input(self.onnx, self.conversion.record.image_spec, self.conversion.onnx_layout, self.conversion.onnx_batch)
 
     def _int8_notes(self) -> list[str]:
         from edgecls.converters.float_layers import layer_names
@@ -219,6 +223,7 @@ class _Hub:
 
     def _bytes(self, job: Job) -> bytes:
         from edgecls.converters.onnx import float16_onnx, stamp
+        from edgecls.converters.onnx_input import with_layout_of
         from edgecls.converters.reduced import reduce_tflite
         from edgecls.converters.tflite_metadata import write_tflite
 
@@ -229,17 +234,21 @@ class _Hub:
             if job.scheme == "int8":
                 return write_tflite(self.tflite_int8, record)
             return write_tflite(reduce_tflite(self.float_graph, job.scheme), record)
+        record = with_layout_of(record, self.conversion.onnx_layout)
         if job.scheme == "float16":
-            return stamp(float16_onnx(self.onnx), record)
+            return stamp(float16_onnx(self.asked_onnx), record)
         if job.scheme == "int8":
             signed = self._signed_note()
             return stamp(self.qdq, record, {"processors": signed[0]} if signed else {})
-        return stamp(self.onnx, record)
+        return stamp(self.asked_onnx, record)
 
     def _requested(self, job: Job) -> Requested:
         io = self.conversion.io if job == TFLITE_INT8 else "float32"
         onnx_weights = self.conversion.onnx_weights if job == ONNX_INT8 else None
-        return Requested(target=job.target, scheme=job.scheme, io=io, onnx_weights=onnx_weights)
+        layout, batch = (self.conversion.onnx_layout, self.conversion.onnx_batch) if job.target == "onnx" else (None, None)
+        return Requested(
+            target=job.target, scheme=job.scheme, io=io, onnx_weights=onnx_weights, onnx_layout=layout, onnx_batch=batch
+        )
 
     @cached_property
     def tflite(self) -> bytes:
@@ -264,6 +273,13 @@ class _Hub:
         model = float_onnx(self.float_graph)
         release_memory()
         return model
+
+    @cached_property
+    def asked_onnx(self) -> onnx.ModelProto:
+        """The same with the input that was asked for."""
+        from edgecls.converters.onnx_input import with_input
+
+        return with_input(self.onnx, self.conversion.record.image_spec, self.conversion.onnx_layout, self.conversion.onnx_batch)
 
     @property
     def quantized(self) -> Quantized:
@@ -333,7 +349,7 @@ class _Hub:
         from edgecls.converters.qdq import emit_qdq
 
         signed = self.conversion.onnx_weights == "int8"
-        return emit_qdq(self.onnx, self.parameters, self.quantized.float_layers, signed_weights=signed)
+        return emit_qdq(self.asked_onnx, self.parameters, self.quantized.float_layers, signed_weights=signed)
 
     @cached_property
     def parameters(self) -> Parameters:
@@ -342,66 +358,6 @@ class _Hub:
         return read_parameters(self.quantized.model)
 
 
-def _unexpected(failure: Exception) -> str:
+def unexpected(failure: Exception) -> str:
+    """What a library's exception becomes in the row of an artifact."""
     return f"expected a conversion that succeeds, found {type(failure).__name__}: {failure}"[:500]
-
-
-def _check_coreml(conversion: Conversion, jobs: Sequence[Job], worker: Worker | None) -> None:
-    """A deployment target that cannot be is the user's mistake: no artifact is made then."""
-    from edgecls.converters.coreml import check_deployment_target
-
-    name = conversion.minimum_deployment_target
-    schemes: list[Scheme] = [job.scheme for job in jobs]
-    if jobs and name is not None:
-        worker.call(check_deployment_target, schemes, name) if worker else check_deployment_target(schemes, name)
-
-
-class _CoreMl:
-    """Some of the Core ML artifacts, made by one call in the worker or, without one, here."""
-
-    def __init__(self, conversion: Conversion, jobs: Sequence[Job], worker: Worker | None) -> None:
-        self.conversion, self.jobs, self.worker = conversion, jobs, worker
-        self.future: Future[dict[Scheme, Path]] | None = None
-        self.error, self.started = "", 0.0
-
-    def start(self, hub: _Hub | None = None) -> None:
-        """Begin; `hub` gives int8 its parameters."""
-        from edgecls.converters.coreml import convert_coreml
-
-        if not self.jobs:
-            return
-        self.started = time.perf_counter()
-        conversion = self.conversion
-        schemes: list[Scheme] = [job.scheme for job in self.jobs]
-        both = len({job.scheme == "int8" for job in conversion.jobs if job.target == "coreml"}) == 2
-        try:
-            options = {
-                "minimum_deployment_target": conversion.minimum_deployment_target,
-                "int8": hub.shared_int8() if hub else None,
-                "half": conversion.folder / ".half.mlpackage" if both else None,
-            }
-            arguments = (conversion.graph, conversion.record, schemes, conversion.folder)
-            if self.worker:
-                self.future = self.worker.start(convert_coreml, *arguments, **options)
-            else:
-                convert_coreml(*arguments, **options)
-        except EdgeclsError as failure:
-            self.error = str(failure)
-        except Exception as failure:  # noqa: BLE001 - the hub's libraries may fail on the way to the parameters
-            self.error = _unexpected(failure)
-
-    def finish(self) -> Iterator[Made]:
-        """Wait for them."""
-        if not self.jobs:
-            return
-        try:
-            if self.future is not None:
-                self.future.result()
-        except (EdgeclsError, RemoteError) as failure:
-            self.error = str(failure)
-        seconds = (time.perf_counter() - self.started) / len(self.jobs)
-        target = self.conversion.minimum_deployment_target
-        for job in self.jobs:
-            path = artifact_path(self.conversion, job)
-            requested = Requested(target=job.target, scheme=job.scheme, minimum_deployment_target=target)
-            yield Made(job, path, requested, seconds, "" if path.exists() else self.error)  # what was finished before is whole

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgecls.artifact import OnnxLayout
 from edgecls.errors import ConversionError
 from edgecls.extras import quiet_frameworks, require
 from edgecls.formats.onnx_names import BATCH, INPUT, OUTPUT
+from edgecls.image_spec import Layout
 from edgecls.metadata import METADATA_KEY, ArtifactMetadata
 from edgecls.private_folder import temporary_folder
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from edgecls.formats.tflite_graph import TFLiteGraph
 
 OPSET = 17  # the newest that every onnxruntime mobile package of the last years runs
+ONNX_LAYOUTS: dict[Layout, OnnxLayout] = {"HWC": "nhwc", "CHW": "nchw"}
 PASSES = ("optimize_transpose", "fold_constants", "global_pool_optimizer", "remove_identity", "remove_back_to_back")
 _MOVED = re.compile(r"_token_\d+$")
 _GELU_TANH = (0.7978845608028654, 0.044715)  # sqrt(2/pi) and the cubic coefficient of the tanh approximation
@@ -42,10 +45,10 @@ def float_onnx(graph: TFLiteGraph) -> onnx.ModelProto:
     from edgecls.converters.onnx_settled_names import settle_names
 
     converted = _tf2onnx(make_explicit(graph))
-    _rename(converted.graph, converted.graph.input[0].name, INPUT)
-    _rename(converted.graph, converted.graph.output[0].name, OUTPUT)
+    rename(converted.graph, converted.graph.input[0].name, INPUT)
+    rename(converted.graph, converted.graph.output[0].name, OUTPUT)
     _keep_zeros_before_max_pooling(converted.graph)
-    fixed = _simplify(converted)
+    fixed = simplify(converted)
     settle_names(fixed.graph, set(graph.names))
     free = _free_batch(fixed)
     best = free if free is not None else fixed
@@ -82,6 +85,7 @@ def stamp(model: onnx.ModelProto, record: ArtifactMetadata, remarks: Mapping[str
         METADATA_KEY: record.model_dump_json(),
         "labels": "\n".join(record.labels),
         "scores": record.scores,
+        **({"input_layout": ONNX_LAYOUTS[spec.layout].upper()} if spec.layout in ONNX_LAYOUTS else {}),
         "preprocessing": f"(pixel - mean) / std, mean={list(spec.mean)}, std={list(spec.std)}, order={spec.color_order}",
         "source_sha256": record.source_sha256,
         **(remarks or {}),
@@ -99,7 +103,7 @@ def _tf2onnx(model: bytes) -> onnx.ModelProto:
     """The model in ONNX's operations, with transposes moved together.
 
     tf2onnx's own `from_tflite` tries every optimizer on a deep copy of the graph, weights included, over and over: twice the time and
-    ten times the memory of these passes, whose rest onnxruntime does (see `_simplify`).
+    ten times the memory of these passes, whose rest onnxruntime does (see `simplify`).
     """
     require("tf2onnx")
     tf, graphs, optimizers = require("tensorflow"), require("tf2onnx.tfonnx"), require("tf2onnx.optimizer")
@@ -164,7 +168,8 @@ def _gelu(ctx: Any, node: Any, name: str, args: Any, **_: Any) -> None:
     )
 
 
-def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+def rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    """Give a value another name, wherever it stands."""
     for node in graph.node:
         for names in (node.input, node.output):
             for index, name in enumerate(names):
@@ -207,7 +212,7 @@ def _keep_zeros_before_max_pooling(graph: onnx.GraphProto) -> None:
         node.input.insert(2, name)
 
 
-def _simplify(model: onnx.ModelProto) -> onnx.ModelProto:
+def simplify(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants and drop transposes that cancel: onnxruntime's basic level, which keeps to the standard operations.
 
     Products stay apart from sums: joined to a Gemm, one without a bias takes for it whatever activation it is added to, and its name is
@@ -238,29 +243,26 @@ def _restore_names(graph: onnx.GraphProto) -> None:
     for name in sorted(taken):
         original = _MOVED.sub("", name)
         if original not in taken:
-            _rename(graph, name, original)
+            rename(graph, name, original)
             taken.add(original)
 
 
 def _free_batch(model: onnx.ModelProto) -> onnx.ModelProto | None:
     """The model with a free batch axis, proven on two different inputs at once; None where the graph depends on batch 1."""
-    import onnx
     import onnxruntime
 
-    free = onnx.ModelProto()
-    free.CopyFrom(model)
-    del free.graph.value_info[:]
-    for value in (*free.graph.input, *free.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = BATCH
-    _free_reshapes(free)
+    from edgecls.converters.free_batch import free_batch
+
+    free = type(model).FromString(model.SerializeToString())
     shape = tuple(dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim)
     inputs = np.random.default_rng(0).standard_normal((2, *shape[1:])).astype(np.float32)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
+        free_batch(free, BATCH)
         session = onnxruntime.InferenceSession(free.SerializeToString(), options, providers=["CPUExecutionProvider"])
         together = _answers(session, inputs)
-    except Exception:  # noqa: BLE001 - onnxruntime's exceptions have no common base; whatever it is, batch 1 stays
+    except Exception:  # noqa: BLE001 - ours for an operation without such a form, and onnxruntime's, which have no common base
         return None
     one, other = (_answers(session, inputs[index : index + 1]) for index in range(2))
     apart = [np.concatenate(pair) for pair in zip(one, other, strict=True)]
@@ -270,29 +272,3 @@ def _free_batch(model: onnx.ModelProto) -> onnx.ModelProto | None:
 
 def _answers(session: onnxruntime.InferenceSession, inputs: np.ndarray) -> list[np.ndarray]:
     return [np.asarray(answer) for answer in session.run(None, {INPUT: inputs})]
-
-
-def _free_reshapes(model: onnx.ModelProto) -> None:
-    """Let each Reshape to [1, …] take any batch: -1 in front, or 0 (copy the axis) where -1 is taken."""
-    from onnx import numpy_helper
-
-    constants = {item.name: item for item in model.graph.initializer}
-    for node in model.graph.node:
-        if node.op_type != "Reshape" or node.input[1] not in constants:
-            continue
-        shape = numpy_helper.to_array(constants[node.input[1]]).copy()
-        if not shape.size or shape[0] != 1:
-            continue
-        shape[0] = 0 if -1 in shape[1:] else -1
-        name = f"{node.output[0]}/shape"
-        if name not in constants:
-            constants[name] = numpy_helper.from_array(shape, name)
-            model.graph.initializer.append(constants[name])
-        node.input[1] = name
-    _drop_unused_constants(model)
-
-
-def _drop_unused_constants(model: onnx.ModelProto) -> None:
-    used = {name for node in model.graph.node for name in node.input}
-    for constant in [constant for constant in model.graph.initializer if constant.name not in used]:
-        model.graph.initializer.remove(constant)

@@ -23,6 +23,7 @@ from edgecls.artifact import (
 from edgecls.converters import Calibration, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
 from edgecls.converters.accuracy_goal import AccuracyGoal
 from edgecls.converters.conversion import coreml_worker
+from edgecls.converters.onnx_input import check_layout
 from edgecls.data import ImageSet, open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
@@ -96,6 +97,8 @@ def convert(options: ConvertOptions, on_event: OnEvent = ignore) -> Manifest:
             minimum_deployment_target=options.minimum_deployment_target,
             keep_float=options.keep_float,
             onnx_weights=options.onnx_weights,
+            onnx_layout=options.onnx_layout,
+            onnx_batch=options.onnx_batch,
             goal=source.goal,
             threads=options.threads,
         )
@@ -153,6 +156,7 @@ def _prepare(
     settled = variant or options.base_of
     spec = settled.image_spec if settled else model.image_spec
     spec = spec.with_preprocess(options.preprocess) if options.preprocess else spec
+    check_layout(spec, options.onnx_layout)
     record, labels_source = _record(model, spec, options, settled)
     on_event(Event("reading images"))
     calibration, sources, remarks = _open_data(options, spec, record, calibrating=int8)

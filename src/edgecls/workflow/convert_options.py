@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edgecls.artifact import TARGETS, Activation, Border, Target
+from edgecls.artifact import TARGETS, Activation, Border, OnnxBatch, OnnxLayout, Target
 from edgecls.converters import Estimator, Job
 from edgecls.data.digits import DIGITS_NAME
-from edgecls.errors import DataError, SchemeError
+from edgecls.errors import DataError, InputError, SchemeError
 from edgecls.variant import Variant, VariantSet
 from edgecls.workflow.variants import source_name
+
+_MOST_IMAGES = 1024  # that an ONNX file may be made to take at once
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,8 @@ class ConvertOptions:
         schemes: as the user wrote them, None for all that are possible.
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
         onnx_weights: how the ONNX int8 file stores its kernels (see `converters.qdq`).
+        onnx_layout: axes of the ONNX files' input, None for those of the model.
+        onnx_batch: how many images the ONNX files take at once, None for any number where the model allows it.
         mixed_precision: `drop<=0.5`: the fewest layers stay float that keep int8 within so many percentage points on `data`.
         signature: of a SavedModel with several, the serving function to convert.
         input_size: height x width of the images, as `224x224`, where the model leaves them open.
@@ -57,6 +61,8 @@ class ConvertOptions:
     keep_float: tuple[str, ...] = ()
     mixed_precision: str | None = None
     onnx_weights: Literal["uint8", "int8"] = "uint8"
+    onnx_layout: OnnxLayout | None = None
+    onnx_batch: OnnxBatch | None = None
     allow_code: bool = False
     verify: bool = True
     base_of: VariantSet | None = None
@@ -76,9 +82,12 @@ def check_options(options: ConvertOptions, jobs: Sequence[Job], variant: Variant
         variant: of which `options.model` is the folder.
 
     Raises:
-        SchemeError, DataError.
+        SchemeError, DataError, InputError.
     """
     _refuse_idle_options(options, jobs)
+    if isinstance(options.onnx_batch, int) and not 0 < options.onnx_batch <= _MOST_IMAGES:
+        expected = f"--onnx-batch between 1 and {_MOST_IMAGES}, or free"
+        raise InputError(expected, str(options.onnx_batch), "write as --onnx-batch 1")
     if variant:
         _refuse_settled_options(options, learned=variant.ranges is not None)
     _require_paths(options)
@@ -97,10 +106,12 @@ def learns_ranges(options: ConvertOptions) -> bool:
 
 def _refuse_idle_options(options: ConvertOptions, jobs: Sequence[Job]) -> None:
     """An option that none of the planned artifacts would heed is a mistake."""
-    int8 = any(job.scheme == "int8" for job in jobs)
+    int8, onnx = any(job.scheme == "int8" for job in jobs), any(job.target == "onnx" for job in jobs)
     idle = {
         f"--io {options.io}": (options.io != "float32" and Job("tflite", "int8") not in jobs, "the scheme tflite:int8"),
         "--onnx-weights int8": (options.onnx_weights == "int8" and Job("onnx", "int8") not in jobs, "the scheme onnx:int8"),
+        "--onnx-layout": (options.onnx_layout is not None and not onnx, "the target onnx"),
+        "--onnx-batch": (options.onnx_batch is not None and not onnx, "the target onnx"),
         "--mixed-precision": (options.mixed_precision is not None and not int8, "the scheme int8"),
         "--keep-float": (bool(options.keep_float) and not int8, "the scheme int8"),
         "--estimator": (options.estimator is not None and not int8, "the scheme int8"),

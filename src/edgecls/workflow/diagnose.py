@@ -18,7 +18,7 @@ from edgecls.evaluation.advice import Circumstances, advise
 from edgecls.evaluation.layer_values import LayerRunner
 from edgecls.evaluation.sensitivity import Extremes, calibration_extremes, measure_sensitivity
 from edgecls.event import Event, OnEvent, ignore
-from edgecls.formats import change_since_conversion, detect
+from edgecls.formats import change_since_conversion, detect, read_record
 from edgecls.image_spec import ImageSpec
 from edgecls.workflow.bench import BenchRequest, images_of, is_there
 from edgecls.workflow.clipped_sums import clipping_advice
@@ -68,7 +68,11 @@ def diagnose(request: DiagnoseRequest, on_event: OnEvent = ignore) -> Diagnosis:
     for row in (quantized, reference):
         if row.sha256:  # none of a file from elsewhere is known
             _require_unchanged(request.folder, row)
-    spec, path = manifest.image_spec, _data(manifest, request)
+        if row.requested.onnx_batch not in (None, 1, "free"):
+            found = f"{row.path}, which takes {row.requested.onnx_batch}"
+            raise ArtifactError("ONNX files that take one image at a time", found, "convert again without --onnx-batch")
+    record, path = read_record(request.folder / reference.path), _data(manifest, request)
+    spec = record.image_spec if record else manifest.image_spec  # the axes that the files take
     images = open_images(path, spec, role="data", labels=manifest.labels, limit=request.limit)
     runner = _open(request.folder / reference.path, place / quantized.path, quantized.target)
     calibration = _calibration(manifest, spec, runner, request.limit, on_event)
@@ -209,6 +213,8 @@ def _command(manifest: Manifest, row: Artifact, request: DiagnoseRequest, argume
     arguments = arguments.replace("--data PATH", known_data or "--data PATH")
     if known_data and " --data " not in given:
         parts.append(known_data)
+    if row.requested.onnx_layout is not None:
+        parts.append(f"--onnx-layout {row.requested.onnx_layout}")
     if row.requested.keep_float and "--mixed-precision" not in arguments:
         parts += [f"--keep-float {shlex.quote(name)}" for name in row.requested.keep_float]
     return " ".join([*parts, arguments, f"-o {shlex.quote(str(request.folder))}"])

@@ -1,0 +1,111 @@
+"""ONNX files take any number of images also where the converter, with one image, dropped the batch axis: three at once as each alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from edgecls.extras import require
+from edgecls.workflow import ConvertOptions, convert
+
+
+def attention(keras: Any) -> Any:
+    layers = keras.layers
+    inputs = keras.Input((16, 16, 3))
+    value = layers.Reshape((16, 8))(layers.Conv2D(8, 4, strides=4)(layers.Rescaling(1 / 255)(inputs)))
+    value = layers.LayerNormalization()(value)
+    value = layers.Add()([layers.MultiHeadAttention(2, 4)(value, value), value])
+    return keras.Model(inputs, layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling1D()(value)))
+
+
+def padded(keras: Any) -> Any:
+    layers = keras.layers
+    inputs = keras.Input((20, 14, 3))
+    value = layers.Rescaling(1 / 255)(layers.Resizing(16, 16, pad_to_aspect_ratio=True)(inputs))
+    value = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="relu")(value))
+    return keras.Model(inputs, layers.Dense(5, activation="softmax")(value))
+
+
+def averaged(keras: Any) -> Any:
+    layers = keras.layers
+    inputs = keras.Input((16, 16, 3))
+    value = layers.Flatten()(layers.Conv2D(4, 3, strides=3, activation="relu")(layers.Rescaling(1 / 255)(inputs)))
+    left, right = layers.Dense(6)(value), layers.Dense(6, activation="tanh")(value)
+    value = layers.Concatenate()([layers.Average()([left, right]), layers.Add()([left, right])])
+    return keras.Model(inputs, layers.Dense(5, activation="softmax")(value))
+
+
+def class_token(keras: Any) -> Any:
+    """A layer that puts a token of its own before the tokens of every image, as vision transformers do."""
+
+    class Token(keras.layers.Layer):
+        def build(self, shape: Any) -> None:
+            self.token = self.add_weight(shape=(1, 1, shape[-1]), initializer="random_normal", name="token")
+            self.places = self.add_weight(shape=(1, shape[1] + 1, shape[-1]), initializer="random_normal", name="places")
+
+        def call(self, value: Any) -> Any:
+            tf = require("tensorflow")
+            token = tf.broadcast_to(self.token, [tf.shape(value)[0], 1, value.shape[-1]])
+            return tf.concat([token, value], 1) + self.places
+
+    return Token()
+
+
+def transformer(keras: Any) -> Any:
+    layers = keras.layers
+    inputs = keras.Input((16, 16, 3))
+    value = layers.Reshape((16, 8))(layers.Conv2D(8, 4, strides=4)(layers.Rescaling(1 / 255)(inputs)))
+    value = class_token(keras)(value)
+    value = layers.Add()([layers.MultiHeadAttention(2, 4)(value, value), value])
+    value = layers.LayerNormalization()(value)[:, 0]
+    return keras.Model(inputs, layers.Dense(5, activation="softmax")(value))
+
+
+CASES = {
+    "attention of Keras 2": ("tf_keras", attention),
+    "attention of Keras 3": ("keras", attention),
+    "pad-Resizing": ("keras", padded),
+    "Average and Add of vectors, Keras 3": ("keras", averaged),
+    "Average and Add of vectors, Keras 2": ("tf_keras", averaged),
+    "class token of Keras 2": ("tf_keras", transformer),
+    "class token of Keras 3": ("keras", transformer),
+}
+
+
+@pytest.mark.parametrize(("framework", "build"), CASES.values(), ids=CASES)
+def test_three_images_at_once(framework: str, build: Callable[[Any], Any], tmp_path: Path) -> None:
+    model = build(require(framework))
+    if build is transformer:
+        saved(framework, model, tmp_path / "model")
+    else:
+        model.save(str(tmp_path / "model.keras"))
+    path = tmp_path / ("model" if build is transformer else "model.keras")
+    shape = model.input_shape[1:]
+    images = np.random.default_rng(0).integers(0, 256, (12, *shape), np.uint8)
+    np.savez(tmp_path / "images.npz", x=images)
+    options = ConvertOptions(
+        model=path, output=tmp_path / "out", targets=("onnx",), calibration=tmp_path / "images.npz", preprocess="0..255"
+    )
+    manifest = convert(options)
+    assert {artifact.scheme: artifact.status for artifact in manifest.artifacts} == dict.fromkeys(
+        ("float32", "float16", "int8"), "ok"
+    )
+    assert not any("one image at a time" in note for note in manifest.notes)
+    for artifact in manifest.artifacts:
+        session = onnxruntime.InferenceSession(tmp_path / "out" / artifact.path, providers=["CPUExecutionProvider"])
+        batch = images[:3].astype(np.float32)
+        together = np.asarray(session.run(None, {"image": batch})[0])
+        apart = np.concatenate([np.asarray(session.run(None, {"image": image[None]})[0]) for image in batch])
+        # the same sums, which another kernel for more rows may add in another order; int8 codes may then fall to the neighbour
+        assert np.abs(together - apart).max() <= (2e-2 if artifact.scheme == "int8" else 2e-3)
+        assert np.abs(apart[0] - apart[1]).max() > 0
+
+
+def saved(framework: str, model: Any, path: Path) -> None:
+    """As a SavedModel: a layer of one's own is in no Keras file."""
+    model.save(str(path)) if framework == "tf_keras" else model.export(str(path), verbose=False)
