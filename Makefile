@@ -63,8 +63,8 @@ format: $(STAMP) ## Let ruff format and sort imports
 	$(BIN)/ruff format
 
 schema: $(STAMP) ## Write the schemas in docs/ anew from the models
-	$(BIN)/python -c 'from edgecls.measurement import results_schema; print(results_schema(), end="")' > docs/results.schema.json
-	$(BIN)/python -c 'from edgecls.baseline import baseline_schema; print(baseline_schema(), end="")' > docs/baseline.schema.json
+	$(BIN)/python -c 'from edgecls.records.measurement import results_schema; print(results_schema(), end="")' > docs/results.schema.json
+	$(BIN)/python -c 'from edgecls.gate.baseline import baseline_schema; print(baseline_schema(), end="")' > docs/baseline.schema.json
 
 clean: ## Remove .venv and what tools cached
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis .import_linter_cache

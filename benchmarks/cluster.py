@@ -18,7 +18,7 @@ from edgecls.evaluation import dask_pool
 from edgecls.evaluation.accuracy import Exam
 from edgecls.evaluation.answers import Answers
 from edgecls.evaluation.cluster import examine_on
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_runner
 
 IMAGES = 10_000

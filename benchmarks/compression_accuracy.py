@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from _trained_models import split_flowers, train_flowers, train_tutorial_cnn
-from edgecls.artifact import Manifest
 from edgecls.data import open_images
-from edgecls.recipe import Recipe
+from edgecls.records.artifact import Manifest
+from edgecls.records.recipe import Recipe
 from edgecls.runners import open_runner
 from edgecls.workflow import CompressOptions, ConvertOptions, compress, convert_all, read_variants
 

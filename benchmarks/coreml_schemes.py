@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.artifact import Artifact
 from edgecls.data import open_images
 from edgecls.evaluation.parity import decide
+from edgecls.records.artifact import Artifact
 from edgecls.runners import open_runner
 from edgecls.workflow import ConvertOptions, convert
 

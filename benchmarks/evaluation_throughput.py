@@ -20,13 +20,14 @@ from pathlib import Path
 
 from _artifacts import PREPROCESS, make_artifacts
 from _photos import save_photos
+from edgecls.crew import desk
+from edgecls.crew.crew import Crew, ask
 from edgecls.data import open_images
-from edgecls.evaluation import desk, stopwatch
 from edgecls.evaluation.accuracy import Exam, examine
-from edgecls.evaluation.crew import Crew, ask
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_runner
-from edgecls.worker import preload
+from edgecls.system.worker import preload
+from edgecls.timing import stopwatch
 
 PHOTOS = 600
 REPEATS = 5

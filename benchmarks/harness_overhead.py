@@ -14,9 +14,10 @@ import tempfile
 from pathlib import Path
 
 from _artifacts import PREPROCESS, make_artifacts
-from edgecls.evaluation import BenchJob, BenchOptions, bench_artifacts
-from edgecls.image_spec import ImageSpec
+from edgecls.crew import BenchJob, BenchOptions
+from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_runner
+from edgecls.workflow.measuring import bench_artifacts
 
 PAIRS = 9
 RUNS = 150

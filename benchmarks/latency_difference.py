@@ -15,8 +15,9 @@ from pathlib import Path
 
 from _artifacts import make_artifacts
 from _slowed import open_slowed
-from edgecls.evaluation import BenchJob, BenchOptions, bench_artifacts
-from edgecls.measurement import Measurement
+from edgecls.crew import BenchJob, BenchOptions
+from edgecls.records.measurement import Measurement
+from edgecls.workflow.measuring import bench_artifacts
 
 HERE = Path(__file__).resolve().parent
 

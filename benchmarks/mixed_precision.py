@@ -12,9 +12,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edgecls.artifact import Artifact
-from edgecls.evaluation import BenchOptions
-from edgecls.measurement import Measurement
+from edgecls.crew import BenchOptions
+from edgecls.records.artifact import Artifact
+from edgecls.records.measurement import Measurement
 from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -21,9 +21,9 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from edgecls.crew.environment import environment
 from edgecls.data import open_images
-from edgecls.evaluation.environment import environment
-from edgecls.recipe import QuantizationAwareTraining, Recipe, Training
+from edgecls.records.recipe import QuantizationAwareTraining, Recipe, Training
 from edgecls.runners import open_runner
 from edgecls.workflow import CompressOptions, ConvertOptions, compress, convert
 from onnx_int8_speed import SHARED, interleaved

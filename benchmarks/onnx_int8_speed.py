@@ -32,7 +32,7 @@ from _artifacts import MODEL, PREPROCESS
 from _documented_calls import onnx_int8
 from _photos import save_photos
 from edgecls.data import open_images
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 from edgecls.workflow import ConvertOptions, convert
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -22,11 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.extras import require
-from edgecls.image_spec import ImageSpec
 from edgecls.models import load_model
-from edgecls.recipe import Pruning, QuantizationAwareTraining, Recipe, Training
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.recipe import Pruning, QuantizationAwareTraining, Recipe, Training
 from edgecls.runners import open_runner
+from edgecls.system.extras import require
 from edgecls.workflow import CompressOptions, ConvertOptions, compress, convert_all, read_variants
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.recipe import Pruning, QuantizationAwareTraining, Recipe, Training
+from edgecls.records.recipe import Pruning, QuantizationAwareTraining, Recipe, Training
 from edgecls.workflow import CompressOptions, compress, read_variants
 
 BATCH, STEPS, EPOCHS, ROUNDS = 32, 12, 2, 2

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.data.synthetic import synthetic_pixels
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 # Name -> side of the image: the family's least where its last feature map would vanish, else 96, to save time.
 SIZES = {

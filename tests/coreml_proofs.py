@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
-from edgecls.extras import require
+from edgecls.system.extras import require
 
 Make = Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
 

@@ -48,7 +48,7 @@ def _quantized_behind(model: bytes) -> bytes:
     """litert-quantizer's dynamic file: its weights lie behind the FlatBuffer."""
     from litert_quantizer import quantizer, recipe
 
-    from edgecls.converters.tflite_metadata import add_signature
+    from edgecls.converters.tflite.metadata import add_signature
 
     quantized = quantizer.Quantizer(add_signature(model), recipe.dynamic_wi8_afp32()).quantize().quantized_model
     return bytes(quantized or b"")

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.extras import require
 from edgecls.models import Rebuilt, load_model, rebuild
+from edgecls.system.extras import require
 
 IMAGE, CLASSES = (8, 8, 3), 4
 SHAPES = {"image": (8, 8, 4), "sequence": (16, 4), "vector": (12,), "volume": (4, 4, 4, 2), "frames": (3, 4, 4, 2)}

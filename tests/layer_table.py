@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from edgecls.compression.preflight import preflight_layers
 from edgecls.errors import EdgeclsError
 from edgecls.models import Rebuilt
-from edgecls.written_out import written_out_layer
+from edgecls.records.written_out import written_out_layer
 from layer_cases import BOTH, CASES, NONE, Case, rebuilt_case
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "layers.md"

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from edgecls.compression.qat import QatModel
-from edgecls.converters.learned import LearnedRanges, quantize_learned
-from edgecls.converters.onnx import float_onnx
-from edgecls.converters.parameters import read_parameters
-from edgecls.converters.qdq import emit_qdq
-from edgecls.converters.tflite import float_tflite
-from edgecls.converters.tflite_metadata import add_signature
-from edgecls.extras import require
-from edgecls.formats.tflite_graph import TFLiteGraph
+from edgecls.converters.onnx.convert import float_onnx
+from edgecls.converters.onnx.qdq import emit_qdq
+from edgecls.converters.tflite.convert import float_tflite
+from edgecls.converters.tflite.metadata import add_signature
+from edgecls.formats.tflite.graph import TFLiteGraph
 from edgecls.models import load_model
 from edgecls.models.layer_values import layer_values
+from edgecls.quantization.learned import LearnedRanges, quantize_learned
+from edgecls.quantization.parameters import read_parameters
+from edgecls.system.extras import require
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from edgecls.coreml_reference import Program, open_program
-from edgecls.extras import require
-from edgecls.formats.mlpackage_layout import WEIGHTS_NAME, write_package
+from edgecls.formats.coreml.layout import WEIGHTS_NAME, write_package
+from edgecls.system.extras import require
 
 _ARRAYS = {"float32": 65568, "float16": 65552, "int32": 131104}
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.extras import require
+from edgecls.system.extras import require
 
 
 def run_package(path: Path, pixels: np.ndarray) -> np.ndarray:

@@ -123,9 +123,9 @@ def _baseline(folder: Path) -> Path:
 
 
 def _tflite(folder: Path) -> Path:
-    from edgecls.converters.tflite_metadata import write_tflite
-    from edgecls.image_spec import ImageSpec
-    from edgecls.metadata import ArtifactMetadata
+    from edgecls.converters.tflite.metadata import write_tflite
+    from edgecls.records.image_spec import ImageSpec
+    from edgecls.records.metadata import ArtifactMetadata
     from written_tflite import classifier
 
     spec = ImageSpec(height=4, width=4, channels=3)
@@ -232,10 +232,10 @@ def _examine(path: Path) -> object:
 
 
 def _variant(folder: Path) -> Path:
-    from edgecls.artifact import Source
-    from edgecls.image_spec import ImageSpec
-    from edgecls.recipe import Pruning, Training
-    from edgecls.variant import Variant
+    from edgecls.records.artifact import Source
+    from edgecls.records.image_spec import ImageSpec
+    from edgecls.records.recipe import Pruning, Training
+    from edgecls.records.variant import Variant
 
     variant = Variant(
         name="pruned50", pruning=Pruning(sparsity=0.5), training=Training(), source=Source(name="m", sha256="a", format="keras3-keras"),
@@ -248,7 +248,7 @@ def _variant(folder: Path) -> Path:
 
 def _read_images(path: Path) -> object:
     from edgecls.data import open_images
-    from edgecls.image_spec import ImageSpec
+    from edgecls.records.image_spec import ImageSpec
 
     return list(open_images(path, ImageSpec(height=4, width=4, channels=3), role="data").batches(4))
 
@@ -260,14 +260,14 @@ def _read_each(path: Path) -> object:
 
 def _read_reference(path: Path) -> object:
     from edgecls.evaluation.reference import read_reference
-    from edgecls.image_spec import ImageSpec
+    from edgecls.records.image_spec import ImageSpec
 
     return read_reference(path, ImageSpec(height=4, width=4, channels=3), "a" * 64)
 
 
 def _read_artifact(path: Path) -> None:
     from edgecls.formats import read_record
-    from edgecls.formats.tflite_declared import read_declared
+    from edgecls.formats.tflite.declared import read_declared
 
     read_record(path)
     command("inspect", path, "--json")
@@ -276,14 +276,14 @@ def _read_artifact(path: Path) -> None:
 
 
 def _read_recipe(path: Path) -> object:
-    from edgecls.recipe import read_recipe
+    from edgecls.records.recipe import read_recipe
     from edgecls.workflow.run import RunRecipe
 
     return read_recipe(path, RunRecipe)
 
 
 def _read_budget(path: Path) -> object:
-    from edgecls.budget import Budget
+    from edgecls.gate.budget import Budget
 
     return Budget.read(path).limits("base-tflite-int8")
 
@@ -295,7 +295,7 @@ def _read_labels(path: Path) -> object:
 
 
 def _read_variant(path: Path) -> Any:
-    from edgecls.variant import Variant
+    from edgecls.records.variant import Variant
 
     return Variant.read(path).sparsity
 

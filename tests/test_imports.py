@@ -14,7 +14,7 @@ FRAMEWORKS = {
     "tensorflow", "keras", "tf_keras", "tf2onnx", "coremltools", "litert_quantizer", "tensorflow_model_optimization",
     "h5py", "onnxruntime", "ai_edge_litert.interpreter", "sklearn", "scipy",
 }  # fmt: skip
-HEAVY = {"numpy", "onnx", "PIL", "ai_edge_litert", "rich.console", "edgecls.image_spec", "edgecls.workflow"}
+HEAVY = {"numpy", "onnx", "PIL", "ai_edge_litert", "rich.console", "edgecls.records.image_spec", "edgecls.workflow"}
 
 
 def loaded_by(code: str) -> set[str]:
@@ -60,11 +60,11 @@ except SystemExit as leaving:
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("reporting/units.py", "import edgecls.models"),
+        ("reporting/units.py", "import edgecls.gate.budget"),
         ("data/decode.py", "import edgecls.formats"),
-        ("artifact.py", "import edgecls.metadata"),
+        ("records/artifact.py", "import edgecls.formats"),
         ("runners/onnx.py", "import tensorflow"),
-        ("worker.py", "import rich"),
+        ("system/worker.py", "import rich"),
         ("models/safety.py", "import typer"),
         ("unlisted.py", "import json"),
     ],

@@ -14,9 +14,9 @@ from PIL import Image
 
 import light_install
 import mil_packages
-from edgecls.converters.tflite_metadata import write_tflite
-from edgecls.image_spec import ImageSpec
-from edgecls.metadata import ArtifactMetadata
+from edgecls.converters.tflite.metadata import write_tflite
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.metadata import ArtifactMetadata
 from written_tflite import classifier
 
 QUICK = ("--min-seconds", "0", "--min-runs", "2", "--preprocess", "0..255")

@@ -99,7 +99,7 @@ def test_models_tell_their_calls(generation: str):
 
 
 def test_tf2onnx_has_the_passes_by_name():
-    from edgecls.converters.onnx import PASSES
+    from edgecls.converters.onnx.convert import PASSES
 
     optimizers: Callable[[], dict[str, Any]] = _reach("tf2onnx.optimizer:_get_optimizers")
     assert set(PASSES) <= set(optimizers())

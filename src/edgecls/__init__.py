@@ -12,9 +12,9 @@ from edgecls.version import __version__ as __version__
 
 _EXPORTS = {
     "EdgeclsError": "edgecls.errors",
-    "ImageSpec": "edgecls.image_spec",
-    "Manifest": "edgecls.artifact",
-    "Report": "edgecls.measurement",
+    "ImageSpec": "edgecls.records.image_spec",
+    "Manifest": "edgecls.records.artifact",
+    "Report": "edgecls.records.measurement",
     "load_model": "edgecls.models",
     "open_runner": "edgecls.runners",
     "convert": "edgecls.workflow",
@@ -24,11 +24,11 @@ _EXPORTS = {
 __all__ = ["__version__", *_EXPORTS]  # noqa: PLE0604 - the keys are strings
 
 if TYPE_CHECKING:
-    from edgecls.artifact import Manifest as Manifest
     from edgecls.errors import EdgeclsError as EdgeclsError
-    from edgecls.image_spec import ImageSpec as ImageSpec
-    from edgecls.measurement import Report as Report
     from edgecls.models import load_model as load_model
+    from edgecls.records.artifact import Manifest as Manifest
+    from edgecls.records.image_spec import ImageSpec as ImageSpec
+    from edgecls.records.measurement import Report as Report
     from edgecls.runners import open_runner as open_runner
     from edgecls.workflow import bench as bench
     from edgecls.workflow import convert as convert

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edgecls.artifact import Target
 from edgecls.data.digits import DIGITS_NAME
+from edgecls.records.artifact import Target
 from edgecls.workflow import ConvertOptions, convert
 from edgecls.workflow.demo import train_demo_model
 

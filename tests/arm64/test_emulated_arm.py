@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 
 import scores_there
-from edgecls.artifact import Artifact, Manifest
 from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
-from edgecls.measurement import Report
+from edgecls.records.artifact import Artifact, Manifest
+from edgecls.records.measurement import Report
 
 pytestmark = [pytest.mark.arm64, pytest.mark.timeout(1800)]
 

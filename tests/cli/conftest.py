@@ -11,8 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from edgecls.image_spec import ImageSpec
-from edgecls.metadata import METADATA_KEY, ArtifactMetadata
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.metadata import METADATA_KEY, ArtifactMetadata
 
 SPEC = ImageSpec(height=4, width=4, channels=1, color_order="GRAY", std=(255.0,), provenance="declared", note="as trained")
 

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 from typer.testing import Result
 
-from edgecls.baseline import Baseline, baseline_schema
+from edgecls.gate.baseline import Baseline, baseline_schema
 from gate_folder import FLOAT, INT8, MADE, make_folder, row, write_results
 
 Edgecls = Callable[..., Result]

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from edgecls.artifact import MANIFEST_NAME, Artifact, Manifest, Requested, Source
-from edgecls.image_spec import ImageSpec
+from edgecls.records.artifact import MANIFEST_NAME, Artifact, Manifest, Requested, Source
+from edgecls.records.image_spec import ImageSpec
 
 Command = Callable[..., Result]
 

@@ -13,7 +13,7 @@ import pytest
 from edgecls import __version__
 from edgecls.cli.errors import exit_code_for
 from edgecls.errors import ConversionError, DataError, OutputError
-from edgecls.store import write_text
+from edgecls.system.store import write_text
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -10,7 +10,7 @@ import pytest
 from edgecls.compression.qat import prepare_qat
 from edgecls.errors import UnsupportedModelError
 from edgecls.models.rebuild import TOLERANCE
-from edgecls.recipe import Pruning, QuantizationAwareTraining
+from edgecls.records.recipe import Pruning, QuantizationAwareTraining
 from edgecls.workflow.before_training import check_before_training
 from layer_cases import CASES, NONE, Case, framework, rebuilt_case
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgecls.compression.normalise import normalise
-from edgecls.extras import require
+from edgecls.system.extras import require
 
 # float32 sums of at most a thousand products: in another order, and with scales multiplied in beforehand, they differ by some ulps.
 TOLERANCE = 1e-5

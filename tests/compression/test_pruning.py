@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecls.compression.pruning import PruningSchedule, has_pattern, mask_of, refusal
-from edgecls.recipe import Pruning
+from edgecls.records.recipe import Pruning
 
 
 def kernel(*shape: int, seed: int = 0) -> np.ndarray:

@@ -11,10 +11,10 @@ from edgecls.compression.float_calls import NO_RULE
 from edgecls.compression.qat import prepare_qat
 from edgecls.compression.quantization_plan import plan_quantization
 from edgecls.compression.strided import subsample_first
-from edgecls.extras import require
-from edgecls.ranges import Range
-from edgecls.recipe import QuantizationAwareTraining
-from edgecls.scales import half_scale, settled_sum
+from edgecls.quantization.ranges import Range
+from edgecls.quantization.scales import half_scale, settled_sum
+from edgecls.records.recipe import QuantizationAwareTraining
+from edgecls.system.extras import require
 from learned_files import int8_files, qat_scores, tflite_scores
 
 RECIPE = QuantizationAwareTraining(estimator="minmax")

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.artifact import OutputKind, Scheme
-from edgecls.converters import coreml
-from edgecls.converters.coreml import check_structure, convert_coreml
+from edgecls.converters.coreml import convert as coreml
+from edgecls.converters.coreml.convert import check_structure, convert_coreml
 from edgecls.errors import ConversionError, OutputError, SchemeError
-from edgecls.extras import require
 from edgecls.formats import describe, sha256
-from edgecls.formats.mlpackage import class_labels, open_package
-from edgecls.frozen_graph import FrozenGraph
-from edgecls.image_spec import ImageSpec
-from edgecls.metadata import ArtifactMetadata
+from edgecls.formats.coreml.read import class_labels, open_package
 from edgecls.models import load_model
+from edgecls.records.artifact import OutputKind, Scheme
+from edgecls.records.frozen_graph import FrozenGraph
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.metadata import ArtifactMetadata
+from edgecls.system.extras import require
 from mil_program import run_package
 
 ALL: list[Scheme] = ["float32", "float16", "weight8"]
@@ -504,8 +504,8 @@ def test_killed_while_converting_nothing_half_written_is_left(small: Small, tmp_
     graph, record = small
     script = (
         "import os, signal, sys\nfrom pathlib import Path\n"
-        "import edgecls.converters.coreml as coreml\nfrom edgecls.frozen_graph import FrozenGraph\n"
-        "from edgecls.metadata import ArtifactMetadata\n"
+        "import edgecls.converters.coreml.convert as coreml\nfrom edgecls.records.frozen_graph import FrozenGraph\n"
+        "from edgecls.records.metadata import ArtifactMetadata\n"
         f"graph = FrozenGraph(Path({str(graph.path)!r}), 'image:0', 'scores:0', {graph.input_shape!r}, 4)\n"
         "record = ArtifactMetadata.model_validate_json(sys.argv[1])\n"
         "put = coreml._put\n"
@@ -525,7 +525,7 @@ def test_scale_and_shift_are_not_scaled_by_an_epsilon(tmp_path: Path) -> None:
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
     from coremltools.converters.mil.mil.passes.pass_registry import PASS_REGISTRY
 
-    from edgecls.converters.coreml_program import exact_batch_norms
+    from edgecls.converters.coreml.program import exact_batch_norms
     from mil_packages import build, computed
 
     rng = np.random.default_rng(0)

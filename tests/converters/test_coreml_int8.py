@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from edgecls.converters import Calibration, Conversion, Job, Made, convert_jobs
-from edgecls.converters.coreml_int8 import signature
-from edgecls.converters.parameters import Parameters, read_parameters
+from edgecls.converters.coreml.int8 import signature
 from edgecls.data import open_images
 from edgecls.formats import describe
-from edgecls.formats.mlpackage import open_package
-from edgecls.formats.mlpackage_weights import parameters as packed
-from edgecls.metadata import ArtifactMetadata
+from edgecls.formats.coreml.read import open_package
+from edgecls.formats.coreml.weights import parameters as packed
 from edgecls.models import load_model
+from edgecls.quantization.parameters import Parameters, read_parameters
+from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners import open_runner
 from zoo_models import MODELS, ZooModel
 

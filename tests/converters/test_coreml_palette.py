@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.converters.coreml_palette import palettize
-from edgecls.extras import require
+from edgecls.converters.coreml.palette import palettize
+from edgecls.system.extras import require
 
 
 def error_energy(weights: np.ndarray, table: np.ndarray, indices: np.ndarray) -> float:

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.artifact import Actual, Scheme
-from edgecls.converters.coreml import check_structure, convert_coreml
-from edgecls.converters.coreml_weights import symmetric
+from edgecls.converters.coreml.convert import check_structure, convert_coreml
+from edgecls.converters.coreml.weights import symmetric
 from edgecls.errors import SchemeError
-from edgecls.extras import require
 from edgecls.formats import describe, file_sizes
-from edgecls.formats.mlpackage import open_package
-from edgecls.frozen_graph import FrozenGraph
-from edgecls.metadata import ArtifactMetadata
+from edgecls.formats.coreml.read import open_package
 from edgecls.models import load_model
+from edgecls.records.artifact import Actual, Scheme
+from edgecls.records.frozen_graph import FrozenGraph
+from edgecls.records.metadata import ArtifactMetadata
+from edgecls.system.extras import require
 from edgecls.workflow.verify import STORED_AS
 from mil_program import run_package
 

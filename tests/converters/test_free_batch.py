@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from edgecls.extras import require
+from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 
 

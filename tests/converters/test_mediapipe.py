@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import mediapipe_env
-from edgecls.converters.tflite_metadata import mediapipe_refusal, write_tflite
+from edgecls.converters.tflite.metadata import mediapipe_refusal, write_tflite
 from edgecls.formats import read_record
-from edgecls.image_spec import ImageSpec
-from edgecls.metadata import ArtifactMetadata
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.metadata import ArtifactMetadata
 
 pytestmark = pytest.mark.slow  # installs MediaPipe once; each file is opened in a process of its own
 

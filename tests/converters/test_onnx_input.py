@@ -12,12 +12,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from edgecls.artifact import Manifest
-from edgecls.converters.onnx_input import with_input
+from edgecls.converters.onnx.input import with_input
 from edgecls.errors import ConversionError, InputError
-from edgecls.extras import require
-from edgecls.image_spec import ImageSpec
+from edgecls.records.artifact import Manifest
+from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_runner
+from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 
 

@@ -6,15 +6,15 @@ import os
 import subprocess
 import sys
 
-from edgecls.converters.onnx import float_onnx
-from edgecls.formats.onnx_names import INPUT, OUTPUT
-from edgecls.formats.tflite_graph import TFLiteGraph
+from edgecls.converters.onnx.convert import float_onnx
+from edgecls.formats.onnx.names import INPUT, OUTPUT
+from edgecls.formats.tflite.graph import TFLiteGraph
 from written_tflite import classifier
 
 _DIGEST = """
 import hashlib
-from edgecls.converters.onnx import float_onnx
-from edgecls.formats.tflite_graph import TFLiteGraph
+from edgecls.converters.onnx.convert import float_onnx
+from edgecls.formats.tflite.graph import TFLiteGraph
 from written_tflite import classifier
 float_onnx(TFLiteGraph(classifier()))
 print(hashlib.sha256(float_onnx(TFLiteGraph(classifier())).SerializeToString(deterministic=True)).hexdigest())

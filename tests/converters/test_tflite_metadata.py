@@ -14,14 +14,15 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from edgecls.converters.tflite_edit import edit
-from edgecls.converters.tflite_metadata import add_signature, mediapipe_refusal, write_tflite
+from edgecls.converters.tflite.edit import edit
+from edgecls.converters.tflite.metadata import add_signature, mediapipe_refusal, write_tflite
 from edgecls.errors import ArtifactError
-from edgecls.formats import describe, read_record, tflite_schema
+from edgecls.formats import describe, read_record
 from edgecls.formats.reading import DamagedError
-from edgecls.formats.tflite_declared import read_declared
-from edgecls.image_spec import ImageSpec
-from edgecls.metadata import METADATA_KEY, ArtifactMetadata
+from edgecls.formats.tflite import schema as tflite_schema
+from edgecls.formats.tflite.declared import read_declared
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.metadata import METADATA_KEY, ArtifactMetadata
 from edgecls.runners import open_runner
 
 SCHEMES = ["float32", "float16", "dynamic", "int8", "int8-io", "behind"]

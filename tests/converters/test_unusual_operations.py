@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.extras import require
 from edgecls.runners import open_runner
+from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from edgecls.coreml_reference import open_program
 from edgecls.coreml_reference.decompression import COMPRESSED, decompress
-from edgecls.extras import require
 from edgecls.formats.reading import DamagedError
+from edgecls.system.extras import require
 from mil_packages import build, write
 
 RNG = np.random.default_rng(0)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from application_models import SIZES, wake
-from edgecls.artifact import Artifact
 from edgecls.data.synthetic import synthetic_pixels
 from edgecls.evaluation.parity import RELATIVE_TOLERANCE
+from edgecls.records.artifact import Artifact
 from edgecls.runners import open_runner
 from edgecls.workflow import ConvertOptions, convert
 from mil_program import run_package

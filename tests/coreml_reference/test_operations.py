@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from coreml_proofs import PROOFS, Case, first, last, pool_oracle, windows
 from edgecls.coreml_reference import open_program
 from edgecls.coreml_reference.operations import OPERATIONS
-from edgecls.extras import require
+from edgecls.system.extras import require
 from mil_packages import build, fixed_shape, inferred, write
 
 MANY = {"conv", "conv_transpose", "max_pool", "avg_pool", "slice_by_index", "pad", "layer_norm", "resize_bilinear", "matmul"}

@@ -14,8 +14,8 @@ import pytest
 from damaged_packages import DAMAGE, MODEL, WEIGHTS
 from edgecls.coreml_reference import open_program
 from edgecls.errors import ArtifactError, EdgeclsError, UnsupportedOperationError
-from edgecls.extras import require
 from edgecls.runners import open_runner
+from edgecls.system.extras import require
 from mil_packages import build, classifier, write
 
 

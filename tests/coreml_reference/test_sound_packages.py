@@ -10,7 +10,7 @@ import pytest
 
 from edgecls.coreml_reference import open_program
 from edgecls.formats import describe
-from edgecls.formats.mlpackage import open_package
+from edgecls.formats.coreml.read import open_package
 from mil_packages import build, write
 
 RNG = np.random.default_rng(0)

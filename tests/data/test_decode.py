@@ -12,7 +12,7 @@ from PIL import Image
 
 from edgecls.data.decode import convert_channels, decode_image
 from edgecls.data.source import Decoded, Skipped
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 SIZE = (64, 48)  # width, height
 RGB = ImageSpec(height=48, width=64, channels=3)

@@ -16,7 +16,7 @@ from PIL import Image
 from edgecls.data import ImageSet, open_images, synthetic_pixels
 from edgecls.data.subset import choose
 from edgecls.errors import DataError
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 GREY = ImageSpec(height=8, width=8, channels=1)
 RGB = ImageSpec(height=8, width=8, channels=3)

@@ -12,7 +12,7 @@ from edgecls.data import ImageSet, open_images
 from edgecls.data.multi_hot import require_fitting
 from edgecls.data.source import Role
 from edgecls.errors import DataError
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 RGB = ImageSpec(height=8, width=8, channels=3)
 NAMES = ["ant", "bee", "cat"]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edgecls.data.pixel_file import PixelWriter
-from edgecls.private_folder import _sweep_once
+from edgecls.system.private_folder import _sweep_once
 
 KILLED = """
 import os, signal

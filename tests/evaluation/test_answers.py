@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgecls.artifact import OutputKind
 from edgecls.errors import DataError
 from edgecls.evaluation.answers import Answers, accuracy_of, flips_of, join, judge_scores
+from edgecls.records.artifact import OutputKind
 
 
 def judge(rows: list, labels: list[int] | None = None, kind: OutputKind = "softmax"):

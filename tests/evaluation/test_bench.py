@@ -15,21 +15,23 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgecls.crew import BenchJob, BenchOptions, ImageSource
+from edgecls.crew.crew import Crew, engines
+from edgecls.crew.jobs import Failure
 from edgecls.data import open_images, synthetic_pixels
 from edgecls.data.pixel_file import PixelWriter
 from edgecls.errors import DataError, InputError
-from edgecls.evaluation import BenchJob, BenchOptions, ImageSource, bench_artifacts, fit_preprocess, image_spec_of
+from edgecls.evaluation import fit_preprocess, image_spec_of
 from edgecls.evaluation.accuracy import Exam, examine, shares
 from edgecls.evaluation.answers import Answers, judge_scores
-from edgecls.evaluation.crew import Crew, engines
-from edgecls.evaluation.jobs import Failure
-from edgecls.evaluation.latency import compare_latency
-from edgecls.event import Event
-from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Measurement, Report
+from edgecls.records.event import Event
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import Measurement, Report
 from edgecls.reporting import report_grid
 from edgecls.runners.fake import FakeRunner, open_fake, open_fake_stand_in, profile_fake
-from edgecls.worker import Worker, preload
+from edgecls.system.worker import Worker, preload
+from edgecls.timing.latency import compare_latency
+from edgecls.workflow.measuring import bench_artifacts
 
 SPEC = ImageSpec(height=8, width=8, channels=1)
 QUICK = BenchOptions(min_seconds=0.02, min_runs=10, warmup_seconds=0.0, warmup_runs=2, cores=2, timeout_s=60)
@@ -172,7 +174,7 @@ def test_flips_are_named_by_their_files(tmp_path: Path):
 
 
 def test_threads_batches_and_a_sustained_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("edgecls.evaluation.latency._MINUTE_S", 0.4)
+    monkeypatch.setattr("edgecls.timing.latency._MINUTE_S", 0.4)
     options = replace(QUICK, threads=(1, 2, 4), batches=(1, 8), sustained_minutes=2.5)
     jobs = [fake(tmp_path, "one", delay_ms=2.0), fake(tmp_path, "many", delay_ms=2.0, most_images=8)]
     events: list[Event] = []

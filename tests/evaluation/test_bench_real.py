@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecls.crew import BenchJob, BenchOptions, ImageSource
 from edgecls.data import open_images
 from edgecls.errors import InputError
-from edgecls.evaluation import BenchJob, BenchOptions, ImageSource, bench_artifacts, fit_preprocess
-from edgecls.image_spec import ImageSpec
+from edgecls.evaluation import fit_preprocess
+from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_runner
+from edgecls.workflow.measuring import bench_artifacts
 
 RESNET = ImageSpec(height=32, width=32, channels=3)
 CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())  # noqa: SIM905

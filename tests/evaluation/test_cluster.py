@@ -16,19 +16,20 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgecls.crew import BenchJob, BenchOptions, ImageSource
+from edgecls.crew.crew import Crew
+from edgecls.crew.jobs import Failure
 from edgecls.data import PixelFile, synthetic_pixels
 from edgecls.data.pixel_file import PixelWriter
 from edgecls.errors import InputError, MissingExtraError
-from edgecls.evaluation import BenchJob, BenchOptions, ImageSource, bench_artifacts
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import Answers
 from edgecls.evaluation.cluster import Pool, dask_pool, examine_on
-from edgecls.evaluation.crew import Crew
-from edgecls.evaluation.jobs import Failure
-from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Report
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import Report
 from edgecls.runners import open_runner
 from edgecls.runners.fake import open_fake, open_fake_stand_in
+from edgecls.workflow.measuring import bench_artifacts
 
 SPEC = ImageSpec(height=8, width=8, channels=1)
 LABELS = np.arange(1000) % 10

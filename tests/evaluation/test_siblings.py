@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from edgecls.artifact import OutputKind
 from edgecls.evaluation.parity import compare
 from edgecls.evaluation.siblings import agreement, judge_siblings
+from edgecls.records.artifact import OutputKind
 
 IMAGES, CLASSES, STEP = 256, 10, 0.02
 

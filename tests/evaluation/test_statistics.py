@@ -12,7 +12,7 @@ from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import proportion_confint
 
 from edgecls.evaluation.statistics import calibration_of, mcnemar_p, wilson_interval
-from edgecls.evaluation.turn_statistics import median_interval, ratio_interval
+from edgecls.timing.statistics import median_interval, ratio_interval
 
 
 class TestWilson:

@@ -13,14 +13,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import mil_packages
-from edgecls.converters.tflite_metadata import write_tflite
+from edgecls.converters.tflite.metadata import write_tflite
 from edgecls.data import open_images
 from edgecls.errors import ArtifactError, DataError
 from edgecls.formats import describe, read_record
-from edgecls.formats.mlpackage_layout import locate
-from edgecls.formats.tflite_declared import read_declared
-from edgecls.image_spec import ImageSpec
-from edgecls.metadata import ArtifactMetadata
+from edgecls.formats.coreml.layout import locate
+from edgecls.formats.tflite.declared import read_declared
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners import open_runner
 from written_tflite import classifier
 

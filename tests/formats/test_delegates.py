@@ -13,8 +13,8 @@ import pytest
 
 import mil_packages
 from edgecls.errors import InputError
-from edgecls.extras import require
 from edgecls.formats.delegates import Delegate, delegates
+from edgecls.system.extras import require
 
 SCHEMES = ["float32", "float16", "dynamic", "int8", "int8-io"]
 

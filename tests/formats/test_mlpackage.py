@@ -13,19 +13,19 @@ import numpy as np
 import pytest
 
 from damaged_packages import DAMAGE, MODEL, WEIGHTS
-from edgecls.converters.coreml import convert_coreml
+from edgecls.converters.coreml.convert import convert_coreml
 from edgecls.errors import ArtifactError
-from edgecls.extras import require
 from edgecls.formats import describe, read_record
-from edgecls.formats.coreml_labels import unique_labels
-from edgecls.formats.mlpackage import describe_mlpackage, open_package
-from edgecls.metadata import ArtifactMetadata
+from edgecls.formats.coreml.labels import unique_labels
+from edgecls.formats.coreml.read import describe_mlpackage, open_package
 from edgecls.models import load_model
+from edgecls.records.metadata import ArtifactMetadata
+from edgecls.system.extras import require
 
 
 @pytest.fixture(scope="module")
 def record() -> ArtifactMetadata:
-    from edgecls.image_spec import ImageSpec
+    from edgecls.records.image_spec import ImageSpec
 
     return ArtifactMetadata(
         name="fashion",

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecls.errors import ArtifactError
 from edgecls.formats import FileDescription, describe, read_record
-from edgecls.metadata import METADATA_KEY
+from edgecls.records.metadata import METADATA_KEY
 
 # the MLPerf Tiny ResNet, as in test_tflite.py
 KERNELS = 3 * 9 * 16 + 2 * 16 * 9 * 16 + 16 * 9 * 32 + 32 * 9 * 32 + 16 * 32 + 32 * 9 * 64 + 64 * 9 * 64 + 32 * 64 + 64 * 10

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecls.formats import clips_sums, describe
-from edgecls.processor import instruction_sets, may_saturate
+from edgecls.system.processor import instruction_sets, may_saturate
 from quantized_onnx import quantize
 
 

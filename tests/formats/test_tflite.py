@@ -9,8 +9,10 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from edgecls.errors import ArtifactError
-from edgecls.formats import FileDescription, describe, flatbuffer, tflite_schema
-from edgecls.formats.tflite_schema import Buffer, Model
+from edgecls.formats import FileDescription, describe
+from edgecls.formats.tflite import flatbuffer
+from edgecls.formats.tflite import schema as tflite_schema
+from edgecls.formats.tflite.schema import Buffer, Model
 
 # Kernels and biases of the ResNet: 9 convolutions (7 of 3 x 3, 2 of 1 x 1; BatchNorm folded) and a Dense
 KERNELS = 3 * 9 * 16 + 2 * 16 * 9 * 16 + 16 * 9 * 32 + 32 * 9 * 32 + 16 * 32 + 32 * 9 * 64 + 64 * 9 * 64 + 32 * 64 + 64 * 10
@@ -72,7 +74,7 @@ def test_only_what_stayed_float_is_said_to(described: dict[str, FileDescription]
 def test_an_operation_left_in_float_within_int8_is_named(foreign_tflite: dict[str, Path], tmp_path: Path) -> None:
     from litert_quantizer import qtyping, quantizer, recipe_manager
 
-    from edgecls.converters.tflite_metadata import add_signature
+    from edgecls.converters.tflite.metadata import add_signature
 
     manager = recipe_manager.RecipeManager()
     names = qtyping.TFLOperationName

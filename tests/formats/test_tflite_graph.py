@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from edgecls.formats.tflite_graph import KERNEL, TFLiteGraph
+from edgecls.formats.tflite.graph import KERNEL, TFLiteGraph
 from written_tflite import chain, classifier
 
 SOURCE = Path(__file__).parents[2] / "src"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edgecls.extras import require
+from edgecls.system.extras import require
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from written_models import convolution, edit_h5, edit_zip, small_classifier
 
-import edgecls.extras
+import edgecls.system.extras
 from edgecls.errors import EdgeclsError, InputError, MissingExtraError, ModelFileError, UnsupportedModelError
 from edgecls.models import load_model
 
@@ -301,7 +301,7 @@ def test_frameworks_not_installed(monkeypatch, tmp_path):
     with h5py.File(tmp_path / "w.h5", "w") as file:
         file.attrs["layer_names"] = []
     monkeypatch.delitem(sys.modules, "tf_keras", raising=False)
-    monkeypatch.setattr(edgecls.extras.importlib, "import_module", _not_installed)
+    monkeypatch.setattr(edgecls.system.extras.importlib, "import_module", _not_installed)
     assert "pip install 'edgecls[convert]'" in refusal(MissingExtraError, tmp_path / "m.json", weights=tmp_path / "w.h5")
 
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.converters.tflite import float_tflite
-from edgecls.converters.tflite_metadata import add_signature
+from edgecls.converters.tflite.convert import float_tflite
+from edgecls.converters.tflite.metadata import add_signature
 from edgecls.errors import UnsupportedModelError
-from edgecls.extras import require
 from edgecls.models import load_model
+from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 from learned_files import tflite_scores
 

@@ -9,8 +9,8 @@ import pytest
 from written_models import edit_h5, small_classifier
 
 from edgecls.errors import UnsafeModelError, UnsupportedModelError
-from edgecls.extras import require
 from edgecls.models import load_model
+from edgecls.system.extras import require
 
 # Two float32 computations of the same 300 products, in graphs that are optimized differently: 300 roundings of 2^-24 of scores up to 1.
 ROUNDING = 300 * 2**-24

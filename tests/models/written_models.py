@@ -11,7 +11,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from edgecls.frozen_graph import FrozenGraph
+from edgecls.records.frozen_graph import FrozenGraph
 
 
 def small_classifier(

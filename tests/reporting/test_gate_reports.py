@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from edgecls.finding import Finding, GateResult, LayerChange
+from edgecls.records.finding import Finding, GateResult, LayerChange
 from edgecls.reporting import gate_annotations, gate_junit, gate_line, gate_markdown
 from edgecls.reporting.gate import comment_marker
 from edgecls.reporting.github import annotation

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecls.errors import InputError
-from edgecls.measurement import (
+from edgecls.records.measurement import (
     Accuracy,
     ClassAccuracy,
     Confusion,

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.converters.coreml import convert_coreml
+from edgecls.converters.coreml.convert import convert_coreml
 from edgecls.errors import ArtifactError
-from edgecls.formats.mlpackage import class_labels, open_package
-from edgecls.image_spec import ImageSpec
-from edgecls.metadata import ArtifactMetadata
+from edgecls.formats.coreml.read import class_labels, open_package
 from edgecls.models import load_model
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners import coreml, open_runner
 from mil_program import run_package
 
@@ -86,8 +86,8 @@ def test_scores_in_the_order_of_the_classes(fashion: tuple[Any, Path]) -> None:
 @pytest.mark.usefixtures("macos")
 @pytest.mark.parametrize("kind", ["sigmoid", "logits"])
 def test_two_classes_become_the_single_output_again(kind: Any, tmp_path: Path) -> None:
-    from edgecls.extras import require
-    from edgecls.frozen_graph import FrozenGraph
+    from edgecls.records.frozen_graph import FrozenGraph
+    from edgecls.system.extras import require
 
     tf: Any = require("tensorflow")
     with tf.Graph().as_default() as graph:

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecls.errors import ArtifactError, UnsupportedOperationError
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_runner
 
 RESNET = ImageSpec(height=32, width=32, channels=3, note="raw pixels")

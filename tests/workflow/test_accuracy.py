@@ -9,11 +9,11 @@ import pytest
 
 from edgecls.converters import Calibration, Conversion, plan_jobs
 from edgecls.converters.conversion import _Hub
-from edgecls.converters.int8 import _run_tflite
+from edgecls.crew import BenchOptions
 from edgecls.data import open_images
-from edgecls.evaluation import BenchOptions
-from edgecls.metadata import ArtifactMetadata
 from edgecls.models import load_model
+from edgecls.quantization.int8 import _run_tflite
+from edgecls.records.metadata import ArtifactMetadata
 from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
 from zoo_models import MODELS, ZooModel
 

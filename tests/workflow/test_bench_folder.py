@@ -14,15 +14,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from typer.testing import CliRunner
 
-from edgecls.artifact import Artifact, DataSource, Manifest, Requested, Source
 from edgecls.cli.app import app
+from edgecls.crew import BenchOptions
 from edgecls.data import synthetic_pixels
 from edgecls.errors import ArtifactError, InputError, OutputError
-from edgecls.evaluation import BenchOptions
-from edgecls.event import Event
 from edgecls.formats import file_sizes, sha256
-from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Measurement, Report
+from edgecls.records.artifact import Artifact, DataSource, Manifest, Requested, Source
+from edgecls.records.event import Event
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import Measurement, Report
 from edgecls.workflow import BenchRequest, bench
 from edgecls.workflow.bench import newest_folder
 

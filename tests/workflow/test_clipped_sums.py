@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecls.artifact import Artifact, Manifest, Requested, Source
-from edgecls.evaluation import BenchOptions
+from edgecls.crew import BenchOptions
 from edgecls.formats import describe, file_sizes, sha256
-from edgecls.image_spec import ImageSpec
-from edgecls.processor import instruction_sets, may_saturate
+from edgecls.records.artifact import Artifact, Manifest, Requested, Source
+from edgecls.records.image_spec import ImageSpec
 from edgecls.reporting.description import description_tables
 from edgecls.reporting.measurements import report_grid
+from edgecls.system.processor import instruction_sets, may_saturate
 from edgecls.workflow.bench import BenchRequest, bench
 from edgecls.workflow.diagnose import DiagnoseRequest, diagnose
 from quantized_onnx import CLASSES, SIZE, quantize

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.artifact import Manifest
 from edgecls.errors import ArtifactError, DataError, EdgeclsError, RecipeError, SchemeError, UnsupportedModelError
-from edgecls.recipe import Recipe
-from edgecls.variant import MODEL_NAME, Variant, VariantSet
+from edgecls.records.artifact import Manifest
+from edgecls.records.recipe import Recipe
+from edgecls.records.variant import MODEL_NAME, Variant, VariantSet
 from edgecls.workflow import BenchRequest, CompressOptions, ConvertOptions, bench, compress, convert, convert_all, read_variants
 
 EDGECLS = [sys.executable, "-m", "edgecls.cli"]
@@ -123,7 +123,7 @@ def test_a_variant_goes_to_its_bases_folder_and_keeps_what_it_was_compressed_wit
 
 
 def test_what_failed_of_one_variant_is_still_told_after_the_next(variants: Path, tmp_path: Path, monkeypatch) -> None:
-    from edgecls.converters import tflite
+    from edgecls.converters.tflite import convert as tflite
 
     out = tmp_path / "out"
     options = ConvertOptions(variants / "control", targets=("tflite",), schemes="float32", output=out)
@@ -203,7 +203,7 @@ def test_a_kill_in_the_middle_of_an_epoch_and_resume_give_the_same_weights(
     whole = compress(CompressOptions(small_model, small_images, few, output=tmp_path / "whole"))
     script = (
         "import os, signal, sys; from pathlib import Path; from edgecls.compression import training; "
-        "from edgecls.workflow import *; from edgecls.recipe import Recipe\n"
+        "from edgecls.workflow import *; from edgecls.records.recipe import Recipe\n"
         "def kill_at_the_last_step(event):\n"
         "    if event.total and event.done == event.total - 1: os.kill(os.getpid(), signal.SIGKILL)\n"
         "compress(CompressOptions(Path(sys.argv[1]), Path(sys.argv[2]), Recipe.model_validate_json(sys.argv[3]), output=Path(sys.argv[4])),"

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.artifact import Manifest
 from edgecls.errors import DataError, OutputError, SchemeError
+from edgecls.records.artifact import Manifest
 from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
 
 EDGECLS = [sys.executable, "-m", "edgecls.cli"]
@@ -131,7 +131,7 @@ def with_wrong_weights(model: bytes) -> bytes:
 
 
 def test_a_wrong_artifact_is_put_aside(small_model: Path, tmp_path: Path, monkeypatch):
-    from edgecls.converters import tflite
+    from edgecls.converters.tflite import convert as tflite
 
     out = tmp_path / "out"
     options = ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=out)
@@ -164,7 +164,7 @@ def test_a_scheme_that_changes_nothing_is_no_artifact(tmp_path: Path):
 
 
 def test_a_bug_of_one_library_is_one_row(small_model: Path, small_images: Path, tmp_path: Path, monkeypatch):
-    from edgecls.converters import int8
+    from edgecls.quantization import int8
 
     def fails(*_: object) -> None:
         raise RuntimeError("deep inside")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.converters.parameters import read_parameters
-from edgecls.recipe import Pruning, QuantizationAwareTraining, Recipe, Training
-from edgecls.variant import Variant
+from edgecls.quantization.parameters import read_parameters
+from edgecls.records.recipe import Pruning, QuantizationAwareTraining, Recipe, Training
+from edgecls.records.variant import Variant
 from edgecls.workflow import CompressOptions, ConvertOptions, compress, convert
 
 

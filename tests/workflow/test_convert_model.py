@@ -11,8 +11,8 @@ import pytest
 
 import edgecls
 from edgecls.errors import InputError
-from edgecls.extras import require
 from edgecls.runners import open_runner
+from edgecls.system.extras import require
 
 
 def classifier(generation: str) -> Any:

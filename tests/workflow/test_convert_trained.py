@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.artifact import Artifact
-from edgecls.converters.parameters import read_parameters
 from edgecls.errors import ModelFileError, SchemeError
-from edgecls.extras import require
-from edgecls.scales import STEPS, half_scale
+from edgecls.quantization.parameters import read_parameters
+from edgecls.quantization.scales import STEPS, half_scale
+from edgecls.records.artifact import Artifact
+from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 from learned_files import tflite_scores
 
@@ -77,7 +77,7 @@ def test_trained_ranges_reach_every_format(trained: Any, name: str, targets: Any
     scales = {name: float(item.scale[0]) for name, item in read_parameters(tflite).activations.items()}
     for tensor, scale in scales.items():
         nearest = min(learned, key=lambda value: abs(value - scale))
-        # exact but for float32; a sum's is widened by up to 1/40, see `edgecls.scales`
+        # exact but for float32; a sum's is widened by up to 1/40, see `edgecls.quantization.scales`
         assert scale in PRESCRIBED or scale == pytest.approx(nearest, rel=1 / 40 if "total" in tensor else 1e-5), tensor
     expected, found = np.log(trained.predict(IMAGES, verbose=0)), tflite_scores(tflite, IMAGES)
     # Sums in float and in integers round apart where a value lies half-way between two codes: of the logits that is a code or two.

@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from edgecls.artifact import Artifact, Manifest
 from edgecls.cli.app import app
-from edgecls.converters.int8 import Tensors
-from edgecls.converters.parameters import read_parameters
-from edgecls.converters.reduced import reduce_tflite
-from edgecls.diagnosis import Diagnosis
 from edgecls.errors import ArtifactError, DataError
 from edgecls.formats import file_sizes, sha256
-from edgecls.formats.tflite_graph import TFLiteGraph
-from edgecls.ranges import Range
+from edgecls.formats.tflite.graph import TFLiteGraph
+from edgecls.quantization.int8 import Tensors
+from edgecls.quantization.parameters import read_parameters
+from edgecls.quantization.ranges import Range
+from edgecls.quantization.reduced import reduce_tflite
+from edgecls.records.artifact import Artifact, Manifest
+from edgecls.records.diagnosis import Diagnosis
 from edgecls.workflow import ConvertOptions, convert
 from edgecls.workflow.diagnose import DiagnoseRequest, diagnose
 
@@ -106,8 +106,8 @@ def test_what_a_layer_adds_is_never_more_than_what_has_accumulated_behind_the_fi
 def test_the_two_parts_of_an_error_add_up(folder: Path, shared_data: Path):
     """y' - y = (y' - f(x')) + (f(x') - y): where a layer's inputs are exact, its own error is all there is."""
     from edgecls.data import open_images
-    from edgecls.evaluation.layers_onnx import OnnxLayers
-    from edgecls.evaluation.layers_tflite import TFLiteLayers
+    from edgecls.diagnosis.layers_onnx import OnnxLayers
+    from edgecls.diagnosis.layers_tflite import TFLiteLayers
 
     spec = Manifest.read(folder).image_spec
     image = spec.apply(next(open_images(shared_data / "cifar10.npz", spec, role="data", limit=1).batches()))

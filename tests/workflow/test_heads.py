@@ -12,12 +12,12 @@ import onnx
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from edgecls.artifact import Manifest
 from edgecls.errors import EdgeclsError
-from edgecls.extras import require
 from edgecls.formats import describe, read_record
 from edgecls.models import load_model
+from edgecls.records.artifact import Manifest
 from edgecls.runners import open_runner
+from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 
 SHAPE = (16, 16, 3)

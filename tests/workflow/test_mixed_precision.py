@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecls.artifact import Manifest
-from edgecls.converters.accuracy_goal import AccuracyGoal, parse_goal
-from edgecls.converters.int8 import Quantized
-from edgecls.converters.mixed_precision import keep_fewest
 from edgecls.data import open_images
 from edgecls.errors import SchemeError, StageError
-from edgecls.formats.tflite_graph import TFLiteGraph
+from edgecls.formats.tflite.graph import TFLiteGraph
+from edgecls.quantization.accuracy_goal import AccuracyGoal, parse_goal
+from edgecls.quantization.int8 import Quantized
+from edgecls.quantization.mixed_precision import keep_fewest
+from edgecls.records.artifact import Manifest
 from edgecls.runners import open_runner
 from edgecls.workflow import ConvertOptions, convert
 from written_tflite import chain

@@ -13,16 +13,16 @@ import pytest
 from PIL import Image
 from sklearn.metrics import average_precision_score, f1_score
 
-from edgecls.artifact import Manifest
 from edgecls.data import open_images
 from edgecls.errors import DataError
-from edgecls.extras import require
-from edgecls.measurement import Report
-from edgecls.recipe import Recipe
+from edgecls.records.artifact import Manifest
+from edgecls.records.measurement import Report
+from edgecls.records.recipe import Recipe
+from edgecls.records.variant import Variant
 from edgecls.reporting import merge_reports, report_html, runs_csv
 from edgecls.reporting.markdown import report_markdown
 from edgecls.runners import open_runner
-from edgecls.variant import Variant
+from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 from edgecls.workflow.compress import CompressOptions, compress
 

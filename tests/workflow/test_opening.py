@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.artifact import Manifest
 from edgecls.formats import describe, read_record
-from edgecls.variant import VariantSet
+from edgecls.records.artifact import Manifest
+from edgecls.records.variant import VariantSet
 from edgecls.workflow import CompressOptions, ConvertOptions, convert
 from edgecls.workflow.compress import compress
 from edgecls.workflow.convert_set import convert_all
@@ -148,7 +148,7 @@ def test_custom_objects_from_the_command_line(command, custom_model: tuple[Path,
 
 def test_a_set_of_variants_remembers_how_its_base_is_read(custom_model, small_images: Path, tmp_path: Path):
     """The base is loaded again with the Python file; the variants need none."""
-    from edgecls.recipe import Pruning, Recipe, Training
+    from edgecls.records.recipe import Pruning, Recipe, Training
 
     model, python = custom_model
     compress(

@@ -14,12 +14,12 @@ from edgecls.compression.fake_quantization import quantizer_class
 from edgecls.compression.qat import prepare_qat
 from edgecls.data import open_images
 from edgecls.data.synthetic import synthetic_pixels
-from edgecls.extras import require
 from edgecls.formats import describe
-from edgecls.image_spec import ImageSpec
 from edgecls.models import load_model, rebuild
-from edgecls.recipe import QuantizationAwareTraining
-from edgecls.scales import STEPS
+from edgecls.quantization.scales import STEPS
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.recipe import QuantizationAwareTraining
+from edgecls.system.extras import require
 from learned_files import int8_files, onnx_scores, qat_scores, tflite_scores, train_a_step
 from zoo_models import MODELS
 

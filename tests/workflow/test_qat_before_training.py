@@ -13,14 +13,14 @@ import pytest
 from application_models import SIZES, application, new_application
 from edgecls.compression import fake_quantization
 from edgecls.compression.fake_quantization import fixed_quantizer_class, quantizer_class
-from edgecls.compression.flat_graph import tensors_of
 from edgecls.compression.qat import QatModel, prepare_qat
 from edgecls.data.synthetic import synthetic_pixels
-from edgecls.extras import require
-from edgecls.image_spec import ImageSpec
 from edgecls.models import load_model, rebuild
-from edgecls.recipe import QuantizationAwareTraining
-from edgecls.scales import HIGHEST, STEPS
+from edgecls.quantization.scales import HIGHEST, STEPS
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.recipe import QuantizationAwareTraining
+from edgecls.system.extras import require
+from edgecls.training.flat_graph import tensors_of
 from learned_files import qat_scores, train_a_step
 
 # Rounding moves each activation and each weight by up to half a step. Numbers drawn from that interval and added in the same places spread

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from edgecls.artifact import Manifest
+from edgecls.crew.environment import environment
 from edgecls.errors import RecipeError
-from edgecls.evaluation.environment import environment
-from edgecls.event import Event
 from edgecls.formats import read_record
+from edgecls.records.artifact import Manifest
+from edgecls.records.event import Event
 from edgecls.workflow.run import Outcome, _State, run
 
 RECIPE = """

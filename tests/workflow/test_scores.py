@@ -12,10 +12,10 @@ import onnx
 import pytest
 
 from edgecls import open_runner
-from edgecls.artifact import Manifest
 from edgecls.errors import InputError
-from edgecls.extras import require
-from edgecls.formats.mlpackage import open_package
+from edgecls.formats.coreml.read import open_package
+from edgecls.records.artifact import Manifest
+from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 
 SHAPE = (16, 16, 3)

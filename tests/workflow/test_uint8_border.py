@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from edgecls.artifact import Artifact, Border, Manifest
 from edgecls.formats import describe
-from edgecls.formats.tflite_declared import read_declared
+from edgecls.formats.tflite.declared import read_declared
+from edgecls.records.artifact import Artifact, Border, Manifest
 from edgecls.runners import open_runner
 from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
 

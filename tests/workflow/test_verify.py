@@ -9,11 +9,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgecls.artifact import Artifact, Requested, Target
 from edgecls.converters import Job, Made
 from edgecls.data import open_images
-from edgecls.image_spec import ImageSpec
-from edgecls.metadata import ArtifactMetadata
+from edgecls.records.artifact import Artifact, Requested, Target
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.metadata import ArtifactMetadata
 from edgecls.workflow.verify import Questions, Verifier
 
 SPEC = ImageSpec(height=8, width=8, channels=1, color_order="GRAY")

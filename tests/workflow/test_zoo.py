@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecls.artifact import TARGETS, Manifest
 from edgecls.converters import plan_jobs
+from edgecls.records.artifact import TARGETS, Manifest
 from edgecls.workflow import ConvertOptions, convert
 from zoo_models import MODELS, ZooModel
 

@@ -67,8 +67,8 @@ def bench(
     """Measure every artifact of OUT, and FILES beside it, each in a process of its own."""
     from edgecls.cli.output import console, show, show_json
     from edgecls.cli.progress import Bars
+    from edgecls.crew import BenchOptions
     from edgecls.errors import InputError, WorkerError
-    from edgecls.evaluation import BenchOptions
     from edgecls.workflow.bench import BenchRequest, newest_folder, own_failures, ready_machines, results_path
     from edgecls.workflow.bench import bench as run
 

@@ -11,7 +11,7 @@ import typer
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
-    from edgecls.finding import GateResult
+    from edgecls.records.finding import GateResult
     from edgecls.workflow.check import CheckRequest
 
 
@@ -41,11 +41,11 @@ def check(
     ] = "0.5%",
 ) -> None:
     """Compare the artifacts of OUT with a baseline: exit 1 when they break the budget, 2 when they cannot be compared."""
-    from edgecls.budget import parse_share
     from edgecls.cli.output import console, show
     from edgecls.errors import InputError
+    from edgecls.gate.budget import parse_share
     from edgecls.reporting import gate_junit, gate_line, gate_markdown, gate_table
-    from edgecls.store import write_text
+    from edgecls.system.store import write_text
     from edgecls.workflow.bench import newest_folder
     from edgecls.workflow.check import CheckRequest, explain
     from edgecls.workflow.check import check as run

@@ -12,7 +12,7 @@ from edgecls.cli.model_options import CustomObjects, InputSize, Signature
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
-    from edgecls.recipe import Recipe
+    from edgecls.records.recipe import Recipe
 
 
 def compress(
@@ -169,7 +169,7 @@ def _refuse_idle(content: dict[str, Any], *, qat: bool, distill: bool, skips: bo
 
 def _recipe(path: Path | None, content: dict[str, Any]) -> Recipe:
     from edgecls.errors import RecipeError
-    from edgecls.recipe import Recipe, parse_recipe, read_recipe
+    from edgecls.records.recipe import Recipe, parse_recipe, read_recipe
 
     if path is None:
         return parse_recipe(content, Recipe, "the options")

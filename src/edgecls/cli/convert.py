@@ -12,7 +12,7 @@ from edgecls.cli.model_options import CustomObjects, InputSize, Signature
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
-    from edgecls.artifact import Activation, Manifest, OnnxBatch
+    from edgecls.records.artifact import Activation, Manifest, OnnxBatch
 
 
 def convert(

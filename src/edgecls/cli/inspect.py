@@ -10,9 +10,9 @@ import typer
 from edgecls.cli.model_options import CustomObjects, InputSize, Signature
 
 if TYPE_CHECKING:
-    from edgecls.artifact import Manifest
     from edgecls.formats import FileDescription
-    from edgecls.preflight import Preflight
+    from edgecls.records.artifact import Manifest
+    from edgecls.records.preflight import Preflight
 
 _MODEL_SUFFIXES = {".h5", ".hdf5", ".keras", ".json", ".pb"}
 _MODEL_HEADS = (b"\x89HDF", b"PK\x03\x04")  # HDF5; zip, which a .keras file is
@@ -73,7 +73,7 @@ def inspect(
         _show_delegates(file, json)
         return
     if _is_artifacts_folder(file):
-        from edgecls.artifact import Manifest
+        from edgecls.records.artifact import Manifest
 
         manifest = Manifest.read(file)
         if json:
@@ -106,7 +106,7 @@ def _show_delegates(file: Path, json: bool) -> None:
 
 
 def _is_artifacts_folder(path: Path) -> bool:
-    from edgecls.artifact import MANIFEST_NAME
+    from edgecls.records.artifact import MANIFEST_NAME
 
     # by listing: on a file system that ignores case an .mlpackage, which has a Manifest.json, would match too
     return path.is_dir() and any(item.name == MANIFEST_NAME for item in path.iterdir())

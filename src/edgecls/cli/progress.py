@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from edgecls.event import Event
+    from edgecls.records.event import Event
 
 
 class Bars:

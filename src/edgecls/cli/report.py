@@ -26,9 +26,9 @@ def report(
 ) -> None:
     """Write a report of measurements: one HTML page that needs no network, Markdown or CSV."""
     from edgecls.errors import InputError
-    from edgecls.measurement import Report
+    from edgecls.records.measurement import Report
     from edgecls.reporting import merge_reports, report_html, runs_csv, runs_markdown
-    from edgecls.store import write_text
+    from edgecls.system.store import write_text
 
     renderers = {"html": report_html, "md": runs_markdown, "csv": runs_csv}
     chosen = format_ or _SUFFIXES.get(output.suffix.lower())

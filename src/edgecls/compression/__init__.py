@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from edgecls.compression.stages import StageJob, StageResult, check_stages, copy_model, saved_models, train_stage
-from edgecls.compression.training import evaluate
-from edgecls.compression.training_images import TrainingImages
+from edgecls.training.images import TrainingImages
+from edgecls.training.loop import evaluate
 
 __all__ = [
     "StageJob",

@@ -2,7 +2,7 @@
 
 Weights are int8 from -127 to 127 without zero point, one scale for each output channel: max|w| / 127. Activations are int8 with a
 zero point, one scale for a tensor, over a range that contains zero. All scales are float16 numbers, as in every int8 file
-(`edgecls.scales`). The same arithmetic is in litert-quantizer, which writes the files.
+(`edgecls.quantization.scales`). The same arithmetic is in litert-quantizer, which writes the files.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from edgecls.compression.batch_norm import LEAST_VARIANCE, BatchNorm, batch_norm_of, output_axes, scale_outputs
-from edgecls.extras import require
-from edgecls.scales import HIGHEST, STEPS
+from edgecls.quantization.scales import HIGHEST, STEPS
+from edgecls.system.extras import require
 
 _TIE = 1e-4  # of a step; an average over fewer than 5,000 codes is farther than that from half-way between two, or exactly there
 _LEAST_BOUND = 1e-9  # litert-quantizer's, so that a channel of zeros has a scale
@@ -219,7 +219,7 @@ def round_kernel(kernel: Any, kind: str, *, per_channel: bool) -> Any:
 
 
 def _half_scale(scale: Any) -> Any:
-    """`edgecls.scales.half_scale` of a tensor."""
+    """`edgecls.quantization.scales.half_scale` of a tensor."""
     tf = require("tensorflow")
     nearest = tf.cast(scale, tf.float16)
     above = tf.bitcast(tf.bitcast(nearest, tf.int16) + tf.constant(1, tf.int16), tf.float16)
@@ -228,7 +228,7 @@ def _half_scale(scale: Any) -> Any:
 
 
 def _half_bias(bias: Any) -> Any:
-    """`edgecls.scales.half_bias` of a tensor."""
+    """`edgecls.quantization.scales.half_bias` of a tensor."""
     tf = require("tensorflow")
     nearest = tf.cast(tf.cast(bias, tf.float16), tf.float32)
     return tf.where(tf.math.is_finite(nearest), nearest, bias)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
-from edgecls.compression.flat_graph import FlatGraph, Node
 from edgecls.errors import RecipeError
-from edgecls.written_out import written_out_layer
+from edgecls.records.written_out import written_out_layer
+from edgecls.training.flat_graph import FlatGraph, Node
 
 ASKED = "you asked for it"
 WRITTEN_OUT = "written out as the functions it calls"

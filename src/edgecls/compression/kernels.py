@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.variant import Kernel
+from edgecls.records.variant import Kernel
 
 _WHOLE = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "Dense")
 _DEPTHWISE = "a depthwise kernel has few weights for each channel: zeros or shared values would cost much and save little"

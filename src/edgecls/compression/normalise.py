@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from edgecls.compression.batch_norm import BatchNorm, Unfolded, batch_norm_of, scale_outputs
-from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node
-from edgecls.extras import require
-from edgecls.scales import is_clustered
+from edgecls.quantization.scales import is_clustered
+from edgecls.system.extras import require
+from edgecls.training.flat_graph import WEIGHTED, FlatGraph, Node
 
 _BATCH_NORMS = ("BatchNormalization", "SyncBatchNormalization")
 _POOLINGS = ("MaxPooling2D", "AveragePooling2D")  # a factor above 0 may as well come before them

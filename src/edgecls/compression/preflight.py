@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgecls.compression.flat_graph import FlatGraph, Node
 from edgecls.compression.kernels import layer_kernels
 from edgecls.compression.normalise import normalise
 from edgecls.compression.quantization_plan import Plan, plan_quantization
-from edgecls.preflight import YES, LayerPreflight
+from edgecls.records.preflight import YES, LayerPreflight
+from edgecls.training.flat_graph import FlatGraph, Node
 
 _INERT = "nothing at inference"
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecls.compression.held import HeldKernels
-from edgecls.recipe import TWO_OF_FOUR, UNSTRUCTURED, Pruning
+from edgecls.records.recipe import TWO_OF_FOUR, UNSTRUCTURED, Pruning
+from edgecls.training.held import HeldKernels
 
 _UPDATES = 20  # of the masks while the sparsity rises: finer ones change nothing but the time they take
 

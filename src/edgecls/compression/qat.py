@@ -16,15 +16,15 @@ from edgecls.compression.fake_quantization import (
     quantized_class,
     quantizer_class,
 )
-from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node, tensors_of
 from edgecls.compression.float_calls import check_names
 from edgecls.compression.normalise import Normalised, normalise
 from edgecls.compression.quantization_plan import Plan, plan_quantization
 from edgecls.compression.strided import subsample_first
-from edgecls.extras import require
-from edgecls.ranges import ESTIMATE, Histogram, Range, sample_places
-from edgecls.recipe import QuantizationAwareTraining
-from edgecls.scales import half_bias, settled_sum
+from edgecls.quantization.ranges import ESTIMATE, Histogram, Range, sample_places
+from edgecls.quantization.scales import half_bias, settled_sum
+from edgecls.records.recipe import QuantizationAwareTraining
+from edgecls.system.extras import require
+from edgecls.training.flat_graph import WEIGHTED, FlatGraph, Node, tensors_of
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from edgecls.compression.flat_graph import WEIGHTED, FlatGraph, Node
 from edgecls.compression.float_calls import float_calls, takers
+from edgecls.training.flat_graph import WEIGHTED, FlatGraph, Node
 
 # Output ranges that the int8 kernels are written for: all 256 codes from 0 with a step of 1/256, around 0 with one of 1/128.
 FIXED_RANGES = {"sigmoid": (0.0, 255 / 256), "tanh": (-1.0, 127 / 128)}

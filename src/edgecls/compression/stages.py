@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.compression.clustering import cluster, clusters_of
-from edgecls.compression.held import HeldKernels
 from edgecls.compression.kernels import LayerKernel, chosen_kernels, describe_kernels, layer_kernels
 from edgecls.compression.pruning import has_pattern, mask_renewal, refusal
 from edgecls.compression.strided import subsample_first
-from edgecls.compression.training import FineTuning, fine_tune
-from edgecls.compression.training_images import TrainingImages
 from edgecls.errors import CompressionError
-from edgecls.extras import require
-from edgecls.recipe import Clustering, Pruning, QuantizationAwareTraining, Stage, Training
-from edgecls.variant import Epoch, Kernel
-from edgecls.written_out import written_out_layer
+from edgecls.records.artifact import OutputKind
+from edgecls.records.recipe import Clustering, Pruning, QuantizationAwareTraining, Stage, Training
+from edgecls.records.variant import Epoch, Kernel
+from edgecls.records.written_out import written_out_layer
+from edgecls.system.extras import require
+from edgecls.training.held import HeldKernels
+from edgecls.training.images import TrainingImages
+from edgecls.training.loop import FineTuning, fine_tune
 
 _SKIPPED = "left as it is: the recipe skips it"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from edgecls.extras import require
+from edgecls.system.extras import require
 
 
 def subsample_first(model: Any) -> None:

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from edgecls.converters.conversion import Calibration, Conversion, Made, convert_jobs
 from edgecls.converters.support import Job, parse_targets, plan_jobs
-from edgecls.ranges import ESTIMATORS, Estimator
+from edgecls.quantization.ranges import ESTIMATORS, Estimator
 
 __all__ = ["ESTIMATORS", "Calibration", "Conversion", "Estimator", "Job", "Made", "convert_jobs", "parse_targets", "plan_jobs"]

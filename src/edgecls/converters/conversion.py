@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from edgecls.artifact import SUFFIXES, Border, OnnxBatch, OnnxLayout, Requested
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError, StageError
-from edgecls.frozen_graph import FrozenGraph
-from edgecls.metadata import ArtifactMetadata
-from edgecls.ranges import Estimator
-from edgecls.scales import is_half
-from edgecls.worker import Worker, preload, release_memory
+from edgecls.quantization.ranges import Estimator
+from edgecls.quantization.scales import is_half
+from edgecls.records.artifact import SUFFIXES, Border, OnnxBatch, OnnxLayout, Requested
+from edgecls.records.frozen_graph import FrozenGraph
+from edgecls.records.metadata import ArtifactMetadata
+from edgecls.system.worker import Worker, preload, release_memory
 
 if TYPE_CHECKING:
     import onnx
 
-    from edgecls.converters.accuracy_goal import AccuracyGoal
-    from edgecls.converters.coreml_int8 import SharedInt8
-    from edgecls.converters.int8 import Quantized
-    from edgecls.converters.learned import LearnedRanges
-    from edgecls.converters.mixed_precision import Found
-    from edgecls.converters.parameters import Parameters
-    from edgecls.formats.tflite_graph import TFLiteGraph
+    from edgecls.converters.coreml.int8 import SharedInt8
+    from edgecls.formats.tflite.graph import TFLiteGraph
+    from edgecls.quantization.accuracy_goal import AccuracyGoal
+    from edgecls.quantization.int8 import Quantized
+    from edgecls.quantization.learned import LearnedRanges
+    from edgecls.quantization.mixed_precision import Found
+    from edgecls.quantization.parameters import Parameters
 
 COREML_PRELOAD = ("tensorflow", "coremltools")
 ONNX_INT8, TFLITE_INT8 = Job("onnx", "int8"), Job("tflite", "int8")
@@ -108,7 +108,7 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
     Raises:
         SchemeError: `keep_float` names a layer that the model does not have.
     """
-    from edgecls.converters.coreml_jobs import CoreMLJobs, check_coreml
+    from edgecls.converters.coreml.jobs import CoreMLJobs, check_coreml
 
     hub = _Hub(conversion)
     _ = hub.float_layers  # a name that is wrong is the user's mistake: no artifact is made then
@@ -163,8 +163,8 @@ class _Hub:
 
     def shared_int8(self) -> SharedInt8:
         """What Core ML takes over from the quantization."""
-        from edgecls.converters.coreml_int8 import share_int8
-        from edgecls.converters.int8 import Tensors
+        from edgecls.converters.coreml.int8 import share_int8
+        from edgecls.quantization.int8 import Tensors
 
         return share_int8(self._spec, self.onnx, Tensors(self.float_graph).values_in(self.onnx), self.parameters)
 
@@ -182,14 +182,14 @@ class _Hub:
         return job.scheme if job.scheme == "int8" else job.target
 
     def _mediapipe_note(self, job: Job) -> list[str]:
-        from edgecls.converters.tflite_metadata import mediapipe_refusal
+        from edgecls.converters.tflite.metadata import mediapipe_refusal
 
         refusal = mediapipe_refusal(self._spec, self._requested(job).io, len(self.conversion.record.heads) or 1)
         return [f"not for MediaPipe Tasks' ImageClassifier: {refusal}"] if refusal and job.target == "tflite" else []
 
     def _narrow_note(self) -> list[str]:
         """Which tensors Core ML leaves float because float16, its dtype of scales, does not hold theirs."""
-        from edgecls.converters.float_layers import layer_names, short_name
+        from edgecls.quantization.float_layers import layer_names, short_name
 
         layers = layer_names(self.float_graph)
         scales = {short_name(name, layers): float(affine.scale[0]) for name, affine in self.parameters.activations.items()}
@@ -198,34 +198,34 @@ class _Hub:
         return [f"{len(found)} tensors stayed float: float16 does not hold their scale: {shown}"] if found else []
 
     def _signed_note(self) -> list[str]:
-        from edgecls.converters.qdq import SIGNED_WEIGHTS
+        from edgecls.converters.onnx.qdq import SIGNED_WEIGHTS
 
         return [SIGNED_WEIGHTS] if self.conversion.onnx_weights == "int8" else []
 
     def _border_note(self) -> list[str]:
-        from edgecls.converters.uint8_border import describe_border
+        from edgecls.converters.tflite.uint8_border import describe_border
 
         return [describe_border(self.tflite_int8, self._spec)] if self.conversion.io == "uint8" else []
 
     def _input_notes(self, job: Job) -> list[str]:
         """How many images ONNX files take at a time where that is not free, and their axes where they are not the model's."""
-        from edgecls.converters.onnx_input import about_input
+        from edgecls.converters.onnx.input import about_input
 
         if job != next((other for other in self.conversion.jobs if other.target == "onnx"), None):
             return []
         return about_input(self.onnx, self.conversion.record.image_spec, self.conversion.onnx_layout, self.conversion.onnx_batch)
 
     def _int8_notes(self) -> list[str]:
-        from edgecls.converters.float_layers import layer_names
+        from edgecls.quantization.float_layers import layer_names
 
         goal, found = self.conversion.goal, self.search
         return [self.calibrated.origin, *([found.told(goal, layer_names(self.float_graph))] if goal and found else [])]
 
     def _bytes(self, job: Job) -> bytes:
-        from edgecls.converters.onnx import float16_onnx, stamp
-        from edgecls.converters.onnx_input import with_layout_of
-        from edgecls.converters.reduced import reduce_tflite
-        from edgecls.converters.tflite_metadata import write_tflite
+        from edgecls.converters.onnx.convert import float16_onnx, stamp
+        from edgecls.converters.onnx.input import with_layout_of
+        from edgecls.converters.tflite.metadata import write_tflite
+        from edgecls.quantization.reduced import reduce_tflite
 
         record = self.conversion.record
         if job.target == "tflite":
@@ -252,8 +252,8 @@ class _Hub:
 
     @cached_property
     def tflite(self) -> bytes:
-        from edgecls.converters.tflite import float_tflite
-        from edgecls.converters.tflite_metadata import add_signature
+        from edgecls.converters.tflite.convert import float_tflite
+        from edgecls.converters.tflite.metadata import add_signature
 
         model = add_signature(float_tflite(self.conversion.graph), self.conversion.record.heads)
         release_memory()
@@ -262,13 +262,13 @@ class _Hub:
     @cached_property
     def float_graph(self) -> TFLiteGraph:
         """The float32 TFLite model taken apart; passes change copies of it."""
-        from edgecls.formats.tflite_graph import TFLiteGraph
+        from edgecls.formats.tflite.graph import TFLiteGraph
 
         return TFLiteGraph(self.tflite)
 
     @cached_property
     def onnx(self) -> onnx.ModelProto:
-        from edgecls.converters.onnx import float_onnx
+        from edgecls.converters.onnx.convert import float_onnx
 
         model = float_onnx(self.float_graph)
         release_memory()
@@ -277,7 +277,7 @@ class _Hub:
     @cached_property
     def asked_onnx(self) -> onnx.ModelProto:
         """The same with the input that was asked for."""
-        from edgecls.converters.onnx_input import with_input
+        from edgecls.converters.onnx.input import with_input
 
         return with_input(self.onnx, self.conversion.record.image_spec, self.conversion.onnx_layout, self.conversion.onnx_batch)
 
@@ -289,14 +289,14 @@ class _Hub:
     @cached_property
     def tflite_int8(self) -> bytes:
         """The int8 file without its metadata."""
-        from edgecls.converters.uint8_border import take_uint8
+        from edgecls.converters.tflite.uint8_border import take_uint8
 
         model, floats = self.quantized, self.quantized.float_layers
         return take_uint8(model.with_int8_border(floats), self._spec) if self.conversion.io == "uint8" else model.model
 
     @cached_property
     def _searched(self) -> Found | StageError | None:
-        from edgecls.converters.mixed_precision import keep_fewest
+        from edgecls.quantization.mixed_precision import keep_fewest
 
         if self.conversion.goal is None:
             return None
@@ -318,8 +318,8 @@ class _Hub:
 
     @cached_property
     def calibrated(self) -> Quantized:
-        from edgecls.converters.int8 import quantize
-        from edgecls.converters.learned import UnlearnedError, quantize_learned
+        from edgecls.quantization.int8 import quantize
+        from edgecls.quantization.learned import UnlearnedError, quantize_learned
 
         conversion, calibration, remark = self.conversion, self.conversion.calibration, ""
         io = "int8" if conversion.io == "int8" else "float32"  # uint8 is put around the finished model
@@ -339,21 +339,21 @@ class _Hub:
 
     @cached_property
     def float_layers(self) -> frozenset[str]:
-        from edgecls.converters.float_layers import layer_names, resolve_layers
+        from edgecls.quantization.float_layers import layer_names, resolve_layers
 
         asked = self.conversion.keep_float
         return resolve_layers(asked, layer_names(self.float_graph)) if asked else frozenset()
 
     @cached_property
     def qdq(self) -> onnx.ModelProto:
-        from edgecls.converters.qdq import emit_qdq
+        from edgecls.converters.onnx.qdq import emit_qdq
 
         signed = self.conversion.onnx_weights == "int8"
         return emit_qdq(self.asked_onnx, self.parameters, self.quantized.float_layers, signed_weights=signed)
 
     @cached_property
     def parameters(self) -> Parameters:
-        from edgecls.converters.parameters import read_parameters
+        from edgecls.quantization.parameters import read_parameters
 
         return read_parameters(self.quantized.model)
 

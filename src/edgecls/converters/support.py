@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, cast, get_args
 
-from edgecls.artifact import TARGETS, Scheme, Target
 from edgecls.errors import SchemeError
+from edgecls.records.artifact import TARGETS, Scheme, Target
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from edgecls.coreml_reference.decompression import decompress
-from edgecls.formats.mlpackage import Package
-from edgecls.formats.mlpackage_value import Constant, free_shape_of, known_dtype
+from edgecls.formats.coreml.read import Package
+from edgecls.formats.coreml.value import Constant, free_shape_of, known_dtype
 from edgecls.formats.reading import DamagedError
 
 

@@ -13,7 +13,7 @@ from edgecls.coreml_reference.block import Tensor, read_program
 from edgecls.coreml_reference.engine import Session, open_session
 from edgecls.coreml_reference.translation import CLASSIFY, find_unsupported, translate
 from edgecls.errors import ArtifactError
-from edgecls.formats.mlpackage import class_labels, features, image_color, open_package
+from edgecls.formats.coreml.read import class_labels, features, image_color, open_package
 from edgecls.formats.reading import DamagedError, damaged
 
 _CACHED_BYTES, _MOST_IMAGES = 512 << 10, 8

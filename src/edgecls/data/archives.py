@@ -12,13 +12,13 @@ from typing import IO
 
 import numpy as np
 
-from edgecls.damage import NPZ_ERRORS
 from edgecls.data.decode import convert_channels, resize_pixels
 from edgecls.data.input_range import InputRange
 from edgecls.data.labels import as_text, label_by_value, label_for
 from edgecls.data.source import Decoded, Labelling, Role, Skipped
 from edgecls.errors import DataError
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
+from edgecls.system.damage import NPZ_ERRORS
 
 _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
     "calibration": (("x_train", "y_train"), ("x", "y")),

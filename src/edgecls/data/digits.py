@@ -12,7 +12,7 @@ from edgecls.data.decode import convert_channels, resize_pixels
 from edgecls.data.labels import label_by_value, label_for
 from edgecls.data.source import Decoded, Role, Skipped
 from edgecls.errors import MissingExtraError
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 DIGITS_NAME = "digits"
 _TEST_EVERY = 5

@@ -14,7 +14,7 @@ from edgecls.data.decode import SUFFIXES, decode_image
 from edgecls.data.labels import label_by_name
 from edgecls.data.source import Decoded, Labelling, Role, Skipped
 from edgecls.errors import DataError
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 _CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 _SPLITS: dict[Role, tuple[str, ...]] = {

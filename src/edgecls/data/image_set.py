@@ -17,7 +17,7 @@ from edgecls.data.pixel_file import PixelFile, PixelWriter
 from edgecls.data.source import Decoded, Role, Skipped, Source
 from edgecls.data.subset import choose
 from edgecls.errors import DataError
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 _MOST_SKIPPED = 0.5
 

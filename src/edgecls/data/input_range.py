@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from edgecls.errors import DataError
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 # In widths of the range that pixels become in the model.
 _PIXELS_BEYOND = 1.5  # nothing below 0 and this far above the range: pixels; standardized inputs have values below 0 as well

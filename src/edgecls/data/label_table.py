@@ -13,7 +13,7 @@ from edgecls.data.folders import FileSource, require_image_files
 from edgecls.data.labels import label_by_columns, label_for
 from edgecls.data.source import Role
 from edgecls.errors import DataError, reason_of
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 _EXAMPLE = "write `file,cat,dog` first, then lines such as `photos/1.jpg,1,0`"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from edgecls.artifact import OutputKind
 from edgecls.data.image_set import ImageSet
 from edgecls.errors import DataError
+from edgecls.records.artifact import OutputKind
 
 
 def answer_apart(kind: OutputKind, outputs: int) -> bool:

@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from edgecls.errors import DataError, OutputError
-from edgecls.private_folder import temporary_folder
+from edgecls.system.private_folder import temporary_folder
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 
 def synthetic_pixels(spec: ImageSpec, count: int, seed: int = 0) -> np.ndarray:

@@ -21,17 +21,17 @@ from typing import Any
 
 import numpy as np
 
+from edgecls.crew.jobs import Failure, OpenRunner, failure_of
 from edgecls.data import PixelFile
 from edgecls.errors import EdgeclsError, InputError
 from edgecls.evaluation.accuracy import Exam, Share, cut
 from edgecls.evaluation.answers import Answers, join, judge_scores
-from edgecls.evaluation.jobs import Failure, OpenRunner, failure_of
-from edgecls.extras import require
 from edgecls.formats import sha256
 from edgecls.formats.files import members
-from edgecls.image_spec import ImageSpec
-from edgecls.private_folder import temporary_folder
-from edgecls.runner import Runner
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.runner import Runner
+from edgecls.system.extras import require
+from edgecls.system.private_folder import temporary_folder
 from edgecls.version import __version__
 
 _CONNECT_S = 10.0

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.average_precision import mean_average_precision
+from edgecls.crew.crew import Crew, engines
+from edgecls.crew.jobs import BenchOptions, Failure, OpenRunner
 from edgecls.data import ImageSet
 from edgecls.errors import DataError, InputError
 from edgecls.evaluation import shares
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import Answers, accuracy_of
-from edgecls.evaluation.crew import Crew, engines
-from edgecls.evaluation.jobs import BenchOptions, Failure, OpenRunner
 from edgecls.formats import detect, read_record
-from edgecls.image_spec import PREPROCESS_CHOICES, ImageSpec
+from edgecls.records.average_precision import mean_average_precision
+from edgecls.records.image_spec import PREPROCESS_CHOICES, ImageSpec
 
 
 def fit_preprocess(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgecls.crew.crew import START_TIMEOUT_S, Crew, ask, engines
+from edgecls.crew.jobs import Failure, OpenRunner, failure_of
 from edgecls.errors import EdgeclsError
-from edgecls.evaluation.crew import START_TIMEOUT_S, Crew, ask, engines
-from edgecls.evaluation.jobs import Failure, OpenRunner, failure_of
-from edgecls.image_spec import ImageSpec
-from edgecls.worker import RemoteError, preload
+from edgecls.records.image_spec import ImageSpec
+from edgecls.system.worker import RemoteError, preload
 
 
 def image_spec_of(path: Path, target: str, *, open_runner: OpenRunner, timeout_s: float) -> ImageSpec | Failure:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgecls.crew.desk import Opened
+from edgecls.crew.jobs import BenchJob, Failure, ImageSource
 from edgecls.data import ImageSet, PixelFile, open_images
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import InputError
-from edgecls.evaluation.desk import Opened
-from edgecls.evaluation.jobs import BenchJob, Failure, ImageSource
-from edgecls.event import Event, OnEvent
-from edgecls.image_spec import ImageSpec
-from edgecls.measurement import DataUsed
+from edgecls.records.event import Event, OnEvent
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import DataUsed
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edgecls.average_precision import average_precision, mean_average_precision
 from edgecls.evaluation.statistics import mcnemar_p
-from edgecls.measurement import Flips
-from edgecls.multilabel import THRESHOLD, LabelAccuracy, LabelSetFlip, MultiLabelAccuracy
+from edgecls.records.average_precision import average_precision, mean_average_precision
+from edgecls.records.measurement import Flips
+from edgecls.records.multilabel import THRESHOLD, LabelAccuracy, LabelSetFlip, MultiLabelAccuracy
 
 _MOST_LISTED = 1000  # as of other flips
 

@@ -31,9 +31,9 @@ from typing import Literal
 
 import numpy as np
 
-from edgecls.artifact import OutputKind, Parity, Scheme
 from edgecls.data.multi_hot import answer_apart
-from edgecls.multilabel import THRESHOLD
+from edgecls.records.artifact import OutputKind, Parity, Scheme
+from edgecls.records.multilabel import THRESHOLD
 
 RELATIVE_TOLERANCE: dict[Scheme, float] = {"float32": 1e-4, "float16": 5e-3, "sparse": 5e-3}
 MIN_FLOAT16_SNR_DB = 25.0

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
-from edgecls.damage import NPZ_ERRORS
 from edgecls.data import synthetic_pixels
 from edgecls.data.pixel_file import PixelWriter, write_pixels
 from edgecls.errors import ArtifactError
 from edgecls.evaluation.answers import Answers, judge_scores
-from edgecls.image_spec import ImageSpec
+from edgecls.records.artifact import OutputKind
+from edgecls.records.image_spec import ImageSpec
+from edgecls.system.damage import NPZ_ERRORS
 
 SOURCE = "source"
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Sequence
 
+from edgecls.crew.jobs import BenchJob, BenchOptions, Failure, blank_row
 from edgecls.errors import InputError
-from edgecls.evaluation.jobs import BenchJob, BenchOptions, Failure, blank_row
 from edgecls.formats import file_sizes
-from edgecls.measurement import Measurement
+from edgecls.records.measurement import Measurement
 
 _REFERENCE_ORDER = ("tflite", "onnx", "coreml")
 

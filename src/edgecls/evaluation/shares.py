@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from edgecls.crew.desk import runner_at
+from edgecls.crew.jobs import OpenRunner
 from edgecls.data import PixelFile
 from edgecls.evaluation.answers import Answers, judge_scores
-from edgecls.evaluation.desk import runner_at
-from edgecls.evaluation.jobs import OpenRunner
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 
 
 def judge_share(

@@ -21,9 +21,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.data.multi_hot import answer_apart
 from edgecls.evaluation.parity import decide, margins, snr_db
+from edgecls.records.artifact import OutputKind
 
 MIN_AGREEMENT = 0.99
 _STEPS = 2.5  # codes are whole: this tells two from three

@@ -10,7 +10,7 @@ import statistics
 
 import numpy as np
 
-from edgecls.measurement import Calibration, CalibrationBin, Interval
+from edgecls.records.measurement import Calibration, CalibrationBin, Interval
 
 CONFIDENCE = 0.95
 _BINS = 15  # as in Guo et al. 2017

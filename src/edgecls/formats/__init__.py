@@ -7,7 +7,7 @@ from pathlib import Path
 from edgecls.errors import ArtifactError
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
 from edgecls.formats.files import change_since_conversion, detect, file_sizes, sha256
-from edgecls.metadata import ArtifactMetadata
+from edgecls.records.metadata import ArtifactMetadata
 
 __all__ = [
     "FileDescription",
@@ -32,11 +32,11 @@ def describe(path: Path) -> FileDescription:
     """
     target = detect(path)
     if target == "tflite":
-        from edgecls.formats.tflite import describe_tflite as describe_target
+        from edgecls.formats.tflite.read import describe_tflite as describe_target
     elif target == "onnx":
-        from edgecls.formats.onnx import describe_onnx as describe_target
+        from edgecls.formats.onnx.read import describe_onnx as describe_target
     else:
-        from edgecls.formats.mlpackage import describe_mlpackage as describe_target
+        from edgecls.formats.coreml.read import describe_mlpackage as describe_target
     return describe_target(path)
 
 

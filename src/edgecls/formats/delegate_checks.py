@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edgecls.formats.tflite_operations import Operand, Operation
+from edgecls.formats.tflite.operations import Operand, Operation
 
 _NEW_AXES, _DROPPED_AXES, _ELLIPSIS = 3, 4, 2  # fields of StridedSliceOptions
 _MODE = 0  # field of MirrorPadOptions: 0 reflects

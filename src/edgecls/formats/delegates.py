@@ -10,13 +10,13 @@ from pydantic import BaseModel, ConfigDict
 
 from edgecls.errors import InputError
 from edgecls.formats import delegate_lists as lists
+from edgecls.formats.coreml.read import Package, open_package
+from edgecls.formats.coreml.value import known_dtype
 from edgecls.formats.delegate_checks import CHECKS
 from edgecls.formats.delegate_lists import TFLITE_DELEGATES, DelegateList
 from edgecls.formats.files import detect
-from edgecls.formats.mlpackage import Package, open_package
-from edgecls.formats.mlpackage_value import known_dtype
 from edgecls.formats.reading import DamagedError, damaged
-from edgecls.formats.tflite_operations import Operation, read_operations
+from edgecls.formats.tflite.operations import Operation, read_operations
 
 _NOT_COMPUTED = {"cast", "classify", "const"}  # of ML programs: at the border of the program, or nothing to compute
 

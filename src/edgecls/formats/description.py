@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from edgecls.artifact import Actual
-from edgecls.metadata import ArtifactMetadata
-from edgecls.record import Record
+from edgecls.records.artifact import Actual
+from edgecls.records.metadata import ArtifactMetadata
+from edgecls.records.record import Record
 
 
 class TensorInfo(Record):

@@ -7,9 +7,9 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from edgecls.artifact import SUFFIXES, TARGETS, Artifact, Target
 from edgecls.errors import ArtifactError
-from edgecls.store import settle
+from edgecls.records.artifact import SUFFIXES, TARGETS, Artifact, Target
+from edgecls.system.store import settle
 
 _CHUNK = 1 << 20
 _MODEL_SUFFIX = ".mlmodel"  # of a Core ML model without its package

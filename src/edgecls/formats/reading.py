@@ -5,8 +5,8 @@ from __future__ import annotations
 import mmap
 from pathlib import Path
 
-from edgecls.artifact import Target
 from edgecls.errors import ArtifactError
+from edgecls.records.artifact import Target
 
 _FORMATS: dict[Target, str] = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML"}
 

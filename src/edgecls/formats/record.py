@@ -7,14 +7,15 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from edgecls.artifact import Target
 from edgecls.errors import ArtifactError
-from edgecls.formats import protobuf, tflite_schema
+from edgecls.formats.coreml.layout import locate
 from edgecls.formats.files import detect
-from edgecls.formats.mlpackage_layout import locate
+from edgecls.formats.onnx import protobuf
 from edgecls.formats.reading import DamagedError, damaged, mapped
-from edgecls.metadata import METADATA_KEY, ArtifactMetadata
-from edgecls.record import first_fault
+from edgecls.formats.tflite import schema as tflite_schema
+from edgecls.records.artifact import Target
+from edgecls.records.metadata import METADATA_KEY, ArtifactMetadata
+from edgecls.records.record import first_fault
 
 _ONNX_METADATA_PROPS = 14
 _COREML_DESCRIPTION, _COREML_METADATA, _COREML_USER_DEFINED = 2, 100, 100

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.extras import require
 from edgecls.models.graph_rewrites import constant_node, replace_nodes
+from edgecls.system.extras import require
 
 _BRANCHES = ("Switch", "Merge")
 # Computes shapes, drops branches never taken, checks that always hold, and what only waited for either.

@@ -7,8 +7,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-from edgecls.extras import require
 from edgecls.models.keras_model import cause_of, load_errors
+from edgecls.system.extras import require
 
 _NOT_NEEDED = ("_initializer", "_regularizer", "_constraint")  # weights are copied; what trains further has rules of its own
 _DROPPED = {"dtype", "quantization_config", "build_config", "autocast", "batch_shape", "batch_input_shape", "seed"}

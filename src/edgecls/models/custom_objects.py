@@ -15,9 +15,9 @@ from types import ModuleType
 from typing import Any
 
 from edgecls.errors import InputError, UnsafeModelError
-from edgecls.extras import require
 from edgecls.models.config import objects
 from edgecls.models.model_file import Generation
+from edgecls.system.extras import require
 
 _NOBODYS_OWN = {"keras", "tf_keras", "tensorflow", "numpy"} | sys.stdlib_module_names
 _PACKAGES: dict[Generation, str] = {2: "tf_keras", 3: "keras"}

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import Repair
 from edgecls.errors import UnsupportedModelError
-from edgecls.extras import require
+from edgecls.records.artifact import Repair
+from edgecls.system.extras import require
 
 _INT8 = "int8"
 

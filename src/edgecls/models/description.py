@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import Actual, Source
-from edgecls.extras import require
 from edgecls.formats import FileDescription, TensorInfo
 from edgecls.formats.files import members
 from edgecls.formats.weights import Weight, elements_by_dtype, layer_of, sparsity_of
 from edgecls.models.loaded_model import LoadedModel
+from edgecls.records.artifact import Actual, Source
+from edgecls.system.extras import require
 
 Part = tuple[str, str, list[Weight]]  # name, operation, constants
 _NO_COMPUTATION = {"Const", "Placeholder", "Identity", "NoOp"}

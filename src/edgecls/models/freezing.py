@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from edgecls.errors import UnsupportedModelError
-from edgecls.extras import require
 from edgecls.models.conditions import decide_conditions
 from edgecls.models.graph_rewrites import drop_assignments, drop_places, spell_out_batch_statistics, take_pixels_as_they_are
 from edgecls.models.relu_scales import move_scales_before_relus
+from edgecls.system.extras import require
 
 INPUT, OUTPUT = "image", "scores"
 _CALLS = re.compile(r"(Stateful|)PartitionedCall|SymbolicGradient|RemoteCall")

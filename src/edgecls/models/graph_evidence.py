@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.extras import require
 from edgecls.models.freezing import INPUT
+from edgecls.system.extras import require
 
 SAME_VALUES = {
     "Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Pad", "PadV2", "MirrorPad", "StridedSlice", "ReverseV2",

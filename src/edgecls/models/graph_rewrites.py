@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.extras import require
+from edgecls.system.extras import require
 
 _ASSIGNMENTS = re.compile(r"Assign(Add|Sub|)(VariableOp|)")
 _OTHER_PRECISIONS = ("float16", "bfloat16", "float64")

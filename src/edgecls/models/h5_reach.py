@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.errors import ModelFileError
-from edgecls.extras import require
+from edgecls.system.extras import require
 
 
 def refuse_reach(file: Any, path: Path) -> None:

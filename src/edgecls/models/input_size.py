@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from edgecls.errors import InputError, UnsupportedModelError
-from edgecls.extras import require
 from edgecls.models.computation import Computation, Shape
 from edgecls.models.input_spec import image_shape, refuse_channels_first
 from edgecls.models.keras_model import cause_of, load_errors
+from edgecls.system.extras import require
 
 _SIZE = re.compile(r"([1-9]\d{0,3})x([1-9]\d{0,3})")
 

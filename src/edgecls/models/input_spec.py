@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from edgecls.errors import UnsupportedModelError
-from edgecls.image_spec import ImageSpec, Layout
 from edgecls.models.computation import Shape
 from edgecls.models.graph_evidence import Scaling
+from edgecls.records.image_spec import ImageSpec, Layout
 
 _OVERRIDE = "--preprocess overrides"
 _SIZE_REMEDY = "say which, height before width, as --input-size 224x224"

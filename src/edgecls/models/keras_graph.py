@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgecls.errors import UnsupportedModelError
-from edgecls.extras import require
+from edgecls.system.extras import require
 
 
 @dataclass(frozen=True)

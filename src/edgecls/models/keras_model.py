@@ -17,10 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from edgecls.artifact import Repair
-from edgecls.damage import ZIP_ERRORS
 from edgecls.errors import EdgeclsError, ModelFileError, UnsupportedModelError
-from edgecls.extras import require
 from edgecls.models import tfmot
 from edgecls.models.config import without_compilation
 from edgecls.models.custom_objects import CustomObjects, registered
@@ -28,7 +25,10 @@ from edgecls.models.dequantize import dequantize
 from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
 from edgecls.models.repairs import name_functions, name_operations, repair_architecture, repair_fields
 from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
-from edgecls.private_folder import temporary_folder
+from edgecls.records.artifact import Repair
+from edgecls.system.damage import ZIP_ERRORS
+from edgecls.system.extras import require
+from edgecls.system.private_folder import temporary_folder
 
 PACKAGES: dict[Generation, str] = {2: "tf_keras", 3: "keras"}
 _SUFFIXES = {"h5": (".h5", ".hdf5"), "keras": (".keras",)}

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import numpy as np
 
 from edgecls.errors import ArtifactError
-from edgecls.extras import require
 from edgecls.models.loaded_model import LoadedModel
+from edgecls.system.extras import require
 
 
 def layer_values(loaded: LoadedModel, names: Iterable[str], inputs: np.ndarray) -> dict[str, np.ndarray]:

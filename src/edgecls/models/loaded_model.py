@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import Activation, Head, OutputKind, Repair, Source
 from edgecls.errors import InputError, NoScoresError
-from edgecls.extras import require
-from edgecls.frozen_graph import FrozenGraph
-from edgecls.image_spec import ImageSpec
 from edgecls.models.computation import Computation, Shape
 from edgecls.models.freezing import INPUT, OUTPUT
 from edgecls.models.graph_rewrites import append_operation
 from edgecls.models.trained_ranges import TrainedRange
+from edgecls.records.artifact import Activation, Head, OutputKind, Repair, Source
+from edgecls.records.frozen_graph import FrozenGraph
+from edgecls.records.image_spec import ImageSpec
+from edgecls.system.extras import require
 
 _BATCH = 32
 

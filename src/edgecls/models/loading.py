@@ -7,9 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from edgecls.artifact import Head, Repair, Source
 from edgecls.errors import InputError
-from edgecls.extras import require
 from edgecls.formats.files import sha256
 from edgecls.models import tfmot
 from edgecls.models.computation import Computation, keras_computation
@@ -25,6 +23,8 @@ from edgecls.models.output_choice import open_scores
 from edgecls.models.saved_model import load_saved_model
 from edgecls.models.scores_evidence import output_kind
 from edgecls.models.trained_ranges import ROUNDING, take_out_rounding
+from edgecls.records.artifact import Head, Repair, Source
+from edgecls.system.extras import require
 
 
 def load_model(

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from edgecls.damage import ZIP_ERRORS
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
-from edgecls.extras import require
 from edgecls.models.h5_reach import refuse_reach
+from edgecls.system.damage import ZIP_ERRORS
+from edgecls.system.extras import require
 
 Kind = Literal["h5", "keras", "json", "saved-model"]
 Generation = Literal[2, 3]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edgecls.extras import require
 from edgecls.models.activations import separate_activation
 from edgecls.models.counterparts import NoCounterpartError, keras_refusals
 from edgecls.models.keras_graph import Call
+from edgecls.system.extras import require
 
 _ACTIVATIONS = {
     "Relu": "relu",

@@ -7,12 +7,12 @@ import shlex
 from typing import Any
 
 from edgecls.errors import EdgeclsError, NoScoresError, UnsupportedModelError
-from edgecls.extras import require
 from edgecls.models.computation import Computation
 from edgecls.models.freezing import INPUT, OUTPUT, freeze_function
 from edgecls.models.keras_model import cause_of, load_errors
 from edgecls.models.loaded_model import Scores
 from edgecls.models.scores_evidence import output_kind, ranking
+from edgecls.system.extras import require
 
 _TAKEN = (INPUT, OUTPUT, "probabilities", "classLabel")  # by what formats call their own
 _SCORES_ALONE = "save the model again with one output of scores, as its last Dense layer gives them"

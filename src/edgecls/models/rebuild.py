@@ -13,13 +13,13 @@ import numpy as np
 
 from edgecls.data.synthetic import synthetic_pixels
 from edgecls.errors import StageError, UnsupportedModelError
-from edgecls.extras import require
 from edgecls.models.activations import KERAS3, TF_KERAS, separate_activation
 from edgecls.models.counterparts import NoCounterpartError, keras_refusals, make_counterpart
 from edgecls.models.keras_graph import Call, replay
 from edgecls.models.loaded_model import LoadedModel
 from edgecls.models.operations import translate_operation
 from edgecls.models.written_out import write_out
+from edgecls.system.extras import require
 
 TOLERANCE = 1e-5  # of the largest output: float32 sums of some thousand products in another order differ by less
 AMPLIFIED = 1e-3  # what a hundred layers may make of it; a wrong connection or a forgotten weight changes far more

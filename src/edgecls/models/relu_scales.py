@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.extras import require
 from edgecls.models.graph_rewrites import constant_node, operation_node, replace_nodes
-from edgecls.scales import is_clustered
+from edgecls.quantization.scales import is_clustered
+from edgecls.system.extras import require
 
 _BIASES = ("BiasAdd", "AddV2", "Add")
 _SCALES = ("Mul",)

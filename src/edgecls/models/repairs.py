@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from edgecls.artifact import Repair
 from edgecls.models.config import layers, objects
+from edgecls.records.artifact import Repair
 
 # Classes of well-known packages that compute, at inference, what a Keras class computes.
 _KNOWN_CLASSES = {"FixedDropout": "Dropout"}

@@ -9,9 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from edgecls.artifact import Repair
 from edgecls.errors import InputError, ModelFileError, UnsupportedModelError
-from edgecls.extras import require
 from edgecls.models import tfmot
 from edgecls.models.computation import Computation, keras_computation, refuse_several_inputs
 from edgecls.models.custom_objects import CustomObjects, read_custom_objects, registered
@@ -19,6 +17,8 @@ from edgecls.models.freezing import constant_call
 from edgecls.models.graph_scan import scan_saved_model
 from edgecls.models.keras_model import cause_of, load_errors
 from edgecls.models.safety import Finding, refuse, scan_config
+from edgecls.records.artifact import Repair
+from edgecls.system.extras import require
 
 _INTERNAL_SIGNATURES = {"__saved_model_init_op", "__saved_model_train_op"}
 _REFERENCE_VARIABLES = {"Variable", "VariableV2"}

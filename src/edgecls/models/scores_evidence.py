@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.models.freezing import OUTPUT
 from edgecls.models.graph_evidence import SAME_VALUES, constant_value, producer
+from edgecls.records.artifact import OutputKind
 
 _KINDS: dict[str, OutputKind] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 _RANKED = {"TopKV2": "the highest scores or their places, sorted (top_k)", "ArgMax": "the place of the highest score (argmax)"}

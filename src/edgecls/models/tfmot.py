@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from edgecls.artifact import Repair
-from edgecls.extras import require
 from edgecls.models.config import objects
+from edgecls.records.artifact import Repair
+from edgecls.system.extras import require
 
 PACKAGE = "tensorflow_model_optimization"
 _ROUNDING = r"Quantize(AwareActivation|Layer|Wrapper(V2)?)"

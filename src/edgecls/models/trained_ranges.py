@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edgecls.extras import require
 from edgecls.models.freezing import INPUT
+from edgecls.system.extras import require
 
 ROUNDING = "FakeQuantWithMinMax"  # begins the names of TensorFlow's operations that round
 _STEPS = re.compile(r"(FakeQuant|MovingAvgQuantize|LastValueQuant|AllValuesQuantize).*|(cond|smart_cond)(_\d+)?")

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.extras import require
 from edgecls.models.counterparts import NoCounterpartError, keras_refusals
 from edgecls.models.freezing import fold
 from edgecls.models.graph_rewrites import drop_assignments
 from edgecls.models.keras_graph import Call
-from edgecls.written_out import name_function
+from edgecls.records.written_out import name_function
+from edgecls.system.extras import require
 
 # Operation of a graph -> TensorFlow's function of its inputs in their order, and the attributes it takes, by the keyword they have there.
 _FUNCTIONS: dict[str, tuple[str, dict[str, str]]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from edgecls.artifact import Actual, Artifact, Manifest, Parity
+from edgecls.records.artifact import Actual, Artifact, Manifest, Parity
 from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
 from edgecls.reporting.units import format_bytes, format_parts, format_share
 

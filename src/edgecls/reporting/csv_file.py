@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 
-from edgecls.measurement import Measurement
+from edgecls.records.measurement import Measurement
 from edgecls.reporting.runs import Run
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would compute

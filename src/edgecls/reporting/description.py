@@ -8,7 +8,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from edgecls.formats import FileDescription, Layer, TensorInfo
-from edgecls.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec
 from edgecls.reporting.grid import Column, make_grid
 from edgecls.reporting.table import to_table
 from edgecls.reporting.units import format_bytes, format_parts, format_share

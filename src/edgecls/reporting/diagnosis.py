@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecls.diagnosis import Diagnosis, LayerDiagnosis
+from edgecls.records.diagnosis import Diagnosis, LayerDiagnosis
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.units import format_share
 

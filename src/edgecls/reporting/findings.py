@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecls.measurement import Measurement, Report
+from edgecls.records.measurement import Measurement, Report
 
 DOUBTFUL = " ?"  # behind a latency that is not valid
 SIGNIFICANT = 0.05

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Group
 
-from edgecls.finding import Finding, GateResult, LayerChange, Quantity
+from edgecls.records.finding import Finding, GateResult, LayerChange, Quantity
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.markdown import escape, to_markdown
 from edgecls.reporting.table import to_table

@@ -5,7 +5,7 @@ Commands and their escapes: github.com/actions/toolkit, packages/core/src/comman
 
 from __future__ import annotations
 
-from edgecls.finding import GateResult
+from edgecls.records.finding import GateResult
 
 _COMMANDS = {"violation": "error", "warning": "warning"}
 _IN_MESSAGES = {"%": "%25", "\r": "%0D", "\n": "%0A"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edgecls.measurement import Measurement, Report
-from edgecls.multilabel import THRESHOLD, LabelAccuracy, MultiLabelAccuracy
+from edgecls.records.measurement import Measurement, Report
+from edgecls.records.multilabel import THRESHOLD, LabelAccuracy, MultiLabelAccuracy
 from edgecls.reporting.grid import ABSENT, Column
 from edgecls.reporting.units import format_share
 

@@ -10,9 +10,9 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from edgecls.artifact import OutputKind
 from edgecls.errors import DataError
-from edgecls.record import Record
+from edgecls.records.artifact import OutputKind
+from edgecls.records.record import Record
 
 _BAR_WIDTH = 30
 

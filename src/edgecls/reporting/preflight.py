@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecls.preflight import LayerPreflight, Preflight
+from edgecls.records.preflight import LayerPreflight, Preflight
 from edgecls.reporting.grid import Column, Grid, make_grid
 
 _COLUMNS = [

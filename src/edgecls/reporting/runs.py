@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgecls.errors import InputError
-from edgecls.measurement import Measurement, Report
+from edgecls.records.measurement import Measurement, Report
 
 _HASH_SHOWN = 8
 

@@ -10,11 +10,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from edgecls.artifact import Manifest
-from edgecls.diagnosis import Diagnosis
 from edgecls.formats.delegates import Delegates
-from edgecls.measurement import Report
-from edgecls.preflight import Preflight
+from edgecls.records.artifact import Manifest
+from edgecls.records.diagnosis import Diagnosis
+from edgecls.records.measurement import Report
+from edgecls.records.preflight import Preflight
+from edgecls.records.variant import Variant, VariantSet
 from edgecls.reporting.conversion import conversion_grid
 from edgecls.reporting.delegates import delegates_grid
 from edgecls.reporting.diagnosis import diagnosis_grid
@@ -22,7 +23,6 @@ from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.preflight import preflight_grid
 from edgecls.reporting.variants import variants_grid
-from edgecls.variant import Variant, VariantSet
 
 _GAP = 3  # blanks between two columns
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgecls.records.variant import Epoch, Variant, VariantSet
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.units import format_share
-from edgecls.variant import Epoch, Variant, VariantSet
 
 
 @dataclass(frozen=True)

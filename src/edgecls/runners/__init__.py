@@ -1,4 +1,4 @@
-"""Runners: one engine a file, behind the protocol `edgecls.runner.Runner`."""
+"""Runners: one engine a file, behind the protocol `edgecls.records.runner.Runner`."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 from edgecls.formats import detect, read_record
-from edgecls.image_spec import ImageSpec
-from edgecls.runner import Runner
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.runner import Runner
 from edgecls.runners.profile import profile_artifact
 
 __all__ = ["Runner", "open_exact", "open_runner", "open_stand_in", "profile_artifact"]

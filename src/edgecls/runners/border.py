@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.errors import ArtifactError
-from edgecls.formats.tflite_declared import Declared
-from edgecls.image_spec import ColorOrder, ImageSpec, Layout
-from edgecls.metadata import ArtifactMetadata
+from edgecls.formats.tflite.declared import Declared
+from edgecls.records.artifact import OutputKind
+from edgecls.records.image_spec import ColorOrder, ImageSpec, Layout
+from edgecls.records.metadata import ArtifactMetadata
 
 _MOST_CHANNELS = 4
 _CACHED_BYTES = 512 << 10

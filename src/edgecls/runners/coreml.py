@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from edgecls.artifact import OutputKind
 from edgecls.errors import UnsupportedOperationError
-from edgecls.extras import require
-from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Engine
-from edgecls.metadata import ArtifactMetadata
+from edgecls.records.artifact import OutputKind
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import Engine
+from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners.coreml_border import CoreMLBorder
+from edgecls.system.extras import require
 
 
 class CoreMLRunner:

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.errors import ArtifactError
-from edgecls.formats.mlpackage import class_labels, features, image_color, open_package
-from edgecls.image_spec import ColorOrder, ImageSpec
-from edgecls.metadata import ArtifactMetadata
+from edgecls.formats.coreml.read import class_labels, features, image_color, open_package
+from edgecls.records.artifact import OutputKind
+from edgecls.records.image_spec import ColorOrder, ImageSpec
+from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners.border import InputTensor, output_kind, read_input, read_output, require_single
 
 

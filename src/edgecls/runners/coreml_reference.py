@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.coreml_reference import open_program
-from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Engine
-from edgecls.metadata import ArtifactMetadata
+from edgecls.records.artifact import OutputKind
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import Engine
+from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners.border import computing
 from edgecls.runners.coreml_border import CoreMLBorder
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.errors import UnsupportedOperationError
-from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Engine, OperationTime, Profile
+from edgecls.records.artifact import OutputKind
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import Engine, OperationTime, Profile
 
 
 @dataclass

@@ -13,12 +13,12 @@ import numpy as np
 
 from edgecls.errors import ArtifactError
 from edgecls.formats import describe, detect
-from edgecls.image_spec import ImageSpec
-from edgecls.measurement import OperationTime, Profile
-from edgecls.private_folder import temporary_folder
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import OperationTime, Profile
 from edgecls.runners.delegation import delegated_nodes
 from edgecls.runners.onnx import OnnxRunner
 from edgecls.runners.tflite import TFLiteRunner
+from edgecls.system.private_folder import temporary_folder
 
 _WARMUP = 5
 _MOST_NAMED = 3

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.data import open_images
 from edgecls.data.label_file import default_labels
 from edgecls.errors import ArtifactError, DataError, WorkerError
 from edgecls.formats import read_record
-from edgecls.image_spec import ImageSpec
+from edgecls.records.artifact import OutputKind
+from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_runner
-from edgecls.worker import Worker
+from edgecls.system.worker import Worker
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import OutputKind
 from edgecls.errors import ArtifactError, UnsupportedOperationError
-from edgecls.formats.tflite_declared import read_declared
-from edgecls.image_spec import ImageSpec
-from edgecls.measurement import Engine
-from edgecls.metadata import ArtifactMetadata
+from edgecls.formats.tflite.declared import read_declared
+from edgecls.records.artifact import OutputKind
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import Engine
+from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners.border import (
     NOTHING_DECLARED,
     Quantization,

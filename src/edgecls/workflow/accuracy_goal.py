@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.average_precision import mean_average_precision
-from edgecls.converters.accuracy_goal import HALVES, AccuracyGoal, Half, parse_goal
 from edgecls.data import ImageSet, open_images
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import DataError, SchemeError
 from edgecls.evaluation.answers import Answers, flips_of, join, judge_scores
-from edgecls.event import Event, OnEvent
-from edgecls.metadata import ArtifactMetadata
+from edgecls.quantization.accuracy_goal import HALVES, AccuracyGoal, Half, parse_goal
+from edgecls.records.average_precision import mean_average_precision
+from edgecls.records.event import Event, OnEvent
+from edgecls.records.metadata import ArtifactMetadata
 
 BATCH = 64
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from edgecls.compression import check_stages, saved_models
 from edgecls.errors import EdgeclsError, UnsupportedModelError
-from edgecls.recipe import Stage
-from edgecls.variant import MODEL_NAME
+from edgecls.records.recipe import Stage
+from edgecls.records.variant import MODEL_NAME
 
 _REMEDY = "replace that layer; the model can still be converted without compression"
 _TOLERANCE = 1e-5  # of the largest score: the same weights and operations, in a graph that may be traced in another order

@@ -10,29 +10,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from edgecls.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Artifact, DataSource, Manifest
-from edgecls.budget import BUDGET_NAME
+from edgecls.crew import BenchJob, BenchOptions, Failure, ImageSource, require_ready
 from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import ArtifactError, DataError, EdgeclsError, InputError, OutputError
-from edgecls.evaluation import (
-    BenchJob,
-    BenchOptions,
-    Failure,
-    ImageSource,
-    bench_artifacts,
-    dask_pool,
-    fit_preprocess,
-    image_spec_of,
-    require_ready,
-)
-from edgecls.event import OnEvent, ignore
+from edgecls.evaluation import dask_pool, fit_preprocess, image_spec_of
 from edgecls.formats import change_since_conversion, describe, detect
-from edgecls.image_spec import ImageSpec
-from edgecls.machine import Machine, find_machines, read_machines
-from edgecls.measurement import Measurement, Report
+from edgecls.gate.budget import BUDGET_NAME
+from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Artifact, DataSource, Manifest
+from edgecls.records.event import OnEvent, ignore
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.measurement import Measurement, Report
 from edgecls.runners import open_exact, open_runner, open_stand_in, profile_artifact
-from edgecls.store import write_text
+from edgecls.system.machine import Machine, find_machines, read_machines
+from edgecls.system.store import write_text
+from edgecls.workflow.measuring import bench_artifacts
 
 AUTO = "auto"
 FIT_IMAGES = 500  # enough to tell preprocessings apart

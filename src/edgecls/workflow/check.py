@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from edgecls.artifact import Artifact, Manifest
-from edgecls.baseline import (
+from edgecls.errors import ArtifactError, EdgeclsError, GateError
+from edgecls.formats import change_since_conversion, describe
+from edgecls.gate.baseline import (
     BASELINE_NAME,
     Baseline,
     BaselineAccuracy,
@@ -18,14 +19,13 @@ from edgecls.baseline import (
     BaselineMultiLabel,
     ModelIdentity,
 )
-from edgecls.budget import BUDGET_NAME, Budget
-from edgecls.errors import ArtifactError, EdgeclsError, GateError
-from edgecls.evaluation.gate import Current, compare
-from edgecls.finding import GateResult, LayerChange
-from edgecls.formats import change_since_conversion, describe
-from edgecls.measurement import Flips, Latency, Measurement, Report
-from edgecls.record import first_fault
-from edgecls.store import write_text
+from edgecls.gate.budget import BUDGET_NAME, Budget
+from edgecls.gate.judgement import Current, compare
+from edgecls.records.artifact import Artifact, Manifest
+from edgecls.records.finding import GateResult, LayerChange
+from edgecls.records.measurement import Flips, Latency, Measurement, Report
+from edgecls.records.record import first_fault
+from edgecls.system.store import write_text
 
 RESULTS_NAME = "results.json"
 _LAYER_SHARE = 0.01  # smaller layers are not told apart in a baseline

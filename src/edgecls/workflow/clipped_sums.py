@@ -6,12 +6,12 @@ import platform
 from pathlib import Path
 
 from edgecls.data import ImageSet
-from edgecls.diagnosis import Advice
 from edgecls.evaluation.answers import flips_of, join, judge_scores
 from edgecls.formats import clips_sums, detect
-from edgecls.image_spec import ImageSpec
-from edgecls.processor import instruction_sets, may_saturate
+from edgecls.records.diagnosis import Advice
+from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_exact, open_runner
+from edgecls.system.processor import instruction_sets, may_saturate
 
 _BATCH = 32
 

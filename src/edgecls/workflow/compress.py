@@ -15,10 +15,10 @@ from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, DataError, EdgeclsError
-from edgecls.event import Event, OnEvent, ignore
 from edgecls.formats import sha256
-from edgecls.image_spec import ImageSpec
-from edgecls.recipe import (
+from edgecls.records.event import Event, OnEvent, ignore
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.recipe import (
     Clustering,
     Pruning,
     QuantizationAwareTraining,
@@ -28,9 +28,9 @@ from edgecls.recipe import (
     fingerprint,
     variant_name,
 )
+from edgecls.records.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Variant, VariantSet, is_variant
 from edgecls.reporting.variants import describe_epoch
-from edgecls.store import changing, staging
-from edgecls.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Variant, VariantSet, is_variant
+from edgecls.system.store import changing, staging
 from edgecls.version import __version__
 from edgecls.workflow.before_training import check_before_training
 from edgecls.workflow.content import content_hash

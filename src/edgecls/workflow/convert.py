@@ -13,32 +13,32 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from edgecls.artifact import (
-    REFERENCE_NAME,
-    Artifact,
-    DataSource,
-    Head,
-    Manifest,
-)
 from edgecls.converters import Calibration, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
-from edgecls.converters.accuracy_goal import AccuracyGoal
 from edgecls.converters.conversion import coreml_worker
-from edgecls.converters.onnx_input import check_layout
+from edgecls.converters.onnx.input import check_layout
 from edgecls.data import ImageSet, open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.data.pixel_file import write_pixels
 from edgecls.data.synthetic import synthetic_pixels
-from edgecls.event import Event, OnEvent, ignore
-from edgecls.frozen_graph import FrozenGraph
-from edgecls.image_spec import ImageSpec
-from edgecls.metadata import ArtifactMetadata
-from edgecls.recipe import BASE
-from edgecls.store import staging
-from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant
+from edgecls.quantization.accuracy_goal import AccuracyGoal
+from edgecls.records.artifact import (
+    REFERENCE_NAME,
+    Artifact,
+    DataSource,
+    Head,
+    Manifest,
+)
+from edgecls.records.event import Event, OnEvent, ignore
+from edgecls.records.frozen_graph import FrozenGraph
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.metadata import ArtifactMetadata
+from edgecls.records.recipe import BASE
+from edgecls.records.variant import MODEL_NAME, Variant, VariantSet, is_variant
+from edgecls.system.store import staging
+from edgecls.system.worker import few_collections, release_memory
 from edgecls.version import __version__
-from edgecls.worker import few_collections, release_memory
 from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
 from edgecls.workflow.convert_options import ConvertOptions, check_options, learns_ranges
 from edgecls.workflow.publication import publish
@@ -46,8 +46,8 @@ from edgecls.workflow.variants import learned_ranges, open_variant
 from edgecls.workflow.verify import BATCH, Pending, Questions, Verifier, is_done
 
 if TYPE_CHECKING:
-    from edgecls.converters.learned import LearnedRanges
     from edgecls.models import LoadedModel
+    from edgecls.quantization.learned import LearnedRanges
 
 CALIBRATION_BATCH = 4  # larger ones are no faster and take more memory
 PARITY_IMAGES = 32

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.artifact import TARGETS, Artifact, Manifest, Target
 from edgecls.errors import DataError, InputError
-from edgecls.private_folder import temporary_folder
+from edgecls.records.artifact import TARGETS, Artifact, Manifest, Target
+from edgecls.system.private_folder import temporary_folder
 from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_options import ConvertOptions
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edgecls.artifact import TARGETS, Activation, Border, OnnxBatch, OnnxLayout, Target
 from edgecls.converters import Estimator, Job
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import DataError, InputError, SchemeError
-from edgecls.variant import Variant, VariantSet
+from edgecls.records.artifact import TARGETS, Activation, Border, OnnxBatch, OnnxLayout, Target
+from edgecls.records.variant import Variant, VariantSet
 from edgecls.workflow.variants import source_name
 
 _MOST_IMAGES = 1024  # that an ONNX file may be made to take at once

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from edgecls.artifact import Manifest
 from edgecls.errors import ArtifactError, SchemeError
-from edgecls.event import OnEvent, ignore
-from edgecls.recipe import BASE
-from edgecls.variant import VariantSet, is_variant_set
+from edgecls.records.artifact import Manifest
+from edgecls.records.event import OnEvent, ignore
+from edgecls.records.recipe import BASE
+from edgecls.records.variant import VariantSet, is_variant_set
 from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.variants import open_variant

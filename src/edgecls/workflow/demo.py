@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from edgecls.data.digits import DIGITS_NAME, digits_split
-from edgecls.extras import require
-from edgecls.recipe import BASE, Recipe
+from edgecls.records.recipe import BASE, Recipe
+from edgecls.system.extras import require
 from edgecls.workflow.compress import CompressOptions
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.convert_set import set_options

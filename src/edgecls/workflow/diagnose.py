@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.artifact import Artifact, DataSource, Manifest, Requested
-from edgecls.converters.float_layers import short_name
 from edgecls.data import ImageSet, open_images
-from edgecls.diagnosis import Diagnosis
+from edgecls.diagnosis.advice import Circumstances, advise
+from edgecls.diagnosis.layer_values import LayerRunner
+from edgecls.diagnosis.sensitivity import Extremes, calibration_extremes, measure_sensitivity
 from edgecls.errors import ArtifactError, DataError, EdgeclsError
-from edgecls.evaluation.advice import Circumstances, advise
-from edgecls.evaluation.layer_values import LayerRunner
-from edgecls.evaluation.sensitivity import Extremes, calibration_extremes, measure_sensitivity
-from edgecls.event import Event, OnEvent, ignore
 from edgecls.formats import change_since_conversion, detect, read_record
-from edgecls.image_spec import ImageSpec
+from edgecls.quantization.float_layers import short_name
+from edgecls.records.artifact import Artifact, DataSource, Manifest, Requested
+from edgecls.records.diagnosis import Diagnosis
+from edgecls.records.event import Event, OnEvent, ignore
+from edgecls.records.image_spec import ImageSpec
 from edgecls.workflow.bench import BenchRequest, images_of, is_there
 from edgecls.workflow.clipped_sums import clipping_advice
 
@@ -143,10 +143,10 @@ def _require_unchanged(folder: Path, row: Artifact) -> None:
 
 def _open(reference: Path, quantized: Path, target: str) -> LayerRunner:
     if target == "tflite":
-        from edgecls.evaluation.layers_tflite import TFLiteLayers
+        from edgecls.diagnosis.layers_tflite import TFLiteLayers
 
         return TFLiteLayers(reference, quantized)
-    from edgecls.evaluation.layers_onnx import OnnxLayers
+    from edgecls.diagnosis.layers_onnx import OnnxLayers
 
     return OnnxLayers(reference, quantized)
 

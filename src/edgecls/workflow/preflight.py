@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from edgecls.preflight import Preflight
+from edgecls.records.preflight import Preflight
 
 
 def preflight(model: Path, **opening: Any) -> Preflight:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecls.artifact import MANIFEST_NAME, REFERENCE_NAME, Artifact, Manifest
 from edgecls.errors import EdgeclsError
-from edgecls.recipe import BASE
-from edgecls.store import changing
+from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, Artifact, Manifest
+from edgecls.records.recipe import BASE
+from edgecls.system.store import changing
 
 
 def publish(folder: Path, staged: Path, manifest: Manifest, files: list[tuple[Path, str]], variant: str) -> None:

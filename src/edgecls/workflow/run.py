@@ -8,17 +8,17 @@ from pathlib import Path
 
 from pydantic import Field
 
-from edgecls.artifact import TARGETS, Border, Manifest, Target
+from edgecls.crew import BenchOptions
+from edgecls.crew.environment import environment
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import ArtifactError
-from edgecls.evaluation import BenchOptions
-from edgecls.evaluation.environment import environment
-from edgecls.event import Event, OnEvent, ignore
 from edgecls.formats import change_since_conversion, sha256
-from edgecls.measurement import Report
-from edgecls.recipe import BASE, Recipe, Value, fingerprint, read_recipe
-from edgecls.store import write_text
-from edgecls.variant import VariantSet
+from edgecls.records.artifact import TARGETS, Border, Manifest, Target
+from edgecls.records.event import Event, OnEvent, ignore
+from edgecls.records.measurement import Report
+from edgecls.records.recipe import BASE, Recipe, Value, fingerprint, read_recipe
+from edgecls.records.variant import VariantSet
+from edgecls.system.store import write_text
 from edgecls.workflow.bench import BenchRequest, bench, own_failures
 from edgecls.workflow.compress import CompressOptions, compress
 from edgecls.workflow.content import content_hash

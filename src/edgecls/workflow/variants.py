@@ -10,11 +10,11 @@ import numpy as np
 
 from edgecls.errors import ArtifactError
 from edgecls.formats import sha256
-from edgecls.variant import MODEL_NAME, Variant, VariantSet, is_variant, is_variant_set
+from edgecls.records.variant import MODEL_NAME, Variant, VariantSet, is_variant, is_variant_set
 
 if TYPE_CHECKING:
-    from edgecls.converters.learned import LearnedRanges
     from edgecls.models import LoadedModel
+    from edgecls.quantization.learned import LearnedRanges
 
 _RECOGNIZED_BY = 4
 
@@ -48,8 +48,8 @@ def learned_ranges(variant: Variant | None, model: LoadedModel, inputs: np.ndarr
         variant: that `model` is of; None for a model that no variant is of, which another tool may have trained.
         inputs: model inputs [n, *input_shape], float32, of which a few are enough to recognize tensors by.
     """
-    from edgecls.converters.learned import LearnedRanges
     from edgecls.models.layer_values import layer_values
+    from edgecls.quantization.learned import LearnedRanges
 
     few = inputs[:_RECOGNIZED_BY]
     if variant is None and model.trained_ranges:

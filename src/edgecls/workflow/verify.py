@@ -10,15 +10,15 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from edgecls.artifact import Actual, Artifact, FloatRemainder, Head, Parity, Requested, Scheme, Verdict
 from edgecls.converters import Job, Made
 from edgecls.data import PixelFile
 from edgecls.errors import EdgeclsError, UnsupportedOperationError
 from edgecls.evaluation.parity import compare
 from edgecls.evaluation.siblings import judge_siblings
 from edgecls.formats import describe, file_sizes, sha256
-from edgecls.metadata import ArtifactMetadata
-from edgecls.worker import RemoteError, Worker
+from edgecls.records.artifact import Actual, Artifact, FloatRemainder, Head, Parity, Requested, Scheme, Verdict
+from edgecls.records.metadata import ArtifactMetadata
+from edgecls.system.worker import RemoteError, Worker
 
 # the worker that examines a file and its answer; None where there is no file
 Pending: TypeAlias = "tuple[Worker, Future[Examined]] | None"
@@ -170,7 +170,7 @@ def _rejected(row: Artifact, reason: str) -> Artifact:
 
 def _with_request(entry: FloatRemainder, requested: Requested) -> FloatRemainder:
     """What stayed float because the user asked for it, by name or by a goal, has that reason."""
-    from edgecls.formats.onnx_names import tflite_name
+    from edgecls.formats.onnx.names import tflite_name
 
     asked = tflite_name(entry.name) in requested.keep_float
     goal = requested.mixed_precision
@@ -185,7 +185,7 @@ def _judge(
 
     int8 weights in ONNX are judged as on the processors they were asked for.
     """
-    from edgecls.converters.coreml import check_structure
+    from edgecls.converters.coreml.convert import check_structure
     from edgecls.runners import open_exact, open_runner
 
     def unrun(verdict: Verdict, reason: str) -> tuple[Parity, list[np.ndarray]]:

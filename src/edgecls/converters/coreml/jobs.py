@@ -1,0 +1,79 @@
+"""The Core ML artifacts of a conversion, made by one call, in a worker where there is one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgecls.converters.conversion import Conversion, Made, artifact_path, unexpected
+from edgecls.converters.support import Job
+from edgecls.errors import EdgeclsError
+from edgecls.records.artifact import Requested, Scheme
+from edgecls.system.worker import RemoteError, Worker
+
+if TYPE_CHECKING:
+    from edgecls.converters.coreml.int8 import SharedInt8
+
+
+def check_coreml(conversion: Conversion, jobs: Sequence[Job], worker: Worker | None) -> None:
+    """A deployment target that cannot be is the user's mistake: no artifact is made then."""
+    from edgecls.converters.coreml.convert import check_deployment_target
+
+    name = conversion.minimum_deployment_target
+    schemes: list[Scheme] = [job.scheme for job in jobs]
+    if jobs and name is not None:
+        worker.call(check_deployment_target, schemes, name) if worker else check_deployment_target(schemes, name)
+
+
+class CoreMLJobs:
+    """Some of the Core ML artifacts, made by one call in the worker or, without one, here."""
+
+    def __init__(self, conversion: Conversion, jobs: Sequence[Job], worker: Worker | None) -> None:
+        self.conversion, self.jobs, self.worker = conversion, jobs, worker
+        self.future: Future[dict[Scheme, Path]] | None = None
+        self.error, self.started = "", 0.0
+
+    def start(self, shared: Callable[[], SharedInt8] | None = None) -> None:
+        """Begin; `shared` gives int8 its parameters."""
+        from edgecls.converters.coreml.convert import convert_coreml
+
+        if not self.jobs:
+            return
+        self.started = time.perf_counter()
+        conversion = self.conversion
+        schemes: list[Scheme] = [job.scheme for job in self.jobs]
+        both = len({job.scheme == "int8" for job in conversion.jobs if job.target == "coreml"}) == 2
+        try:
+            options = {
+                "minimum_deployment_target": conversion.minimum_deployment_target,
+                "int8": shared() if shared else None,
+                "half": conversion.folder / ".half.mlpackage" if both else None,
+            }
+            arguments = (conversion.graph, conversion.record, schemes, conversion.folder)
+            if self.worker:
+                self.future = self.worker.start(convert_coreml, *arguments, **options)
+            else:
+                convert_coreml(*arguments, **options)
+        except EdgeclsError as failure:
+            self.error = str(failure)
+        except Exception as failure:  # noqa: BLE001 - the hub's libraries may fail on the way to the parameters
+            self.error = unexpected(failure)
+
+    def finish(self) -> Iterator[Made]:
+        """Wait for them."""
+        if not self.jobs:
+            return
+        try:
+            if self.future is not None:
+                self.future.result()
+        except (EdgeclsError, RemoteError) as failure:
+            self.error = str(failure)
+        seconds = (time.perf_counter() - self.started) / len(self.jobs)
+        target = self.conversion.minimum_deployment_target
+        for job in self.jobs:
+            path = artifact_path(self.conversion, job)
+            requested = Requested(target=job.target, scheme=job.scheme, minimum_deployment_target=target)
+            yield Made(job, path, requested, seconds, "" if path.exists() else self.error)  # what was finished before is whole

@@ -1,0 +1,1 @@
+"""To ONNX, by way of TFLite."""

@@ -1,0 +1,1 @@
+"""Where is it lost: what each layer of a quantized file adds to the error."""

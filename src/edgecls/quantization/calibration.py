@@ -1,0 +1,170 @@
+"""Calibration: one streamed pass of the float graph over the user's images, keeping a histogram of every tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecls.formats.onnx.names import INPUT, has_free_batch
+from edgecls.quantization.ranges import Histogram, sample_places
+from edgecls.system.extras import quiet_frameworks
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What was seen of a model's values.
+
+    Attributes:
+        histograms: by value name.
+        means: mean of each channel [C] (axis 1), by value name.
+        images: number of images seen.
+    """
+
+    histograms: dict[str, Histogram]
+    means: dict[str, np.ndarray]
+    images: int
+
+
+def collect_statistics(
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    channel_tensors: Sequence[str],
+    batches: Iterable[np.ndarray],
+    threads: int,
+) -> Statistics:
+    """Run the float ONNX model over all batches and gather the values of its tensors.
+
+    Memory is one batch and one histogram per tensor, whatever the number of images.
+
+    Args:
+        model: from `float_onnx`.
+        tensors: names of values whose histogram is wanted; those the graph does not have are left out of the result.
+        channel_tensors: names of values whose mean per channel is wanted.
+        batches: model inputs [n, *input_shape], float32.
+        threads: cores to use.
+    """
+    import onnxruntime
+
+    present = [name for name in tensors if name in _values(model)]
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    ranks = _ranks(model)
+    channels = [name for name in dict.fromkeys(channel_tensors) if ranks.get(name, 0) >= 2]
+    probed = _probe(model, [name for name in present if name != INPUT], channels)
+    session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    histograms = {name: Histogram() for name in present}
+    sums: dict[str, np.ndarray] = {}
+    probes = [output.name for output in session.get_outputs()][len(model.graph.output) :]
+    images = 0
+    for batch in _rebatch(batches, whole=has_free_batch(model)):
+        values = iter([np.asarray(value) for value in session.run(probes, {INPUT: batch})])
+        for name, histogram in histograms.items():
+            if name == INPUT:
+                histogram.add(float(batch.min()), float(batch.max()), _sample(batch))
+            else:
+                histogram.add(float(next(values)), float(next(values)), next(values))
+        for name in channels:
+            sums[name] = sums.get(name, 0.0) + next(values).astype(np.float64) * len(batch)
+        images += len(batch)
+    return Statistics(histograms, {name: total / images for name, total in sums.items()}, images)
+
+
+def collect_from_tflite(
+    model: bytes, tensors: Sequence[str], batches: Iterable[np.ndarray], threads: int
+) -> dict[str, Histogram]:
+    """Histograms of tensors that the ONNX model does not have by name: those of the TFLite model itself, kernel by kernel.
+
+    Args:
+        model: float32 TFLite model.
+        tensors: names of its float32 activations.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    with quiet_frameworks():
+        interpreter = Interpreter(
+            model_content=model,
+            num_threads=threads,
+            experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+            experimental_preserve_all_tensors=True,
+        )
+        interpreter.allocate_tensors()
+    source = interpreter.get_input_details()[0]["index"]
+    indices = {detail["name"]: detail["index"] for detail in interpreter.get_tensor_details()}
+    histograms = {name: Histogram() for name in tensors}
+    for image in (image for batch in batches for image in batch):
+        interpreter.set_tensor(source, image[None])
+        interpreter.invoke()
+        for name, histogram in histograms.items():
+            values = interpreter.get_tensor(indices[name]).ravel()
+            histogram.add(float(values.min()), float(values.max()), values[sample_places(values.size)])
+    return histograms
+
+
+def _values(model: onnx.ModelProto) -> set[str]:
+    return {INPUT, *(name for node in model.graph.node for name in node.output)}
+
+
+def _rebatch(batches: Iterable[np.ndarray], whole: bool) -> Iterable[np.ndarray]:
+    for batch in batches:
+        yield from (batch,) if whole else (batch[index : index + 1] for index in range(len(batch)))
+
+
+def _sample(batch: np.ndarray) -> np.ndarray:
+    return batch.reshape(len(batch), -1)[:, sample_places(batch[0].size)]
+
+
+def _inferred(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
+    """Every value whose shape is known."""
+    from onnx import shape_inference
+
+    graph = shape_inference.infer_shapes(model).graph
+    return [*graph.value_info, *graph.input, *graph.output]
+
+
+def _ranks(model: onnx.ModelProto) -> dict[str, int]:
+    return {value.name: len(value.type.tensor_type.shape.dim) for value in _inferred(model)}
+
+
+def _probe(model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequence[str]) -> onnx.ModelProto:
+    """The model with more outputs: minimum, maximum and a sample of each tensor, and the channel means of some.
+
+    Only these few values leave the session.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    probed = onnx.ModelProto()
+    probed.CopyFrom(model)
+    graph = probed.graph
+    elements = {
+        value.name: int(np.prod([max(1, dimension.dim_value) for dimension in value.type.tensor_type.shape.dim]))
+        for value in _inferred(model)
+    }
+    sizes = {name: elements.get(name, 1) for name in tensors}  # of one image; a tensor of unknown shape is taken whole
+    for size in sorted(set(sizes.values())):
+        for kind, value in (("rows", np.array([-1, size])), ("places", sample_places(size))):
+            graph.initializer.append(numpy_helper.from_array(value.astype(np.int64), f"probe/{kind}/{size}"))
+    for name, size in sizes.items():
+        low, high, rows, sample = (f"{name}/probe/{kind}" for kind in ("low", "high", "rows", "sample"))
+        graph.node.extend(
+            [
+                helper.make_node("ReduceMin", [name], [low], keepdims=0),
+                helper.make_node("ReduceMax", [name], [high], keepdims=0),
+                helper.make_node("Reshape", [name, f"probe/rows/{size}"], [rows]),
+                helper.make_node("Gather", [rows, f"probe/places/{size}"], [sample], axis=1),
+            ]
+        )
+        graph.output.extend(helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in (low, high, sample))
+    ranks = _ranks(model)
+    for name in channel_tensors:
+        mean, axes = f"{name}/probe/mean", [axis for axis in range(ranks[name]) if axis != 1]
+        graph.node.append(helper.make_node("ReduceMean", [name], [mean], axes=axes, keepdims=0))
+        graph.output.append(helper.make_tensor_value_info(mean, TensorProto.FLOAT, None))
+    return probed

@@ -1,0 +1,1 @@
+"""The nouns: what is written to disk or passed between rooms."""

@@ -1,0 +1,166 @@
+"""ImageSpec: what an image must look like to enter a model. Declared once, written into every artifact."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import numpy as np
+from pydantic import ConfigDict, Field, model_validator
+
+from edgecls.errors import InputError
+from edgecls.records.record import Record
+
+Layout = Literal["HWC", "CHW", "HW", "flat"]
+ColorOrder = Literal["RGB", "BGR", "GRAY", "OTHER"]
+Provenance = Literal["in-model", "declared", "assumed", "fitted"]
+
+PREPROCESS_CHOICES: dict[str, tuple[ColorOrder, tuple[float, ...], tuple[float, ...]]] = {
+    # name: channel order, mean, std in pixel units (0..255): model input = (pixel - mean) / std
+    "0..255": ("RGB", (0.0,), (1.0,)),
+    "0..1": ("RGB", (0.0,), (255.0,)),
+    "-1..1": ("RGB", (127.5,), (127.5,)),
+    "imagenet-torch": ("RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "imagenet-caffe": ("BGR", (103.939, 116.779, 123.68), (1.0,)),
+}
+_CUSTOM = re.compile(r"\s*(scale|mean|std)\s*=\s*([^=]+?)\s*(?:[;,]\s*(?=scale|mean|std)|$)")
+
+
+class ImageSpec(Record):
+    """The image a model takes: size, tensor layout and preprocessing.
+
+    A pixel p (0..255, channels in `color_order`) enters the model as `(p - mean) / std`. `mean` and `std` hold one value for all
+    channels or one per channel, the convention of TFLite Metadata's NormalizationOptions.
+
+    Attributes:
+        height, width: pixels.
+        channels: 1 (grey), 3 (colour) or another number (no image files, arrays alone).
+        layout: axes of the model's input tensor behind the batch: `HWC`, `CHW`, `HW` (no channel axis) or `flat` (H*W*C
+            values).
+        color_order: order of the channels the model was trained with.
+        provenance: where the preprocessing comes from: layers inside the model (pixels enter as they are), the user's declaration,
+            an assumption that is said aloud, or a fit on labelled images.
+        note: one sentence for people on why it is so.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    channels: int = Field(gt=0)
+    layout: Layout = "HWC"
+    color_order: ColorOrder = "RGB"
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    provenance: Provenance = "assumed"
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _check(self) -> ImageSpec:
+        for name in ("mean", "std"):
+            if len(getattr(self, name)) not in (1, self.channels):
+                raise ValueError(f"{name} has {len(getattr(self, name))} values, expected 1 or {self.channels}")
+        if any(value == 0 for value in self.std):
+            raise ValueError("std must not be 0")
+        return self
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one model input, batch axis apart."""
+        shapes = {
+            "HWC": (self.height, self.width, self.channels),
+            "CHW": (self.channels, self.height, self.width),
+            "HW": (self.height, self.width),
+            "flat": (self.height * self.width * self.channels,),
+        }
+        return shapes[self.layout]
+
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """Least and greatest model input that pixels from 0 to 255 become, over all channels."""
+        ends = (np.array([[0.0], [255.0]]) - np.array(self.mean)) / np.array(self.std)
+        return float(ends.min()), float(ends.max())
+
+    def apply(self, pixels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Turn pixels [N, H, W, C], RGB or grey, 0..255 (any dtype) into model input [N, *input_shape], float32.
+
+        `out`, if given, is a contiguous float32 array of that shape to write to; it is what comes back.
+        """
+        values = pixels[..., ::-1] if self.color_order == "BGR" else np.asarray(pixels)
+        result = np.empty((len(values), *self.input_shape), np.float32) if out is None else out
+        target = self._as_images(result)  # a view: `result` is contiguous
+        if self.mean == (0.0,) and self.std == (1.0,):
+            target[...] = values.reshape(target.shape)
+        else:
+            real = {"dtype": np.float32, "casting": "unsafe"}  # arithmetic in float32 whatever the pixels are
+            np.subtract(values.reshape(target.shape), np.asarray(self.mean, np.float32), out=target, **real)
+            np.divide(target, np.asarray(self.std, np.float32), out=target)
+        return result
+
+    def invert(self, inputs: np.ndarray) -> np.ndarray:
+        """Turn model input [N, *input_shape] back into pixels [N, H, W, C], float32, not rounded, so that `apply` undoes it."""
+        values = self._as_images(np.asarray(inputs, np.float32))
+        values = values * np.asarray(self.std, np.float32) + np.asarray(self.mean, np.float32)
+        return values[..., ::-1] if self.color_order == "BGR" else values
+
+    def _as_images(self, inputs: np.ndarray) -> np.ndarray:
+        """Model inputs [N, *input_shape] as [N, H, W, C], a view of contiguous ones."""
+        if self.layout == "CHW":
+            return inputs.transpose(0, 2, 3, 1)
+        return inputs.reshape(len(inputs), self.height, self.width, self.channels)
+
+    def with_preprocess(self, preprocess: str, provenance: Provenance = "declared") -> ImageSpec:
+        """This spec with the preprocessing that `preprocess` names.
+
+        Args:
+            preprocess: a key of PREPROCESS_CHOICES, or `scale=S,mean=M,std=D` (each one number or three divided by spaces; fractions
+                such as 1/255 allowed): model input = (pixel * scale - mean) / std.
+
+        Raises:
+            InputError: `preprocess` is neither.
+        """
+        if preprocess in PREPROCESS_CHOICES:
+            order, mean, std = PREPROCESS_CHOICES[preprocess]
+        else:
+            order, mean, std = "RGB", *_parse_custom(preprocess)
+        if any(len(values) not in (1, self.channels) for values in (mean, std)):
+            raise InputError(
+                f"preprocessing for {self.channels} channel(s)",
+                f"--preprocess {preprocess!r}, which has {max(len(mean), len(std))} values",
+                "give one value, or one per channel",
+            )
+        color_order: ColorOrder = order if self.channels == 3 else "GRAY" if self.channels == 1 else "OTHER"
+        update = {
+            "mean": mean,
+            "std": std,
+            "color_order": color_order,
+            "provenance": provenance,
+            "note": f"--preprocess {preprocess}",
+        }
+        return ImageSpec.model_validate({**self.model_dump(), **update})
+
+
+def _parse_custom(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Read `scale=1/255,mean=0.5,std=0.5` into (mean, std) in pixel units."""
+    parts = dict(_CUSTOM.findall(text))
+    try:
+        if not parts or _CUSTOM.sub("", text).strip():
+            raise ValueError(text)
+        values = {name: tuple(_number(item) for item in body.split()) for name, body in parts.items()}
+        scale = values.get("scale", (1.0,))
+        mean, std = np.broadcast_arrays(values.get("mean", (0.0,)), values.get("std", (1.0,)), scale)[:2]
+        scale_array = np.broadcast_to(scale, mean.shape)
+        if not (np.all(np.isfinite(scale_array)) and np.all(scale_array) and np.all(std)):
+            raise ValueError(text)
+        return tuple(float(value) for value in mean / scale_array), tuple(float(value) for value in std / scale_array)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(
+            f"one of {', '.join(PREPROCESS_CHOICES)}, or scale=S,mean=M,std=D, the numbers of several channels divided by spaces",
+            f"--preprocess {text!r}",
+            "write as --preprocess=-1..1 or --preprocess 'scale=1/255,mean=0.5 0.5 0.5,std=0.5'",
+        ) from None
+
+
+def _number(text: str) -> float:
+    numerator, _, denominator = text.partition("/")
+    return float(numerator) / float(denominator or 1)

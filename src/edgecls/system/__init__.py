@@ -1,0 +1,1 @@
+"""Processes, folders, machines and optional dependencies."""

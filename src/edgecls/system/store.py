@@ -1,0 +1,239 @@
+"""Store: a folder on disk that is changed only by finished files, all that belong together in one step.
+
+Work happens in a hidden folder inside it, on the same file system whatever is mounted there. A change of several files is written down in a
+journal there before the first of them is moved; from then on it is finished, by whoever next opens the folder if this process is killed.
+Until then nothing has changed. Programs that know nothing of the journal see finished files alone, each the old or the new one, and the
+file that tells of the others last; a package that is replaced is away between two renames.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path, PureWindowsPath
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+
+from edgecls.errors import OutputError
+from edgecls.system.lock import Lock, try_lock
+from edgecls.system.private_folder import PrivateFolder, sweep
+
+_PREFIX, _JOURNAL, _NEW, _OLD = ".edgecls-", "journal.json", "new", "old"
+_LOCK_NAME = ".edgecls.system.lock"
+_LOCK_TIMEOUT_S, _LOCK_PAUSE_S = 60.0, 0.01  # a change takes milliseconds
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+_REMEDY = "choose a writable folder with free space with -o"
+
+
+def _plain(name: str) -> str:
+    if PureWindowsPath(name).name != name or name in ("", ".", ".."):
+        raise ValueError(f"a name without a folder is expected, found {name!r}")
+    return name
+
+
+PlainName = Annotated[str, AfterValidator(_plain)]  # a record from elsewhere must not lead out of its folder
+
+
+class _Journal(BaseModel):
+    """What a change moves into its folder, in this order, and what it then removes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    put: list[PlainName]
+    remove: list[PlainName]
+
+
+class Change:
+    """What is to happen to a folder, all of it together: see `changing`."""
+
+    def __init__(self, staged: Path) -> None:
+        self._new = staged / _NEW
+        self._new.mkdir()
+        self._put: list[str] = []
+        self._remove: list[str] = []
+
+    def put(self, path: Path, name: str) -> None:
+        """A finished file or package takes the place `name`, with whatever was there."""
+        path.rename(self._new / name)
+        self._put.append(name)
+
+    def write(self, name: str, text: str) -> None:
+        """A text file takes the place `name`."""
+        (self._new / name).write_text(text, encoding="utf-8")
+        self._put.append(name)
+
+    def remove(self, names: Sequence[str]) -> None:
+        """These go, if they are there."""
+        self._remove += names
+
+    def to_json(self) -> str:
+        """The journal."""
+        return _Journal(put=self._put, remove=[name for name in self._remove if name not in self._put]).model_dump_json()
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """A private folder within `folder`, which is made if need be; removed at the end.
+
+    Raises:
+        OutputError: it cannot be made, or there is no room to write.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError("a folder to write to", f"{folder}, which is a file", _REMEDY)
+    is_ours = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        own = _private(folder)
+    except OSError as error:
+        raise OutputError("a folder that can be written", f"{folder}: {error.strerror}", _REMEDY) from None
+    try:
+        yield own.path
+    except OSError as error:  # a full disk shows only while writing
+        if error.errno in _FULL or (error.errno in _FORBIDDEN and str(folder) in str(error.filename)):
+            raise OutputError("space and permission to write", f"{folder}: {error.strerror}", _REMEDY) from error
+        raise
+    finally:
+        own.leave() if _has_journal(own.path) else own.close()
+        if is_ours:
+            with suppress(OSError):
+                folder.rmdir()  # only if empty: a failed run leaves no folder of its own
+
+
+@contextmanager
+def changing(folder: Path, staged: Path) -> Iterator[Change]:
+    """Change several files of a folder in one step at the end of the `with` block; nothing changes if that raises.
+
+    Nobody else changes the folder meanwhile: what the block reads there is what it replaces.
+
+    Args:
+        staged: the private folder of `staging(folder)`, which holds what is put in place.
+
+    Raises:
+        OutputError: another process does not come to an end with its change.
+    """
+    lock = _wait_for(folder)
+    try:
+        _finish_all(folder)
+        change = Change(staged)
+        yield change
+        written = staged / f"{_JOURNAL}.partial"
+        written.write_text(change.to_json(), encoding="utf-8")
+        written.rename(staged / _JOURNAL)
+        _finish(folder, staged)
+    finally:
+        lock.release()
+
+
+def settle(folder: Path) -> None:
+    """Finish what a killed process had begun to put in place. Whoever reads a folder calls this first.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    if not _journals(folder):
+        return
+    try:
+        lock = _wait_for(folder)
+        try:
+            _finish_all(folder)
+        finally:
+            lock.release()
+    except OSError as error:
+        raise OutputError(
+            "a folder whose last change is finished",
+            f"{folder}, where a process was killed in the middle of one: {error.strerror}",
+            "open it where it can be written",
+        ) from None
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A place to write a file to, which then becomes `path` in one step; where writing fails nothing changes.
+
+    Raises:
+        OSError: the folder of `path` cannot be written.
+    """
+    own = _private(path.parent)
+    try:
+        yield own.path / path.name
+        (own.path / path.name).replace(path)
+    finally:
+        own.close()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in one step.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    try:
+        with replacing(path) as partial:
+            partial.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError("a place that can be written", f"{path}: {error.strerror}", _REMEDY) from None
+
+
+def _private(folder: Path) -> PrivateFolder:
+    settle(folder)
+    sweep(folder, _PREFIX, keep=_has_journal)  # another process may be about to finish its change
+    own = PrivateFolder(folder, _PREFIX)
+    own.path.chmod(stat.S_IMODE(folder.stat().st_mode))  # whoever may change the folder may finish a change
+    return own
+
+
+def _wait_for(folder: Path) -> Lock:
+    """The lock on changes of a folder."""
+    end = time.monotonic() + _LOCK_TIMEOUT_S
+    while time.monotonic() < end:
+        if lock := try_lock(folder / _LOCK_NAME):
+            return lock
+        time.sleep(_LOCK_PAUSE_S)
+    raise OutputError("a folder that no other process is changing", str(folder), "wait until that process ends, or end it")
+
+
+def _has_journal(staged: Path) -> bool:
+    return (staged / _JOURNAL).is_file()
+
+
+def _journals(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob(f"{_PREFIX}*/{_JOURNAL}") if not path.parent.is_symlink())
+
+
+def _finish_all(folder: Path) -> None:
+    """Finish the changes of dead processes; the caller holds the lock, so that none is a living one's."""
+    for staged in _journals(folder):
+        _finish(folder, staged)
+    sweep(folder, _PREFIX)
+
+
+def _finish(folder: Path, staged: Path) -> None:
+    """Do what a journal says and is not done yet. A kill at any point of this leaves what the next one finishes."""
+    try:
+        journal = _Journal.model_validate_json((staged / _JOURNAL).read_bytes())
+    except ValidationError as error:
+        raise OutputError(
+            "a journal that edgecls wrote", f"{staged / _JOURNAL}: {error.errors()[0]['msg']}", f"remove {staged}"
+        ) from None
+    (staged / _OLD).mkdir(exist_ok=True)
+    for name in journal.put:
+        new, place = staged / _NEW / name, folder / name
+        if not os.path.lexists(new):
+            continue  # done before a kill
+        if new.is_dir() or place.is_dir():
+            _put_aside(place, staged)
+        new.replace(place)
+    for name in journal.remove:
+        _put_aside(folder / name, staged)
+    (staged / _JOURNAL).unlink()
+
+
+def _put_aside(path: Path, staged: Path) -> None:
+    with suppress(FileNotFoundError):
+        path.rename(staged / _OLD / path.name)

@@ -1,0 +1,1 @@
+"""Is it fast: latency, throughput, and whether they are a fair comparison."""

@@ -1,0 +1,1 @@
+"""The loop that fine-tuning shares: images, losses, steps, checkpoints."""

@@ -1,0 +1,64 @@
+"""Checkpoint: everything a stage needs to go on after a kill as if nothing had happened."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecls.errors import OutputError, RecipeError
+from edgecls.records.variant import Epoch
+from edgecls.system.store import replacing
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def write_checkpoint(path: Path, fingerprint: str, epochs: Sequence[Epoch], variables: Sequence[np.ndarray]) -> None:
+    """Write the state after the last of `epochs` in one step: a kill, or a full disk, leaves the checkpoint of the epoch before.
+
+    Raises:
+        OutputError: the place cannot be written.
+    """
+    record = json.dumps({"fingerprint": fingerprint, "epochs": [epoch.model_dump() for epoch in epochs]})
+    arrays: dict[str, Any] = {f"v{index}": values for index, values in enumerate(variables)} | {"record": np.array(record)}
+    try:
+        with replacing(path) as partial, partial.open("wb") as stream:
+            np.savez(stream, **arrays)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        kept = f"; the checkpoint after epoch {len(epochs) - 1} is kept" if path.exists() else ""
+        remedy = (
+            "free some space and go on with --resume" if error.errno in _FULL else "choose a folder that can be written with -o"
+        )
+        raise OutputError("a place for the checkpoint", f"{path}: {error.strerror}{kept}", remedy) from None
+
+
+def read_checkpoint(path: Path, fingerprint: str) -> tuple[list[Epoch], list[np.ndarray]] | None:
+    """Epochs and variables as they were written; None where there is no checkpoint.
+
+    Raises:
+        RecipeError: it is of another recipe, model or data.
+        OutputError: it cannot be read.
+    """
+    if not path.exists():
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            record = json.loads(str(archive["record"]))
+            variables = [archive[f"v{index}"] for index in range(len(archive.files) - 1)]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise OutputError("a readable checkpoint", f"{path}: {error}", "start again without --resume") from None
+    if record["fingerprint"] != fingerprint:
+        raise RecipeError(
+            "the recipe, model and data that the checkpoint was made with",
+            f"others than those of {path}",
+            "give the same again, or start anew without --resume",
+        )
+    return [Epoch.model_validate(epoch) for epoch in record["epochs"]], variables
