@@ -12,7 +12,7 @@ from edgecls.compression.qat import prepare_qat
 from edgecls.compression.quantization_plan import plan_quantization
 from edgecls.compression.strided import subsample_first
 from edgecls.quantization.ranges import Range
-from edgecls.quantization.scales import half_scale, settled_sum
+from edgecls.quantization.scales import float16_scale, settled_sum
 from edgecls.records.recipe import QuantizationAwareTraining
 from edgecls.system.extras import require
 from learned_files import int8_files, qat_scores, tflite_scores
@@ -95,7 +95,7 @@ def test_kernels_are_rounded_as_int8_stores_them(tf, kind, axis):
     rounded = round_kernel(tf.constant(kernel), kind, per_channel=True).numpy()
     kept = axis if isinstance(axis, tuple) else (axis,)
     others = tuple(index for index in range(len(shape)) if index not in kept)
-    scale = half_scale(np.abs(kernel).max(axis=others, keepdims=True) / 127)
+    scale = float16_scale(np.abs(kernel).max(axis=others, keepdims=True) / 127)
     # The codes are those of litert-quantizer: the nearest multiple of the scale. A value half-way may fall to either side.
     assert np.abs(rounded - kernel).max() <= (scale / 2 * (1 + 1e-4)).max()
     np.testing.assert_allclose(rounded / scale, np.rint(rounded / scale), atol=1e-3)
@@ -113,7 +113,7 @@ def test_a_channel_of_zeros_stays_one(tf):
     kernel = np.ones((3, 3, 2, 2), np.float32)
     kernel[..., 0] = 0
     rounded = round_kernel(tf.constant(kernel), "Conv2D", per_channel=True)
-    np.testing.assert_array_equal(rounded, 127 * half_scale(1 / 127) * kernel)
+    np.testing.assert_array_equal(rounded, 127 * float16_scale(1 / 127) * kernel)
 
 
 def test_activations_lie_on_the_codes_of_their_range(tf_keras):
@@ -233,7 +233,7 @@ def test_batch_norm_trains_on_and_is_folded_at_the_end(tf_keras, tf):
         # The codes that were trained with are those of the folded kernel, the sign of a negative factor apart. Each scale is the next
         # float16 number, which may be 1/1024 of itself more: an eighth of a code for the largest, so at most every eighth code moves.
         codes = [
-            np.rint((round_kernel(tf.constant(values), kind, per_channel=True) / half_scale(scale_of(values, kind))).numpy())
+            np.rint((round_kernel(tf.constant(values), kind, per_channel=True) / float16_scale(scale_of(values, kind))).numpy())
             for values in (layer.float_kernel.numpy(), kernel)
         ]
         moved = np.abs(np.abs(codes[0]) - np.abs(codes[1]))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecls.converters import Calibration, Conversion, Job, Made, convert_jobs
+from edgecls.converters import CalibrationImages, Conversion, Job, Made, convert_jobs
 from edgecls.converters.coreml.int8 import signature
 from edgecls.data import open_images
 from edgecls.formats import describe
@@ -38,7 +38,7 @@ def made(case: ZooModel, zoo: Path, data: Path, folder: Path, jobs: Sequence[Job
         edgecls_version="0.1.0",
     )
     images = open_images(case.data(data), spec, role="calibration", limit=100)
-    calibration = Calibration(lambda: (spec.apply(pixels) for pixels in images.batches(4)))
+    calibration = CalibrationImages(lambda: (spec.apply(pixels) for pixels in images.batches(4)))
     conversion = Conversion(model.freeze(folder), record, jobs, folder, calibration, keep_float=keep)
     done = list(convert_jobs(conversion))
     assert [item.error for item in done] == [""] * len(jobs)

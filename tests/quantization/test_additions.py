@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecls.quantization.ranges import Range
-from edgecls.quantization.scales import half_range, onnxruntime_sums, settled_sum, xnnpack_sums
+from edgecls.quantization.scales import float16_range, onnxruntime_sums, settled_sum, xnnpack_sums
 from edgecls.runners import open_runner
 from edgecls.workflow import ConvertOptions, convert
 from written_tflite import addition
@@ -22,7 +22,7 @@ from written_tflite import addition
 KNOWN = Range(-3.245, 4.949), Range(-10.212, 7.998), Range(0.0, 8.918)
 PLAIN = Range(-2.5, 1.0), Range(-3.0, 1.0), Range(-5.0, 3.0)
 # Ranges of like sizes: XNNPACK leaves scales that are 256 times apart to a kernel of TFLite's own.
-ENDS = st.tuples(st.floats(-8, 0), st.floats(0.5, 8)).map(lambda ends: half_range(Range(*ends)))
+ENDS = st.tuples(st.floats(-8, 0), st.floats(0.5, 8)).map(lambda ends: float16_range(Range(*ends)))
 
 
 def parameters(value: Range) -> tuple[float, int]:
@@ -74,7 +74,7 @@ def test_both_engines_add_as_is_said_of_them(first: Range, second: Range, total:
 
 @pytest.mark.parametrize(("ranges", "before", "after"), [(KNOWN, 5, 0), (PLAIN, 90, 10)])
 def test_a_sum_is_widened_until_both_agree(ranges: tuple[Range, Range, Range], before: int, after: int) -> None:
-    first, second, total = (half_range(value) for value in ranges)
+    first, second, total = (float16_range(value) for value in ranges)
     assert np.count_nonzero(by_litert(first, second, total) != by_onnxruntime(first, second, total)) >= before
     settled = settled_sum(first, second, total)
     assert np.count_nonzero(by_litert(first, second, settled) != by_onnxruntime(first, second, settled)) <= after
@@ -90,7 +90,7 @@ def test_a_sum_that_cannot_be_widened_by_little_stays(total: Range) -> None:
 
 def test_a_sum_that_is_always_zero_gets_a_scale_that_engines_have_a_kernel_for() -> None:
     """Its range is 1e-6, a ten-millionth of what is added: LiteRT ends the process."""
-    first, second = half_range(Range(-3.0, 4.0)), half_range(Range(-1.0, 1.0))
+    first, second = float16_range(Range(-3.0, 4.0)), float16_range(Range(-1.0, 1.0))
     settled = settled_sum(first, second, Range(0.0, 1e-6))
     assert 2.0**-10 <= parameters(first)[0] / parameters(settled)[0] < 2.0**8
     by_litert(first, second, settled)

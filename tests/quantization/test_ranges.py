@@ -11,7 +11,7 @@ from edgecls.quantization.ranges import (
     BINS,
     ESTIMATORS,
     SAMPLES,
-    Histogram,
+    ValueHistogram,
     estimate_ranges,
     minmax,
     mse,
@@ -20,8 +20,8 @@ from edgecls.quantization.ranges import (
 )
 
 
-def histogram_of(*batches: np.ndarray) -> Histogram:
-    histogram = Histogram()
+def histogram_of(*batches: np.ndarray) -> ValueHistogram:
+    histogram = ValueHistogram()
     for batch in batches:
         histogram.add(float(batch.min()), float(batch.max()), batch)
     return histogram

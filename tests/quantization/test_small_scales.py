@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgecls.quantization.scales import half_scale, is_half
+from edgecls.quantization.scales import float16_scale, is_float16
 from edgecls.records.artifact import Manifest
 from edgecls.runners import open_runner
 from edgecls.workflow import ConvertOptions, convert
@@ -22,13 +22,13 @@ def test_float16_holds_a_scale_where_no_code_moves_by_more_than_half_a_step(scal
     stored = float(np.float32(np.float16(min(scale, 65504.0))))
     # the largest code is 255 steps from the lowest; float32 rounds the scale itself by 6e-8
     moved = 255 * abs(stored - scale) / scale
-    assert moved < 0.5 + 1e-4 if is_half(scale) else moved > 0.5 - 1e-4
+    assert moved < 0.5 + 1e-4 if is_float16(scale) else moved > 0.5 - 1e-4
 
 
 def test_every_scale_from_15_millionths_to_the_end_of_float16_can_be_chosen_so_that_it_is_held():
     scales = np.geomspace(1.6e-5, 6.5e4, 10_000)
-    assert is_half(half_scale(scales)).all()
-    assert not is_half([1e-12, 2e-8, 1e5]).any()
+    assert is_float16(float16_scale(scales)).all()
+    assert not is_float16([1e-12, 2e-8, 1e5]).any()
 
 
 def narrow(sizes: tuple[float, ...], folder: Path) -> Manifest:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecls.converters import Calibration, Conversion, plan_jobs
+from edgecls.converters import CalibrationImages, Conversion, plan_jobs
 from edgecls.converters.conversion import _Hub
 from edgecls.crew import BenchOptions
 from edgecls.data import open_images
@@ -74,7 +74,7 @@ def test_int8_agrees_with_its_float_self_as_often_as_tflite_converters_own(
         source_sha256=loaded.source.sha256,
         edgecls_version="test",
     )
-    ours_from = Calibration(lambda: (spec.apply(pixels) for pixels in calibration.batches(8)))
+    ours_from = CalibrationImages(lambda: (spec.apply(pixels) for pixels in calibration.batches(8)))
     jobs = plan_jobs(["tflite"], "int8", calibrated=True)
     hub = _Hub(Conversion(graph, record, jobs, tmp_path, ours_from))
 

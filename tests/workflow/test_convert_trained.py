@@ -12,7 +12,7 @@ import pytest
 
 from edgecls.errors import ModelFileError, SchemeError
 from edgecls.quantization.parameters import read_parameters
-from edgecls.quantization.scales import STEPS, half_scale
+from edgecls.quantization.scales import STEPS, float16_scale
 from edgecls.records.artifact import Artifact
 from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
@@ -73,7 +73,7 @@ def test_trained_ranges_reach_every_format(trained: Any, name: str, targets: Any
         assert artifact.parity is not None
         assert artifact.parity.verdict == "passed"
     tflite = (tmp_path / "out" / artifacts[0].path).read_bytes()
-    learned = [float(half_scale((high - low) / STEPS)) for low, high in ranges_of(trained)]
+    learned = [float(float16_scale((high - low) / STEPS)) for low, high in ranges_of(trained)]
     scales = {name: float(item.scale[0]) for name, item in read_parameters(tflite).activations.items()}
     for tensor, scale in scales.items():
         nearest = min(learned, key=lambda value: abs(value - scale))

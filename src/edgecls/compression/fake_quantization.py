@@ -62,10 +62,10 @@ def quantizer_class() -> Any:
             return tf.quantization.fake_quant_with_min_max_vars(values, low, high)
 
         def range(self) -> tuple[Any, Any]:
-            """Range of the group, as `half_range` makes it: it contains zero and is not a point."""
+            """Range of the group, as `float16_range` makes it: it contains zero and is not a point."""
             low = tf.minimum(tf.reduce_min(self.low), 0.0)
             high = tf.maximum(tf.maximum(tf.reduce_max(self.high), 0.0), low + 1e-6)
-            scale = _half_scale((high - low) / STEPS)
+            scale = _float16_scale((high - low) / STEPS)
             below = tf.clip_by_value(tf.round(-low / scale), 0.0, STEPS)
             return -below * scale, (STEPS - below) * scale
 
@@ -166,7 +166,7 @@ def normalised_class(kind: str) -> Any:
                 return self.norm(super().call(values), training=True)
             self._folds = True
             try:
-                return super().call(values) + _half_bias(tf.cast(self._affine()[1], values.dtype))
+                return super().call(values) + _float16_bias(tf.cast(self._affine()[1], values.dtype))
             finally:
                 self._folds = False
 
@@ -214,12 +214,12 @@ def round_kernel(kernel: Any, kind: str, *, per_channel: bool) -> Any:
     # Not TensorFlow's fake_quant: it measures from the lowest value and so rounds some values half-way to the other code.
     scale = bound / HIGHEST
     if per_channel:
-        scale = _half_scale(scale)
+        scale = _float16_scale(scale)
     return value + tf.stop_gradient(tf.round(value / scale) * scale - value)
 
 
-def _half_scale(scale: Any) -> Any:
-    """`edgecls.quantization.scales.half_scale` of a tensor."""
+def _float16_scale(scale: Any) -> Any:
+    """`edgecls.quantization.scales.float16_scale` of a tensor."""
     tf = require("tensorflow")
     nearest = tf.cast(scale, tf.float16)
     above = tf.bitcast(tf.bitcast(nearest, tf.int16) + tf.constant(1, tf.int16), tf.float16)
@@ -227,8 +227,8 @@ def _half_scale(scale: Any) -> Any:
     return tf.where(raised <= scale * (1 + 0.5 / HIGHEST), raised, scale)
 
 
-def _half_bias(bias: Any) -> Any:
-    """`edgecls.quantization.scales.half_bias` of a tensor."""
+def _float16_bias(bias: Any) -> Any:
+    """`edgecls.quantization.scales.float16_bias` of a tensor."""
     tf = require("tensorflow")
     nearest = tf.cast(tf.cast(bias, tf.float16), tf.float32)
     return tf.where(tf.math.is_finite(nearest), nearest, bias)

@@ -25,22 +25,22 @@ _SWISH_FUNCTIONS = ("nn.silu", "nn.swish")
 
 
 @dataclass(frozen=True)
-class Affine:
+class ChannelFactors:
     """x * scale + shift over the last axis; both [channels], float64."""
 
     scale: np.ndarray
     shift: np.ndarray
 
-    def after(self, first: Affine) -> Affine:
+    def after(self, first: ChannelFactors) -> ChannelFactors:
         """Both steps as one."""
-        return Affine(first.scale * self.scale, first.shift * self.scale + self.shift)
+        return ChannelFactors(first.scale * self.scale, first.shift * self.scale + self.shift)
 
 
 @dataclass(frozen=True)
 class _Following:
     """The affine steps behind a layer as one, and the BatchNorm that they begin with, if they do."""
 
-    affine: Affine
+    affine: ChannelFactors
     norm: BatchNorm | None
 
 
@@ -70,9 +70,11 @@ class _Normaliser:
         self.layers = self.tf_keras.layers
         self.model, self.graph = model, FlatGraph(model)
         self.values: dict[int, Any] = {}
-        self.pending: dict[int, Affine] = {}  # tensor -> what its taker still has to apply to it
+        self.pending: dict[int, ChannelFactors] = {}  # tensor -> what its taker still has to apply to it
         self.folded: dict[str, str] = {}  # calls that are part of the layer before them
-        self.scaled: dict[str, Affine] = {}  # calls of a BatchNorm behind a ReLU -> takes back what the layer before it took over
+        self.scaled: dict[
+            str, ChannelFactors
+        ] = {}  # calls of a BatchNorm behind a ReLU -> takes back what the layer before it took over
         self.made: dict[tuple[int, int], Any] = {}
         self.weights: list[tuple[Any, list[np.ndarray]]] = []
         self.actions: dict[str, str] = {}
@@ -132,7 +134,7 @@ class _Normaliser:
     def _set(self, node: Node, value: Any) -> None:
         self.values[id(node.outputs[0])] = value
 
-    def _affine(self, node: Node, affine: Affine) -> None:
+    def _affine(self, node: Node, affine: ChannelFactors) -> None:
         before = self.pending.get(id(node.inputs[0])) or self.scaled.get(node.name)
         affine = affine.after(before) if before else affine
         taker = self.graph.sole_consumer(node.outputs[0])
@@ -147,7 +149,7 @@ class _Normaliser:
             self.unfolded[node.name] = Unfolded(kernel.reshape(1, 1, -1, 1), norm.without(before.shift) if before else norm)
         self.actions[node.name] = "becomes a 1x1 depthwise convolution"
 
-    def _depthwise(self, name: str, value: Any, affine: Affine) -> Any:
+    def _depthwise(self, name: str, value: Any, affine: ChannelFactors) -> Any:
         shape = tuple(value.shape[1:])
         layer = self.layers.DepthwiseConv2D(1, name=name)
         self.weights.append((layer, [affine.scale.reshape(1, 1, -1, 1), affine.shift]))
@@ -173,7 +175,7 @@ class _Normaliser:
                     self.unfolded[part.config["name"]] = Unfolded(part.kernel, norm.without(part.bias))
                 part.take_after(after.affine)
             if index == len(parts) - 1 and size is not None:
-                part.take_after(Affine(size, np.zeros_like(size)))
+                part.take_after(ChannelFactors(size, np.zeros_like(size)))
             made = self.made.get((id(node.layer), index))
             if made is None:
                 made = self.made[id(node.layer), index] = getattr(self.layers, part.kind).from_config(part.config)
@@ -217,7 +219,7 @@ class _Normaliser:
         if is_clustered(_parts(node.layer)[-1].kernel):
             return None
         size = np.where(affine.scale == 0, 1.0, np.abs(affine.scale))
-        self.scaled[taker.name] = Affine(1 / size, np.zeros_like(size))
+        self.scaled[taker.name] = ChannelFactors(1 / size, np.zeros_like(size))
         return size
 
     def _dense_behind(self, node: Node) -> Node | None:
@@ -232,7 +234,7 @@ class _Normaliser:
         shift = layer.beta.numpy().astype(np.float64) if layer.center else np.zeros(channels)
         plain = type(layer).from_config({**layer.get_config(), "scale": False, "center": False})
         self._set(node, plain(self.values[id(node.inputs[0])]))
-        self.pending[id(node.outputs[0])] = Affine(scale, shift)
+        self.pending[id(node.outputs[0])] = ChannelFactors(scale, shift)
         self.actions[node.name] = f"its factors and summands are folded into {taker.name}, after it"
 
     def _global_maximum(self, node: Node) -> None:
@@ -242,7 +244,7 @@ class _Normaliser:
         self.actions[node.name] = "becomes a pooling over the whole image"
 
 
-def affine_of(node: Node) -> Affine | None:
+def affine_of(node: Node) -> ChannelFactors | None:
     """What a call computes as x * scale + shift over the last axis; None where it is something else."""
     layer, kind = node.layer, node.kind
     channels = node.outputs[0].shape[-1]
@@ -253,15 +255,17 @@ def affine_of(node: Node) -> Affine | None:
         ):
             return None
         norm = batch_norm_of(layer)
-        return Affine(norm.scale, norm.shift)
+        return ChannelFactors(norm.scale, norm.shift)
     if kind == "Rescaling":
-        return Affine(*(np.broadcast_to(np.asarray(value, np.float64), (channels,)) for value in (layer.scale, layer.offset)))
+        return ChannelFactors(
+            *(np.broadcast_to(np.asarray(value, np.float64), (channels,)) for value in (layer.scale, layer.offset))
+        )
     if kind == "Normalization" and not layer.invert and _size(layer.mean) in (1, channels):
         mean, variance = (np.asarray(value, np.float64).reshape(-1) for value in (layer.mean, layer.variance))
         scale = np.broadcast_to(1.0 / np.maximum(np.sqrt(variance), 1e-7), (channels,))
-        return Affine(scale, -mean * scale)
+        return ChannelFactors(scale, -mean * scale)
     if kind == "LayerScale":
-        return Affine(layer.gamma.numpy().astype(np.float64), np.zeros(channels))
+        return ChannelFactors(layer.gamma.numpy().astype(np.float64), np.zeros(channels))
     return None
 
 
@@ -275,7 +279,7 @@ def _size(value: Any) -> int:
     return int(np.size(np.asarray(value)))
 
 
-def _takes(node: Node, affine: Affine) -> bool:
+def _takes(node: Node, affine: ChannelFactors) -> bool:
     """Whether a layer computes the same when its weights take an affine step on its input: zeros padded around it must not need one."""
     layer = node.layer
     if node.calls != 1 or getattr(layer, "groups", 1) != 1 or node.kind not in (*WEIGHTED, "SeparableConv2D"):
@@ -303,14 +307,14 @@ class _Part:
     def weights(self) -> list[np.ndarray]:
         return [self.kernel, self.bias]
 
-    def take_before(self, affine: Affine) -> None:
+    def take_before(self, affine: ChannelFactors) -> None:
         """y = K (x * scale + shift) + b."""
         shifted = self.kernel * affine.shift[:, None]
         spatial = tuple(range(self.kernel.ndim - 2))
         self.bias = self.bias + (shifted.sum(axis=spatial).ravel() if self.depthwise else shifted.sum(axis=(*spatial, -2)))
         self.kernel = self.kernel * affine.scale[:, None]
 
-    def take_after(self, affine: Affine) -> None:
+    def take_after(self, affine: ChannelFactors) -> None:
         """y = (K x + b) * scale + shift."""
         self.kernel = scale_outputs(self.kernel, self.kind, affine.scale)
         self.bias = self.bias * affine.scale + affine.shift

@@ -20,8 +20,8 @@ from edgecls.compression.float_calls import check_names
 from edgecls.compression.normalise import Normalised, normalise
 from edgecls.compression.quantization_plan import Plan, plan_quantization
 from edgecls.compression.strided import subsample_first
-from edgecls.quantization.ranges import ESTIMATE, Histogram, Range, sample_places
-from edgecls.quantization.scales import half_bias, settled_sum
+from edgecls.quantization.ranges import ESTIMATE, Range, ValueHistogram, sample_places
+from edgecls.quantization.scales import float16_bias, settled_sum
 from edgecls.records.recipe import QuantizationAwareTraining
 from edgecls.system.extras import require
 from edgecls.training.flat_graph import WEIGHTED, FlatGraph, Node, tensors_of
@@ -57,7 +57,7 @@ class QatModel:
         for name in self.kernels:
             layer = self.model.get_layer(name)
             if layer.use_bias:
-                layer.bias.assign(half_bias(layer.bias.numpy()))
+                layer.bias.assign(float16_bias(layer.bias.numpy()))
         for first, second, total in self.plan.sums:
             if total not in self.plan.fixed:
                 ranges = self.ranges()
@@ -209,7 +209,7 @@ def _starting_ranges(
         values = tf.nest.flatten(probe(batch, training=False))
         return [(tf.reduce_min(value), tf.reduce_max(value), _sample(tf, value)) for value in values]
 
-    histograms = {site: Histogram() for site in sites}
+    histograms = {site: ValueHistogram() for site in sites}
     for batch in calibration:
         for histogram, (low, high, sample) in zip(histograms.values(), observe(tf.constant(batch)), strict=True):
             histogram.add(float(low), float(high), sample.numpy())

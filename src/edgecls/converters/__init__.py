@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from edgecls.converters.conversion import Calibration, Conversion, Made, convert_jobs
+from edgecls.converters.conversion import CalibrationImages, Conversion, Made, convert_jobs
 from edgecls.converters.support import Job, parse_targets, plan_jobs
 from edgecls.quantization.ranges import ESTIMATORS, Estimator
 
-__all__ = ["ESTIMATORS", "Calibration", "Conversion", "Estimator", "Job", "Made", "convert_jobs", "parse_targets", "plan_jobs"]
+__all__ = [
+    "ESTIMATORS",
+    "CalibrationImages",
+    "Conversion",
+    "Estimator",
+    "Job",
+    "Made",
+    "convert_jobs",
+    "parse_targets",
+    "plan_jobs",
+]

@@ -14,7 +14,7 @@ import numpy as np
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError, StageError
 from edgecls.quantization.ranges import Estimator
-from edgecls.quantization.scales import is_half
+from edgecls.quantization.scales import is_float16
 from edgecls.records.artifact import SUFFIXES, Border, OnnxBatch, OnnxLayout, Requested
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.records.metadata import ArtifactMetadata
@@ -37,7 +37,7 @@ _SHOWN = 4  # tensors that a note names
 
 
 @dataclass(frozen=True)
-class Calibration:
+class CalibrationImages:
     """The images that int8 ranges are measured on.
 
     Attributes:
@@ -67,7 +67,7 @@ class Conversion:
     record: ArtifactMetadata
     jobs: Sequence[Job]
     folder: Path
-    calibration: Calibration | None = None
+    calibration: CalibrationImages | None = None
     learned: LearnedRanges | None = None
     io: Border = "float32"
     minimum_deployment_target: str | None = None
@@ -193,7 +193,7 @@ class _Hub:
 
         layers = layer_names(self.float_graph)
         scales = {short_name(name, layers): float(affine.scale[0]) for name, affine in self.parameters.activations.items()}
-        found = [f"{name} ({scale:.2g})" for name, scale in scales.items() if not is_half(scale)]
+        found = [f"{name} ({scale:.2g})" for name, scale in scales.items() if not is_float16(scale)]
         shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
         return [f"{len(found)} tensors stayed float: float16 does not hold their scale: {shown}"] if found else []
 

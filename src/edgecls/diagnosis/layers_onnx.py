@@ -35,7 +35,7 @@ class OnnxLayers:
 
     def __init__(self, float_path: Path, quantized_path: Path) -> None:
         float_model, quantized_model = _load(float_path), _load(quantized_path)
-        graph = _Graph(float_model)
+        graph = _FloatGraph(float_model)
         self._codes = _codes(quantized_model)
         made = {name for node in quantized_model.graph.node for name in node.output}
         stored = [
@@ -75,7 +75,7 @@ class OnnxLayers:
         values = _run(self._float, self._values, {self._input: image})
         return {self._input: image, **dict(zip(self._values, values, strict=True))}
 
-    def _describe(self, graph: _Graph, name: str, stored: list[str]) -> LayerInfo:
+    def _describe(self, graph: _FloatGraph, name: str, stored: list[str]) -> LayerInfo:
         nodes = graph.nodes_between(name, set(stored))
         main = next((node for node in nodes if node.op_type in _KERNELS), nodes[-1] if nodes else None)
         weights = None if main is None else graph.weights(main)
@@ -91,7 +91,7 @@ class OnnxLayers:
         )
 
 
-class _Graph:
+class _FloatGraph:
     """The graph of a float model.
 
     Attributes:

@@ -23,7 +23,7 @@ import numpy as np
 
 from edgecls.diagnosis.layer_values import LayerInfo, LayerRunner, Values
 from edgecls.evaluation.answers import judge_scores
-from edgecls.quantization.ranges import Histogram, Range, middle, sample_places
+from edgecls.quantization.ranges import Range, ValueHistogram, middle, sample_places
 from edgecls.records.artifact import OutputKind
 from edgecls.records.diagnosis import Cause, LayerDiagnosis, TensorRange, WeightRange
 
@@ -64,11 +64,11 @@ class Sensitivity:
 
 def calibration_extremes(runner: LayerRunner, inputs: Iterable[np.ndarray]) -> Extremes:
     """Run the float model alone over calibration images, model inputs [1, *input_shape]."""
-    halves: tuple[dict[str, Histogram], dict[str, Histogram]] = ({}, {})
+    halves: tuple[dict[str, ValueHistogram], dict[str, ValueHistogram]] = ({}, {})
     count = 0
     for count, image in enumerate(inputs, 1):
         for name, values in runner.run_float(image).items():
-            _take(halves[count % 2].setdefault(name, Histogram()), values)
+            _take(halves[count % 2].setdefault(name, ValueHistogram()), values)
     one, other = halves
     both = {name: (one.get(name, histogram), histogram) for name, histogram in other.items()}
     return Extremes(
@@ -84,7 +84,7 @@ def _distance(one: Range, other: Range) -> float:
     return float((abs(one.low - other.low) + abs(one.high - other.high)) / width) if width > 0 else 0.0
 
 
-def _take(histogram: Histogram, values: np.ndarray) -> None:
+def _take(histogram: ValueHistogram, values: np.ndarray) -> None:
     histogram.add(float(values.min()), float(values.max()), values.ravel()[sample_places(values.size)])
 
 
@@ -130,7 +130,7 @@ class _Sums:
     values: int = 0
     clipped: int = 0
     beyond: int = 0
-    histogram: Histogram = field(default_factory=Histogram)
+    histogram: ValueHistogram = field(default_factory=ValueHistogram)
 
     def add(self, values: Values, name: str) -> None:
         """Take in the tensors of one image."""

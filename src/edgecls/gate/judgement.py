@@ -14,7 +14,7 @@ from edgecls.errors import GateError
 from edgecls.evaluation.drop import paired_drop, unpaired_drop
 from edgecls.gate.baseline import Baseline, BaselineAccuracy, BaselineArtifact, BaselineMultiLabel
 from edgecls.gate.budget import Budget, Growth, Limits
-from edgecls.records.finding import Finding, GateResult, Quantity, Verdict
+from edgecls.records.finding import Finding, GateResult, Judgement, Quantity
 
 _REMEASURE = "measure with `edgecls bench` on labelled images, or make the baseline anew with --update-baseline"
 
@@ -87,7 +87,7 @@ class _Comparison:
         before, now = self._baseline.artifacts.get(name), self._current.state.artifacts.get(name)
         failure = self._current.failures.get(name, "")
         if failure:
-            verdict: Verdict = "violation" if before else "warning"
+            verdict: Judgement = "violation" if before else "warning"
             yield Finding(name, "presence", verdict=verdict, text=failure)
         elif now is None:
             yield Finding(name, "presence", verdict="violation", text="is in the baseline and was not made")
@@ -150,7 +150,7 @@ class _Comparison:
         self, name: str, before: BaselineArtifact | None, now: BaselineArtifact, found: BaselineAccuracy, limits: Limits
     ) -> Finding:
         old = before.accuracy if before else None
-        problems: list[tuple[Verdict, str]] = []
+        problems: list[tuple[Judgement, str]] = []
         if limits.min_accuracy is not None and found.top1 < limits.min_accuracy:
             problems.append(("violation", f"top-1 is {found.top1:.2%}, and has to be {limits.min_accuracy:.2%}"))
         if before and old and limits.max_accuracy_drop is not None and _exceeds(old.top1 - found.top1, limits.max_accuracy_drop):
@@ -179,7 +179,7 @@ class _Comparison:
         share, what = now.flips.count / now.flips.images, "sets of classes" if now.multilabel else "winners"
         old = before.flips if before else None
         old_share = old.count / old.images if old else None
-        problems: list[tuple[Verdict, str]] = []
+        problems: list[tuple[Judgement, str]] = []
         if limits.max_flips is not None and _exceeds(share, limits.max_flips):
             problems.append(
                 ("violation", f"{share:.2%} of the {what} differ from {now.flips.reference}'s, {limits.max_flips:.2%} allowed")
@@ -208,7 +208,7 @@ class _Comparison:
             return
         if apart:
             self._apart.setdefault(apart, []).append(name)
-        problems: list[tuple[Verdict, str]] = []
+        problems: list[tuple[Judgement, str]] = []
         limit = limits.max_latency_growth
         comparable = same_reference and not apart
         if old and comparable and limit is not None and _exceeds(now.latency_ratio / old - 1, limit):
@@ -267,7 +267,7 @@ def _of_one_kind(before: BaselineArtifact | None, now: BaselineArtifact) -> Base
 
 def _mean_average_precision(name: str, before: BaselineMultiLabel | None, now: BaselineMultiLabel, limits: Limits) -> Finding:
     old, found = before and before.mean_average_precision, now.mean_average_precision
-    problems: list[tuple[Verdict, str]] = []
+    problems: list[tuple[Judgement, str]] = []
     if limits.min_accuracy is not None and found < limits.min_accuracy:
         problems.append(("violation", f"mAP is {found:.2%}, and has to be {limits.min_accuracy:.2%}"))
     if before and old is not None and limits.max_accuracy_drop is not None and _exceeds(old - found, limits.max_accuracy_drop):
@@ -279,7 +279,7 @@ def _mean_average_precision(name: str, before: BaselineMultiLabel | None, now: B
 
 def _bytes(name: str, quantity: Quantity, before: int | None, now: int, most: int | None, growth: Growth | None) -> Finding:
     what = "the file" if quantity == "size" else "the download"
-    problems: list[tuple[Verdict, str]] = []
+    problems: list[tuple[Judgement, str]] = []
     if most is not None and now > most:
         problems.append(("violation", f"{what} is {now:,} bytes, {most:,} allowed"))
     if before is not None and growth is not None and now > growth.allowed(before):
@@ -290,15 +290,15 @@ def _bytes(name: str, quantity: Quantity, before: int | None, now: int, most: in
     return _finding(name, quantity, before, now, problems)
 
 
-def _finding(name: str, quantity: Quantity, before: float | None, now: float, problems: list[tuple[Verdict, str]]) -> Finding:
+def _finding(name: str, quantity: Quantity, before: float | None, now: float, problems: list[tuple[Judgement, str]]) -> Finding:
     """The worst of the problems is the verdict, all of them are told."""
-    verdict: Verdict = "ok"
+    verdict: Judgement = "ok"
     if problems:
         verdict = "violation" if any(kind == "violation" for kind, _ in problems) else "warning"
     return Finding(name, quantity, before, now, verdict, "; ".join(text for _, text in problems))
 
 
-def _weigh(text: str, bound: float, limit: float, confidence: float, how: str) -> tuple[Verdict, str]:
+def _weigh(text: str, bound: float, limit: float, confidence: float, how: str) -> tuple[Judgement, str]:
     """An excess is a violation if even its lower bound exceeds the limit."""
     if not confidence:
         return "violation", text

@@ -11,7 +11,7 @@ import numpy as np
 from edgecls.models.freezing import INPUT
 from edgecls.system.extras import require
 
-SAME_VALUES = {
+TF_SAME_VALUES = {
     "Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Pad", "PadV2", "MirrorPad", "StridedSlice", "ReverseV2",
     "GatherV2", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic", "StopGradient", "PlaceholderWithDefault",
 }  # fmt: skip
@@ -58,7 +58,7 @@ def input_scaling(graph: Any) -> Scaling:
             if other is None or not _per_channel(other):
                 return Scaling(np.asarray(scale), np.asarray(offset))
             scale, offset = _after(node.op, position, scale, offset, other.squeeze())
-        elif node.op not in SAME_VALUES | _RESAMPLED | _JOINS or producer(node.input[0]) not in before:
+        elif node.op not in TF_SAME_VALUES | _RESAMPLED | _JOINS or producer(node.input[0]) not in before:
             return Scaling(np.asarray(scale), np.asarray(offset))
         name = node.name
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from edgecls.models.safety import Finding, scan_operations
+from edgecls.models.safety import Suspect, scan_operations
 
 _WRITING = frozenset({"MergeV2Checkpoints", "Save", "SaveSlices", "SaveV2"})
 _READING = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
@@ -18,13 +18,13 @@ _INITIALIZED = "local_variables"  # a collection of variables whose initializers
 _INIT_SIGNATURE = "__saved_model_init_op"
 
 
-def scan_saved_model(saved_model: Any) -> list[Finding]:
+def scan_saved_model(saved_model: Any) -> list[Suspect]:
     """Find operations that do more than compute, in every graph and function, and checkpoint operations where they would run."""
     by_objects = len(saved_model.meta_graphs) == 1 and saved_model.meta_graphs[0].HasField("object_graph_def")
     return [finding for meta_graph in saved_model.meta_graphs for finding in _scan(meta_graph, by_objects)]
 
 
-def _scan(meta_graph: Any, by_objects: bool) -> Iterator[Finding]:
+def _scan(meta_graph: Any, by_objects: bool) -> Iterator[Suspect]:
     """Findings of one graph; `by_objects`: TensorFlow 2 loads its functions alone, else TensorFlow 1 imports the graph around them."""
     functions = {function.signature.name: list(function.node_def) for function in meta_graph.graph_def.library.function}
     graph = list(meta_graph.graph_def.node)
@@ -54,11 +54,11 @@ def _is_call(operation: str, functions: dict[str, list[Any]]) -> bool:
     return operation in functions and op_def_registry.get(operation) is None
 
 
-def _checkpoints(nodes: Iterable[tuple[str, Any]]) -> Iterator[Finding]:
+def _checkpoints(nodes: Iterable[tuple[str, Any]]) -> Iterator[Suspect]:
     for name, node in nodes:
         if node.op in _WRITING | _READING:
             what = "writes" if node.op in _WRITING else "reads"
-            yield Finding(name, f"{node.op}: {what} files when the model is loaded or computed", "code")
+            yield Suspect(name, f"{node.op}: {what} files when the model is loaded or computed", "code")
 
 
 def _entries(meta_graph: Any) -> Iterator[str]:

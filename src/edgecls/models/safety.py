@@ -61,7 +61,7 @@ _TENSOR_FUNCTIONS = re.compile(
 
 
 @dataclass(frozen=True)
-class Finding:
+class Suspect:
     """Something in a file that is more than numbers.
 
     Attributes:
@@ -77,21 +77,21 @@ class Finding:
     name: str = ""
 
 
-def scan_config(config: Any) -> list[Finding]:
+def scan_config(config: Any) -> list[Suspect]:
     """Find what an architecture holds beside Keras's own classes, innermost objects included."""
     return [finding for layer, item in objects(config) for finding in _scan_object(layer, item)]
 
 
-def scan_operations(operations: Iterable[tuple[str, str]]) -> list[Finding]:
+def scan_operations(operations: Iterable[tuple[str, str]]) -> list[Suspect]:
     """Find operations of a graph, given as (name, operation), that are not known to compute and do nothing else."""
     return [
-        Finding(name, f"{operation}: not known to compute and do nothing else", "code")
+        Suspect(name, f"{operation}: not known to compute and do nothing else", "code")
         for name, operation in operations
         if operation not in COMPUTING
     ]
 
 
-def refuse(findings: list[Finding], allow_code: bool) -> None:
+def refuse(findings: list[Suspect], allow_code: bool) -> None:
     """Refuse a model in which the scan found something.
 
     Raises:
@@ -119,21 +119,21 @@ CUSTOM_REMEDY = (
 )
 
 
-def _listing(findings: list[Finding]) -> str:
+def _listing(findings: list[Suspect]) -> str:
     parts = list(dict.fromkeys(f"{finding.layer or 'the model'} ({finding.what})" for finding in findings))
     more = f" and {len(parts) - 6} more" if len(parts) > 6 else ""
     return ", ".join(part[:120] for part in parts[:6]) + more
 
 
-def _scan_object(layer: str, item: dict[str, Any]) -> Iterator[Finding]:
+def _scan_object(layer: str, item: dict[str, Any]) -> Iterator[Suspect]:
     for field in _CODE_FIELDS & item.keys():
         if item[field] not in (None, "raw"):
-            yield Finding(layer, f"Python code, {field}={item[field]!r}", "code")
+            yield Suspect(layer, f"Python code, {field}={item[field]!r}", "code")
     if "class_name" not in item:
         return
     class_name = item["class_name"]
     if not isinstance(class_name, str):
-        yield Finding(layer, f"a class name that is a {type(class_name).__name__}", "code")
+        yield Suspect(layer, f"a class name that is a {type(class_name).__name__}", "code")
         return
     names = {
         part
@@ -142,27 +142,27 @@ def _scan_object(layer: str, item: dict[str, Any]) -> Iterator[Finding]:
         for part in (name, name.rpartition(">")[2])
     }
     for name in sorted(names & _CODE_CLASSES.keys()):
-        yield Finding(layer, f"{name}: {_CODE_CLASSES[name]}", "code")
+        yield Suspect(layer, f"{name}: {_CODE_CLASSES[name]}", "code")
     inner = item.get("config")
     if strange := strange_part(item):
-        yield Finding(layer, f"{class_name}: names {strange}, no class of tfmot", "code")
+        yield Suspect(layer, f"{class_name}: names {strange}, no class of tfmot", "code")
     yield from _scan_reach(layer, names, inner if isinstance(inner, dict) else {})
     if "module" in item and class_name not in _PLAIN_CLASSES and not names & _CODE_CLASSES.keys():
         yield from _scan_module(layer, class_name, item)
 
 
-def _scan_reach(layer: str, names: set[str], inner: dict[str, Any]) -> Iterator[Finding]:
+def _scan_reach(layer: str, names: set[str], inner: dict[str, Any]) -> Iterator[Suspect]:
     """Layers that name a TensorFlow function, hold a graph operation or read a file."""
     if names & {"TFOpLambda", "SlicingOpLambda"}:
         symbol = str(inner.get("function"))
         if not (_TENSOR_MODULES.fullmatch(symbol) or _TENSOR_FUNCTIONS.fullmatch(symbol)):
-            yield Finding(layer, f"TFOpLambda: calls tf.{symbol}", "code")
+            yield Suspect(layer, f"TFOpLambda: calls tf.{symbol}", "code")
     if "node_def" in inner:
         operation = _operation(inner["node_def"])
         if operation is None or scan_operations([(layer, operation)]):
-            yield Finding(layer, f"TensorFlowOpLayer: {operation or 'an unreadable operation'}", "code")
+            yield Suspect(layer, f"TensorFlowOpLayer: {operation or 'an unreadable operation'}", "code")
     if names & _FILE_CLASSES and isinstance(inner.get("vocabulary"), str):
-        yield Finding(layer, f"{min(names & _FILE_CLASSES)}: reads the file {inner['vocabulary']}", "code")
+        yield Suspect(layer, f"{min(names & _FILE_CLASSES)}: reads the file {inner['vocabulary']}", "code")
 
 
 def _operation(node_def: Any) -> str | None:
@@ -173,29 +173,29 @@ def _operation(node_def: Any) -> str | None:
     return operation if isinstance(operation, str) else None
 
 
-def _scan_module(layer: str, class_name: str, item: dict[str, Any]) -> Iterator[Finding]:
+def _scan_module(layer: str, class_name: str, item: dict[str, Any]) -> Iterator[Suspect]:
     """Objects that name the module they come from, as Keras 3 and `.keras` files write them."""
     module, registered = item["module"], item.get("registered_name")
     name = item.get("config") if class_name == "function" else class_name
     if class_name == "function" and not (isinstance(name, str) and re.fullmatch(r"[\w>]+", name)):
-        yield Finding(layer, f"a function named {name!r}", "code")
+        yield Suspect(layer, f"a function named {name!r}", "code")
     elif not re.fullmatch(r"[\w>]+", class_name):
-        yield Finding(layer, f"a class named {class_name!r}", "code")
+        yield Suspect(layer, f"a class named {class_name!r}", "code")
     elif module is None or module == "builtins":
         if class_name == "function" and hasattr(builtins, str(name)) and name not in _HARMLESS_BUILTINS:
-            yield Finding(layer, f"the Python function {name}", "code")
+            yield Suspect(layer, f"the Python function {name}", "code")
         elif class_name != "function":
-            yield Finding(layer, f"the class {registered or class_name}", "custom", class_name)
+            yield Suspect(layer, f"the class {registered or class_name}", "custom", class_name)
     elif not isinstance(module, str):
-        yield Finding(layer, f"a module that is a {type(module).__name__}", "code")
+        yield Suspect(layer, f"a module that is a {type(module).__name__}", "code")
     elif module.partition(".")[0] == PACKAGE and CLASSES.fullmatch(class_name):
         return
     elif module not in _NUMBERS_ONLY and not _is_keras(module, function=class_name == "function"):
         root = module.partition(".")[0]
         reaches_code = root in sys.stdlib_module_names or root in _KERAS_ROOTS
-        yield Finding(layer, f"{module}.{name}", "code" if reaches_code else "custom", "" if reaches_code else str(name))
+        yield Suspect(layer, f"{module}.{name}", "code" if reaches_code else "custom", "" if reaches_code else str(name))
     elif class_name != "function" and not class_name.lstrip("_")[:1].isupper():
-        yield Finding(layer, f"{module}.{class_name}, which is a function", "code")
+        yield Suspect(layer, f"{module}.{class_name}, which is a function", "code")
 
 
 def _is_keras(module: str, function: bool) -> bool:

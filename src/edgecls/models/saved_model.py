@@ -16,7 +16,7 @@ from edgecls.models.custom_objects import CustomObjects, read_custom_objects, re
 from edgecls.models.freezing import constant_call
 from edgecls.models.graph_scan import scan_saved_model
 from edgecls.models.keras_model import cause_of, load_errors
-from edgecls.models.safety import Finding, refuse, scan_config
+from edgecls.models.safety import Suspect, refuse, scan_config
 from edgecls.records.artifact import Repair
 from edgecls.system.extras import require
 
@@ -119,7 +119,7 @@ def _keras_metadata(path: Path, saved_model: Any) -> list[dict[str, Any]]:
     return [node for node in parsed if isinstance(node, dict)]
 
 
-def _scan(saved_model: Any, metadata: list[dict[str, Any]]) -> list[Finding]:
+def _scan(saved_model: Any, metadata: list[dict[str, Any]]) -> list[Suspect]:
     findings = [finding for node in metadata for finding in scan_config(_loaded_part(node)) if finding.kind == "code"]
     return findings + scan_saved_model(saved_model)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.models.freezing import OUTPUT
-from edgecls.models.graph_evidence import SAME_VALUES, constant_value, producer
+from edgecls.models.graph_evidence import TF_SAME_VALUES, constant_value, producer
 from edgecls.records.artifact import OutputKind
 
 _KINDS: dict[str, OutputKind] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
@@ -45,7 +45,7 @@ class _Search:
     def maker(self, reference: str) -> Any:
         """The node that makes a value, behind it those that only move it."""
         node = self._nodes[producer(reference)]
-        while node.op in SAME_VALUES:
+        while node.op in TF_SAME_VALUES:
             node = self._nodes[producer(node.input[0])]
         return node
 

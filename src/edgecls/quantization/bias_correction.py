@@ -13,12 +13,10 @@ import numpy as np
 
 from edgecls.formats.onnx.names import WEIGHT_CHANNEL_AXIS, tflite_name
 from edgecls.formats.tflite.graph import BIAS, TFLiteGraph
-from edgecls.quantization.scales import half_scale
+from edgecls.quantization.scales import HIGHEST, float16_scale
 
 if TYPE_CHECKING:
     import onnx
-
-HIGHEST = 127
 
 
 def weighted_inputs(model: onnx.ModelProto) -> dict[str, str]:
@@ -76,5 +74,5 @@ def shift_biases(graph: TFLiteGraph, shifts: dict[str, np.ndarray]) -> None:
 def _rounded(weights: np.ndarray) -> np.ndarray:
     """Weights [outputs, …] as symmetric int8 per output channel stores them."""
     scale = np.abs(weights).reshape(len(weights), -1).max(axis=1) / HIGHEST
-    scale = np.where(scale > 0, half_scale(scale), 1.0).reshape(-1, *[1] * (weights.ndim - 1))
+    scale = np.where(scale > 0, float16_scale(scale), 1.0).reshape(-1, *[1] * (weights.ndim - 1))
     return np.rint(weights / scale) * scale

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edgecls.formats.onnx.names import INPUT, has_free_batch
-from edgecls.quantization.ranges import Histogram, sample_places
+from edgecls.quantization.ranges import ValueHistogram, sample_places
 from edgecls.system.extras import quiet_frameworks
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Statistics:
         images: number of images seen.
     """
 
-    histograms: dict[str, Histogram]
+    histograms: dict[str, ValueHistogram]
     means: dict[str, np.ndarray]
     images: int
 
@@ -59,7 +59,7 @@ def collect_statistics(
     channels = [name for name in dict.fromkeys(channel_tensors) if ranks.get(name, 0) >= 2]
     probed = _probe(model, [name for name in present if name != INPUT], channels)
     session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    histograms = {name: Histogram() for name in present}
+    histograms = {name: ValueHistogram() for name in present}
     sums: dict[str, np.ndarray] = {}
     probes = [output.name for output in session.get_outputs()][len(model.graph.output) :]
     images = 0
@@ -78,7 +78,7 @@ def collect_statistics(
 
 def collect_from_tflite(
     model: bytes, tensors: Sequence[str], batches: Iterable[np.ndarray], threads: int
-) -> dict[str, Histogram]:
+) -> dict[str, ValueHistogram]:
     """Histograms of tensors that the ONNX model does not have by name: those of the TFLite model itself, kernel by kernel.
 
     Args:
@@ -97,7 +97,7 @@ def collect_from_tflite(
         interpreter.allocate_tensors()
     source = interpreter.get_input_details()[0]["index"]
     indices = {detail["name"]: detail["index"] for detail in interpreter.get_tensor_details()}
-    histograms = {name: Histogram() for name in tensors}
+    histograms = {name: ValueHistogram() for name in tensors}
     for image in (image for batch in batches for image in batch):
         interpreter.set_tensor(source, image[None])
         interpreter.invoke()

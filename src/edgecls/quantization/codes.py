@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from edgecls.quantization.parameters import Affine
+from edgecls.quantization.scales import HIGHEST
 
-LOWEST, HIGHEST = -128, 127
+LOWEST = -128
 UNSIGNED = 128  # from an int8 code to the uint8 code of the same value
 # Axis orders that turn TFLite's weights into ONNX's: OHWI and 1HWO -> OIHW (transposed convolutions: IOHW); [out, in] -> Gemm's.
 _LAYOUTS = {4: ((0, 3, 1, 2), (3, 0, 1, 2)), 2: ((0, 1), (1, 0))}

@@ -1,4 +1,4 @@
-"""Half: a TFLite model whose int8 parameters float16 holds exactly; see `edgecls.quantization.scales`."""
+"""Float16 scales: a TFLite model whose int8 parameters float16 holds exactly; see `edgecls.quantization.scales`."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Collection
 import numpy as np
 
 from edgecls.formats.tflite.graph import BIAS, CHANNEL_AXIS, KERNEL, TFLiteGraph
-from edgecls.quantization.scales import HIGHEST, half_bias, half_scale
+from edgecls.quantization.scales import HIGHEST, float16_bias, float16_scale
 
 
-def halve_constants(graph: TFLiteGraph, float_layers: Collection[str] = ()) -> None:
+def round_to_float16(graph: TFLiteGraph, float_layers: Collection[str] = ()) -> None:
     """Give the kernels of a float32 TFLite model float16 scales, one for each output channel, and its biases float16 numbers.
 
     The largest weight of each channel becomes 127 times its scale, an eighth of a step more at most where float16 has all its digits.
@@ -26,17 +26,17 @@ def halve_constants(graph: TFLiteGraph, float_layers: Collection[str] = ()) -> N
         weights, bias = graph.floats(operation.operand(KERNEL)), graph.floats(operation.operand(BIAS))
         if weights is None:
             continue
-        graph.replace_constant(operation, KERNEL, _with_half_scales(weights, axis))
+        graph.replace_constant(operation, KERNEL, _with_float16_scales(weights, axis))
         if bias is not None:
-            graph.replace_constant(operation, BIAS, half_bias(bias))
+            graph.replace_constant(operation, BIAS, float16_bias(bias))
 
 
-def _with_half_scales(weights: np.ndarray, axis: int) -> np.ndarray:
+def _with_float16_scales(weights: np.ndarray, axis: int) -> np.ndarray:
     by_channel = np.moveaxis(weights, axis, 0)
     rows = by_channel.reshape(len(by_channel), -1).copy()
     places = np.arange(len(rows)), np.abs(rows).argmax(axis=1)
     largest = rows[places]
     scale = np.abs(largest) / np.float32(HIGHEST)
-    raised = half_scale(scale)
+    raised = float16_scale(scale)
     rows[places] = np.where(raised == scale, largest, np.copysign(raised * np.float32(HIGHEST), largest))
     return np.ascontiguousarray(np.moveaxis(rows.reshape(by_channel.shape), 0, axis), np.float32)

@@ -13,10 +13,10 @@ from edgecls.formats.tflite.graph import SAME_VALUES, TFLiteGraph
 from edgecls.quantization.additions import Additions
 from edgecls.quantization.bias_correction import bias_shifts, shift_biases, weighted_inputs
 from edgecls.quantization.calibration import collect_from_tflite, collect_statistics
-from edgecls.quantization.float16_scales import halve_constants
-from edgecls.quantization.ranges import ESTIMATORS, Estimator, Histogram, Range, estimate_ranges
+from edgecls.quantization.float16_scales import round_to_float16
+from edgecls.quantization.ranges import ESTIMATORS, Estimator, Range, ValueHistogram, estimate_ranges
 from edgecls.quantization.reduced import reduce_tflite
-from edgecls.quantization.scales import half_range
+from edgecls.quantization.scales import float16_range
 from edgecls.quantization.small_channels import raise_small_channels
 from edgecls.system.extras import quiet_frameworks
 
@@ -103,13 +103,13 @@ def quantize(
 
     def make(name: Estimator, corrected: bool, floats: Collection[str], border: Literal["float32", "int8"] = io) -> bytes:
         kept = {layer: shift for layer, shift in shifts.items() if layer not in floats}  # float weights lose nothing to take back
-        ranges = {tensor: half_range(representable(value)) for tensor, value in estimate_ranges(histograms, name).items()}
+        ranges = {tensor: float16_range(representable(value)) for tensor, value in estimate_ranges(histograms, name).items()}
         ranges = additions.settle(ranges)
         model = graph.copy()
         if corrected:
             shift_biases(model, kept)
         raise_small_channels(model, ranges, floats)
-        halve_constants(model, floats)
+        round_to_float16(model, floats)
         return reduce_tflite(model, "int8", ranges, border, floats)
 
     def loss(model: bytes) -> float:
@@ -181,7 +181,7 @@ class Tensors:
         found = {name: value if value in made else matrices[name] for name, value in self.onnx_names.items()}
         return {name: value for name, value in found.items() if value in made}
 
-    def complete(self, histograms: dict[str, Histogram]) -> dict[str, Histogram]:
+    def complete(self, histograms: dict[str, ValueHistogram]) -> dict[str, ValueHistogram]:
         """Fill in tensors that ONNX does not have (a reshape it could do without) from the one they take their values from."""
         complete = dict(histograms)
         for before, after in self._moves:

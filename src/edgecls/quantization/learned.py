@@ -17,12 +17,12 @@ import numpy as np
 from edgecls.errors import ConversionError
 from edgecls.formats.tflite.graph import TFLiteGraph
 from edgecls.quantization.additions import SAME_PARAMETERS, Additions
-from edgecls.quantization.float16_scales import halve_constants
+from edgecls.quantization.float16_scales import round_to_float16
 from edgecls.quantization.float_layers import never_int8
 from edgecls.quantization.int8 import Quantized, representable
 from edgecls.quantization.ranges import Range
 from edgecls.quantization.reduced import reduce_tflite
-from edgecls.quantization.scales import half_range
+from edgecls.quantization.scales import float16_range
 from edgecls.quantization.small_channels import raise_small_channels
 from edgecls.system.extras import quiet_frameworks
 
@@ -79,7 +79,7 @@ def quantize_learned(
         UnlearnedError, ConversionError: tensors that no learned range belongs to; the error names them.
     """
     matched = match_ranges(graph, learned)
-    ranges = {tensor: half_range(value) for tensor, value in matched.ranges.items()}
+    ranges = {tensor: float16_range(value) for tensor, value in matched.ranges.items()}
     if learned.foreign:
         ranges = Additions(graph).settle(ranges)
     float_layers = {*float_layers, *matched.float_tensors}
@@ -88,7 +88,7 @@ def quantize_learned(
         model = graph.copy()
         raise_small_channels(model, ranges, floats)
         if learned.per_channel:
-            halve_constants(model, floats)
+            round_to_float16(model, floats)
         return reduce_tflite(model, "int8", ranges, border, floats, per_channel=learned.per_channel)
 
     return Quantized(

@@ -24,7 +24,7 @@ class Range(NamedTuple):
     high: float
 
 
-class Histogram:
+class ValueHistogram:
     """Values of one tensor, seen in one pass with constant memory.
 
     The extremes are exact and over all values. The counts are over a subsample, in BINS bins symmetric around zero; when a value lies
@@ -75,12 +75,12 @@ def sample_places(elements: int) -> np.ndarray:
     return places
 
 
-def minmax(histogram: Histogram) -> Range:
+def minmax(histogram: ValueHistogram) -> Range:
     """All values."""
     return Range(histogram.low, histogram.high)
 
 
-def middle(histogram: Histogram, share: float) -> Range:
+def middle(histogram: ValueHistogram, share: float) -> Range:
     """The range of the middle `share` (0..1) of the values, to the width of a bin."""
     total = histogram.counts.sum()
     if not total:
@@ -92,12 +92,12 @@ def middle(histogram: Histogram, share: float) -> Range:
     return Range(max(float(low), histogram.low), min(float(high), histogram.high))
 
 
-def percentile(histogram: Histogram) -> Range:
+def percentile(histogram: ValueHistogram) -> Range:
     """The middle PERCENTILE percent of the values."""
     return middle(histogram, PERCENTILE / 100)
 
 
-def mse(histogram: Histogram) -> Range:
+def mse(histogram: ValueHistogram) -> Range:
     """The range of least mean squared error of int8 rounding and clipping.
 
     Ranges tried: the full one with each end pulled towards zero, both by the same share, and each alone. The error of a value inside is
@@ -121,9 +121,9 @@ def mse(histogram: Histogram) -> Range:
     return Range(float(lows[best]), float(highs[best]))
 
 
-ESTIMATE: dict[Estimator, Callable[[Histogram], Range]] = {"minmax": minmax, "percentile": percentile, "mse": mse}
+ESTIMATE: dict[Estimator, Callable[[ValueHistogram], Range]] = {"minmax": minmax, "percentile": percentile, "mse": mse}
 
 
-def estimate_ranges(histograms: Mapping[str, Histogram], estimator: Estimator) -> dict[str, Range]:
+def estimate_ranges(histograms: Mapping[str, ValueHistogram], estimator: Estimator) -> dict[str, Range]:
     """Turn the histogram of every tensor into its int8 range."""
     return {name: ESTIMATE[estimator](histogram) for name, histogram in histograms.items()}

@@ -31,7 +31,7 @@ _LEAST_RATIO, _MOST_RATIO = 2.0**-10, 2.0**8  # of a scale to the sum's, for whi
 _LEAST_NORMAL, _MOST_NORMAL = 2.0**-14, 60000.0  # scales around which float16 has all its digits
 
 
-def half_scale(scale: npt.ArrayLike) -> np.ndarray:
+def float16_scale(scale: npt.ArrayLike) -> np.ndarray:
     """The next float16 number that is no smaller, as float32.
 
     A scale stays as it is where the largest code would move by more than half a step: float16 overflows at 65504 and has few digits left
@@ -44,7 +44,7 @@ def half_scale(scale: npt.ArrayLike) -> np.ndarray:
     return np.where(raised <= exact * np.float32(1 + 0.5 / HIGHEST), raised, exact)
 
 
-def is_half(scale: npt.ArrayLike) -> np.ndarray:
+def is_float16(scale: npt.ArrayLike) -> np.ndarray:
     """Whether float16 holds a scale: no int8 code moves by more than half a step. Below 1.5e-5 few scales are, below 3e-8 none."""
     exact = np.asarray(scale, np.float32)
     with np.errstate(over="ignore"):
@@ -52,7 +52,7 @@ def is_half(scale: npt.ArrayLike) -> np.ndarray:
     return np.isfinite(nearest) & (np.abs(nearest - exact) <= exact * np.float32(0.5 / STEPS))
 
 
-def half_range(value: Range) -> Range:
+def float16_range(value: Range) -> Range:
     """The range whose int8 scale is the next float16 number, with the same zero point.
 
     Its ends are that scale times whole numbers of at most eight bits, exact in float32, so that the quantizer finds this very scale.
@@ -61,7 +61,7 @@ def half_range(value: Range) -> Range:
         value: contains zero and is not a point.
     """
     exact = float((np.float32(value.high) - np.float32(value.low)) / np.float32(STEPS))
-    scale = float(half_scale(exact))
+    scale = float(float16_scale(exact))
     return value if scale == exact else scaled_range(value, scale)
 
 
@@ -71,7 +71,7 @@ def scaled_range(value: Range, scale: float) -> Range:
     return Range(-below * scale, (STEPS - below) * scale)
 
 
-def half_bias(bias: np.ndarray) -> np.ndarray:
+def float16_bias(bias: np.ndarray) -> np.ndarray:
     """The nearest float16 numbers, as float32; those beyond float16 stay as they are."""
     with np.errstate(over="ignore"):
         nearest = bias.astype(np.float16).astype(np.float32)
@@ -107,7 +107,7 @@ def settled_sum(first: Range, second: Range, total: Range) -> Range:
     """
     parts = [_parameters(part)[0] for part in (first, second)]
     if max(parts) >= _MOST_RATIO * _parameters(total)[0]:
-        total = scaled_range(total, float(half_scale(2 * max(parts) / _MOST_RATIO)))
+        total = scaled_range(total, float(float16_scale(2 * max(parts) / _MOST_RATIO)))
     scale = _parameters(total)[0]
     ratios = [part / scale for part in parts]
     if not all(_LEAST_RATIO <= ratio < _MOST_RATIO for ratio in ratios) or not _LEAST_NORMAL <= scale < _MOST_NORMAL:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Quantity = Literal["presence", "size", "download", "accuracy", "mAP", "flips", "latency"]
-Verdict = Literal["ok", "warning", "violation"]
+Judgement = Literal["ok", "warning", "violation"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Finding:
     quantity: Quantity
     before: float | None = None
     now: float | None = None
-    verdict: Verdict = "ok"
+    verdict: Judgement = "ok"
     text: str = ""
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from edgecls.converters import Calibration, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
+from edgecls.converters import CalibrationImages, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
 from edgecls.converters.conversion import coreml_worker
 from edgecls.converters.onnx.input import check_layout
 from edgecls.data import ImageSet, open_images
@@ -127,7 +127,7 @@ class _Source:
 
     graph: FrozenGraph
     record: ArtifactMetadata
-    calibration: Calibration | None
+    calibration: CalibrationImages | None
     learned: LearnedRanges | None
     questions: Questions
     int8_questions: Questions
@@ -244,8 +244,8 @@ def _about_kind(model: LoadedModel) -> list[str]:
 
 def _open_data(
     options: ConvertOptions, spec: ImageSpec, record: ArtifactMetadata, *, calibrating: bool
-) -> tuple[Calibration | None, list[DataSource], list[str]]:
-    """Calibration images, what the manifest remembers of all images, and remarks on them."""
+) -> tuple[CalibrationImages | None, list[DataSource], list[str]]:
+    """CalibrationImages images, what the manifest remembers of all images, and remarks on them."""
     sources, notes, calibration = [], [], None
     if options.calibration:
         images = open_images(
@@ -268,8 +268,8 @@ def _remembered(path: Path) -> str:
     return str(path) if str(path) == DIGITS_NAME and not path.exists() else str(path.absolute())
 
 
-def _calibration(images: ImageSet, spec: ImageSpec, estimator: Estimator | None) -> Calibration:
-    return Calibration(lambda: (spec.apply(pixels) for pixels in images.batches(CALIBRATION_BATCH)), estimator)
+def _calibration(images: ImageSet, spec: ImageSpec, estimator: Estimator | None) -> CalibrationImages:
+    return CalibrationImages(lambda: (spec.apply(pixels) for pixels in images.batches(CALIBRATION_BATCH)), estimator)
 
 
 def _questions(

@@ -26,7 +26,7 @@ from edgecls.converters.coreml.weights import Kernel, kernels, replace_constant,
 from edgecls.coreml_reference import open_program
 from edgecls.quantization.codes import weight_orders
 from edgecls.quantization.parameters import Affine, OperationParameters, Parameters
-from edgecls.quantization.scales import STEPS, is_half
+from edgecls.quantization.scales import STEPS, is_float16
 from edgecls.records.image_spec import ImageSpec
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ QUANTILES = np.linspace(0, 1, 257)
 # this have the same range but for a fraction of a step, so that taking one for the other changes nothing that matters.
 CLOSE = 0.03
 NOT_COMPUTING = ("cast", "classify")
-SAME_VALUES = ("pad", "transpose", "reshape", "squeeze", "expand_dims", "max_pool")
+MIL_SAME_VALUES = ("pad", "transpose", "reshape", "squeeze", "expand_dims", "max_pool")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def quantize_program(program: Any, values: Mapping[str, Affine], parameters: Par
         parameters: of the TFLite int8 model.
     """
     function = program.functions["main"]
-    values = {name: affine for name, affine in _spread(function, values).items() if is_half(affine.scale).all()}
+    values = {name: affine for name, affine in _spread(function, values).items() if is_float16(affine.scale).all()}
     with function:
         _quantize_kernels(function, values, parameters)
         for operation, following in pairwise(list(function.operations)):
@@ -147,7 +147,7 @@ def _spread(function: Any, values: Mapping[str, Affine]) -> dict[str, Affine]:
     spread = dict(values)
     for operation in function.operations:
         data = operation.inputs.get("x")
-        if operation.op_type not in SAME_VALUES or data is None or data.name not in spread:
+        if operation.op_type not in MIL_SAME_VALUES or data is None or data.name not in spread:
             continue
         filling = operation.inputs.get("constant_val")
         if filling is None or not filling.val:
@@ -188,7 +188,7 @@ def _quantize_kernels(function: Any, values: Mapping[str, Affine], parameters: P
             if operation.bias is not None and data is not None and data.name in values and taker.op_type in coreml_weights.AXES:
                 _replace_bias(taker, (operation.bias * (values[data.name].scale[0] * scale)).astype(np.float32))
         shape = [-1 if axis == kernel.output_axis else 1 for axis in range(codes.ndim)]
-        stored = coreml_weights.Affine(codes, scale.reshape(shape).astype(kernel.values.dtype))
+        stored = coreml_weights.AffineWeights(codes, scale.reshape(shape).astype(kernel.values.dtype))
         replace_constant(kernel.constant, store_affine(kernel, stored))
 
 
@@ -201,7 +201,7 @@ def _same_sums(codes: np.ndarray, scale: np.ndarray, reach: float, result: Affin
         reach: largest size of what the kernel is multiplied with.
         result: of the operation, where it has a fixed range.
     """
-    held = is_half(scale)
+    held = is_float16(scale)
     if held.all() or result is None or not np.isfinite(reach):
         return bool(held.all())
     with np.errstate(over="ignore", invalid="ignore"):

@@ -117,7 +117,7 @@ def _check_pruned(found: list[Kernel]) -> None:
 
 
 @dataclass(frozen=True)
-class Affine:
+class AffineWeights:
     """`weight = scale * code`.
 
     Attributes:
@@ -129,7 +129,7 @@ class Affine:
     scale: np.ndarray
 
 
-def symmetric(values: np.ndarray, bits: int, block: tuple[int, ...]) -> Affine:
+def symmetric(values: np.ndarray, bits: int, block: tuple[int, ...]) -> AffineWeights:
     """Integers from -(2**(bits-1) - 1) on, one scale a block of the given shape."""
     highest = 2 ** (bits - 1) - 1
     split = [part for length, size in zip(values.shape, block, strict=True) for part in (length // size, size)]
@@ -138,7 +138,7 @@ def symmetric(values: np.ndarray, bits: int, block: tuple[int, ...]) -> Affine:
     scale = (np.abs(blocks).max(axis=inside, keepdims=True) / highest).astype(values.dtype)
     steps = scale.astype(np.float32)  # as it is stored: a scale rounded to float16 has other codes
     codes = np.clip(np.rint(blocks / np.where(steps > 0, steps, 1)), -highest, highest)
-    return Affine(codes.astype(np.int8).reshape(values.shape), scale.reshape(split[::2]))
+    return AffineWeights(codes.astype(np.int8).reshape(values.shape), scale.reshape(split[::2]))
 
 
 class _Storage:
@@ -159,7 +159,7 @@ class _Storage:
         length = self.values.shape[self.kernel.input_axis]
         size = max(size for size in range(1, min(length, BLOCK) + 1) if length % size == 0)
         affine = symmetric(self.values, 4, self._block(size if size * 4 >= BLOCK else length))
-        return store_affine(self.kernel, Affine(affine.codes.astype(types.np_int4_dtype), affine.scale))
+        return store_affine(self.kernel, AffineWeights(affine.codes.astype(types.np_int4_dtype), affine.scale))
 
     def table(self, bits: int) -> Any:
         """Indices into one table or, from iOS 18 on, into one for each group of output channels."""
@@ -249,7 +249,7 @@ class _Storage:
         return {"before_op": self.kernel.constant, "name": f"{self.kernel.constant.name}_{suffix}"}
 
 
-def store_affine(kernel: Kernel, affine: Affine) -> Any:
+def store_affine(kernel: Kernel, affine: AffineWeights) -> Any:
     """The operation that makes a kernel of integers and scales, in the form of the program's operation set."""
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
 

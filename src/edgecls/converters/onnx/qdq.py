@@ -22,8 +22,9 @@ import numpy as np
 from edgecls.converters.onnx.qdq_graph import consumers_of, join_biases, spread_parameters
 from edgecls.converters.onnx.qdq_nodes import QdqNodes
 from edgecls.formats.onnx.names import INPUT, OUTPUT, WEIGHT_CHANNEL_AXIS, tflite_name
-from edgecls.quantization.codes import HIGHEST, LOWEST, UNSIGNED, encode, in_layout, unsigned
+from edgecls.quantization.codes import LOWEST, UNSIGNED, encode, in_layout, unsigned
 from edgecls.quantization.parameters import Affine, OperationParameters, Parameters
+from edgecls.quantization.scales import HIGHEST
 
 if TYPE_CHECKING:
     import onnx

@@ -66,7 +66,7 @@ _SHOWN = 2000  # longest metadata value, in characters
 
 
 @dataclass
-class _Graph:
+class _OnnxFile:
     """The main graph's names looked up: constants, who makes and who takes each tensor."""
 
     nodes: list[Any]
@@ -133,11 +133,11 @@ def _check_text(model: onnx.ModelProto) -> None:
             raise DamagedError(f"the name {text[:80]!r} is no UTF-8")
 
 
-def _graph(proto: onnx.GraphProto) -> _Graph:
+def _graph(proto: onnx.GraphProto) -> _OnnxFile:
     constants = {tensor.name: tensor for tensor in proto.initializer}
     made = [(node, attribute) for node in proto.node if node.op_type == "Constant" for attribute in node.attribute]
     constants.update({node.output[0]: attribute.t for node, attribute in made if attribute.name == "value" and node.output})
-    graph = _Graph(
+    graph = _OnnxFile(
         nodes=list(proto.node),
         inputs=[_tensor_info(value) for value in proto.input if value.name not in constants],
         outputs=[_tensor_info(value) for value in proto.output],
@@ -156,7 +156,7 @@ def _graph(proto: onnx.GraphProto) -> _Graph:
     return graph
 
 
-def _enter(graph: _Graph, node: Any) -> None:
+def _enter(graph: _OnnxFile, node: Any) -> None:
     """Look up one node. Nodes come in order of execution, so what they take is known already."""
     for name in node.input:
         graph.takers[name].append(node)
@@ -171,7 +171,7 @@ def _enter(graph: _Graph, node: Any) -> None:
         graph.dtypes.setdefault(name, _made_dtype(graph, node))
 
 
-def _made_dtype(graph: _Graph, node: Any) -> str:
+def _made_dtype(graph: _OnnxFile, node: Any) -> str:
     """dtype of what a node makes, where the file does not say it."""
     if node.op_type == _QUANTIZE:
         zero_point = graph.constants.get(node.input[2]) if len(node.input) > 2 else None
@@ -207,7 +207,7 @@ def _bits(dtype: str) -> int:
     return _BITS.get(dtype) or (int(digits) if digits and not dtype.startswith("float8") else 8)
 
 
-def _is_weight(graph: _Graph, node: Any, index: int) -> bool:
+def _is_weight(graph: _OnnxFile, node: Any, index: int) -> bool:
     """Whether a constant input holds values: float or quantized. Plain integers are shapes, axes and paddings."""
     name = graph.folded[node.input[index]]
     if index in _PARAMETERS.get(node.op_type, ()) or (node.op_type.startswith("QLinear") and not graph.constants[name].dims):
@@ -217,7 +217,7 @@ def _is_weight(graph: _Graph, node: Any, index: int) -> bool:
     return quantized or dtype in _FLOATS or dtype.startswith("float")
 
 
-def _weight(graph: _Graph, name: str) -> Weight:
+def _weight(graph: _OnnxFile, name: str) -> Weight:
     tensor = graph.constants[name]
     dtype = _dtype(tensor.data_type)
     elements = math.prod(tensor.dims)
@@ -241,7 +241,7 @@ def _values(tensor: Any, name: str, dtype: str, elements: int) -> np.ndarray | N
         raise DamagedError(f"constant {name[:80]!r} of {elements} elements: {error}") from None
 
 
-def _zero_points(graph: _Graph, name: str) -> tuple[np.ndarray, int]:
+def _zero_points(graph: _OnnxFile, name: str) -> tuple[np.ndarray, int]:
     """Zero points and axis of the DequantizeLinear that unpacks a constant."""
     node = graph.unpacked_by.get(name)
     zero_name = node.input[2] if node is not None and len(node.input) > 2 else ""
@@ -258,7 +258,7 @@ def _zero_points(graph: _Graph, name: str) -> tuple[np.ndarray, int]:
     return points, axis
 
 
-def _layers(graph: _Graph) -> list[tuple[Layer, list[Weight]]]:
+def _layers(graph: _OnnxFile) -> list[tuple[Layer, list[Weight]]]:
     """Operations that carry weights. A constant is counted at its first use, an unpacked one where it is computed with."""
     found, seen = [], set()
     for node in graph.nodes:
@@ -276,7 +276,7 @@ def _layers(graph: _Graph) -> list[tuple[Layer, list[Weight]]]:
     return found
 
 
-def _actual(graph: _Graph, layers: list[tuple[Layer, list[Weight]]]) -> Actual:
+def _actual(graph: _OnnxFile, layers: list[tuple[Layer, list[Weight]]]) -> Actual:
     weights = [weight for _, found in layers for weight in found]
     return Actual(
         weight_dtypes=elements_by_dtype(weights),
@@ -290,7 +290,7 @@ def _actual(graph: _Graph, layers: list[tuple[Layer, list[Weight]]]) -> Actual:
     )
 
 
-def _between(graph: _Graph) -> Counter[str]:
+def _between(graph: _OnnxFile) -> Counter[str]:
     """dtypes of the tensors that one operation makes and another takes; a pair of Quantize and Dequantize is no operation."""
     counts: Counter[str] = Counter()
     for node in graph.nodes:
@@ -301,7 +301,7 @@ def _between(graph: _Graph) -> Counter[str]:
     return counts
 
 
-def _taken_dtypes(graph: _Graph, name: str, taker: Any) -> set[str]:
+def _taken_dtypes(graph: _OnnxFile, name: str, taker: Any) -> set[str]:
     """dtype in which an operation behind `taker` gets the tensor `name`; none where only the graph's output does."""
     if taker.op_type not in (_QUANTIZE, _DEQUANTIZE):
         return {graph.dtypes[name]}
@@ -312,7 +312,7 @@ def _taken_dtypes(graph: _Graph, name: str, taker: Any) -> set[str]:
     return {graph.dtypes[name]} if behind else set()
 
 
-def _stayed_float(graph: _Graph) -> list[FloatRemainder]:
+def _stayed_float(graph: _OnnxFile) -> list[FloatRemainder]:
     if not _INTEGERS & {graph.dtypes[name] for node in graph.nodes for name in graph.activations(list(node.output))}:
         return []
     return [
@@ -322,14 +322,14 @@ def _stayed_float(graph: _Graph) -> list[FloatRemainder]:
     ]
 
 
-def _is_integer_form(graph: _Graph, node: Any) -> bool:
+def _is_integer_form(graph: _OnnxFile, node: Any) -> bool:
     """Whether an engine computes a float node in integers: everything it takes is dequantized, and what it makes is quantized again."""
     makers = [graph.makers.get(name) for name in graph.activations(list(node.input))] if node.op_type in _FUSED_BEHIND else []
     computed = [node, *(maker for maker in makers if maker is not None)]
     return _enters(graph, node) and _leaves(graph, node) and not any(_has_float_kernel(graph, item) for item in computed)
 
 
-def _has_float_kernel(graph: _Graph, node: Any) -> bool:
+def _has_float_kernel(graph: _OnnxFile, node: Any) -> bool:
     """Whether a node computes with float weights that no runtime turns into integers by itself.
 
     onnxruntime does so for convolutions and Gemm (not MatMul) behind a DequantizeLinear with one scale.
@@ -346,12 +346,12 @@ def _has_float_kernel(graph: _Graph, node: Any) -> bool:
     )
 
 
-def _is_float(graph: _Graph, node: Any) -> bool:
+def _is_float(graph: _OnnxFile, node: Any) -> bool:
     names = graph.activations([*node.input, *node.output])
     return bool(names) and all(graph.dtypes[name] in _FLOATS for name in names)
 
 
-def _enters(graph: _Graph, node: Any) -> bool:
+def _enters(graph: _OnnxFile, node: Any) -> bool:
     """Whether all activations a node takes come from a DequantizeLinear, or from an operation it is fused behind."""
     makers = [graph.makers.get(name) for name in graph.activations(list(node.input))]
     return all(
@@ -360,12 +360,12 @@ def _enters(graph: _Graph, node: Any) -> bool:
     )
 
 
-def _enters_directly(graph: _Graph, node: Any) -> bool:
+def _enters_directly(graph: _OnnxFile, node: Any) -> bool:
     makers = [graph.makers.get(name) for name in graph.activations(list(node.input))]
     return bool(makers) and all(maker is not None and maker.op_type in {_DEQUANTIZE, *_FUSED_BEHIND} for maker in makers)
 
 
-def _leaves(graph: _Graph, node: Any) -> bool:
+def _leaves(graph: _OnnxFile, node: Any) -> bool:
     """Whether all a node makes goes into a QuantizeLinear, directly or behind an operation fused with it."""
     if node.op_type in _FLOAT_OUTPUT:
         return True
@@ -373,7 +373,7 @@ def _leaves(graph: _Graph, node: Any) -> bool:
     return bool(takers) and all(taker.op_type == _QUANTIZE or _is_fused_into(graph, taker) for taker in takers)
 
 
-def _is_fused_into(graph: _Graph, node: Any) -> bool:
+def _is_fused_into(graph: _OnnxFile, node: Any) -> bool:
     behind = [taker for name in node.output for taker in graph.takers[name]]
     fused = {_QUANTIZE, "Mul"}  # x * sigmoid(x), the swish
     return node.op_type in _FUSED_BEHIND and bool(behind) and all(taker.op_type in fused for taker in behind)

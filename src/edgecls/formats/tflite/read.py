@@ -122,7 +122,7 @@ class _Operation:
 
 
 @dataclass(frozen=True)
-class _Graph:
+class _TFLiteFile:
     tensors: list[StoredTensor]
     inputs: list[int]
     outputs: list[int]
@@ -169,13 +169,13 @@ def _describe(data: memoryview, path: Path) -> FileDescription:
     )
 
 
-def _graphs(data: Bytes, model: Table) -> list[_Graph]:
+def _graphs(data: Bytes, model: Table) -> list[_TFLiteFile]:
     buffers = [tflite_schema.contents(data, buffer) for buffer in model.tables(Model.BUFFERS)]
     codes = [operation_name(code) for code in model.tables(Model.OPERATOR_CODES)]
     return [_graph(table, buffers, codes) for table in model.tables(Model.SUBGRAPHS)]
 
 
-def _graph(table: Table, buffers: list[memoryview], codes: list[str]) -> _Graph:
+def _graph(table: Table, buffers: list[memoryview], codes: list[str]) -> _TFLiteFile:
     tensors = [read_tensor(tensor, buffers) for tensor in table.tables(SubGraph.TENSORS)]
     operations = []
     for operator in table.tables(SubGraph.OPERATORS):
@@ -189,7 +189,7 @@ def _graph(table: Table, buffers: list[memoryview], codes: list[str]) -> _Graph:
         if operation.name in _UNPACKS and operation.inputs and operation.inputs[0] in folded:
             folded.update(dict.fromkeys(operation.outputs, folded[operation.inputs[0]]))
     inputs, outputs = (_indices(table, field, len(tensors)) for field in (SubGraph.INPUTS, SubGraph.OUTPUTS))
-    return _Graph(tensors, inputs, outputs, operations, folded)
+    return _TFLiteFile(tensors, inputs, outputs, operations, folded)
 
 
 def _indices(table: Table, field: int, count: int) -> list[int]:
@@ -260,7 +260,7 @@ def _weight(tensor: StoredTensor) -> Weight:
     return Weight(tensor.dtype, tensor.elements, len(tensor.data), len(tensor.shape), values, tensor.zero_points, tensor.axis)
 
 
-def _layers(graphs: list[_Graph]) -> list[tuple[Layer, list[Weight]]]:
+def _layers(graphs: list[_TFLiteFile]) -> list[tuple[Layer, list[Weight]]]:
     """Operations that carry weights. A constant is counted at its first use, an unpacked one where it is computed with."""
     found, seen = [], set()
     for graph in graphs:
@@ -279,7 +279,7 @@ def _layers(graphs: list[_Graph]) -> list[tuple[Layer, list[Weight]]]:
     return found
 
 
-def _actual(graphs: list[_Graph], layers: list[tuple[Layer, list[Weight]]]) -> Actual:
+def _actual(graphs: list[_TFLiteFile], layers: list[tuple[Layer, list[Weight]]]) -> Actual:
     weights = [weight for _, found in layers for weight in found]
     main = graphs[0]
     return Actual(
@@ -294,14 +294,14 @@ def _actual(graphs: list[_Graph], layers: list[tuple[Layer, list[Weight]]]) -> A
     )
 
 
-def _between(graph: _Graph) -> Counter[str]:
+def _between(graph: _TFLiteFile) -> Counter[str]:
     """dtypes of the tensors that one operation makes and another takes."""
     taken = {index for operation in graph.operations for index in operation.inputs}
     made = {index for operation in graph.operations for index in operation.outputs}
     return Counter(tensor.dtype for tensor in graph.activations(sorted(taken & made)))
 
 
-def _stayed_float(graph: _Graph) -> list[FloatRemainder]:
+def _stayed_float(graph: _TFLiteFile) -> list[FloatRemainder]:
     if _INTEGERS & set(_between(graph)):
         remaining = [
             operation for operation in graph.operations if operation.name not in _NO_ARITHMETIC and _is_float(graph, operation)
@@ -316,19 +316,19 @@ def _stayed_float(graph: _Graph) -> list[FloatRemainder]:
     return []
 
 
-def _is_float(graph: _Graph, operation: _Operation) -> bool:
+def _is_float(graph: _TFLiteFile, operation: _Operation) -> bool:
     tensors = graph.activations(operation.inputs) + graph.activations(operation.outputs)
     return bool(tensors) and all(tensor.dtype in _FLOATS for tensor in tensors)
 
 
-def _is_float_kernel(graph: _Graph, index: int) -> bool:
+def _is_float_kernel(graph: _TFLiteFile, index: int) -> bool:
     if index not in graph.folded:
         return False
     tensor = graph.tensors[graph.folded[index]]
     return tensor.is_weight and tensor.dtype in _FLOATS and len(tensor.shape) > 1
 
 
-def _remainder(graph: _Graph, operation: _Operation, reason: str) -> FloatRemainder:
+def _remainder(graph: _TFLiteFile, operation: _Operation, reason: str) -> FloatRemainder:
     name = graph.tensors[operation.outputs[0]].name if operation.outputs else ""
     return FloatRemainder(operation=operation.name, name=name, reason=reason)
 
@@ -342,7 +342,7 @@ def _packed_names(path: Path) -> set[str]:
         return set()
 
 
-def _texts(model: Table, named: dict[str, memoryview], graph: _Graph, packed: set[str]) -> dict[str, str]:
+def _texts(model: Table, named: dict[str, memoryview], graph: _TFLiteFile, packed: set[str]) -> dict[str, str]:
     texts = {}
     if description := model.text(Model.DESCRIPTION):
         texts["description"] = description
@@ -356,7 +356,7 @@ def _texts(model: Table, named: dict[str, memoryview], graph: _Graph, packed: se
     return {name: text[:_SHOWN] for name, text in texts.items()}
 
 
-def _signature_text(signature: Table, graph: _Graph) -> str:
+def _signature_text(signature: Table, graph: _TFLiteFile) -> str:
     sides = []
     for field in (Signature.INPUTS, Signature.OUTPUTS):
         names = []
