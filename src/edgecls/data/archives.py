@@ -18,7 +18,7 @@ from edgecls.data.labels import as_text, label_by_value, label_for
 from edgecls.data.source import Decoded, Labelling, Role, Skipped
 from edgecls.errors import DataError
 from edgecls.records.image_spec import ImageSpec
-from edgecls.system.damage import NPZ_ERRORS
+from edgecls.system.archive_errors import NPZ_ERRORS
 
 _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
     "calibration": (("x_train", "y_train"), ("x", "y")),

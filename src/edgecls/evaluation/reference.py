@@ -13,7 +13,7 @@ from edgecls.errors import ArtifactError
 from edgecls.evaluation.answers import Answers, judge_scores
 from edgecls.records.artifact import OutputKind
 from edgecls.records.image_spec import ImageSpec
-from edgecls.system.damage import NPZ_ERRORS
+from edgecls.system.archive_errors import NPZ_ERRORS
 
 SOURCE = "source"
 

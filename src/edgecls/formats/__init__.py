@@ -54,6 +54,6 @@ def read_record(path: Path) -> ArtifactMetadata | None:
     Raises:
         ArtifactError: missing, damaged or of another type.
     """
-    from edgecls.formats.record import read_record as read
+    from edgecls.formats.embedded_record import read_record as read
 
     return read(path)

@@ -26,7 +26,7 @@ from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
 from edgecls.models.repairs import name_functions, name_operations, repair_architecture, repair_fields
 from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
 from edgecls.records.artifact import Repair
-from edgecls.system.damage import ZIP_ERRORS
+from edgecls.system.archive_errors import ZIP_ERRORS
 from edgecls.system.extras import require
 from edgecls.system.private_folder import temporary_folder
 

@@ -12,7 +12,7 @@ from typing import IO, Any, Literal
 
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
 from edgecls.models.h5_reach import refuse_reach
-from edgecls.system.damage import ZIP_ERRORS
+from edgecls.system.archive_errors import ZIP_ERRORS
 from edgecls.system.extras import require
 
 Kind = Literal["h5", "keras", "json", "saved-model"]

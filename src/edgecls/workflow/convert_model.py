@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -82,6 +82,9 @@ def convert_model(
     calibration: Path | np.ndarray | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
+    io: Literal["float32", "int8", "uint8"] = "float32",
+    keep_float: Sequence[str] = (),
+    input_size: str | None = None,
     allow_code: bool = False,
     verify: bool = True,
 ) -> ConvertedModel:
@@ -95,6 +98,9 @@ def convert_model(
             inputs.
         labels: class names.
         preprocess: how pixels enter the model, as `--preprocess`; None where the model tells.
+        io: what the int8 TFLite file takes and gives.
+        keep_float: layers that stay float in int8 files.
+        input_size: `224x224`, height x width, of a model that leaves them open.
         allow_code: load files whose layers hold code.
         verify: compare every artifact with the model.
 
@@ -111,6 +117,9 @@ def convert_model(
             calibration=_as_images(calibration, folder),
             labels=_as_label_file(labels, folder),
             preprocess=preprocess,
+            io=io,
+            keep_float=tuple(keep_float),
+            input_size=input_size,
             allow_code=allow_code,
             verify=verify,
         )

@@ -10,7 +10,7 @@ from edgecls.converters.coreml import program as coreml_program
 from edgecls.errors import ArtifactError
 from edgecls.formats.coreml.labels import unique_labels
 from edgecls.formats.coreml.read import Package, class_labels, features, image_color, open_package, preprocessing
-from edgecls.formats.record import parse_record
+from edgecls.formats.embedded_record import parse_record
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.metadata import METADATA_KEY, ArtifactMetadata
 from edgecls.system.extras import require

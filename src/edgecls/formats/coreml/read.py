@@ -17,9 +17,9 @@ from edgecls.formats.coreml.message import parse_model
 from edgecls.formats.coreml.value import ValueReader, dtype_of
 from edgecls.formats.coreml.weights import FLOATS, constant_weight, parameters, read_weights
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
+from edgecls.formats.embedded_record import parse_record
 from edgecls.formats.files import members
 from edgecls.formats.reading import DamagedError, damaged, mapped
-from edgecls.formats.record import parse_record
 from edgecls.formats.weights import Weight, distinct_values_of, elements_by_dtype, layer_of, sparsity_of
 from edgecls.records.artifact import Actual, FloatRemainder
 from edgecls.records.metadata import METADATA_KEY

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
+from edgecls.formats.embedded_record import parse_record
 from edgecls.formats.onnx.sums import clipped_operations
 from edgecls.formats.reading import DamagedError, damaged, mapped
-from edgecls.formats.record import parse_record
 from edgecls.formats.weights import Weight, distinct_values_of, elements_by_dtype, layer_of, sparsity_of
 from edgecls.records.artifact import Actual, FloatRemainder
 from edgecls.records.metadata import METADATA_KEY

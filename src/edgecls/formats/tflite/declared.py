@@ -13,7 +13,7 @@ from edgecls.formats.tflite import flatbuffer
 from edgecls.formats.tflite import schema as tflite_schema
 from edgecls.formats.tflite.flatbuffer import Bytes, Table
 from edgecls.formats.tflite.schema import METADATA_BUFFER, ModelMetadata, SubGraphMetadata, TensorMetadata
-from edgecls.system.damage import ZIP_ERRORS
+from edgecls.system.archive_errors import ZIP_ERRORS
 
 # enumerations and unions of metadata_schema.fbs
 _NORMALIZATION_OPTIONS = 1

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
+from edgecls.formats.embedded_record import parse_record
 from edgecls.formats.reading import DamagedError, damaged, mapped
-from edgecls.formats.record import parse_record
 from edgecls.formats.tflite import flatbuffer
 from edgecls.formats.tflite import schema as tflite_schema
 from edgecls.formats.tflite.flatbuffer import Bytes, Table
