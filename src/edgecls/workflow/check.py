@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from edgecls.errors import ArtifactError, EdgeclsError, GateError
-from edgecls.formats import change_since_conversion, describe
-from edgecls.gate.baseline import (
-    BASELINE_NAME,
-    Baseline,
-    BaselineAccuracy,
-    BaselineArtifact,
-    BaselineFlips,
-    BaselineMultiLabel,
-    ModelIdentity,
-)
+from edgecls.formats import change_since_conversion
+from edgecls.gate.baseline import BASELINE_NAME, Baseline
 from edgecls.gate.budget import BUDGET_NAME, Budget
 from edgecls.gate.judgement import Current, compare
+from edgecls.gate.layer_growth import layer_changes, layer_sizes
+from edgecls.gate.state import current_of
 from edgecls.records.artifact import Artifact, Manifest
 from edgecls.records.finding import GateResult, LayerChange
-from edgecls.records.measurement import Flips, Latency, Measurement, Report
-from edgecls.records.record import first_fault
+from edgecls.records.measurement import Report
 from edgecls.system.store import write_text
 
 RESULTS_NAME = "results.json"
-_LAYER_SHARE = 0.01  # smaller layers are not told apart in a baseline
-_ACCURACY_DIGITS = 6
 _REMEASURE = "measure them again with `edgecls bench`"
-_RATIO_DIGITS = 4  # significant ones: no measurement repeats more
 
 
 @dataclass(frozen=True)
@@ -111,17 +98,7 @@ def snapshot(request: CheckRequest, latency_reference: str | None = None) -> Cur
     for artifact in sound:
         _require_unchanged(request.folder / artifact.path, artifact)
     report = _report(request, manifest)
-    rows = _rows(report)
-    state = _state(manifest, sound, report, latency_reference)
-    failures = {
-        artifact.name: f"{artifact.status}: {_reason(artifact)}" for artifact in manifest.artifacts if artifact.status != "ok"
-    }
-    names = {artifact.name for artifact in sound}
-    broken = {name: row for name, row in rows.items() if name in names and row.status not in ("ok", "unsupported")}
-    failures |= {name: f"{row.status} when it was run: {row.reason or 'no reason is known'}" for name, row in broken.items()}
-    unmeasured = {name: _unmeasured(rows.get(name), report is not None) for name in names}
-    unsupported = {name for name, row in rows.items() if row.status == "unsupported"}
-    return Current(state, failures, _doubts(rows), unmeasured, unsupported)
+    return current_of(manifest, sound, report, latency_reference)
 
 
 def explain(request: CheckRequest, result: GateResult) -> tuple[list[LayerChange], list[str]]:
@@ -145,25 +122,11 @@ def explain(request: CheckRequest, result: GateResult) -> tuple[list[LayerChange
         except EdgeclsError as error:
             notes.append(f"the layers of {artifact.name} cannot be read: {error}")
             continue
-        found = [
-            LayerChange(artifact.name, layer, before.get(layer), now.get(layer))
-            for layer in {**before, **now}
-            if before.get(layer) != now.get(layer)
-        ]
-        found.sort(key=lambda change: -abs((change.now or 0) - (change.before or 0)))
+        found = layer_changes(artifact.name, before, now)
         changes += found
         if not found:
             notes.append(f"no layer of {artifact.name} of 1 % of the file or more changed: what grew is outside the weights")
     return changes, notes
-
-
-def layer_sizes(path: Path) -> dict[str, int]:
-    """Bytes by layer of an artifact, those of 1 % of the file or more; of operations that were fused the first is named."""
-    description = describe(path)
-    sizes: Counter[str] = Counter()
-    for layer in description.layers:
-        sizes[layer.name.partition(";")[0]] += layer.size_bytes
-    return {name: size for name, size in sizes.items() if size >= _LAYER_SHARE * description.size_bytes}
 
 
 def _budget(request: CheckRequest) -> Budget:
@@ -207,106 +170,3 @@ def _report(request: CheckRequest, manifest: Manifest) -> Report | None:
         if row.size_bytes not in (0, sizes[row.artifact]):  # a phone may not know the size
             raise GateError(expected, f"{path}: {row.artifact} of {row.size_bytes:,} bytes, now {sizes[row.artifact]:,}", remedy)
     return report
-
-
-def _state(manifest: Manifest, sound: list[Artifact], report: Report | None, latency_reference: str | None) -> Baseline:
-    """What a baseline of these artifacts holds.
-
-    Raises:
-        GateError: figures that cannot be.
-    """
-    rows = _rows(report)
-    reference = _latency_reference(latency_reference, sound, rows)
-    measured = report.environment if report and reference else None
-    try:
-        return Baseline(
-            model=ModelIdentity.of(manifest),
-            latency_reference=reference,
-            processor=measured and measured.processor,
-            instruction_sets=measured.instruction_sets if measured else [],
-            artifacts={artifact.name: _entry(artifact, rows.get(artifact.name), rows.get(reference or "")) for artifact in sound},
-        )
-    except ValidationError as error:
-        raise GateError("figures that a baseline can hold", first_fault(error), _REMEASURE) from None
-
-
-def _rows(report: Report | None) -> dict[str, Measurement]:
-    return {row.artifact: row for row in report.measurements} if report else {}
-
-
-def _latency_reference(wanted: str | None, sound: list[Artifact], rows: dict[str, Measurement]) -> str | None:
-    """The artifact latencies are divided by: the one asked for, else the first float32 one; None if it has no latency."""
-    first = next((artifact.name for artifact in sound if artifact.scheme == "float32" and _p50(rows.get(artifact.name))), None)
-    name = wanted or first
-    return name if name and _p50(rows.get(name)) else None
-
-
-def _p50(row: Measurement | None) -> float | None:
-    """Of a real processor: an emulated one's time is none to hold anything against."""
-    if row is None or row.latency is None or "emulated" in _doubt_codes(row.latency):
-        return None
-    return row.latency.p50_ms
-
-
-def _doubt_codes(latency: Latency) -> list[str]:
-    return [reason.code for reason in latency.validity.reasons] if latency.validity else []
-
-
-def _entry(artifact: Artifact, row: Measurement | None, reference: Measurement | None) -> BaselineArtifact:
-    p50, reference_p50 = _p50(row), _p50(reference)
-    accuracy, multilabel = (row.accuracy, row.multilabel) if row else (None, None)
-    return BaselineArtifact(
-        size_bytes=artifact.size_bytes,
-        compressed_bytes=artifact.compressed_bytes,
-        accuracy=accuracy
-        and BaselineAccuracy(
-            images=accuracy.images, top1=round(accuracy.top1, _ACCURACY_DIGITS), tied_images=accuracy.tied_images or 0
-        ),
-        multilabel=multilabel
-        and BaselineMultiLabel(
-            images=multilabel.images, mean_average_precision=round(multilabel.mean_average_precision, _ACCURACY_DIGITS)
-        ),
-        flips=row.flips and _flips(row.flips) if row else None,
-        latency_ratio=_ratio(p50, reference_p50) if p50 and reference_p50 else None,
-        engine=f"{row.engine.name} {row.engine.version}".rstrip() if row and row.engine and p50 and reference_p50 else "",
-    )
-
-
-def _ratio(p50: float, reference: float) -> float:
-    return float(f"{p50 / reference:.{_RATIO_DIGITS}g}")
-
-
-def _flips(flips: Flips) -> BaselineFlips:
-    """With the images that changed sides, if the results list all of them."""
-    if flips.sets_listed:
-        return BaselineFlips(reference=flips.reference, images=flips.images, count=flips.count)
-    listed = [flip for flip in flips.images_listed if flip.label is not None]
-    lost = sorted(flip.index for flip in listed if flip.reference_winner == flip.label != flip.winner)
-    gained = sorted(flip.index for flip in listed if flip.winner == flip.label != flip.reference_winner)
-    complete = (len(lost), len(gained)) == (flips.lost, flips.gained)
-    return BaselineFlips(
-        reference=flips.reference,
-        images=flips.images,
-        count=flips.count,
-        lost=lost if complete else None,
-        gained=gained if complete else None,
-    )
-
-
-def _doubts(rows: dict[str, Measurement]) -> dict[str, str]:
-    invalid = {
-        name: row.latency.validity
-        for name, row in rows.items()
-        if row.latency and row.latency.validity and row.latency.validity.verdict == "invalid"
-    }
-    return {name: "; ".join(reason.text for reason in validity.reasons) for name, validity in invalid.items()}
-
-
-def _unmeasured(row: Measurement | None, has_results: bool) -> str:
-    if row is None:
-        return "no measurement of it in the results" if has_results else "no results.json: nothing was measured"
-    return row.reason or row.status if row.status != "ok" else "a measurement without it"
-
-
-def _reason(artifact: Artifact) -> str:
-    return artifact.reason or (artifact.parity.reason if artifact.parity else "") or "no reason is known"
