@@ -446,7 +446,7 @@ BREAKS = {
     "image of 33 x 32": _other_size,
     "softmaximum": _unknown_operation,
     "Mismatch between var types": _wrong_shape,
-    "the whole: ": _no_record,
+    "the file: ": _no_record,
     "differs in outputs": _other_record,
     "not the predicted label and the scores": _other_names,
 }

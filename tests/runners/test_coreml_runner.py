@@ -67,7 +67,7 @@ def macos(monkeypatch: pytest.MonkeyPatch) -> None:
             return {"classLabel": max(answer, key=lambda label: answer[label]), "scores": answer}
 
     monkeypatch.setattr(coreml.sys, "platform", "darwin")
-    monkeypatch.setattr(coreml, "require", lambda name: SimpleNamespace(models=SimpleNamespace(MLModel=Model)))
+    monkeypatch.setattr(coreml, "require", lambda *_: SimpleNamespace(models=SimpleNamespace(MLModel=Model)))
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="no need to pretend")

