@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+SOURCE = Path(__file__).parents[1] / "src" / "edgecls"
 
 
 def _reach(path: str) -> Any:
@@ -29,7 +32,7 @@ USED: dict[str, dict[str, str]] = {
         "tensorflow.core.framework.variable_pb2:VariableDef": "models/graph_scan.py",
     },
     "tf_keras": {
-        "tf_keras.src.backend:RandomGenerator._maybe_init": "compression/training.py",
+        "tf_keras.src.backend:RandomGenerator._maybe_init": "training/loop.py",
         "tf_keras.src.applications.convnext:LayerScale": "models/keras_model.py",
         "tf_keras.src.applications.convnext:StochasticDepth": "models/keras_model.py",
         "tf_keras.src.saving.serialization_lib:SafeModeScope": "models/keras_model.py",
@@ -42,33 +45,33 @@ USED: dict[str, dict[str, str]] = {
         "keras.layers:EinsumDense._adjust_scale_for_dequant": "models/dequantize.py",
     },
     "tf2onnx": {
-        "tf2onnx.optimizer:_get_optimizers": "converters/onnx.py",
-        "tf2onnx.optimizer:optimize_graph": "converters/onnx.py",
-        "tf2onnx.tfonnx:process_tf_graph": "converters/onnx.py",
+        "tf2onnx.optimizer:_get_optimizers": "converters/onnx/convert.py",
+        "tf2onnx.optimizer:optimize_graph": "converters/onnx/convert.py",
+        "tf2onnx.tfonnx:process_tf_graph": "converters/onnx/convert.py",
     },
     "coremltools": {
-        "coremltools.converters.mil.frontend.tensorflow2.load:TF2Loader": "converters/coreml_program.py",
-        "coremltools.converters.mil.frontend.milproto.load:load": "converters/coreml_program.py",
-        "coremltools.converters.mil.backend.mil.load:load": "converters/coreml_program.py",
-        "coremltools.converters.mil.backend.mil.load:CoreMLProtoExporter.get_func_output": "converters/coreml_program.py",
-        "coremltools.converters.mil.frontend.tensorflow.tf_op_registry:_TF_OPS_REGISTRY": "converters/coreml_operations.py",
-        "coremltools.converters.mil.mil:Block._propagate_nonreplaceable_vars": "converters/coreml_program.py",
-        "coremltools.converters.mil.mil:Program.validate": "converters/coreml_program.py",
-        "coremltools.optimize._utils:pack_elements_into_bits": "converters/coreml_weights.py",
-        "coremltools.proto.MIL_pb2:Program": "formats/mlpackage_message.py",
+        "coremltools.converters.mil.frontend.tensorflow2.load:TF2Loader": "converters/coreml/program.py",
+        "coremltools.converters.mil.frontend.milproto.load:load": "converters/coreml/program.py",
+        "coremltools.converters.mil.backend.mil.load:load": "converters/coreml/program.py",
+        "coremltools.converters.mil.backend.mil.load:CoreMLProtoExporter.get_func_output": "converters/coreml/program.py",
+        "coremltools.converters.mil.frontend.tensorflow.tf_op_registry:_TF_OPS_REGISTRY": "converters/coreml/operations.py",
+        "coremltools.converters.mil.mil:Block._propagate_nonreplaceable_vars": "converters/coreml/program.py",
+        "coremltools.converters.mil.mil:Program.validate": "converters/coreml/program.py",
+        "coremltools.optimize._utils:pack_elements_into_bits": "converters/coreml/weights.py",
+        "coremltools.proto.MIL_pb2:Program": "formats/coreml/message.py",
     },
     "litert_quantizer": {
-        "litert_quantizer.quantizer:Quantizer.quantize": "converters/reduced.py",
-        "litert_quantizer.recipe_manager:RecipeManager.add_quantization_config": "converters/reduced.py",
-        "litert_quantizer.qtyping:QuantGranularity.TENSORWISE": "converters/reduced.py",
+        "litert_quantizer.quantizer:Quantizer.quantize": "quantization/reduced.py",
+        "litert_quantizer.recipe_manager:RecipeManager.add_quantization_config": "quantization/reduced.py",
+        "litert_quantizer.qtyping:QuantGranularity.TENSORWISE": "quantization/reduced.py",
     },
     "ai_edge_litert": {
         "ai_edge_litert.interpreter:Interpreter._get_ops_details": "runners/tflite.py",
-        "ai_edge_litert.schema_py_generated:ModelT.InitFromPackedBuf": "formats/tflite_graph.py",
+        "ai_edge_litert.schema_py_generated:ModelT.InitFromPackedBuf": "formats/tflite/graph.py",
     },
     "onnxruntime": {
         "onnxruntime.capi.onnxruntime_pybind11_state:InvalidGraph": "coreml_reference/engine.py",
-        "onnxruntime.transformers.float16:convert_float_to_float16": "converters/onnx.py",
+        "onnxruntime.transformers.float16:convert_float_to_float16": "converters/onnx/convert.py",
     },
 }
 
@@ -82,6 +85,11 @@ def test_what_is_used_of_a_library_is_still_there(library: str):
         except (ImportError, AttributeError) as error:
             gone[f"{path}, used in {user}"] = str(error)
     assert not gone
+
+
+def test_the_files_that_use_them_are_there():
+    users = {user for parts in USED.values() for user in parts.values()}
+    assert [user for user in sorted(users) if not (SOURCE / user).is_file()] == []
 
 
 def _small_model(keras: Any) -> Any:

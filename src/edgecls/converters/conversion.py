@@ -59,7 +59,7 @@ class Conversion:
         keep_float: layers that stay float in int8 files, as the user names them (see `resolve_layers`).
         goal: how much accuracy int8 may cost: the fewest layers stay float that it takes.
         onnx_weights: dtype of the ONNX int8 file's kernels (see `qdq`).
-        onnx_layout, onnx_batch: what ONNX files take (see `onnx_input`); None for what the model does.
+        onnx_layout, onnx_batch: what ONNX files take (see `converters.onnx.input`); None for what the model does.
         threads: cores to use.
     """
 

@@ -27,7 +27,7 @@ class ConvertOptions:
         output: artifacts folder, None for `<model>.artifacts` beside the working directory.
         schemes: as the user wrote them, None for all that are possible.
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
-        onnx_weights: how the ONNX int8 file stores its kernels (see `converters.qdq`).
+        onnx_weights: how the ONNX int8 file stores its kernels (see `converters.onnx.qdq`).
         onnx_layout: axes of the ONNX files' input, None for those of the model.
         onnx_batch: how many images the ONNX files take at once, None for any number where the model allows it.
         mixed_precision: `drop<=0.5`: the fewest layers stay float that keep int8 within so many percentage points on `data`.
