@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgecls import __version__
+from edgecls.cli.app import app
 from edgecls.cli.errors import exit_code_for
 from edgecls.errors import ConversionError, DataError, OutputError
 from edgecls.system.store import write_text
@@ -26,10 +28,28 @@ def test_version() -> None:
     assert run("--version").stdout == f"edgecls {__version__}\n"
 
 
-def test_help_names_every_command() -> None:
-    commands = run("--help").stdout.partition("Commands:")[2]
-    found = {line.split()[0] for line in commands.splitlines() if line.strip()}
-    assert found == {"compress", "convert", "bench", "check", "report", "inspect", "predict", "run", "demo", "diagnose"}
+def test_help_groups_the_commands_each_in_a_line_that_fits() -> None:
+    help_text = run("--help").stdout
+    groups = help_text.partition("Make:")[2].partition("Example:")[0].splitlines()
+    found = {line.split()[0] for line in groups if line.startswith("  ") and line.strip()}
+    assert found == {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    assert all(f"{group}:" in help_text for group in ("Make", "Measure", "Ship"))
+    assert all(len(line) <= 80 for line in help_text.splitlines())
+    assert "…" not in help_text
+    assert "..." not in help_text.replace("[ARGS]...", "")
+
+
+def test_nothing_at_all_shows_the_help() -> None:
+    done = run()
+    assert done.stdout + done.stderr == run("--help").stdout
+
+
+def test_completion_proposes_commands() -> None:
+    asked = {"_EDGECLS_COMPLETE": "complete_bash", "COMP_WORDS": "edgecls con", "COMP_CWORD": "1"}
+    edgecls = Path(sys.executable).with_name("edgecls")
+    assert (
+        subprocess.run([edgecls], env={**os.environ, **asked}, capture_output=True, text=True, check=False).stdout == "convert\n"
+    )
 
 
 def test_a_mistake_is_one_line_without_traceback() -> None:

@@ -26,8 +26,40 @@ from edgecls.errors import EdgeclsError
 from edgecls.version import __version__
 
 
+_GROUPS: dict[str, dict[Any, str]] = {  # what a person wants to do -> command -> its line in the list, which fits 80 columns
+    "Make": {
+        convert: "MODEL to TFLite, Core ML and ONNX, each proven to compute the same",
+        compress: "Prune, cluster and train MODEL for int8, into new variants",
+        run: "Compress, convert and bench as a recipe file says",
+        demo: "All of it on a small model that is trained on the spot",
+    },
+    "Measure": {
+        bench: "Accuracy, latency, memory and size of every artifact",
+        diagnose: "Where a quantized artifact departs from its float self",
+        inspect: "What is really in a model, an artifact or a folder of them",
+        predict: "The best classes of images, with bars",
+    },
+    "Ship": {
+        report: "Measurements as one HTML page, Markdown or CSV",
+        check: "Fail where artifacts got larger, slower or worse than a baseline",
+    },
+}
+_EXAMPLE = """\b
+Example:
+  edgecls convert model.h5 --labels labels.txt --calibration photos/
+  edgecls bench model.artifacts --data test_photos/
+
+\b
+`edgecls COMMAND --help` tells the rest."""
+
+
 class _Commands(TyperGroup):
-    """Turns what a command raises into one line on stderr and an exit code."""
+    """Lists the commands in groups; turns what a command raises into one line on stderr and an exit code."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        for group, commands in _GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl([(command.__name__, line) for command, line in commands.items()])
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -44,7 +76,7 @@ app = typer.Typer(
     name="edgecls",
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
+    epilog=_EXAMPLE,
     rich_markup_mode=None,  # plain help: rich would double the start-up time
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -66,13 +98,6 @@ def _root(
     """Take a trained Keras image classifier to TFLite, Core ML and ONNX, prove the artifacts equal, and measure them."""
 
 
-app.command()(compress)
-app.command()(convert)
-app.command()(bench)
-app.command()(check)
-app.command()(demo)
-app.command()(diagnose)
-app.command()(inspect)
-app.command()(predict)
-app.command()(run)
-app.command()(report)
+for _commands in _GROUPS.values():
+    for _command in _commands:
+        app.command()(_command)
