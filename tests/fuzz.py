@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from native_readers import NATIVE_READERS
 from readers import READERS, try_damage
 
 
@@ -18,7 +19,7 @@ def main(copies: int, names: list[str]) -> int:
     """Print the table; the number of copies that escaped."""
     escaped = 0
     print("| reader | damaged copies | refused in a line | read | anything else |\n| --- | --: | --: | --: | --: |")
-    for reader in READERS:
+    for reader in (*READERS, *NATIVE_READERS):
         if names and not any(name in reader.name for name in names):
             continue
         with tempfile.TemporaryDirectory() as folder:

@@ -304,6 +304,11 @@ def _check(path: Path) -> None:
     command("check", path.parent / "digits.artifacts", "--baseline", path)
 
 
+def artifact_makers() -> dict[str, Callable[[Path], Path]]:
+    """Format -> makes a sound artifact of it."""
+    return {"TFLite artifact": _tflite, "ONNX artifact": _onnx, "Core ML package": _package}
+
+
 RECIPE = """
 model = "m.keras"
 data = "images"
