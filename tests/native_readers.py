@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from edgecls.errors import ArtifactError, WorkerError
-from edgecls.extras import require
-from edgecls.worker import Worker
+from edgecls.system.extras import require
+from edgecls.system.worker import Worker
 from readers import Reader, artifact_makers
 
 _TIMEOUT_S = 120.0

@@ -101,7 +101,7 @@ def test_scores_that_are_a_map_of_one_pixel(keras, saved, tmp_path, export):
 def test_open_sizes_with_channels_first(tf_keras, saved, option):
     inputs = tf_keras.Input((3, None, None))
     model = tf_keras.Model(inputs, tf_keras.layers.GlobalAveragePooling2D(data_format="channels_first")(inputs))
-    with pytest.raises(UnsupportedModelError, match="channels first"):
+    with pytest.raises(UnsupportedModelError, match="fixed height, width and channels"):
         load_model(saved(model, "m.h5"), input_size=option)
 
 

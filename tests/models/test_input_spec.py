@@ -22,6 +22,8 @@ UNIT = (0.0,), (255.0,)
         ((224, 224, 3), (224, 224, 3, "HWC")),
         ((96, 128, 1), (96, 128, 1, "HWC")),
         ((64, 64, 8), (64, 64, 8, "HWC")),
+        ((3, 224, 200), (224, 200, 3, "CHW")),
+        ((1, 28, 28), (28, 28, 1, "CHW")),
         ((28, 28), (28, 28, 1, "HW")),
         ((784,), (28, 28, 1, "flat")),
         ((3072,), (32, 32, 3, "flat")),
@@ -31,9 +33,7 @@ def test_shapes(shape, expected):
     assert image_shape(shape) == expected
 
 
-@pytest.mark.parametrize(
-    "shape", [(), (None, None, 3), (None, 28), (3, 224, 224), (1, 28, 28), (785,), (3,), (100, 3), (8, 8, 8, 3)]
-)
+@pytest.mark.parametrize("shape", [(), (None, None, 3), (None, 28), (785,), (3,), (100, 3), (8, 8, 8, 3)])
 def test_shapes_that_are_no_image(shape):
     with pytest.raises(UnsupportedModelError):
         image_shape(shape)

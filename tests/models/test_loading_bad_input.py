@@ -200,7 +200,6 @@ def test_several_inputs(framework, saved):
     ("shape", "text"),
     [
         ((None, None, 3), "fixed image size"),
-        ((3, 32, 32), "channels first"),
         ((785,), "square image"),
         ((4, 8, 8, 3), "one image"),
     ],
@@ -210,13 +209,6 @@ def test_input_shapes(framework, saved, shape, text):
     first = framework.layers.Dense(2) if pool == "Dense" else getattr(framework.layers, pool)()
     model = framework.Sequential([framework.Input(shape), first, framework.layers.Dense(2)])
     assert text in refusal(UnsupportedModelError, saved(model, "m.keras"))
-
-
-def test_channels_first_inside(tf_keras, saved):
-    inputs = tf_keras.Input((8, 8, 8))
-    value = tf_keras.layers.Flatten()(tf_keras.layers.Conv2D(2, 3, data_format="channels_first")(inputs))
-    path = saved(tf_keras.Model(inputs, tf_keras.layers.Dense(2)(value)), "m.h5")
-    assert "channels" in refusal(UnsupportedModelError, path)
 
 
 def test_no_vector_as_output(framework, saved):

@@ -10,7 +10,6 @@ import pytest
 
 from edgecls.converters.tflite.convert import float_tflite
 from edgecls.converters.tflite.metadata import add_signature
-from edgecls.errors import UnsupportedModelError
 from edgecls.models import load_model
 from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
@@ -91,15 +90,6 @@ def test_a_clustered_kernel_keeps_its_few_values(tmp_path: Path) -> None:
     kernel, bias = model.layers[0].get_weights()
     model.layers[0].set_weights([np.round(kernel * 20) / 20, bias])
     assert operations(converted(model, tmp_path)[0]).count("MUL") == 1
-
-
-def test_a_norm_of_channels_first_is_still_refused(tmp_path: Path) -> None:
-    keras = require("tf_keras")
-    layers = keras.layers
-    body = [layers.Conv2D(9, 1, activation="relu"), layers.BatchNormalization(axis=1), layers.Flatten(), layers.Dense(4)]
-    keras.Sequential([keras.Input((9, 9, 3)), *body]).save(tmp_path / "model.keras")
-    with pytest.raises(UnsupportedModelError, match="channels first"):
-        load_model(tmp_path / "model.keras").freeze(tmp_path)
 
 
 def test_values_that_someone_else_takes_too_are_left(tmp_path: Path) -> None:

@@ -113,15 +113,6 @@ def _rename(graph: Any, source: str, results: dict[str, str]) -> Any:
 
 
 def _check(graph: Any) -> None:
-    channels_first = [
-        node.name for node in graph.node if "data_format" in node.attr and node.attr["data_format"].s.startswith(b"NC")
-    ]
-    if channels_first:
-        raise UnsupportedModelError(
-            "channels last",
-            f"layers with channels first: {', '.join(channels_first[:3])}",
-            "build the model with data_format='channels_last' and load the same weights: TensorFlow computes no other on CPUs",
-        )
     integers = [node.name for node in graph.node if _multiplies_integers(node)]
     if integers:
         raise UnsupportedModelError(

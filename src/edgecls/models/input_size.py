@@ -9,7 +9,7 @@ import numpy as np
 
 from edgecls.errors import InputError, UnsupportedModelError
 from edgecls.models.computation import Computation, Shape
-from edgecls.models.input_spec import image_shape, refuse_channels_first
+from edgecls.models.input_spec import has_channels_first, image_shape
 from edgecls.models.keras_model import cause_of, load_errors
 from edgecls.system.extras import require
 
@@ -27,12 +27,13 @@ def with_input_size(computation: Computation, text: str) -> Computation:
         UnsupportedModelError: the model computes no scores of images of this size.
     """
     size, shape = _parse(text), computation.input_shape
-    refuse_channels_first(shape)
     if None not in shape:
         _refuse_another(size, shape, text)
         return computation
-    if len(shape) not in (2, 3):
-        return computation  # nothing tells which axes are height and width
+    if len(shape) not in (2, 3) or has_channels_first(shape):
+        return (
+            computation  # nothing tells which axes are height and width, or the scores at a size: channels first no CPU computes
+        )
     if any(fixed not in (None, asked) for asked, fixed in zip(size, shape, strict=False)):
         raise InputError(
             f"an --input-size within the model's input shape {list(shape)}", repr(text), "give its fixed side as it is"

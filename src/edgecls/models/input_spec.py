@@ -15,7 +15,9 @@ from edgecls.records.image_spec import ImageSpec, Layout
 
 _OVERRIDE = "--preprocess overrides"
 _SIZE_REMEDY = "say which, height before width, as --input-size 224x224"
-_REBUILD_REMEDY = "save the model with one: build it again with Input(shape=(height, width, channels)), load the weights into it"
+_REBUILD_REMEDY = (
+    "save the model with one: build it again with an Input of fixed height, width and channels, load the weights into it"
+)
 # Scaling by less than this maps 0..255 to a few units, so pixels enter as they are; by more, the values are small already.
 _PIXEL_SCALE = 1 / 16
 # The largest offset of values of 0..1; more is a mean in pixel units, as imagenet-caffe subtracts.
@@ -47,32 +49,30 @@ def image_shape(shape: Shape) -> tuple[int, int, int, Layout]:
         UnsupportedModelError: no image can be read into it.
     """
     text = list(shape)
-    refuse_channels_first(shape)
     if any(size is None for size in shape) or not shape:
-        remedy = _SIZE_REMEDY if len(shape) in (2, 3) and None not in shape[2:] else _REBUILD_REMEDY
+        remedy = (
+            _SIZE_REMEDY if len(shape) in (2, 3) and None not in shape[2:] and not has_channels_first(shape) else _REBUILD_REMEDY
+        )
         raise UnsupportedModelError("a fixed image size", f"the input shape {text}", remedy)
     sizes = [size for size in shape if size is not None]
     if len(sizes) == 1:
         return _flat(sizes[0])
     if len(sizes) == 2 and min(sizes) >= 4:
         return sizes[0], sizes[1], 1, "HW"
+    if has_channels_first(shape):
+        return sizes[1], sizes[2], sizes[0], "CHW"
     if len(sizes) == 3 and min(sizes[:2]) >= 2:
         return sizes[0], sizes[1], sizes[2], "HWC"
     raise UnsupportedModelError(
-        "one image as input: [height, width, channels], [height, width] or [values]",
+        "one image as input: [height, width, channels], [channels, height, width], [height, width] or [values]",
         f"the input shape {text}",
         "give an image classifier",
     )
 
 
-def refuse_channels_first(shape: Shape) -> None:
-    """Raises UnsupportedModelError for the input shape of a model with channels first, its height and width known or not."""
-    if len(shape) == 3 and shape[0] in (1, 3, 4) and all(size is None or size > 4 for size in shape[1:]):
-        raise UnsupportedModelError(
-            "channels last: [height, width, channels]",
-            f"the input shape {list(shape)}, channels first",
-            "build the model with data_format='channels_last' and load the same weights: TensorFlow computes no other on CPUs",
-        )
+def has_channels_first(shape: Shape) -> bool:
+    """Whether an input shape is one of channels before height and width, these known or not."""
+    return len(shape) == 3 and shape[0] in (1, 3, 4) and all(size is None or size > 4 for size in shape[1:])
 
 
 def _flat(size: int) -> tuple[int, int, int, Layout]:

@@ -10,6 +10,7 @@ from typing import Any
 from edgecls.errors import InputError
 from edgecls.formats.files import sha256
 from edgecls.models import tfmot
+from edgecls.models.channels_last import CHANNELS_FIRST_REFUSAL, compute_channels_last
 from edgecls.models.computation import Computation, keras_computation
 from edgecls.models.custom_objects import CustomObjects, read_custom_objects
 from edgecls.models.graph_evidence import input_scaling
@@ -20,6 +21,7 @@ from edgecls.models.keras_model import load_keras
 from edgecls.models.loaded_model import LoadedModel, Scores
 from edgecls.models.model_file import ModelFile, examine
 from edgecls.models.output_choice import open_scores
+from edgecls.models.relu_scales import move_scales_before_relus
 from edgecls.models.saved_model import load_saved_model
 from edgecls.models.scores_evidence import output_kind
 from edgecls.models.trained_ranges import ROUNDING, take_out_rounding
@@ -68,6 +70,12 @@ def load_model(
     if trained is not None:
         _follow(heads, graph)
         notes.append("computed without the int8 rounding of its training")
+    refusal = computation.training_refusal
+    if compute_channels_last(graph, [head.node for head in heads]):
+        move_scales_before_relus(graph)
+        _follow(heads, graph)
+        notes.append("computed channels last what the model computes channels first, which TensorFlow does not on CPUs")
+        refusal = refusal or CHANNELS_FIRST_REFUSAL
     precisions = other_precisions(graph)
     if precisions:
         compute_in_float32(graph)
@@ -94,7 +102,7 @@ def load_model(
         model=computation.model,
         repairs=repairs,
         notes=[note for note in (*notes, *(head.note for head in heads)) if note],
-        training_refusal=computation.training_refusal,
+        training_refusal=refusal,
         output_index=scores.index,
         heads=_heads(heads, graph) if len(heads) > 1 else [],
         trained_ranges=trained or [],

@@ -92,6 +92,7 @@ def _graph_def(graph: FrozenGraph, record: ArtifactMetadata, input_name: str) ->
     with tf.Graph().as_default() as wrapped:
         image = tf.compat.v1.placeholder(tf.float32, (1, spec.height, spec.width, spec.channels), name=input_name)
         values = _preprocessed(tf, image, spec)
+        values = tf.transpose(values, (0, 3, 1, 2)) if spec.layout == "CHW" else values
         values = tf.reshape(values, graph.input_shape) if tuple(values.shape) != graph.input_shape else values
         results = tf.graph_util.import_graph_def(frozen, {graph.input: values}, [graph.output, *graph.others], name="model")
         results[0] = _per_class(tf, results[0], record)

@@ -73,7 +73,9 @@ def mediapipe_refusal(spec: ImageSpec, io: Border = "float32", outputs: int = 1)
         "its input is int8, MediaPipe Tasks takes float32 or uint8": io == "int8",
         "its uint8 input takes codes, MediaPipe Tasks gives it the pixels themselves": io == "uint8"
         and pixel_codes(spec) is None,
-        f"its input has no axis of channels (layout {spec.layout}), MediaPipe Tasks takes images alone": spec.layout != "HWC",
+        "its input has channels first, MediaPipe Tasks takes channels last alone": spec.layout == "CHW",
+        f"its input has no axis of channels (layout {spec.layout}), MediaPipe Tasks takes images alone": spec.layout
+        in ("HW", "flat"),
         f"its input is {spec.color_order}, MediaPipe Tasks takes RGB alone": spec.color_order != "RGB",
         "each channel has its own mean and std, MediaPipe Tasks normalizes all channels alike": len(_normalization(spec)[0]) > 1,
     }
