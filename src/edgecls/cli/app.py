@@ -25,7 +25,6 @@ from edgecls.cli.run import run
 from edgecls.errors import EdgeclsError
 from edgecls.version import __version__
 
-
 _GROUPS: dict[str, dict[Any, str]] = {  # what a person wants to do -> command -> its line in the list, which fits 80 columns
     "Make": {
         convert: "MODEL to TFLite, Core ML and ONNX, each proven to compute the same",
