@@ -12,9 +12,10 @@ from typing import IO
 
 import numpy as np
 
-from edgecls.data.decode import convert_channels, resize_pixels
+from edgecls.data.decode import convert_channels
 from edgecls.data.input_range import InputRange
 from edgecls.data.labels import as_text, label_by_value, label_for
+from edgecls.data.resize import fit_pixels
 from edgecls.data.source import Decoded, Labelling, Role, Skipped
 from edgecls.errors import DataError
 from edgecls.records.image_spec import ImageSpec
@@ -107,10 +108,11 @@ class ArraySource:
         if self.dtype == "uint8":
             pixels = convert_channels(_to_uint8(values, self._key), self._spec.channels)
             assert pixels is not None  # checked when the archive was opened
-            yield from (resize_pixels(image, self._spec.height, self._spec.width) for image in pixels)
-            return
-        for image in values.astype(np.float32):
-            yield self._spec.invert(resize_pixels(image, self._spec.height, self._spec.width)[None])[0]
+        else:  # as pixels first, which the colour of padding is too
+            height, width, _ = self._layout
+            stored = self._spec.model_copy(update={"height": height, "width": width, "layout": "HWC"})
+            pixels = stored.invert(values)
+        yield from (fit_pixels(image, self._spec) for image in pixels)
 
 
 def _choose_keys(path: Path, archive: zipfile.ZipFile, role: Role) -> tuple[str, str]:

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from edgecls.data.resize import fit_image
 from edgecls.data.source import Decoded, Skipped
-from edgecls.records.image_spec import ImageSpec
+from edgecls.records.image_spec import ImageSpec, luma
 
 SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff",
@@ -30,22 +31,16 @@ _DECODE_ERRORS = (  # what Pillow's readers raise on damaged files
     zlib.error,
     Image.DecompressionBombError,
 )
-_ORIENTATION = 0x0112
-_SIDEWAYS = frozenset((5, 6, 7, 8))
-_DRAFT_FACTOR = 8
 _LFS = b"version https://git-lfs"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R 601, as Pillow's convert("L")
 
 
 def decode_image(path: Path, spec: ImageSpec) -> Decoded | Skipped:
-    """Read one image file as uint8 [H, W, C] in the size and channels of `spec`.
+    """Read one image file as uint8 [H, W, C] in the size and channels of `spec`, by the rules of docs/image-contract.md.
 
-    Size: bilinear with antialiasing, the whole image squeezed into H x W without cropping, which is how Keras'
-    `image_dataset_from_directory` treats the aspect ratio by default. Large JPEGs are decoded at a reduced size as long as eight
-    times the wanted pixels a side remain, which moves the result by about half a grey level on average. EXIF orientation is
-    applied. Palettes become colours, CMYK becomes RGB, 16 bits become 8, transparency is dropped as Keras does, of an animation
-    the first frame counts.
+    It is decoded at its full size: JPEG's own reduced sizes are other pixels than those that a phone makes of the same file. EXIF
+    orientation is applied. Palettes become colours, CMYK becomes RGB, 16 bits become 8, transparency is dropped as Keras does, of
+    an animation the first frame counts. Then `fit_image` makes it the model's size.
     """
     try:
         _check_sums(path)
@@ -60,19 +55,6 @@ def decode_image(path: Path, spec: ImageSpec) -> Decoded | Skipped:
         return Skipped(str(path), f"damaged: {' '.join(str(error).split()) or type(error).__name__}")
 
 
-def resize_pixels(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Bilinear with antialiasing; [H, W, C] of uint8 or float32, any number of channels."""
-    if pixels.shape[:2] == (height, width):
-        return pixels
-    if pixels.dtype == np.uint8 and pixels.shape[2] == 3:
-        return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
-    planes = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(pixels[..., channel])).resize((width, height), Image.Resampling.BILINEAR))
-        for channel in range(pixels.shape[2])
-    ]
-    return np.stack(planes, axis=-1)
-
-
 def convert_channels(pixels: np.ndarray, channels: int) -> np.ndarray | None:
     """uint8 [N, H, W, C] to another number of channels; None where there is no way. Alpha is dropped."""
     found = pixels.shape[-1]
@@ -83,7 +65,7 @@ def convert_channels(pixels: np.ndarray, channels: int) -> np.ndarray | None:
     if (found, channels) == (1, 3):
         return np.repeat(pixels, 3, axis=-1)
     if (found, channels) == (3, 1):
-        return np.rint(pixels.astype(np.float32) @ _LUMA).astype(np.uint8)[..., None]
+        return luma(*np.moveaxis(pixels.astype(np.int32), -1, 0)).astype(np.uint8)[..., None]
     return None
 
 
@@ -95,15 +77,8 @@ def _check_sums(path: Path) -> None:
 
 
 def _pixels(image: Image.Image, spec: ImageSpec) -> np.ndarray:
-    orientation = image.getexif().get(_ORIENTATION, 1)
-    wanted = (spec.height, spec.width) if orientation in _SIDEWAYS else (spec.width, spec.height)
-    image.draft(None, (wanted[0] * _DRAFT_FACTOR, wanted[1] * _DRAFT_FACTOR))
-    image.load()
-    if orientation != 1:
-        image = ImageOps.exif_transpose(image)
-    image = _eight_bit(image, "L" if spec.channels == 1 else "RGB")
-    pixels = np.asarray(image.resize((spec.width, spec.height), Image.Resampling.BILINEAR))
-    return pixels[..., None] if spec.channels == 1 else pixels
+    ImageOps.exif_transpose(image, in_place=True)
+    return fit_image(_eight_bit(image, "L" if spec.channels == 1 else "RGB"), spec)
 
 
 def _eight_bit(image: Image.Image, mode: str) -> Image.Image:

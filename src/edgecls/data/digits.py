@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.data.decode import convert_channels, resize_pixels
+from edgecls.data.decode import convert_channels
 from edgecls.data.labels import label_by_value, label_for
+from edgecls.data.resize import fit_pixels
 from edgecls.data.source import Decoded, Role, Skipped
 from edgecls.errors import MissingExtraError
 from edgecls.records.image_spec import ImageSpec
@@ -54,7 +55,7 @@ class DigitsSource:
         pixels = convert_channels(self._pixels[chosen], self._spec.channels)
         assert pixels is not None  # the spec was checked by open_images
         for image in pixels:
-            yield Decoded(resize_pixels(image, self._spec.height, self._spec.width))
+            yield Decoded(fit_pixels(image, self._spec))
 
     def name(self, index: int) -> str:
         """Digits have no names."""

@@ -13,7 +13,7 @@ def synthetic_pixels(spec: ImageSpec, count: int, seed: int = 0) -> np.ndarray:
     White noise would look alike to a classifier whatever the seed. Fields of random coarseness (2 to 9 cells a side) and random
     contrast differ in their large shapes, as photos do, and so spread over more classes.
     """
-    from edgecls.data.decode import resize_pixels
+    from edgecls.data.resize import stretch_pixels
 
     generator = np.random.default_rng(seed)
     images = np.empty((count, spec.height, spec.width, spec.channels), np.uint8)
@@ -21,5 +21,5 @@ def synthetic_pixels(spec: ImageSpec, count: int, seed: int = 0) -> np.ndarray:
         cells = int(generator.integers(2, 10))
         low, high = np.sort(generator.integers(0, 256, 2))
         grid = generator.integers(low, high + 1, (cells, cells, spec.channels)).astype(np.uint8)
-        images[index] = resize_pixels(grid, spec.height, spec.width)
+        images[index] = stretch_pixels(grid, spec.height, spec.width)
     return images

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
@@ -14,6 +14,9 @@ from edgecls.records.record import Record
 Layout = Literal["HWC", "CHW", "HW", "flat"]
 ColorOrder = Literal["RGB", "BGR", "GRAY", "OTHER"]
 Provenance = Literal["in-model", "declared", "assumed", "fitted"]
+Fit = Literal["squeeze", "crop", "pad"]
+Filter = Literal["nearest", "bilinear", "bilinear-antialiased", "bicubic", "lanczos"]
+PixelValue = Annotated[int, Field(ge=0, le=255)]
 
 PREPROCESS_CHOICES: dict[str, tuple[ColorOrder, tuple[float, ...], tuple[float, ...]]] = {
     # name: channel order, mean, std in pixel units (0..255): model input = (pixel - mean) / std
@@ -27,10 +30,10 @@ _CUSTOM = re.compile(r"\s*(scale|mean|std)\s*=\s*([^=]+?)\s*(?:[;,]\s*(?=scale|m
 
 
 class ImageSpec(Record):
-    """The image a model takes: size, tensor layout and preprocessing.
+    """The image a model takes: size, how pictures of other sizes become it, tensor layout and preprocessing.
 
     A pixel p (0..255, channels in `color_order`) enters the model as `(p - mean) / std`. `mean` and `std` hold one value for all
-    channels or one per channel, the convention of TFLite Metadata's NormalizationOptions.
+    channels or one per channel, the convention of TFLite Metadata's NormalizationOptions. Every rule: docs/image-contract.md.
 
     Attributes:
         height, width: pixels.
@@ -41,6 +44,12 @@ class ImageSpec(Record):
         provenance: where the preprocessing comes from: layers inside the model (pixels enter as they are), the user's declaration,
             an assumption that is said aloud, or a fit on labelled images.
         note: one sentence for people on why it is so.
+        fit: how a picture of another aspect becomes height x width: `squeeze` (all of it, whatever its aspect), `crop` (a centred
+            part) or `pad` (all of it, its aspect kept, beside it `pad_color`).
+        crop_share: with `crop`, the share of the short side that is kept, 0..1; None for the largest part of the model's aspect.
+        pad_color: RGB, 0..255.
+        filter: how it is resampled.
+        fit_provenance, filter_provenance: as `provenance`, of these two.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,6 +63,12 @@ class ImageSpec(Record):
     std: tuple[float, ...] = (1.0,)
     provenance: Provenance = "assumed"
     note: str = ""
+    fit: Fit = "squeeze"
+    crop_share: float | None = Field(default=None, gt=0, le=1)
+    pad_color: tuple[PixelValue, PixelValue, PixelValue] = (0, 0, 0)
+    filter: Filter = "bilinear-antialiased"
+    fit_provenance: Provenance = "assumed"
+    filter_provenance: Provenance = "assumed"
 
     @model_validator(mode="after")
     def _check(self) -> ImageSpec:
@@ -62,6 +77,10 @@ class ImageSpec(Record):
                 raise ValueError(f"{name} has {len(getattr(self, name))} values, expected 1 or {self.channels}")
         if any(value == 0 for value in self.std):
             raise ValueError("std must not be 0")
+        if self.crop_share is not None and self.fit != "crop":
+            raise ValueError(f"crop_share without the fit crop, but {self.fit}")
+        if self.pad_color != (0, 0, 0) and self.fit != "pad":
+            raise ValueError(f"pad_color without the fit pad, but {self.fit}")
         return self
 
     @property
@@ -74,6 +93,11 @@ class ImageSpec(Record):
             "flat": (self.height * self.width * self.channels,),
         }
         return shapes[self.layout]
+
+    @property
+    def pad_values(self) -> tuple[int, ...]:
+        """What stands in each channel beside a padded picture: the pad colour, or its luma where the model takes no colours."""
+        return self.pad_color if self.channels == 3 else (luma(*self.pad_color),)
 
     @property
     def input_range(self) -> tuple[float, float]:
@@ -138,6 +162,11 @@ class ImageSpec(Record):
             "note": f"--preprocess {preprocess}",
         }
         return ImageSpec.model_validate({**self.model_dump(), **update})
+
+
+def luma(red: Any, green: Any, blue: Any) -> Any:
+    """Grey of a colour, 0..255: ITU-R 601 in the fixed point of Pillow's convert("L"). Integers or arrays of at least 32 bits."""
+    return (red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16
 
 
 def _parse_custom(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:

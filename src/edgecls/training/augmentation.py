@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edgecls.data.decode import resize_pixels
+from edgecls.data.resize import stretch_pixels
 from edgecls.records.recipe import Augmentation
 
 
@@ -33,4 +33,4 @@ def _zoomed(image: np.ndarray, zoom: float, generator: np.random.Generator) -> n
     part_height, part_width = max(1, round(height / zoom)), max(1, round(width / zoom))
     top = int(generator.integers(0, height - part_height + 1))
     left = int(generator.integers(0, width - part_width + 1))
-    return resize_pixels(image[top : top + part_height, left : left + part_width], height, width)
+    return stretch_pixels(image[top : top + part_height, left : left + part_width], height, width)
