@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 ARM64 ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edgecls/arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ssh test-arm64 test-all fuzz layers coreml bench lint format schema clean
+.PHONY: help demo test test-ssh test-arm64 test-web test-all fuzz layers coreml bench lint format schema clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ test-ssh: $(STAMP) ## Measuring on another machine, over a real ssh server on th
 test-arm64: $(STAMP) ## x86 beside emulated ARM processors, which are made first where they are not there
 	$(BIN)/python tools/arm64 "$(ARM64)" $(if $(CI),--install)
 	ARM64="$(ARM64)" $(BIN)/python -m pytest -rs -m arm64
+
+test-web: ## The web sample: linter, types, and the golden vectors of the image contract in TypeScript
+	cd web_sample && npm ci --no-progress && npm run check && npm test && npm run build
 
 test-all: $(STAMP) ## Every test of this machine, also those that take minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -1,0 +1,24 @@
+import type { Artifact } from "../contract";
+import { SampleError } from "../sample_error";
+import type { Engine } from "./engine";
+
+/** Each engine's WebAssembly is fetched when its first artifact is opened. */
+const LOADERS: Partial<Record<Artifact["target"], () => Promise<Engine>>> = {
+  tflite: async () => (await import("./litert")).loadEngine(),
+  onnx: async () => (await import("./onnx")).loadEngine(),
+};
+
+const loaded = new Map<Artifact["target"], Promise<Engine>>();
+
+/** Whether a browser can run it. */
+export function isRunnable(artifact: Artifact): boolean {
+  return artifact.target in LOADERS;
+}
+
+export function engineFor(artifact: Artifact): Promise<Engine> {
+  const loader = LOADERS[artifact.target];
+  if (loader === undefined) throw new SampleError(`${artifact.file} is not for browsers.`);
+  const engine = loaded.get(artifact.target) ?? loader();
+  loaded.set(artifact.target, engine);
+  return engine;
+}

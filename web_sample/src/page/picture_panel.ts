@@ -1,0 +1,69 @@
+import { decodeFile } from "../decode";
+import type { Picture } from "../picture";
+import { Camera } from "./camera";
+import { element } from "./elements";
+import { attempt } from "./trouble";
+
+/** Where pictures come from: a file that is chosen or dropped, or the camera. Each goes to `onPicture`. */
+export class PicturePanel {
+  private readonly camera: Camera;
+  private readonly button = element("camera", HTMLButtonElement);
+  private readonly shown = element("shown", HTMLImageElement);
+
+  constructor(private readonly onPicture: (picture: Picture) => Promise<void>) {
+    this.camera = new Camera(element("video", HTMLVideoElement), onPicture);
+    this.button.addEventListener("click", () => attempt(() => this.toggleCamera()));
+    this.watchFile();
+    this.watchDrop();
+  }
+
+  stopCamera(): void {
+    this.camera.stop();
+    this.button.setAttribute("aria-pressed", "false");
+    this.button.textContent = "Use the camera";
+  }
+
+  private async toggleCamera(): Promise<void> {
+    if (this.camera.isOn) return this.stopCamera();
+    this.button.setAttribute("aria-pressed", "true");
+    this.button.textContent = "Stop the camera";
+    this.shown.hidden = true;
+    try {
+      await this.camera.start();
+    } finally {
+      this.stopCamera();
+    }
+  }
+
+  private watchFile(): void {
+    const input = element("file", HTMLInputElement);
+    input.addEventListener("change", () => {
+      const file = input.files?.[0];
+      if (file !== undefined) void attempt(() => this.take(file));
+    });
+  }
+
+  private watchDrop(): void {
+    const drop = element("drop", HTMLLabelElement);
+    drop.addEventListener("dragover", (event) => {
+      event.preventDefault();
+      drop.classList.add("over");
+    });
+    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+    drop.addEventListener("drop", (event) => {
+      event.preventDefault();
+      drop.classList.remove("over");
+      const file = event.dataTransfer?.files[0];
+      if (file !== undefined) void attempt(() => this.take(file));
+    });
+  }
+
+  private async take(file: File): Promise<void> {
+    this.stopCamera();
+    const picture = await decodeFile(file);
+    URL.revokeObjectURL(this.shown.src);
+    this.shown.src = URL.createObjectURL(file);
+    this.shown.hidden = false;
+    await this.onPicture(picture);
+  }
+}
