@@ -198,6 +198,26 @@ ARCHITECTURE = {
 }  # fmt: skip
 
 
+def _tfjs(folder: Path) -> Path:
+    (folder / "weights.bin").write_bytes(np.arange(12, dtype="<f4").tobytes() + bytes(range(12)))
+    rule = {"dtype": "uint8", "min": -1.0, "scale": 0.25}
+    weights = [
+        {"name": "d/kernel", "shape": [4, 3], "dtype": "float32"},
+        {"name": "e/kernel", "shape": [12], "dtype": "float32", "quantization": rule},
+    ]
+    manifest = [{"paths": ["weights.bin"], "weights": weights}]
+    (folder / "model.json").write_text(json.dumps({"modelTopology": ARCHITECTURE, "weightsManifest": manifest}))
+    return folder
+
+
+def _read_tfjs(path: Path) -> object:
+    from edgecls.models.model_file import examine
+    from edgecls.models.tfjs import read_weights
+
+    file = examine(path)
+    return read_weights(file.weights_manifest or {}, file.path)
+
+
 def _h5(folder: Path) -> Path:
     import h5py
 
@@ -337,6 +357,7 @@ READERS = [
     Reader("Keras `.h5`", _h5, _examine),
     Reader("Keras `.keras`", _keras, _examine),
     Reader("architecture `.json`", _written("m.json", json.dumps(ARCHITECTURE)), _examine),
+    Reader("`model.json` of TensorFlow.js", _tfjs, _read_tfjs),
     Reader("TFLite artifact", _tflite, _read_artifact),
     Reader("ONNX artifact", _onnx, _read_artifact),
     Reader("Core ML package", _package, _read_artifact),

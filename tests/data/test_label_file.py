@@ -25,6 +25,10 @@ THREE = ["cat", "big dog", "emu"]
         ("labels.json", json.dumps({"0": "cat", "2": "emu", "1": "big dog"})),
         ("labels.json", json.dumps({"0": ["n1", "cat"], "1": ["n2", "big dog"], "2": ["n3", "emu"]})),
         ("labels.json", json.dumps({"emu": 2, "cat": 0, "big dog": 1})),
+        (
+            "metadata.json",
+            json.dumps({"packageName": "@teachablemachine/image", "labels": ["cat", "big dog", "emu"], "imageSize": 224}),
+        ),
     ],
 )
 def test_every_form_gives_the_same_labels(tmp_path: Path, name: str, text: str):

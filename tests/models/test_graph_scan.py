@@ -209,3 +209,53 @@ def parsed(folder: Path) -> Any:
     from tensorflow.core.protobuf import saved_model_pb2
 
     return saved_model_pb2.SavedModel.FromString((folder / "saved_model.pb").read_bytes())
+
+
+def test_what_training_alone_calls_is_no_reason_to_refuse(tf, tmp_path):
+    """Normalization.adapt leaves a function in the folder that takes its images from an iterator, as in every AutoKeras model."""
+    import tf_keras
+
+    layers = tf_keras.layers
+    normalization = layers.Normalization()
+    normalization.adapt(np.arange(60, dtype=np.float32).reshape(5, 2, 2, 3))
+    inputs = tf_keras.Input((2, 2, 3))
+    model = tf_keras.Model(inputs, layers.Dense(3, activation="softmax")(layers.Flatten()(normalization(inputs))))
+    model.save(tmp_path / "m", save_format="tf")
+    assert b"IteratorGetNext" in (tmp_path / "m" / "saved_model.pb").read_bytes()
+    image = np.ones((1, 2, 2, 3), np.float32)
+    np.testing.assert_allclose(load_model(tmp_path / "m").predict(image), model(image), atol=1e-6)
+
+
+def test_such_a_function_is_refused_where_the_model_calls_it(tf, tmp_path):
+    @tf.function(input_signature=[tf.TensorSpec(SHAPE, tf.float32)])
+    def adapt(image):
+        with tf.control_dependencies([save_checkpoint(tf, tmp_path / "written")]):
+            return scores(tf, image)
+
+    module = tf.Module()
+    module._adapt_function = adapt
+    module.serve = tf.function(lambda image: adapt(image) * 1.0, input_signature=[tf.TensorSpec(SHAPE, tf.float32, name="image")])
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures={"serving_default": module.serve})
+    with pytest.raises(UnsafeModelError, match="SaveV2"):
+        load_model(tmp_path / "m")
+
+
+def test_such_a_function_is_refused_where_loading_runs_it(tf, tmp_path):
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    module = tf.Module()
+    module.serve = tf.function(lambda image: scores(tf, image), input_signature=[tf.TensorSpec(SHAPE, tf.float32, name="image")])
+
+    @tf.function(input_signature=[])
+    def adapt():
+        save_checkpoint(tf, tmp_path / "written")
+
+    module._adapt_function = adapt
+    tf.saved_model.save(module, str(tmp_path / "m"), signatures={"serving_default": module.serve})
+    saved = saved_model_pb2.SavedModel()
+    saved.ParseFromString((tmp_path / "m" / "saved_model.pb").read_bytes())
+    assert not scan_saved_model(saved)
+    nodes = saved.meta_graphs[0].object_graph_def.nodes
+    numbers = {child.local_name: child.node_id for child in nodes[0].children}
+    nodes[0].saveable_objects["x"].restore_function = numbers["_adapt_function"]
+    assert [finding.what.partition(":")[0] for finding in scan_saved_model(saved)] == ["SaveV2"]

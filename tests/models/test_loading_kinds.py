@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -442,3 +444,25 @@ def test_recurrent_layers_need_no_loop(framework, saved, tmp_path, tf, kind):
     model = check(saved(keras_model, "m.h5"), keras_model.predict(images, verbose=0), images, tf, tmp_path)
     assert {repair.field for repair in model.repairs} == {"unroll"}
     assert not [node.op for node in model._graph.node if node.op in ("While", "StatelessWhile", "Enter", "Switch")]
+
+
+def test_weights_that_windows_named_with_backslashes(framework, saved, tmp_path, tf):
+    layers = framework.layers
+    inner = framework.Sequential([layers.Input((8, 8, 3)), layers.Conv2D(4, 3), layers.BatchNormalization()])
+    keras_model = small_classifier(framework, inner)
+    inputs = RNG.random((5, 8, 8, 3), dtype=np.float32)
+    expected = keras_model.predict(inputs, verbose=0)
+    path = saved(keras_model, "m.keras")
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    with h5py.File(io.BytesIO(parts["model.weights.h5"])) as old, h5py.File(tmp_path / "w.h5", "w") as new:
+        groups: list[str] = []
+        old.visit(lambda name: groups.append(name) if name.endswith("vars") else None)
+        for name in groups:  # os.path.join made the path up to `vars` there
+            old.copy(name, new, name.removesuffix("/vars").replace("/", "\\") + "/vars" if "/" in name else name)
+    parts["model.weights.h5"] = (tmp_path / "w.h5").read_bytes()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    model = check(path, expected, inputs, tf, tmp_path)
+    assert [repair.field for repair in model.repairs] == ["weights"]

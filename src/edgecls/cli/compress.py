@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def compress(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A .h5, .hdf5, .keras or architecture .json.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="A .h5, .hdf5, .keras, architecture .json or model.json of TensorFlow.js.")
+    ],
     data: Annotated[Path, typer.Option(metavar="PATH", help="Labelled images to train on: class folders or an .npz.")],
     recipe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="All that follows to --seed as a TOML file, instead of options.")

@@ -19,7 +19,8 @@ def convert(
     model: Annotated[
         Path,
         typer.Argument(
-            metavar="MODEL", help="A .h5, .hdf5, .keras, architecture .json, SavedModel folder, or what compress made."
+            metavar="MODEL",
+            help="A .h5, .hdf5, .keras, architecture .json, SavedModel folder, model.json of TensorFlow.js, or what compress made.",
         ),
     ],
     targets: Annotated[str, typer.Option(metavar="LIST", help="Among tflite, coreml, onnx.")] = "tflite,coreml,onnx",

@@ -16,7 +16,8 @@ def read_labels(path: Path, classes: int) -> list[str]:
     """Read the label of each class.
 
     Forms: a text file with one label per line, also numbered from 0 (`0 cat`, as Teachable Machine writes it); JSON as a list, as
-    `{"0": "cat"}` or as Keras's `{"0": ["n02123045", "tabby"]}`; also `{"cat": 0}` (`class_indices` of an image generator).
+    `{"0": "cat"}` or as Keras's `{"0": ["n02123045", "tabby"]}`; also `{"cat": 0}` (`class_indices` of an image generator) and
+    `{"labels": ["cat"]}` (Teachable Machine's metadata.json).
 
     Args:
         path: the file.
@@ -76,6 +77,8 @@ def _from_value(value: Any) -> list[str]:
         return [_name(item) for item in value]
     if not isinstance(value, dict):
         raise TypeError(value)
+    if isinstance(value.get("labels"), list):
+        return _from_value(value["labels"])
     if value and all(isinstance(item, int) for item in value.values()):
         value = {str(index): name for name, index in value.items()}
     indexed = {int(index): _name(item) for index, item in value.items()}

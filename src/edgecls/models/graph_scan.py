@@ -16,6 +16,9 @@ _READING = frozenset({"Restore", "RestoreSlice", "RestoreV2"})
 _INITIALIZERS = ("saved_model_main_op", "legacy_init_op", "table_initializer")  # collections of what runs after loading
 _INITIALIZED = "local_variables"  # a collection of variables whose initializers run after loading
 _INIT_SIGNATURE = "__saved_model_init_op"
+_UNCALLED = frozenset(
+    {"_adapt_function"}
+)  # attributes of Keras's layers: functions that training alone calls, on its stream of data
 
 
 def scan_saved_model(saved_model: Any) -> list[Suspect]:
@@ -29,14 +32,15 @@ def _scan(meta_graph: Any, by_objects: bool) -> Iterator[Suspect]:
     functions = {function.signature.name: list(function.node_def) for function in meta_graph.graph_def.library.function}
     graph = list(meta_graph.graph_def.node)
     everything = [(node.name, node.op) for node in graph]
-    everything += [(f"{name}/{node.name}", node.op) for name, nodes in functions.items() for node in nodes]
+    uncalled = _uncalled(meta_graph.object_graph_def, graph, functions) if by_objects else set()
+    everything += [(f"{name}/{node.name}", node.op) for name in functions.keys() - uncalled for node in functions[name]]
     yield from scan_operations(
         (name, operation)
         for name, operation in everything
         if operation not in _WRITING | _READING and not _is_call(operation, functions)
     )
     if by_objects:
-        yield from _checkpoints(_called(meta_graph.object_graph_def.concrete_functions, functions))
+        yield from _checkpoints(_called(meta_graph.object_graph_def.concrete_functions.keys() - uncalled, functions))
         return
     restore = _reached(graph, [meta_graph.saver_def.restore_op_name])
     filename = _node_of(meta_graph.saver_def.filename_tensor_name)
@@ -45,6 +49,29 @@ def _scan(meta_graph: Any, by_objects: bool) -> Iterator[Suspect]:
     running = [*((node.name, node) for node in computed), *((node.name, node) for node in restore if node.name not in own)]
     yield from _checkpoints(running)
     yield from _checkpoints(_called((name for _, node in running for name in _references(node)), functions))
+
+
+def _uncalled(objects: Any, graph: list[Any], functions: dict[str, list[Any]]) -> set[str]:
+    """Functions that are reached through `_UNCALLED` attributes of the saved objects, and in no other way."""
+    named: dict[bool, set[str]] = {True: set(), False: set()}  # by whether the attribute is one of those
+    for node in objects.nodes:
+        if not node.HasField("function"):  # whose own children are its traces again
+            for child in node.children:
+                named[child.local_name in _UNCALLED] |= set(_concrete(objects.nodes[child.node_id]))
+        for saveable in node.saveable_objects.values():  # run when the folder is loaded
+            for number in (saveable.save_function, saveable.restore_function):
+                named[False] |= set(_concrete(objects.nodes[number]))
+    known = named[True] | named[False]
+    called = {name for name in objects.concrete_functions if name not in known} | named[False]
+    called |= {name for node in graph for name in _references(node)}
+    inside = {name.partition("/")[0] for name, _ in _called(named[True], functions)}
+    return inside - {name.partition("/")[0] for name, _ in _called(called, functions)}
+
+
+def _concrete(node: Any) -> Iterable[str]:
+    """The functions of the library that a saved object is."""
+    bare = node.bare_concrete_function.concrete_function_name
+    return [bare] if bare else node.function.concrete_functions
 
 
 def _is_call(operation: str, functions: dict[str, list[Any]]) -> bool:

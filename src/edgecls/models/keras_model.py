@@ -18,13 +18,14 @@ from types import ModuleType
 from typing import Any
 
 from edgecls.errors import EdgeclsError, ModelFileError, UnsupportedModelError
-from edgecls.models import tfmot
+from edgecls.models import tfjs, tfmot
 from edgecls.models.config import without_compilation
 from edgecls.models.custom_objects import CustomObjects, registered
 from edgecls.models.dequantize import dequantize
 from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
 from edgecls.models.repairs import name_functions, name_operations, repair_architecture, repair_fields
 from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
+from edgecls.models.windows_paths import has_windows_paths, write_with_slashes
 from edgecls.records.artifact import Repair
 from edgecls.system.archive_errors import ZIP_ERRORS
 from edgecls.system.extras import require
@@ -55,6 +56,7 @@ class _Reading:
 
     Attributes:
         weights_are_legacy: whether those beside an architecture have the layout of Keras 2.
+        windows_paths: whether the groups of the weights in the file are named with backslashes.
         custom: what the user's own file defines.
     """
 
@@ -63,6 +65,7 @@ class _Reading:
     weights: Path | None
     weights_are_legacy: bool
     allow_code: bool
+    windows_paths: bool
     custom: CustomObjects
 
 
@@ -89,7 +92,12 @@ def load_keras(file: ModelFile, weights: Path | None, allow_code: bool, custom: 
             "where it was made, save it with model.save('model.h5')",
         )
     keras = require(PACKAGES[file.generation])
-    reading = _Reading(keras, file, weights, _check_weights(file, weights), allow_code, custom)
+    windows_paths = file.kind == "keras" and has_windows_paths(file.path)
+    if windows_paths:
+        repairs.append(
+            Repair(layer="", field="weights", action="their groups, named with backslashes by Windows, read with slashes")
+        )
+    reading = _Reading(keras, file, weights, _check_weights(file, weights), allow_code, windows_paths, custom)
     if file.generation == 3:
         repairs += name_operations(repaired, _operation_module)
     elif file.kind == "h5":
@@ -190,8 +198,14 @@ def _read_plain(reading: _Reading, config: dict[str, Any]) -> Any:
             model = _from_architecture(reading, config)
             model.load_weights(str(_named(file.path, *_SUFFIXES["h5"], folder=Path(folder))))
             return model
+        if file.weights_manifest is not None:
+            model = _from_architecture(reading, config)
+            tfjs.assign(model, tfjs.read_weights(file.weights_manifest, file.path), file.path)
+            return model
         if weights is None:
             path = _loadable(file, config, Path(folder))
+            if reading.windows_paths:
+                path = write_with_slashes(path, Path(folder) / f"slashes{_SUFFIXES['keras'][0]}")
             return keras.models.load_model(str(path), compile=False, safe_mode=not reading.allow_code)
         model = _from_architecture(reading, config)
         suffix = ".h5" if reading.weights_are_legacy else ".weights.h5"

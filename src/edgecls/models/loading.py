@@ -9,7 +9,7 @@ from typing import Any
 
 from edgecls.errors import InputError
 from edgecls.formats.files import sha256
-from edgecls.models import tfmot
+from edgecls.models import tfjs, tfmot
 from edgecls.models.channels_last import CHANNELS_FIRST_REFUSAL, compute_channels_last
 from edgecls.models.computation import Computation, keras_computation
 from edgecls.models.custom_objects import CustomObjects, read_custom_objects
@@ -42,7 +42,8 @@ def load_model(
     """Load any Keras image classifier.
 
     Args:
-        path: `.h5`/`.hdf5` or `.keras` of Keras 2 or 3, a SavedModel folder, or an architecture `.json`.
+        path: `.h5`/`.hdf5` or `.keras` of Keras 2 or 3, a SavedModel folder, an architecture `.json`, or `model.json` of TensorFlow.js
+            with its shards beside it, or their folder.
         weights: the weights that belong to an architecture `.json`.
         allow_code: load files that hold code (Lambda layers and the like) and run it.
         output: which of several outputs holds the scores; several, divided by commas, are converted together, and the first classifies.
@@ -137,7 +138,8 @@ def _load(
     refusal = tfmot.QAT_REFUSAL if file.generation == 2 and tfmot.rounds(model) else None
     computation = keras_computation(model, require("tensorflow"), refusal)
     name = f"keras{file.generation}-{file.kind}"
-    return computation, _source(file, (weights, custom_objects), name, file.keras_version), repairs, []
+    shards = tfjs.shard_paths(file.weights_manifest, file.path) if file.weights_manifest is not None else []
+    return computation, _source(file, (weights, custom_objects, *shards), name, file.keras_version), repairs, []
 
 
 def _source(file: ModelFile, beside: tuple[Path | None, ...], format_name: str, version: str | None) -> Source:

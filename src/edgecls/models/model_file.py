@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
+from edgecls.models import tfjs
 from edgecls.models.h5_reach import refuse_reach
 from edgecls.system.archive_errors import ZIP_ERRORS
 from edgecls.system.extras import require
 
-Kind = Literal["h5", "keras", "json", "saved-model"]
+Kind = Literal["h5", "keras", "json", "tfjs", "saved-model"]
 Generation = Literal[2, 3]
 
-_MODEL = "a Keras model (.h5, .keras, architecture .json or a SavedModel folder)"
+_MODEL = "a Keras model (.h5, .keras, architecture .json, a SavedModel folder or model.json of TensorFlow.js)"
 _SAVE_AGAIN = "save the whole model with model.save('model.keras')"
 _ARTIFACT = "give the Keras model it was made from; to measure or examine it use `edgecls bench` or `edgecls inspect`"
 # First bytes of files people confuse with a model: (bytes, offset, what it is, remedy).
@@ -45,6 +46,7 @@ class ModelFile:
         generation: 2 or 3 for a Keras model; None for a SavedModel, whose generation its graph tells.
         keras_version: as written in the file, None where it holds none.
         config: the architecture as plain JSON values; None for a SavedModel.
+        weights_manifest: of TensorFlow.js alone: model.json, which lists the weights beside it.
     """
 
     path: Path
@@ -52,6 +54,7 @@ class ModelFile:
     generation: Generation | None = None
     keras_version: str | None = None
     config: dict[str, Any] | None = None
+    weights_manifest: dict[str, Any] | None = None
 
 
 def examine(path: Path) -> ModelFile:
@@ -99,6 +102,8 @@ def is_legacy_weights(path: Path) -> bool:
 def _examine_folder(path: Path) -> ModelFile:
     if (path / "saved_model.pb").is_file():
         return ModelFile(path, "saved-model")
+    if (path / tfjs.MODEL_NAME).is_file():
+        return _examine_json(path / tfjs.MODEL_NAME)
     inner = sorted(path.glob("*/saved_model.pb"))
     if inner:
         raise ModelFileError(
@@ -212,6 +217,10 @@ def _examine_json(path: Path) -> ModelFile:
     except (OSError, UnicodeDecodeError) as error:
         raise ModelFileError("an architecture in JSON", f"{path}: {error}", "write it again with model.to_json()") from None
     config = _parse(text, path)
+    if tfjs.is_tfjs(config):
+        architecture, version = tfjs.read_architecture(config, path)
+        tfjs.shard_paths(config, path)
+        return ModelFile(path, "tfjs", _generation(version, architecture, path), version, architecture, config)
     if "class_name" not in config or "config" not in config:
         raise ModelFileError("an architecture that model.to_json() wrote", f"{path}, JSON of something else", _SAVE_AGAIN)
     version = config.get("keras_version")
