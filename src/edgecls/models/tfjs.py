@@ -36,7 +36,8 @@ def read_architecture(config: dict[str, Any], path: Path) -> tuple[dict[str, Any
         raise UnsupportedModelError(
             "a layers model of TensorFlow.js", f"{path}, a graph model, whose layers were taken away", _FROM_SOURCE
         )
-    inner = topology.get("model_config", topology) if isinstance(topology, dict) else None
+    topology = topology if isinstance(topology, dict) else {}
+    inner = topology.get("model_config", topology)
     if not isinstance(inner, dict) or "class_name" not in inner or "config" not in inner:
         raise ModelFileError("a layers model of TensorFlow.js", f"{path}, which has no architecture", _FROM_SOURCE)
     version = topology.get("keras_version")
