@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-# Emulated machines outlive the clone: the next one finds them there.
+# Emulated machines and toolchains outlive the clone: the next one finds them there.
 ARM64 ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edgecls/arm64
+SWIFT ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edgecls/swift
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ssh test-arm64 test-web test-all fuzz layers coreml bench lint format schema clean
+.PHONY: help demo test test-ssh test-arm64 test-ios test-web test-all fuzz layers coreml bench lint format schema clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +25,7 @@ demo: $(STAMP) ## Train a small model on real digits, convert it to everything, 
 	$(BIN)/edgecls demo
 
 test: $(STAMP) ## The fast tests
-	$(BIN)/python -m pytest -m "not slow and not arm64 and not ssh" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not arm64 and not ios and not ssh" -n 2 --dist loadfile
 
 test-ssh: $(STAMP) ## Measuring on another machine, over a real ssh server on the loopback interface
 	@tests/need_sshd
@@ -33,6 +34,11 @@ test-ssh: $(STAMP) ## Measuring on another machine, over a real ssh server on th
 test-arm64: $(STAMP) ## x86 beside emulated ARM processors, which are made first where they are not there
 	$(BIN)/python tools/arm64 "$(ARM64)" $(if $(CI),--install)
 	ARM64="$(ARM64)" $(BIN)/python -m pytest -rs -m arm64
+
+test-ios: $(STAMP) ## The iOS sample, as far as no Mac is needed, with a Swift toolchain that is made first where there is none
+	$(BIN)/python tools/swift "$(SWIFT)" $(if $(CI),--install)
+	SWIFT="$(SWIFT)/run" $(BIN)/python -m pytest -m ios
+	@echo "Not run here, for want of a Mac: Core ML, Vision, the camera and the screens; Xcode has not built the project."
 
 test-web: ## The web sample: linter, types, and the golden vectors of the image contract in TypeScript
 	cd web_sample && npm ci --no-progress && npm run check && npm test && npm run build

@@ -1,0 +1,24 @@
+import EdgeclsKit
+import XCTest
+
+/// The golden set that comes with a model, and how far a device is from it.
+final class GoldenSetTests: XCTestCase {
+    func testAGoldenSetIsRead() throws {
+        let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).json")
+        defer { try? FileManager.default.removeItem(at: file) }
+        let text = #"""
+            {"schema_version": 1, "images": [{"name": "grey", "file": "golden/grey.png", "pixels": "golden/grey.pixels.png",
+            "decoding": "lossless", "scores": {"coreml_float32": [0.25, 0.75]}}]}
+            """#
+        try Data(text.utf8).write(to: file)
+        let image = try GoldenSet.read(file).images[0]
+        XCTAssertEqual(image.scores, ["coreml_float32": [0.25, 0.75]])
+        XCTAssertEqual(image.decoding, .lossless)
+    }
+
+    func testDeviationIsTheLargestAndTheMean() {
+        let deviation = Deviation(of: [0, 10, 20, 30] as [UInt8], from: [0, 12, 19, 30])
+        XCTAssertEqual(deviation.largest, 2)
+        XCTAssertEqual(deviation.mean, 0.75)
+    }
+}

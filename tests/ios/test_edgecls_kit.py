@@ -1,0 +1,71 @@
+"""EdgeclsKit: what its own tests say, how fast it is, and whether Python can read what it writes."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgecls.records.measurement import Report
+from ios_sample import CLONE, Swift
+
+pytestmark = [pytest.mark.ios, pytest.mark.timeout(900)]
+
+FILTERS = {
+    "bilinear-antialiased": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+# Pillow computes the same sums in C, with pixels of four bytes; both times are of this processor, one core, the best of five.
+MOST_TIMES_PILLOW = 2.0
+
+
+def test_its_own_tests_pass(output: Path):
+    assert (output / "results.json").exists()
+
+
+def test_the_code_is_formatted(swift: Swift):
+    done = swift("swift-format", "lint", "--strict", "--recursive", "ios_sample")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_twelve_megapixels_take_about_as_long_as_with_pillow(output: Path, name: str):
+    ours = json.loads((output / "resize_ms.json").read_text())[name]
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8))
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        picture.resize((224, 224), FILTERS[name])
+        times.append((time.perf_counter() - start) * 1000)
+    assert ours <= MOST_TIMES_PILLOW * min(times), f"{ours:.1f} ms, Pillow {min(times):.1f} ms"
+
+
+def test_results_follow_the_schema(output: Path):
+    schema = json.loads((CLONE / "docs/results.schema.json").read_text())
+    jsonschema.validate(json.loads((output / "results.json").read_text()), schema)
+
+
+def test_percentiles_are_those_of_the_host(output: Path):
+    latency = Report.read(output / "results.json").measurements[0].latency
+    assert latency is not None
+    samples = np.array(latency.samples_ms)  # rounded to a tenth of a microsecond, so that half of one may lie between
+    assert np.allclose([latency.p50_ms, latency.p90_ms, latency.p99_ms], np.percentile(samples, (50, 90, 99)), atol=5e-5, rtol=0)
+
+
+def test_the_report_shows_a_phone_beside_the_host(output: Path, tmp_path: Path, edgecls: Callable[..., Any]):
+    phone = Report.read(output / "results.json")
+    host = phone.model_copy(update={"environment": phone.environment.model_copy(update={"device": "", "processor": "a host"})})
+    (tmp_path / "host.json").write_text(host.model_dump_json())
+    done = edgecls("report", tmp_path / "host.json", output / "results.json", "--out", tmp_path / "report.md")
+    assert done.exit_code == 0, done.stderr
+    page = (tmp_path / "report.md").read_text()
+    assert "a host" in page
+    assert "iPhone" in page
