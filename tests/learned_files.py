@@ -40,7 +40,7 @@ def int8_files(qat: QatModel, inputs: np.ndarray, folder: Path, *, per_channel: 
     floats = frozenset(qat.plan.float_calls)
     learned = LearnedRanges(ranges, inputs, layer_values(loaded, {*ranges, *floats}, inputs), floats, per_channel=per_channel)
     graph = TFLiteGraph(add_signature(float_tflite(loaded.freeze(folder))))
-    quantized = quantize_learned(graph, learned, io="float32")
+    quantized = quantize_learned(graph, learned)
     return Int8Files(
         graph.file,
         quantized.model,

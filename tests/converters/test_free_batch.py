@@ -7,9 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
+from onnx import helper, numpy_helper
 
+from edgecls.converters.onnx import convert as onnx_convert
+from edgecls.converters.onnx.free_batch import StuckError, free_batch
 from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 
@@ -109,3 +113,43 @@ def test_three_images_at_once(framework: str, build: Callable[[Any], Any], tmp_p
 def saved(framework: str, model: Any, path: Path) -> None:
     """As a SavedModel: a layer of one's own is in no Keras file."""
     model.save(str(path)) if framework == "tf_keras" else model.export(str(path), verbose=False)
+
+
+def onnx_model(*nodes: onnx.NodeProto, results: tuple[str, ...] = ("scores",), **constants: Any) -> onnx.ModelProto:
+    """Of one image [1, 4], with scores [1, 4] each."""
+    values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in ("image", *results)]
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    return helper.make_model(
+        helper.make_graph(nodes, "small", values[:1], values[1:], initializers), opset_imports=[helper.make_opsetid("", 17)]
+    )
+
+
+def test_scores_that_no_image_reaches_have_no_batch_axis() -> None:
+    model = onnx_model(
+        helper.make_node("Relu", ["image"], ["scores"]),
+        helper.make_node("Relu", ["constant"], ["same"]),
+        results=("scores", "same"),
+        constant=np.ones((1, 4), np.float32),
+    )
+    with pytest.raises(StuckError, match="same"):
+        free_batch(model, "N")
+
+
+def test_expand_may_be_told_the_last_sizes_alone() -> None:
+    model = onnx_model(helper.make_node("Expand", ["image", "sizes"], ["scores"]), sizes=np.array([4]))
+    free_batch(model, "N")
+    images = np.arange(12, dtype=np.float32).reshape(3, 4)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(np.asarray(session.run(None, {"image": images})[0]), images)
+
+
+def test_a_fault_of_the_rewriting_is_no_graph_of_one_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that cannot take several images stays as it is; a mistake of ours must be heard of."""
+    model = onnx_model(helper.make_node("Relu", ["image"], ["scores"]))
+
+    def faulty(*_: object) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr("edgecls.converters.onnx.free_batch.free_batch", faulty)
+    with pytest.raises(KeyError):
+        onnx_convert._free_batch(model)

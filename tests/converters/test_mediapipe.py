@@ -12,6 +12,7 @@ from PIL import Image
 
 import mediapipe_env
 from edgecls.converters.tflite.metadata import mediapipe_refusal, write_tflite
+from edgecls.converters.tflite.uint8_border import take_uint8
 from edgecls.formats import read_record
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.metadata import ArtifactMetadata
@@ -91,6 +92,13 @@ def test_every_scheme_opens_and_answers_the_same(
     path.write_bytes(write_tflite(foreign_tflite[scheme].read_bytes(), _record()))
     assert mediapipe_refusal(SPEC) is None
     assert _agree(path, _photos(shared_data, tmp_path, 32, 12), TOLERANCES[scheme]) >= 3  # clear winners
+
+
+def test_a_file_that_takes_uint8_is_given_the_pixels(foreign_tflite: dict[str, Path], shared_data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "uint8.tflite"
+    path.write_bytes(write_tflite(take_uint8(foreign_tflite["int8-io"].read_bytes(), SPEC), _record()))
+    assert mediapipe_refusal(SPEC, "uint8") is None
+    assert _agree(path, _photos(shared_data, tmp_path, 32, 12), TOLERANCES["int8"]) >= 3  # clear winners
 
 
 @pytest.mark.parametrize(

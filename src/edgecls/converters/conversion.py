@@ -289,10 +289,16 @@ class _Hub:
     @cached_property
     def tflite_int8(self) -> bytes:
         """The int8 file without its metadata."""
+        return self._with_border(self.quantized)
+
+    def _with_border(self, quantized: Quantized) -> bytes:
+        """The TFLite file with the border that was asked for, which no other format takes over."""
         from edgecls.converters.tflite.uint8_border import take_uint8
 
-        model, floats = self.quantized, self.quantized.float_layers
-        return take_uint8(model.with_int8_border(floats), self._spec) if self.conversion.io == "uint8" else model.model
+        if self.conversion.io == "float32":
+            return quantized.model
+        model = quantized.with_int8_border(quantized.float_layers)
+        return take_uint8(model, self._spec) if self.conversion.io == "uint8" else model
 
     @cached_property
     def _searched(self) -> Found | StageError | None:
@@ -301,7 +307,7 @@ class _Hub:
         if self.conversion.goal is None:
             return None
         try:
-            return keep_fewest(self.float_graph, self.calibrated, self.conversion.goal)
+            return keep_fewest(self.float_graph, self.calibrated, self.conversion.goal, self._with_border)
         except StageError as failure:  # kept, so that the next int8 file does not search for what is not there again
             return failure
 
@@ -322,8 +328,7 @@ class _Hub:
         from edgecls.quantization.learned import UnlearnedError, quantize_learned
 
         conversion, calibration, remark = self.conversion, self.conversion.calibration, ""
-        io = "int8" if conversion.io == "int8" else "float32"  # uint8 is put around the finished model
-        settings: dict[str, Any] = {"io": io, "float_layers": self.float_layers}
+        settings: dict[str, Any] = {"float_layers": self.float_layers}
         if conversion.learned is not None:
             try:
                 return quantize_learned(self.float_graph, conversion.learned, **settings)

@@ -34,15 +34,15 @@ class Quantized:
     """The chosen int8 TFLite model.
 
     Attributes:
-        model: TFLite bytes, float32 or int8 at the border as asked.
+        model: TFLite bytes, float32 at the border: what it rounds, every format rounds.
         estimator: the range estimator that made it; `learned` where quantization-aware training did.
         bias_corrected: whether biases took back the mean error of rounded weights.
         losses: what each attempt lost against the float model on the calibration images (see `score_loss`), the mean of its heads.
         images: number of calibration images seen.
         float_layers: names of the output tensors of operations that stayed float.
         remake: the same model with other operations left float, by the names of their output tensors.
-        with_int8_border: the same, with int8 at the border whatever was asked.
-        loss: what any model of the same border loses on the first calibration images; infinite where there are none.
+        with_int8_border: the same, with int8 at the border.
+        loss: what any model with float32 at the border loses on the first calibration images; infinite where there are none.
         remark: what else is to be told of where the ranges come from.
     """
 
@@ -75,7 +75,6 @@ def quantize(
     batches: Callable[[], Iterable[np.ndarray]],
     *,
     estimator: Estimator | None,
-    io: Literal["float32", "int8"],
     threads: int,
     float_layers: Collection[str] = (),
 ) -> Quantized:
@@ -86,7 +85,6 @@ def quantize(
         onnx_model: the same model from `float_onnx`: it runs the calibration.
         batches: opens the calibration images anew: model inputs [n, *input_shape], float32.
         estimator: `minmax`, `percentile`, `mse`, or None to try all.
-        io: dtype at the model's border.
         threads: cores to use.
         float_layers: names of the output tensors of operations that stay float.
     """
@@ -101,7 +99,7 @@ def quantize(
     trial = _first(batches(), int(np.clip(TRIAL_VALUES // tensors.values_per_image, *TRIAL_IMAGES)))
     reference = _run_tflite(graph.file, trial, threads)
 
-    def make(name: Estimator, corrected: bool, floats: Collection[str], border: Literal["float32", "int8"] = io) -> bytes:
+    def make(name: Estimator, corrected: bool, floats: Collection[str], border: Literal["float32", "int8"] = "float32") -> bytes:
         kept = {layer: shift for layer, shift in shifts.items() if layer not in floats}  # float weights lose nothing to take back
         ranges = {tensor: float16_range(representable(value)) for tensor, value in estimate_ranges(histograms, name).items()}
         ranges = additions.settle(ranges)
@@ -213,19 +211,7 @@ def _run_tflite(model: bytes, inputs: np.ndarray, threads: int) -> list[np.ndarr
     source, targets = interpreter.get_input_details()[0], interpreter.get_output_details()
     scores = []
     for image in inputs:
-        interpreter.set_tensor(source["index"], _encode(image[None], source))
+        interpreter.set_tensor(source["index"], image[None])
         interpreter.invoke()
-        scores.append([_decode(interpreter.get_tensor(target["index"]), target).ravel() for target in targets])
+        scores.append([interpreter.get_tensor(target["index"]).ravel() for target in targets])
     return [np.stack(head) for head in zip(*scores, strict=True)]
-
-
-def _encode(values: np.ndarray, detail: dict) -> np.ndarray:
-    scale, zero_point = detail["quantization"]
-    if detail["dtype"] == np.float32:
-        return values
-    return np.clip(np.rint(values / scale) + zero_point, -128, 127).astype(np.int8)
-
-
-def _decode(values: np.ndarray, detail: dict) -> np.ndarray:
-    scale, zero_point = detail["quantization"]
-    return values if detail["dtype"] == np.float32 else (values.astype(np.float32) - zero_point) * scale

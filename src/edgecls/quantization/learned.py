@@ -63,16 +63,13 @@ class UnlearnedError(ConversionError):
     """Tensors that training by another tool left without a range."""
 
 
-def quantize_learned(
-    graph: TFLiteGraph, learned: LearnedRanges, *, io: Literal["float32", "int8"], float_layers: Collection[str] = ()
-) -> Quantized:
+def quantize_learned(graph: TFLiteGraph, learned: LearnedRanges, *, float_layers: Collection[str] = ()) -> Quantized:
     """Quantize with the parameters that training learned; no calibration, no correction.
 
     Training rounds with scales that float16 holds; what is done here about scales and biases finds them again.
 
     Args:
         graph: of the float32 TFLite model with a signature.
-        io: dtype at the model's border.
         float_layers: names of the output tensors of operations that stay float.
 
     Raises:
@@ -84,7 +81,7 @@ def quantize_learned(
         ranges = Additions(graph).settle(ranges)
     float_layers = {*float_layers, *matched.float_tensors}
 
-    def make(floats: Collection[str], border: Literal["float32", "int8"] = io) -> bytes:
+    def make(floats: Collection[str], border: Literal["float32", "int8"] = "float32") -> bytes:
         model = graph.copy()
         raise_small_channels(model, ranges, floats)
         if learned.per_channel:

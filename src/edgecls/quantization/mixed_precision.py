@@ -12,7 +12,7 @@ It need not be the smallest set there is: that would take trying them all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edgecls.errors import StageError
@@ -55,38 +55,41 @@ class Found:
         )
 
 
-def keep_fewest(graph: TFLiteGraph, quantized: Quantized, goal: AccuracyGoal) -> Found:
+def keep_fewest(graph: TFLiteGraph, quantized: Quantized, goal: AccuracyGoal, shipped: Callable[[Quantized], bytes]) -> Found:
     """Search for the fewest layers that have to stay float.
+
+    Args:
+        shipped: the file that ships of a model, with the border that was asked for.
 
     Raises:
         StageError: the goal fails even with every layer but one float.
     """
-    return _Search(graph, quantized, goal).run()
+    return _Search(graph, quantized, goal, shipped).run()
 
 
 class _Search:
-    def __init__(self, graph: TFLiteGraph, quantized: Quantized, goal: AccuracyGoal) -> None:
-        self._float, self._start, self._goal = graph.file, quantized, goal
+    def __init__(
+        self, graph: TFLiteGraph, quantized: Quantized, goal: AccuracyGoal, shipped: Callable[[Quantized], bytes]
+    ) -> None:
+        self._float, self._start, self._goal, self._shipped = graph.file, quantized, goal, shipped
         self._layers, self._neighbours, self._weighted = _layers(graph)
         self._ranking: list[str] = list(self._layers)
         self._models = 0
 
     def run(self) -> Found:
         kept = self._shrink(self._grow([], ("choosing",)), ("choosing",))
-        judge_chose = not self._holds(self._make(kept), "judging")
+        judge_chose = not self._holds(kept, "judging")
         if judge_chose:
             kept = self._shrink(self._grow(kept, HALVES), HALVES)
-        model = self._make(kept)
-        quantized = replace(self._start, model=model, float_layers=frozenset(self._names(kept)))
-        drops = self._drop(model, "choosing"), self._drop(model, "judging")
-        return Found(quantized, kept, drops, judge_chose, self._models)
+        drops = self._drop(kept, "choosing"), self._drop(kept, "judging")
+        return Found(self._quantized(kept), kept, drops, judge_chose, self._models)
 
     def _grow(self, kept: list[str], halves: Sequence[Half]) -> list[str]:
         """Add layers until the goal holds on these halves."""
-        while not all(self._holds(self._make(kept), half) for half in halves):
+        while not all(self._holds(kept, half) for half in halves):
             candidates = self._candidates(kept)
             if not candidates:
-                drop = max(self._drop(self._make(kept), half) for half in halves)
+                drop = max(self._drop(kept, half) for half in halves)
                 raise StageError(
                     f"--mixed-precision 'drop<={self._goal.points:g}' with at least one layer of weights in int8",
                     f"a drop of {drop:.2f} points of {self._goal.of} with all but one float",
@@ -116,7 +119,7 @@ class _Search:
         while untried := [layer for layer in kept if layer not in needed]:
             without = {layer: [name for name in kept if name != layer] for layer in untried}
             layer = min(untried, key=lambda name: self._start.loss(self._make(without[name])))
-            if all(self._holds(self._make(without[layer]), half) for half in halves):
+            if all(self._holds(without[layer], half) for half in halves):
                 kept = without[layer]
                 needed.clear()
             else:
@@ -127,14 +130,17 @@ class _Search:
         self._models += 1
         return self._start.remake(self._names(kept)) if kept else self._start.model
 
+    def _quantized(self, kept: Collection[str]) -> Quantized:
+        return replace(self._start, model=self._make(kept), float_layers=frozenset(self._names(kept))) if kept else self._start
+
     def _names(self, kept: Iterable[str]) -> list[str]:
         return [name for layer in kept for name in self._layers[layer]]
 
-    def _holds(self, model: bytes, half: Half) -> bool:
-        return self._drop(model, half) <= self._goal.points + 1e-9  # points are shares of whole images times 100
+    def _holds(self, kept: Collection[str], half: Half) -> bool:
+        return self._drop(kept, half) <= self._goal.points + 1e-9  # points are shares of whole images times 100
 
-    def _drop(self, model: bytes, half: Half) -> float:
-        return self._goal.measure(self._float, model, half)
+    def _drop(self, kept: Collection[str], half: Half) -> float:
+        return self._goal.measure(self._float, self._shipped(self._quantized(kept)), half)
 
 
 def _layers(graph: TFLiteGraph) -> tuple[dict[str, list[str]], Mapping[str, set[str]], set[str]]:

@@ -251,18 +251,21 @@ def _free_batch(model: onnx.ModelProto) -> onnx.ModelProto | None:
     """The model with a free batch axis, proven on two different inputs at once; None where the graph depends on batch 1."""
     import onnxruntime
 
-    from edgecls.converters.onnx.free_batch import free_batch
+    from edgecls.converters.onnx.free_batch import StuckError, free_batch
 
     free = type(model).FromString(model.SerializeToString())
+    try:
+        free_batch(free, BATCH)
+    except StuckError:
+        return None
     shape = tuple(dimension.dim_value for dimension in model.graph.input[0].type.tensor_type.shape.dim)
     inputs = np.random.default_rng(0).standard_normal((2, *shape[1:])).astype(np.float32)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
-        free_batch(free, BATCH)
         session = onnxruntime.InferenceSession(free.SerializeToString(), options, providers=["CPUExecutionProvider"])
         together = _answers(session, inputs)
-    except Exception:  # noqa: BLE001 - ours for an operation without such a form, and onnxruntime's, which have no common base
+    except Exception:  # noqa: BLE001 - border to onnxruntime, whose errors have no common base
         return None
     one, other = (_answers(session, inputs[index : index + 1]) for index in range(2))
     apart = [np.concatenate(pair) for pair in zip(one, other, strict=True)]

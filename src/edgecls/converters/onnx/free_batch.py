@@ -92,14 +92,14 @@ class _Freeing:
 
     def run(self) -> None:
         """Rewrite the graph."""
-        self._batched[self._source.name] = _Batched(self._edit.shapes[self._source.name], 0)
+        self._batched[self._source.name] = _Batched(self._shape(self._source.name), 0)
         for node in self._order:
             if any(name in self._batched for name in node.input):
                 self._rules.get(node.op_type, self._image_by_image)(node)
             self._edit.put(node)
-        stuck = [value.name for value in self._targets if self._batched[value.name].place != 0]
-        if stuck:
-            raise StuckError(stuck[0])
+        for value in self._targets:
+            if self._state(value.name).place != 0:
+                raise StuckError(value.name)
         self._edit.finish()
         for value in (self._source, *self._targets):
             value.type.tensor_type.shape.dim[0].dim_param = self._batch
@@ -145,7 +145,7 @@ class _Freeing:
 
     def _reduced(self, node: onnx.NodeProto) -> None:
         axes = self._axes(node, 1)
-        state, keeps = self._state(node), bool(attribute(node, "keepdims", 1))
+        state, keeps = self._state(node.input[0]), bool(attribute(node, "keepdims", 1))
         if state.place is not None and state.place not in axes:
             self._made(node, state.place - (0 if keeps else sum(axis < state.place for axis in axes)))
             return
@@ -154,7 +154,7 @@ class _Freeing:
         self._made(node, None)
 
     def _along_one_axis(self, node: onnx.NodeProto) -> None:
-        axis, state = self._axis(node, _ONE_AXIS[node.op_type]), self._state(node)
+        axis, state = self._axis(node, _ONE_AXIS[node.op_type]), self._state(node.input[0])
         if state.place is None or state.place == axis:
             node.input[0] = self._in_front(node.input[0])
             set_attribute(node, "axis", axis + 1)
@@ -177,8 +177,8 @@ class _Freeing:
         self._made(node, place)
 
     def _expanded(self, node: onnx.NodeProto) -> None:
-        sizes = self._constant(node, 1)
-        state = self._state(node)
+        state, sizes = self._state(node.input[0]), self._constant(node, 1)
+        sizes = [1] * (len(state.shape) - len(sizes)) + sizes  # Expand may be told the last ones alone
         before = len(sizes) - len(state.shape)
         if state.place is not None and sizes[state.place + before] == 1:
             self._made(node, state.place + before)
@@ -188,7 +188,7 @@ class _Freeing:
         self._made(node, None)
 
     def _gathered(self, node: onnx.NodeProto) -> None:
-        axis, state = self._axis(node, 0), self._state(node)
+        axis, state = self._axis(node, 0), self._state(node.input[0])
         if node.input[1] in self._batched:
             raise StuckError(node.op_type)
         if state.place is not None and state.place != axis:
@@ -224,7 +224,7 @@ class _Freeing:
         return all(len(shape) <= 2 or shape[place] == 1 for shape in shapes)
 
     def _padded(self, node: onnx.NodeProto) -> None:
-        state = self._state(node)
+        state = self._state(node.input[0])
         if state.place is not None:
             self._made(node, state.place)
             return
@@ -236,7 +236,7 @@ class _Freeing:
 
     def _reshaped(self, node: onnx.NodeProto) -> None:
         """Whatever only gives the values other axes, they in their order: a reshape with the batch axis in front."""
-        state, shape = self._state(node), self._shape(node.output[0])
+        state, shape = self._state(node.input[0]), self._shape(node.output[0])
         if not state.is_leading:
             if node.op_type == "Reshape":
                 raise StuckError(node.op_type)
@@ -272,7 +272,7 @@ class _Freeing:
         self._made(node, 0)
 
     def _sliced(self, node: onnx.NodeProto) -> None:
-        state = self._state(node)
+        state = self._state(node.input[0])
         starts, ends = self._constant(node, 1), self._constant(node, 2)
         count = len(state.shape)
         axes = [
@@ -288,7 +288,7 @@ class _Freeing:
         self._made(node, state.place)
 
     def _transposed(self, node: onnx.NodeProto) -> None:
-        state = self._state(node)
+        state = self._state(node.input[0])
         order = integers(node, "perm") or list(reversed(range(len(state.shape))))
         if state.place is not None:
             self._made(node, order.index(state.place))
@@ -299,7 +299,7 @@ class _Freeing:
 
     def _in_front(self, name: str, rank: int | None = None) -> str:
         """The value with the batch axis in front of all its axes, of which it has `rank` then, those in front of length 1."""
-        state = self._batched[name]
+        state = self._state(name)
         rank = len(state.shape) if rank is None else rank
         if state.place is None and not state.rows and rank == len(state.shape):
             return name
@@ -314,7 +314,7 @@ class _Freeing:
 
     def _as_images(self, name: str, rank: int | None = None) -> str:
         """The value with its own batch axis, the first of `rank`."""
-        state = self._batched[name]
+        state = self._state(name)
         shape = (1,) * ((rank or 0) - len(state.shape)) + state.shape
         if state.place is not None and shape == state.shape:
             return name
@@ -357,10 +357,10 @@ class _Freeing:
             if name:
                 self._batched[name] = _Batched(self._shape(name), place, rows)
 
-    def _state(self, node: onnx.NodeProto) -> _Batched:
-        if node.input[0] not in self._batched:
-            raise StuckError(node.op_type)
-        return self._batched[node.input[0]]
+    def _state(self, name: str) -> _Batched:
+        if name not in self._batched:
+            raise StuckError(name)
+        return self._batched[name]
 
     def _shape(self, name: str) -> tuple[int, ...]:
         if name in self._batched:

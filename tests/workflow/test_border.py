@@ -1,4 +1,4 @@
-"""`--io uint8`: TFLite int8 files that take and give uint8, read back and held against the file with an int8 border."""
+"""`--io`: TFLite int8 files that take and give uint8 or int8, read back and held against the file with a float border."""
 
 from __future__ import annotations
 
@@ -82,8 +82,9 @@ def test_other_codes_are_no_pixels(small_model, small_images, pixels, tmp_path, 
     assert np.abs(ours - theirs).max() <= 1.001 / 256  # the scale of softmax scores
 
 
-def test_the_other_formats_are_as_ever(small_model, small_images, tmp_path):
-    """ONNX and Core ML take floats and hold the same parameters, whatever TFLite takes."""
+@pytest.mark.parametrize("border", ["uint8", "int8"])
+def test_the_other_formats_are_as_ever(small_model, small_images, tmp_path, border: Border):
+    """ONNX and Core ML take floats and hold the same parameters, and are as good, whatever TFLite takes."""
     targets = ("tflite", "onnx", "coreml")
 
     def others(border: Border) -> list[tuple[str, str, Artifact]]:
@@ -91,10 +92,11 @@ def test_the_other_formats_are_as_ever(small_model, small_images, tmp_path):
         assert {row.status for row in rows} == {"ok"}
         return [(row.name, row.actual.input_dtype if row.actual else "", row) for row in rows if row.target != "tflite"]
 
-    for (name, dtype, row), (_, other_dtype, other) in zip(others("uint8"), others("float32"), strict=True):
+    for (name, dtype, row), (_, other_dtype, other) in zip(others(border), others("float32"), strict=True):
         assert dtype == other_dtype, name
         assert row.requested.io == "float32"
         assert row.actual == other.actual
+        assert row.parity and other.parity and row.parity.snr_db == other.parity.snr_db
 
 
 def test_labels_signature_and_measurement(command, small_model, small_images, tmp_path):
