@@ -163,6 +163,21 @@ class ImageSpec(Record):
         }
         return ImageSpec.model_validate({**self.model_dump(), **update})
 
+    @property
+    def preprocess(self) -> str:
+        """What `with_preprocess` takes to give this mean, std and colour order: a name, or `mean=M,std=D` in pixels.
+
+        Raises:
+            ValueError: BGR with numbers of its own, which no text says.
+        """
+        for name, (order, *numbers) in PREPROCESS_CHOICES.items():
+            if [self.mean, self.std] == numbers and (self.channels != 3 or order == self.color_order):
+                return name
+        if self.color_order == "BGR":
+            raise ValueError("BGR with a mean and std that no choice of preprocessing has")
+        mean, std = (" ".join(map(repr, values)) for values in (self.mean, self.std))
+        return f"mean={mean},std={std}"
+
 
 def luma(red: Any, green: Any, blue: Any) -> Any:
     """Grey of a colour, 0..255: ITU-R 601 in the fixed point of Pillow's convert("L"). Integers or arrays of at least 32 bits."""

@@ -201,8 +201,8 @@ def _command(manifest: Manifest, row: Artifact, request: DiagnoseRequest, argume
         parts.append("--allow-code")
     if row.requested.io != "float32":
         parts.append(f"--io {row.requested.io}")
-    if spec.provenance == "declared" and spec.note.startswith("--preprocess "):
-        parts.append("--preprocess=" + shlex.quote(spec.note.removeprefix("--preprocess ")))
+    if spec.provenance == "declared":
+        parts.append("--preprocess=" + shlex.quote(spec.preprocess))
     if calibration is not None and " --calibration " not in given:
         parts.append(f"--calibration {shlex.quote(calibration.path)}")
         if calibration.images and " --calibration-images " not in given:

@@ -55,7 +55,7 @@ def convert_coreml(
     *,
     minimum_deployment_target: str | None = None,
     int8: SharedInt8 | None = None,
-    half: Path | None = None,
+    float16_package: Path | None = None,
 ) -> dict[Scheme, Path]:
     """Write one classifier package per scheme.
 
@@ -71,7 +71,7 @@ def convert_coreml(
         folder: where `<record.name>-coreml-<scheme>.mlpackage` is written, each renamed into place when it is complete.
         minimum_deployment_target: a name as `iOS16` or `macOS13`; None for the oldest that each scheme runs on.
         int8: for the scheme `int8`, the parameters it shares with the other formats.
-        half: where the float16 package that the compressed ones are made from is kept for a second call; taken from there if it exists.
+        float16_package: where the one that the compressed ones are made from is kept for a second call; taken from there if it exists.
 
     Returns:
         The package of each scheme.
@@ -87,7 +87,7 @@ def convert_coreml(
     _check_labels(record)
     done: dict[Scheme, Path] = {}
     with _staging(folder) as staging, few_collections():
-        for scheme, built in _build(graph, record, targets, staging, int8, half):
+        for scheme, built in _build(graph, record, targets, staging, int8, float16_package):
             name = f"{record.name}-coreml-{scheme}{SUFFIXES['coreml']}"
             _describe(built.spec, record, scheme)
             with _writing(folder):
@@ -114,12 +114,12 @@ def _build(
 ) -> Iterator[tuple[Scheme, _Built]]:
     """Convert as rarely as possible: everything that is compressed is made from the float16 program."""
     compressed: list[Scheme] = [scheme for scheme in targets if scheme not in ("float32", "float16")]
-    package = kept or staging / "half.mlpackage"
+    package = kept or staging / "float16.mlpackage"
     if "float16" in targets or compressed:
         with _failures(record, "float16"):
-            half = _half(graph, record, targets.get("float16", min(targets.values())), staging, package)
+            float16 = _float16(graph, record, targets.get("float16", min(targets.values())), staging, package)
         if "float16" in targets:
-            yield "float16", half
+            yield "float16", float16
     if "float32" in targets:
         with _failures(record, "float32"):
             full = _convert(graph, record, "float32", targets["float32"], staging)
@@ -128,26 +128,26 @@ def _build(
     for scheme in compressed:
         with _failures(record, scheme):
             change = _change(scheme, package, int8)
-            yield scheme, _rewrite(half, scheme, targets[scheme], staging, change)
+            yield scheme, _rewrite(float16, scheme, targets[scheme], staging, change)
 
 
-def _half(graph: FrozenGraph, record: ArtifactMetadata, target: Any, staging: Path, package: Path) -> _Built:
+def _float16(graph: FrozenGraph, record: ArtifactMetadata, target: Any, staging: Path, package: Path) -> _Built:
     """The float16 program, from an earlier call's package where there is one."""
     if package.exists():
         opened = open_package(package)
         return _Built(opened.spec, opened.files.model.parent / WEIGHTS_FOLDER / WEIGHTS_NAME)
-    half = _convert(graph, record, "float16", target, staging)
-    write_package(package, half.spec, half.weights)
-    return half
+    built = _convert(graph, record, "float16", target, staging)
+    write_package(package, built.spec, built.weights)
+    return built
 
 
-def _change(scheme: Scheme, half: Path, int8: SharedInt8 | None) -> Callable[[Any], None]:
+def _change(scheme: Scheme, float16: Path, int8: SharedInt8 | None) -> Callable[[Any], None]:
     """What makes a program of the scheme of the float16 program."""
     if scheme != "int8":
         return lambda program: compress_weights(program, scheme)
     if int8 is None:
         raise SchemeError("parameters for Core ML int8", "none", "quantize the model first")
-    values = match_values(half, int8)
+    values = match_values(float16, int8)
     return lambda program: quantize_program(program, values, int8.parameters)
 
 
@@ -177,11 +177,11 @@ def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, targe
     return _Built(spec, Path(model.weights_dir) / WEIGHTS_NAME)
 
 
-def _rewrite(half: _Built, scheme: Scheme, target: Any, staging: Path, change: Callable[[Any], None]) -> _Built:
+def _rewrite(float16: _Built, scheme: Scheme, target: Any, staging: Path, change: Callable[[Any], None]) -> _Built:
     weights = staging / f"{scheme}-raw" / WEIGHTS_NAME
     weights.parent.mkdir()
     with coreml_program.quiet():
-        spec = coreml_program.rewrite(half.spec, half.weights.parent, int(target), weights.parent, change)
+        spec = coreml_program.rewrite(float16.spec, float16.weights.parent, int(target), weights.parent, change)
     return _Built(spec, weights)
 
 

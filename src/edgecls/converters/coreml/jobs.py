@@ -50,7 +50,7 @@ class CoreMLJobs:
             options = {
                 "minimum_deployment_target": conversion.minimum_deployment_target,
                 "int8": shared() if shared else None,
-                "half": conversion.folder / ".half.mlpackage" if both else None,
+                "float16_package": conversion.folder / ".float16.mlpackage" if both else None,
             }
             arguments = (conversion.graph, conversion.record, schemes, conversion.folder)
             if self.worker:

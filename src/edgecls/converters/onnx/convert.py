@@ -61,9 +61,9 @@ def float16_onnx(model: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with quiet_frameworks():
-        half = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=False)
-    _sort_nodes(half.graph)  # it appends the casts at the border to the end
-    return half
+        converted = convert_float_to_float16(model, keep_io_types=True, disable_shape_infer=False)
+    _sort_nodes(converted.graph)  # it appends the casts at the border to the end
+    return converted
 
 
 def _sort_nodes(graph: onnx.GraphProto) -> None:
@@ -160,11 +160,11 @@ def _gelu(ctx: Any, node: Any, name: str, args: Any, **_: Any) -> None:
         inner = make("Tanh", make("Mul", make("Add", value, cubic), scalar(_GELU_TANH[0])))
     else:
         inner = make("Erf", make("Mul", value, scalar(0.5**0.5)))
-    half = make("Mul", value, scalar(0.5))
+    halved = make("Mul", value, scalar(0.5))
     output = node.output[0]
     ctx.remove_node(node.name)
     ctx.make_node(
-        "Mul", [half, make("Add", inner, scalar(1.0))], outputs=[output], name=f"{name}_gelu", dtypes=[dtype], shapes=[shape]
+        "Mul", [halved, make("Add", inner, scalar(1.0))], outputs=[output], name=f"{name}_gelu", dtypes=[dtype], shapes=[shape]
     )
 
 
