@@ -72,7 +72,7 @@ format: $(STAMP) ## Let ruff format and sort imports
 	$(BIN)/ruff format
 
 schema: $(STAMP) ## Write the schemas in docs/ anew from the models
-	$(BIN)/python -c 'from edgecls.records.measurement import results_schema; print(results_schema(), end="")' > docs/results.schema.json
+	$(BIN)/python -c 'from edgecls.records.report import results_schema; print(results_schema(), end="")' > docs/results.schema.json
 	$(BIN)/python -c 'from edgecls.gate.baseline import baseline_schema; print(baseline_schema(), end="")' > docs/baseline.schema.json
 
 clean: ## Remove .venv and what tools cached

@@ -10,9 +10,12 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecls.formats import file_sizes, sha256
+from edgecls.records.accuracy import Accuracy, Flip, Flips
 from edgecls.records.artifact import Artifact, Manifest, Requested, Source
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Accuracy, Doubt, Environment, Flip, Flips, Latency, Measurement, Reason, Report, Validity
+from edgecls.records.latency import Doubt, Latency, Reason, Validity
+from edgecls.records.measurement import Measurement
+from edgecls.records.report import Environment, Report
 
 MADE = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 ENVIRONMENT = Environment(platform="Linux", machine="x86_64", processor="a processor", cores=2, memory_bytes=1 << 34)

@@ -14,7 +14,7 @@ _EXPORTS = {
     "EdgeclsError": "edgecls.errors",
     "ImageSpec": "edgecls.records.image_spec",
     "Manifest": "edgecls.records.artifact",
-    "Report": "edgecls.records.measurement",
+    "Report": "edgecls.records.report",
     "load_model": "edgecls.models",
     "open_runner": "edgecls.runners",
     "convert": "edgecls.workflow",
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from edgecls.models import load_model as load_model
     from edgecls.records.artifact import Manifest as Manifest
     from edgecls.records.image_spec import ImageSpec as ImageSpec
-    from edgecls.records.measurement import Report as Report
+    from edgecls.records.report import Report as Report
     from edgecls.runners import open_runner as open_runner
     from edgecls.workflow import bench as bench
     from edgecls.workflow import convert as convert

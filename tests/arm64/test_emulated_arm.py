@@ -18,7 +18,7 @@ import scores_there
 from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.records.artifact import Artifact, Manifest
-from edgecls.records.measurement import Report
+from edgecls.records.report import Report
 
 pytestmark = [pytest.mark.arm64, pytest.mark.timeout(1800)]
 

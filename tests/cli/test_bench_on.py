@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.records.measurement import Report
+from edgecls.records.report import Report
 from edgecls.system.machine import find_machines
 from edgecls.workflow.bench import BenchRequest, bench
 from ssh_server import SshServer, ssh_server

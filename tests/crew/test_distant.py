@@ -22,7 +22,8 @@ from edgecls.data import synthetic_pixels
 from edgecls.errors import MachineError
 from edgecls.records.event import Event
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Measurement, Report
+from edgecls.records.measurement import Measurement
+from edgecls.records.report import Report
 from edgecls.runners.fake import FakeRunner, open_fake
 from edgecls.system.machine import Machine
 from edgecls.workflow.measuring import bench_artifacts

@@ -26,7 +26,8 @@ from edgecls.evaluation.accuracy import Exam, examine, shares
 from edgecls.evaluation.answers import Answers, judge_scores
 from edgecls.records.event import Event
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Measurement, Report
+from edgecls.records.measurement import Measurement
+from edgecls.records.report import Report
 from edgecls.reporting import report_grid
 from edgecls.runners.fake import FakeRunner, open_fake, open_fake_stand_in, profile_fake
 from edgecls.system.worker import Worker, preload

@@ -10,7 +10,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from edgecls.evaluation.answers import Answers, accuracy_of, judge_scores
 from edgecls.evaluation.classes import with_classes
-from edgecls.records.measurement import Accuracy
+from edgecls.records.accuracy import Accuracy
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 2])
 

@@ -26,7 +26,7 @@ from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import Answers
 from edgecls.evaluation.cluster import Pool, dask_pool, examine_on
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Report
+from edgecls.records.report import Report
 from edgecls.runners import open_runner
 from edgecls.runners.fake import open_fake, open_fake_stand_in
 from edgecls.workflow.measuring import bench_artifacts

@@ -11,8 +11,8 @@ from sklearn.metrics import average_precision_score, f1_score, precision_score, 
 from edgecls.errors import DataError
 from edgecls.evaluation.answers import flips_of, join, judge_scores
 from edgecls.evaluation.label_sets import multilabel_accuracy
+from edgecls.records.accuracy import Flips
 from edgecls.records.average_precision import average_precision, mean_average_precision
-from edgecls.records.measurement import Flips
 
 
 @pytest.fixture

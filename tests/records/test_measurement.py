@@ -10,7 +10,8 @@ import jsonschema
 import pytest
 
 from edgecls.errors import ArtifactError
-from edgecls.records.measurement import Confusion, Report, results_schema
+from edgecls.records.accuracy import Confusion
+from edgecls.records.report import Report, results_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 PUBLISHED = ROOT / "docs" / "results.schema.json"

@@ -18,22 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgecls.errors import InputError
-from edgecls.records.measurement import (
-    Accuracy,
-    ClassAccuracy,
-    Confusion,
-    Engine,
-    Environment,
-    Flips,
-    Histogram,
-    Latency,
-    Measurement,
-    Minute,
-    OperationTime,
-    Profile,
-    Report,
-    Sustained,
-)
+from edgecls.records.accuracy import Accuracy, ClassAccuracy, Confusion, Flips
+from edgecls.records.engine import Engine
+from edgecls.records.latency import Histogram, Latency, Minute, Sustained
+from edgecls.records.measurement import Measurement
+from edgecls.records.profile import OperationTime, Profile
+from edgecls.records.report import Environment, Report
 from edgecls.reporting import merge_reports, report_html, runs_csv, runs_markdown
 from edgecls.reporting.charts import strips
 from edgecls.reporting.pareto import pareto_front

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
+from edgecls.records.accuracy import Accuracy, Flips
 from edgecls.records.artifact import Actual, Artifact, FloatRemainder, Manifest, Parity, Requested, Source
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Accuracy, DataUsed, Environment, Flips, Latency, Measurement, Report
+from edgecls.records.latency import Latency
+from edgecls.records.measurement import Measurement
+from edgecls.records.report import DataUsed, Environment, Report
 from edgecls.reporting import conversion_markdown, conversion_table, report_markdown, report_table
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)

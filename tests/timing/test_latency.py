@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecls.records.measurement import Conditions, Latency
+from edgecls.records.latency import Conditions, Latency
 from edgecls.timing.conditions import Counters, conditions_of, read_counters
 from edgecls.timing.latency import compare_latency, summarize, summarize_minutes
 from edgecls.timing.stopwatch import Turn, sample

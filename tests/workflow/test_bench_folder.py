@@ -22,7 +22,8 @@ from edgecls.formats import file_sizes, sha256
 from edgecls.records.artifact import Artifact, DataSource, Manifest, Requested, Source
 from edgecls.records.event import Event
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Measurement, Report
+from edgecls.records.measurement import Measurement
+from edgecls.records.report import Report
 from edgecls.workflow import BenchRequest, bench
 from edgecls.workflow.bench import newest_folder
 

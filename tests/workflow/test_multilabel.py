@@ -16,8 +16,8 @@ from sklearn.metrics import average_precision_score, f1_score
 from edgecls.data import open_images
 from edgecls.errors import DataError
 from edgecls.records.artifact import Manifest
-from edgecls.records.measurement import Report
 from edgecls.records.recipe import Recipe
+from edgecls.records.report import Report
 from edgecls.records.variant import Variant
 from edgecls.reporting import merge_reports, report_html, runs_csv
 from edgecls.reporting.markdown import report_markdown

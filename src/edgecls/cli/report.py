@@ -26,7 +26,7 @@ def report(
 ) -> None:
     """Write a report of measurements: one HTML page that needs no network, Markdown or CSV."""
     from edgecls.errors import InputError
-    from edgecls.records.measurement import Report
+    from edgecls.records.report import Report
     from edgecls.reporting import merge_reports, report_html, runs_csv, runs_markdown
     from edgecls.system.store import write_text
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from edgecls.crew.jobs import OpenRunner
 from edgecls.records.artifact import OutputKind
+from edgecls.records.engine import Engine
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Engine
 from edgecls.records.runner import Runner
 from edgecls.system.worker import peak_memory_bytes
 

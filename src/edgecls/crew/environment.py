@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecls.records.measurement import Environment
+from edgecls.records.report import Environment
 from edgecls.system.processor import instruction_sets
 
 _PACKAGES = ("edgecls", "numpy", "pillow", "ai-edge-litert", "onnxruntime", "onnx", "coremltools")

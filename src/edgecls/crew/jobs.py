@@ -10,7 +10,8 @@ from edgecls.crew.environment import usable_cores
 from edgecls.errors import EdgeclsError, MissingExtraError, UnsupportedOperationError, WorkerError
 from edgecls.records.artifact import OutputKind
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Measurement, Profile, Status
+from edgecls.records.measurement import Measurement, Status
+from edgecls.records.profile import Profile
 from edgecls.records.runner import Runner
 from edgecls.system.worker import RemoteError
 

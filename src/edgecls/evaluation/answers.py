@@ -14,8 +14,8 @@ from edgecls.data.multi_hot import answer_apart
 from edgecls.errors import DataError
 from edgecls.evaluation.label_sets import set_flips
 from edgecls.evaluation.statistics import calibration_of, mcnemar_p, wilson_interval
+from edgecls.records.accuracy import Accuracy, Flip, Flips
 from edgecls.records.artifact import OutputKind
-from edgecls.records.measurement import Accuracy, Flip, Flips
 
 _TOP = 5
 _MOST_LISTED = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgecls.evaluation.answers import Answers
 from edgecls.evaluation.statistics import wilson_interval
-from edgecls.records.measurement import Accuracy, ClassAccuracy, Confusion
+from edgecls.records.accuracy import Accuracy, ClassAccuracy, Confusion
 
 
 def with_classes(

@@ -13,7 +13,7 @@ from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import InputError
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import DataUsed
+from edgecls.records.report import DataUsed
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from edgecls.evaluation.statistics import mcnemar_p
+from edgecls.records.accuracy import Flips
 from edgecls.records.average_precision import average_precision, mean_average_precision
-from edgecls.records.measurement import Flips
 from edgecls.records.multilabel import THRESHOLD, LabelAccuracy, LabelSetFlip, MultiLabelAccuracy
 
 _MOST_LISTED = 1000  # as of other flips

@@ -10,7 +10,8 @@ import statistics
 
 import numpy as np
 
-from edgecls.records.measurement import Calibration, CalibrationBin, Interval
+from edgecls.records.accuracy import Calibration, CalibrationBin
+from edgecls.records.interval import Interval
 
 CONFIDENCE = 0.95
 _BINS = 15  # as in Guo et al. 2017

@@ -14,9 +14,12 @@ from edgecls.gate.baseline import (
     ModelIdentity,
 )
 from edgecls.gate.judgement import Current
+from edgecls.records.accuracy import Flips
 from edgecls.records.artifact import Artifact, Manifest
-from edgecls.records.measurement import Flips, Latency, Measurement, Report
+from edgecls.records.latency import Latency
+from edgecls.records.measurement import Measurement
 from edgecls.records.record import first_fault
+from edgecls.records.report import Report
 
 _ACCURACY_DIGITS = 6
 _RATIO_DIGITS = 4  # significant ones: no measurement repeats more

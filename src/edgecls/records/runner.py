@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 
 from edgecls.records.artifact import OutputKind
+from edgecls.records.engine import Engine
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Engine
 
 
 class Runner(Protocol):

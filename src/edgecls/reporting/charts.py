@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgecls.records.measurement import Latency, Sustained
+from edgecls.records.latency import Latency, Sustained
 from edgecls.reporting.pareto import pareto_front
 
 WIDTH, HEIGHT = 440, 320

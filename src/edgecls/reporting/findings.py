@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgecls.records.measurement import Measurement, Report
+from edgecls.records.measurement import Measurement
+from edgecls.records.report import Report
 
 DOUBTFUL = " ?"  # behind a latency that is not valid
 SIGNIFICANT = 0.05

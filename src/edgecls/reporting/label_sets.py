@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from edgecls.records.measurement import Measurement, Report
+from edgecls.records.measurement import Measurement
 from edgecls.records.multilabel import THRESHOLD, LabelAccuracy, MultiLabelAccuracy
+from edgecls.records.report import Report
 from edgecls.reporting.grid import ABSENT, Column
 from edgecls.reporting.units import format_share
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edgecls.records.artifact import Manifest
-from edgecls.records.measurement import Report
+from edgecls.records.report import Report
 from edgecls.reporting.conversion import conversion_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from edgecls.records.measurement import Latency, Measurement, Report
+from edgecls.records.latency import Latency
+from edgecls.records.measurement import Measurement
+from edgecls.records.report import Report
 from edgecls.reporting.findings import DOUBTFUL, profile_notes, significance_notes, validity_notes
 from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
 from edgecls.reporting.label_sets import multilabel_columns, multilabel_notes

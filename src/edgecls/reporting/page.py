@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 
-from edgecls.records.measurement import ClassAccuracy, Confusion, Environment, Measurement, OperationTime, Profile
+from edgecls.records.accuracy import ClassAccuracy, Confusion
+from edgecls.records.measurement import Measurement
+from edgecls.records.profile import OperationTime, Profile
+from edgecls.records.report import Environment
 from edgecls.reporting.charts import Course, Scatter, Strips, course, scatter, strips
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.label_sets import LabelTable, label_tables

@@ -13,8 +13,8 @@ from rich.text import Text
 from edgecls.formats.delegates import Delegates
 from edgecls.records.artifact import Manifest
 from edgecls.records.diagnosis import Diagnosis
-from edgecls.records.measurement import Report
 from edgecls.records.preflight import Preflight
+from edgecls.records.report import Report
 from edgecls.records.variant import Variant, VariantSet
 from edgecls.reporting.conversion import conversion_grid
 from edgecls.reporting.delegates import delegates_grid

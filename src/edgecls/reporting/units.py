@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from edgecls.records.measurement import Interval
+from edgecls.records.interval import Interval
 
 
 def format_bytes(count: int | None) -> str:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from edgecls.errors import UnsupportedOperationError
 from edgecls.records.artifact import OutputKind
+from edgecls.records.engine import Engine
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Engine
 from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners.coreml_border import CoreMLBorder
 from edgecls.system.extras import require

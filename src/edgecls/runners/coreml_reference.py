@@ -8,8 +8,8 @@ import numpy as np
 
 from edgecls.coreml_reference import open_program
 from edgecls.records.artifact import OutputKind
+from edgecls.records.engine import Engine
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Engine
 from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners.border import computing
 from edgecls.runners.coreml_border import CoreMLBorder

@@ -6,7 +6,7 @@ import collections
 import importlib.metadata
 from typing import Any
 
-from edgecls.records.measurement import Engine
+from edgecls.records.engine import Engine
 
 _DELEGATE = "DELEGATE"
 

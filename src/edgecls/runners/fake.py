@@ -13,8 +13,9 @@ import numpy as np
 
 from edgecls.errors import UnsupportedOperationError
 from edgecls.records.artifact import OutputKind
+from edgecls.records.engine import Engine
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Engine, OperationTime, Profile
+from edgecls.records.profile import OperationTime, Profile
 
 
 @dataclass

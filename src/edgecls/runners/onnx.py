@@ -11,8 +11,8 @@ import numpy as np
 from edgecls.coreml_reference.engine import EXACT_INT8
 from edgecls.errors import ArtifactError, UnsupportedOperationError
 from edgecls.records.artifact import OutputKind
+from edgecls.records.engine import Engine
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Engine
 from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners.border import Quantization, computing, output_kind, read_input, read_output, require_heads, require_single
 

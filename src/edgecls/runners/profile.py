@@ -14,7 +14,7 @@ import numpy as np
 from edgecls.errors import ArtifactError
 from edgecls.formats import describe, detect
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import OperationTime, Profile
+from edgecls.records.profile import OperationTime, Profile
 from edgecls.runners.delegation import delegated_nodes
 from edgecls.runners.onnx import OnnxRunner
 from edgecls.runners.tflite import TFLiteRunner

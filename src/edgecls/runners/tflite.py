@@ -11,8 +11,8 @@ import numpy as np
 from edgecls.errors import ArtifactError, UnsupportedOperationError
 from edgecls.formats.tflite.declared import read_declared
 from edgecls.records.artifact import OutputKind
+from edgecls.records.engine import Engine
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Engine
 from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners.border import (
     NOTHING_DECLARED,

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgecls.records.measurement import Conditions
+from edgecls.records.latency import Conditions
 
 PROC, CPUS = Path("/proc"), Path("/sys/devices/system/cpu")
 _IDLE = (3, 4)  # idle and iowait in the first line of /proc/stat

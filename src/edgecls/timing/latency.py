@@ -13,14 +13,7 @@ from edgecls.crew.crew import Crew
 from edgecls.crew.environment import Site
 from edgecls.crew.jobs import BenchJob, BenchOptions, Failure, OpenRunner, Profiler
 from edgecls.records.event import Event, OnEvent
-from edgecls.records.measurement import (
-    Histogram,
-    Latency,
-    LatencyRatio,
-    Minute,
-    Sustained,
-    ThreadsLatency,
-)
+from edgecls.records.latency import Histogram, Latency, LatencyRatio, Minute, Sustained, ThreadsLatency
 from edgecls.system.worker import Worker
 from edgecls.timing import stopwatch
 from edgecls.timing.conditions import conditions_of, load_average

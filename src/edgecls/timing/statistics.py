@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgecls.records.measurement import Interval
+from edgecls.records.interval import Interval
 
 CONFIDENCE = 0.95
 _RESAMPLES = 1000

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgecls.crew.desk import open_runner_here, random_images
-from edgecls.records.measurement import Throughput
+from edgecls.records.latency import Throughput
 from edgecls.timing.conditions import Counters, read_counters
 
 _UNTIMED = 2  # inferences before each turn: the caches hold another artifact's data

@@ -11,7 +11,8 @@ from edgecls.crew import desk
 from edgecls.crew.crew import START_TIMEOUT_S, Crew, ask, engines
 from edgecls.crew.jobs import BenchJob, BenchOptions, Failure, OpenRunner, Profiler, failure_of
 from edgecls.errors import EdgeclsError
-from edgecls.records.measurement import Latency, Profile, Sustained, ThreadsLatency, Throughput
+from edgecls.records.latency import Latency, Sustained, ThreadsLatency, Throughput
+from edgecls.records.profile import Profile
 from edgecls.system.worker import RemoteError, Worker, preload
 from edgecls.timing import stopwatch
 

@@ -18,7 +18,7 @@ import os
 
 import numpy as np
 
-from edgecls.records.measurement import Conditions, Doubt, Latency, Reason, Validity
+from edgecls.records.latency import Conditions, Doubt, Latency, Reason, Validity
 
 _EMULATED = "emulated: a program takes the processor's place, and its times tell nothing about a real one"
 LEAST_RUNS, LEAST_SECONDS = 50, 1.0

@@ -20,7 +20,8 @@ from edgecls.gate.budget import BUDGET_NAME
 from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Artifact, DataSource, Manifest
 from edgecls.records.event import OnEvent, ignore
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.measurement import Measurement, Report
+from edgecls.records.measurement import Measurement
+from edgecls.records.report import Report
 from edgecls.runners import open_exact, open_runner, open_stand_in, profile_artifact
 from edgecls.system.machine import Machine, find_machines, read_machines
 from edgecls.system.store import write_text

@@ -14,7 +14,7 @@ from edgecls.gate.layer_growth import layer_changes, layer_sizes
 from edgecls.gate.state import current_of
 from edgecls.records.artifact import Artifact, Manifest
 from edgecls.records.finding import GateResult, LayerChange
-from edgecls.records.measurement import Report
+from edgecls.records.report import Report
 from edgecls.system.store import write_text
 
 RESULTS_NAME = "results.json"

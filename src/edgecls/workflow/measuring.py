@@ -23,8 +23,10 @@ from edgecls.evaluation.label_sets import multilabel_accuracy
 from edgecls.evaluation.reference import SOURCE, Reference, read_reference
 from edgecls.evaluation.rows import Rows
 from edgecls.formats import clips_sums
+from edgecls.records.engine import Engine
 from edgecls.records.event import Event, OnEvent, ignore
-from edgecls.records.measurement import Engine, Profile, Report
+from edgecls.records.profile import Profile
+from edgecls.records.report import Report
 from edgecls.system.machine import Machine
 from edgecls.system.processor import may_saturate
 from edgecls.system.worker import Worker

@@ -15,8 +15,8 @@ from edgecls.errors import ArtifactError
 from edgecls.formats import change_since_conversion, sha256
 from edgecls.records.artifact import TARGETS, Border, Manifest, Target
 from edgecls.records.event import Event, OnEvent, ignore
-from edgecls.records.measurement import Report
 from edgecls.records.recipe import BASE, Recipe, Value, fingerprint, read_recipe
+from edgecls.records.report import Report
 from edgecls.records.variant import VariantSet
 from edgecls.system.store import write_text
 from edgecls.workflow.bench import BenchRequest, bench, own_failures
