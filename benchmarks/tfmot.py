@@ -2,10 +2,10 @@
 
     python benchmarks/tfmot.py [fashion resnet8] [--seeds 0,1,2] [--epochs 3]
 
-Both sides start from the same trained tf_keras model and see the same images. tensorflow-model-optimization: `quantize_model`, and
-`prune_low_magnitude` with its polynomial schedule, `fit` with Adam, and the int8 file by `TFLiteConverter` with 200 calibration images, as
-its guides show. edgecls: `compress` and `convert`, as they are. What counts is top-1 of the shipped TFLite int8 file on the test images;
-steps are the median of the last epoch.
+Both sides start from the same trained model, as edgecls rebuilds it on tf_keras, and see the same images. tensorflow-model-optimization:
+`quantize_model`, and `prune_low_magnitude` with its polynomial schedule, `fit` with Adam, and the int8 file by `TFLiteConverter` with 200
+calibration images, as its guides show. edgecls: `compress` and `convert`, as they are. What counts is top-1 of the shipped TFLite int8
+file on the test images; steps are the median of the last epoch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.models import load_model
+from edgecls.models import load_model, rebuild
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.recipe import Pruning, QuantizationAwareTraining, Recipe, Training
 from edgecls.runners import open_runner
@@ -95,7 +95,7 @@ def with_tfmot(case: Case, images: Images, seed: int, epochs: int, folder: Path)
     results = {}
     for name in TECHNIQUES:
         keras.utils.set_random_seed(seed)
-        model = wrap[name](keras.models.load_model(case.model, compile=False))
+        model = wrap[name](rebuild(load_model(case.model)).model)
         model.compile(keras.optimizers.Adam(RATE), "sparse_categorical_crossentropy")
         clock = _StepClock(keras)
         callbacks = [clock.callback, *([tfmot.sparsity.keras.UpdatePruningStep()] if name == "pruned50" else [])]

@@ -120,7 +120,9 @@ def onnx_model(*nodes: onnx.NodeProto, results: tuple[str, ...] = ("scores",), *
     values = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4]) for name in ("image", *results)]
     initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
     return helper.make_model(
-        helper.make_graph(nodes, "small", values[:1], values[1:], initializers), opset_imports=[helper.make_opsetid("", 17)]
+        helper.make_graph(nodes, "small", values[:1], values[1:], initializers),
+        opset_imports=[helper.make_opsetid("", 17)],
+        ir_version=8,
     )
 
 
