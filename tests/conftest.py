@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +30,17 @@ def edgecls() -> Callable[..., Any]:
 
     runner = CliRunner(env={"COLUMNS": "160"})  # whatever the terminal and the length of temporary paths
     return lambda *arguments: runner.invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def workers() -> Iterator[None]:
+    """All conversions of this test process have the same workers, as those of a folder of variants have: real ones, started once."""
+    from edgecls.workflow.workers import Workers
+
+    module = importlib.import_module("edgecls.workflow.convert")
+    with Workers() as shared, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "Workers", lambda: contextlib.nullcontext(shared))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 from edgecls.converters.coreml.convert import check_structure, convert_coreml
 from edgecls.converters.coreml.weights import symmetric
 from edgecls.errors import SchemeError
+from edgecls.evaluation.examination import STORED_AS
 from edgecls.formats import describe, file_sizes
 from edgecls.formats.coreml.read import open_package
 from edgecls.models import load_model
@@ -19,7 +20,6 @@ from edgecls.records.artifact import Actual, Scheme
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.records.metadata import ArtifactMetadata
 from edgecls.system.extras import require
-from edgecls.workflow.verify import STORED_AS
 from mil_program import run_package
 
 FASHION = Path("fashion_cnn", "fashion_mnist_model.h5")

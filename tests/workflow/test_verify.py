@@ -11,10 +11,12 @@ from onnx import TensorProto, helper, numpy_helper
 
 from edgecls.converters import Job, Made
 from edgecls.data import open_images
+from edgecls.evaluation.examination import Questions
 from edgecls.records.artifact import Artifact, Requested, Target
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.metadata import ArtifactMetadata
-from edgecls.workflow.verify import Questions, Verifier
+from edgecls.system.worker import Worker
+from edgecls.workflow.verify import Verifier
 
 SPEC = ImageSpec(height=8, width=8, channels=1, color_order="GRAY")
 IMAGES, CLASSES = 256, 10
@@ -64,7 +66,8 @@ def verified(folder: Path, digits, kernels: dict[Target, np.ndarray]) -> dict[st
     images, weights = digits
     scores = (images.pixels.read(0, IMAGES).reshape(IMAGES, -1) @ weights).astype(np.float32)
     questions = Questions(images.pixels, "images", [scores])
-    with Verifier(RECORD, None, questions, questions) as verifier:
+    with Worker() as worker:
+        verifier = Verifier(RECORD, worker, None, questions, questions)
         rows = []
         for target, kernel in kernels.items():
             made = Made(

@@ -85,6 +85,17 @@ class Worker:
         """Process identifier."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is there no more."""
+        return self._dead or self._process.poll() is not None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has calls that are not answered."""
+        with self._lock:
+            return bool(self._pending)
+
     def greet(self, timeout_s: float) -> None:
         """Wait until the process has started; when it has not after `timeout_s`, kill it.
 
@@ -279,13 +290,25 @@ def few_collections() -> Iterator[None]:
     """Keep the garbage collector from walking the frameworks' many objects while they are made: a fifth of the time."""
     enabled = gc.isenabled()
     gc.disable()
+    try:
+        with new_objects_alone():
+            yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@contextlib.contextmanager
+def new_objects_alone() -> Iterator[None]:
+    """Keep the garbage collector from walking what was there before: a framework's million objects, each time anew."""
+    if gc.get_freeze_count():  # those of an outer one stay aside until that ends
+        yield
+        return
     gc.freeze()
     try:
         yield
     finally:
         gc.unfreeze()
-        if enabled:
-            gc.enable()
 
 
 def release_memory() -> None:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from edgecls.data import ImageSet, open_images
+from edgecls.data import open_images
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import DataError, SchemeError
-from edgecls.evaluation.answers import Answers, flips_of, join, judge_scores
-from edgecls.quantization.accuracy_goal import HALVES, AccuracyGoal, Half, parse_goal
-from edgecls.records.average_precision import mean_average_precision
+from edgecls.evaluation.measured_drop import MeasuredDrop, half_of
+from edgecls.quantization.accuracy_goal import HALVES, AccuracyGoal, parse_goal
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.metadata import ArtifactMetadata
-
-BATCH = 64
 
 
 def check_goal(text: str | None, data: Path | None, keep_float: Sequence[str]) -> None:
@@ -60,9 +54,9 @@ def accuracy_goal(
     if len(images) < 2:
         raise DataError("at least two images in --data for --mixed-precision", f"{len(images)}", "give some hundreds")
     require_fitting(images, record.output_kind, record.outputs)
-    if images.multi_hot and not all(_half(images.labels, half).any() for half in HALVES):
+    if images.multi_hot and not all(half_of(images.labels, half).any() for half in HALVES):
         raise DataError("classes on both halves of --data for --mixed-precision", "one half without any", "give more images")
-    measure = _Measure(
+    measure = MeasuredDrop(
         images,
         record,
         folder,
@@ -72,52 +66,3 @@ def accuracy_goal(
     halves = len(images) - len(images) // 2, len(images) // 2
     of = "mAP" if images.multi_hot else "top-1" if images.labelled else "agreement"
     return AccuracyGoal(parse_goal(text), measure, of, halves)
-
-
-class _Measure:
-    def __init__(
-        self, images: ImageSet, record: ArtifactMetadata, folder: Path, threads: int, tell: Callable[[float, int], None]
-    ) -> None:
-        self._images, self._record, self._folder, self._threads = images, record, folder, threads
-        self._tell, self._count = tell, 0
-        self._reference: dict[str, Answers] = {}
-
-    def __call__(self, float_model: bytes, model: bytes, half: Half) -> float:
-        if half not in self._reference:
-            self._reference[half] = self._answers(float_model, half)
-        drop = _drop(self._reference[half], self._answers(model, half), _half(self._images.labels, half))
-        self._count += 1
-        self._tell(drop, self._count)
-        return drop
-
-    def _answers(self, model: bytes, half: Half) -> Answers:
-        from edgecls.runners import open_runner
-
-        path = self._folder / "measured.tflite"
-        path.write_bytes(model)
-        try:
-            runner = open_runner(path, spec=self._record.image_spec, threads=self._threads)
-            chosen = _half(np.arange(len(self._images)), half)
-            parts = []
-            for start in range(0, len(chosen), BATCH):
-                indices = chosen[start : start + BATCH]
-                labels = None if self._images.labels is None else self._images.labels[indices]
-                parts.append(judge_scores(runner.predict(self._images.pixels.take(indices)), labels, self._record.output_kind))
-            return join(parts)
-        finally:
-            path.unlink()
-
-
-def _half(values: np.ndarray | None, half: Half) -> Any:
-    """Every second of the values; None where there are none."""
-    return None if values is None else values[HALVES.index(half) :: 2]
-
-
-def _drop(reference: Answers, answers: Answers, labels: np.ndarray | None) -> float:
-    """Percentage points of top-1, of mean average precision where labels are multi-hot, or of agreement without labels."""
-    if labels is not None and reference.scores is not None and answers.scores is not None:
-        return 100 * (mean_average_precision(labels, reference.scores) - mean_average_precision(labels, answers.scores))
-    if reference.top1 is not None and answers.top1 is not None:
-        return 100 * float(reference.top1.mean(dtype=np.float64) - answers.top1.mean(dtype=np.float64))
-    flips = flips_of(answers, reference, "float")
-    return 100 * flips.count / flips.images

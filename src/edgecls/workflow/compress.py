@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgecls.compression import StageJob, StageResult, TrainingImages, copy_model, evaluate, train_stage
 from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
-from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, DataError, EdgeclsError
 from edgecls.formats import sha256
@@ -34,6 +33,7 @@ from edgecls.system.store import changing, staging
 from edgecls.version import __version__
 from edgecls.workflow.before_training import check_before_training
 from edgecls.workflow.content import content_hash
+from edgecls.workflow.opening import ModelOptions, open_model
 from edgecls.workflow.variants import open_variant
 
 if TYPE_CHECKING:
@@ -43,28 +43,18 @@ _PROOF_IMAGES = 32
 
 
 @dataclass(frozen=True)
-class CompressOptions:
+class CompressOptions(ModelOptions):
     """What `edgecls compress` was asked.
 
     Attributes:
-        model: file of the classifier.
         data: labelled images to train on.
         output: folder of variants, None for `<model>.variants` beside the working directory.
         resume: keep finished variants, and go on from checkpoints, where recipe, model and data are the same.
     """
 
-    model: Path
     data: Path
     recipe: Recipe
     output: Path | None = None
-    labels: Path | None = None
-    weights: Path | None = None
-    preprocess: str | None = None
-    model_output: str | None = None
-    signature: str | None = None
-    input_size: str | None = None
-    custom_objects: Path | None = None
-    allow_code: bool = False
     resume: bool = False
 
     @property
@@ -141,21 +131,10 @@ class _Base:
 
 
 def _open_base(options: CompressOptions, on_event: OnEvent) -> _Base:
-    from edgecls.models import load_model
     from edgecls.models.rebuild import rebuild
 
-    loaded = load_model(
-        options.model,
-        weights=options.weights,
-        allow_code=options.allow_code,
-        output=options.model_output,
-        signature=options.signature,
-        input_size=options.input_size,
-        custom_objects=options.custom_objects,
-    )
-    spec = loaded.image_spec.with_preprocess(options.preprocess) if options.preprocess else loaded.image_spec
-    classes = max(loaded.outputs, 2)  # one sigmoid output decides between two classes
-    labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
+    model = open_model(options)
+    loaded, spec, labels = model.model, model.spec, model.labels
     on_event(Event("reading images"))
     training = options.recipe.training
     opened = open_images(options.data, spec, role="training", labels=labels, limit=training.limit, seed=training.seed)
@@ -168,7 +147,7 @@ def _open_base(options: CompressOptions, on_event: OnEvent) -> _Base:
     check_before_training(rebuilt.model, options.recipe.wanted.values(), proof)
     facts = (loaded.source.sha256, content_hash(options.data), spec.model_dump_json(), *labels, __version__)
     notes = [*loaded.notes, *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
-    return _Base(loaded, rebuilt.model, spec, labels, "file" if options.labels else "default", images, notes, facts)
+    return _Base(loaded, rebuilt.model, spec, labels, model.labels_source, images, notes, facts)
 
 
 def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, ...], on_event: OnEvent) -> StageJob:

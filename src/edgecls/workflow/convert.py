@@ -9,19 +9,18 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgecls.converters import CalibrationImages, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
-from edgecls.converters.conversion import coreml_worker
 from edgecls.converters.onnx.input import check_layout
 from edgecls.data import ImageSet, open_images
 from edgecls.data.digits import DIGITS_NAME
-from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.data.pixel_file import write_pixels
 from edgecls.data.synthetic import synthetic_pixels
+from edgecls.evaluation.examination import BATCH, Questions
 from edgecls.quantization.accuracy_goal import AccuracyGoal
 from edgecls.records.artifact import (
     REFERENCE_NAME,
@@ -37,13 +36,15 @@ from edgecls.records.metadata import ArtifactMetadata
 from edgecls.records.recipe import BASE
 from edgecls.records.variant import MODEL_NAME, Variant, VariantSet, is_variant
 from edgecls.system.store import staging
-from edgecls.system.worker import few_collections, release_memory
+from edgecls.system.worker import few_collections, new_objects_alone, release_memory
 from edgecls.version import __version__
 from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
 from edgecls.workflow.convert_options import ConvertOptions, check_options, learns_ranges
+from edgecls.workflow.opening import open_model
 from edgecls.workflow.publication import publish
 from edgecls.workflow.variants import learned_ranges, open_variant
-from edgecls.workflow.verify import BATCH, Pending, Questions, Verifier, is_done
+from edgecls.workflow.verify import Pending, Verifier, is_done
+from edgecls.workflow.workers import Workers
 
 if TYPE_CHECKING:
     from edgecls.models import LoadedModel
@@ -66,8 +67,11 @@ TOOLCHAIN = (
 )
 
 
-def convert(options: ConvertOptions, on_event: OnEvent = ignore) -> Manifest:
+def convert(options: ConvertOptions, on_event: OnEvent = ignore, workers: Workers | None = None) -> Manifest:
     """Convert a model, verify every artifact and write the artifacts folder.
+
+    Args:
+        workers: of a conversion before, for several in a row; None to start and end its own.
 
     Raises:
         InputError: the job is refused, before any work where that is possible.
@@ -78,12 +82,14 @@ def convert(options: ConvertOptions, on_event: OnEvent = ignore) -> Manifest:
     jobs = plan_jobs(options.targets, options.schemes, calibrated=learned or options.calibration is not None)
     check_goal(options.mixed_precision, options.data, options.keep_float)
     check_options(options, jobs, variant)
-    with staging(options.folder) as staged, contextlib.ExitStack() as stack:
-        worker = stack.enter_context(coreml_worker()) if any(job.target == "coreml" for job in jobs) else None
+    with staging(options.folder) as staged, contextlib.ExitStack() as stack, new_objects_alone():
+        workers = workers or stack.enter_context(Workers())
+        stack.push(workers.kill_if_failed)
+        worker = workers.coreml if any(job.target == "coreml" for job in jobs) else None
         with few_collections():
             source = _prepare(options, variant, staged, on_event, stack, int8=any(job.scheme == "int8" for job in jobs))
         release_memory()  # the model itself is not needed any more
-        verifier = stack.enter_context(Verifier(source.record, worker, source.questions, source.int8_questions))
+        verifier = Verifier(source.record, workers.examining, worker, source.questions, source.int8_questions)
         for job in jobs:
             on_event(Event(job.target, job.scheme, total=1))
         conversion = Conversion(
@@ -139,25 +145,13 @@ def _prepare(
     options: ConvertOptions, variant: Variant | None, staged: Path, on_event: OnEvent, stack: contextlib.ExitStack, *, int8: bool
 ) -> _Source:
     """`stack` closes what has to stay open as long as artifacts are compared."""
-    from edgecls.models import load_model
-
     on_event(Event(f"reading {options.model.name}"))
-    path = options.model / MODEL_NAME if variant else options.model
-    model = load_model(
-        path,
-        weights=options.weights,
-        allow_code=options.allow_code,
-        output=options.model_output,
-        signature=options.signature,
-        input_size=options.input_size,
-        custom_objects=options.custom_objects,
-    )
-    model = model.end_with(options.activation) if options.activation else model
+    opened = open_model(options, options.model / MODEL_NAME if variant else None)
+    model = opened.model.end_with(options.activation) if options.activation else opened.model
     settled = variant or options.base_of
-    spec = settled.image_spec if settled else model.image_spec
-    spec = spec.with_preprocess(options.preprocess) if options.preprocess else spec
+    spec = settled.image_spec if settled else opened.spec
     check_layout(spec, options.onnx_layout)
-    record, labels_source = _record(model, spec, options, settled)
+    record = _record(model, spec, (settled or opened).labels, settled)
     on_event(Event("reading images"))
     calibration, sources, remarks = _open_data(options, spec, record, calibrating=int8)
     goal = accuracy_goal(options.mixed_precision, options.data, record, staged, options.threads, on_event)
@@ -171,7 +165,7 @@ def _prepare(
         source=settled.source if settled else model.source,
         image_spec=spec,
         labels=record.labels,
-        labels_source=labels_source,
+        labels_source=(settled or opened).labels_source,
         output_kind=model.output_kind,
         outputs=model.outputs,
         heads=model.heads,
@@ -196,15 +190,11 @@ def toolchain() -> dict[str, str]:
     return versions
 
 
-def _record(
-    model: LoadedModel, spec: ImageSpec, options: ConvertOptions, settled: Variant | VariantSet | None
-) -> tuple[ArtifactMetadata, Literal["file", "default"]]:
-    classes = max(model.outputs, 2)  # one sigmoid output decides between two classes
-    labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
-    record = ArtifactMetadata(
+def _record(model: LoadedModel, spec: ImageSpec, labels: list[str], settled: Variant | VariantSet | None) -> ArtifactMetadata:
+    return ArtifactMetadata(
         name=settled.name if isinstance(settled, Variant) else BASE,
         image_spec=spec,
-        labels=settled.labels if settled else labels,
+        labels=labels,
         outputs=model.outputs,
         output_kind=model.output_kind,
         source_sha256=settled.source.sha256 if settled else model.source.sha256,
@@ -212,7 +202,6 @@ def _record(
         source_name=model.source.name,
         heads=model.heads,
     )
-    return record, settled.labels_source if settled else "file" if options.labels else "default"
 
 
 def _about_scores(model: LoadedModel) -> list[str]:

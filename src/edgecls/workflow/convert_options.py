@@ -13,17 +13,17 @@ from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import DataError, InputError, SchemeError
 from edgecls.records.artifact import TARGETS, Activation, Border, OnnxBatch, OnnxLayout, Target
 from edgecls.records.variant import Variant, VariantSet
+from edgecls.workflow.opening import ModelOptions
 from edgecls.workflow.variants import source_name
 
 _MOST_IMAGES = 1024  # that an ONNX file may be made to take at once
 
 
 @dataclass(frozen=True)
-class ConvertOptions:
-    """What `edgecls convert` was asked.
+class ConvertOptions(ModelOptions):
+    """What `edgecls convert` was asked; the model may also be the folder of a variant that `compress` made.
 
     Attributes:
-        model: file or folder, also the folder of a variant that `compress` made.
         output: artifacts folder, None for `<model>.artifacts` beside the working directory.
         schemes: as the user wrote them, None for all that are possible.
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
@@ -31,29 +31,18 @@ class ConvertOptions:
         onnx_layout: axes of the ONNX files' input, None for those of the model.
         onnx_batch: how many images the ONNX files take at once, None for any number where the model allows it.
         mixed_precision: `drop<=0.5`: the fewest layers stay float that keep int8 within so many percentage points on `data`.
-        signature: of a SavedModel with several, the serving function to convert.
-        input_size: height x width of the images, as `224x224`, where the model leaves them open.
-        custom_objects: Python file with classes and functions that the model names; run, where `allow_code` is given.
         activation: put behind a model of logits, in every artifact.
         calibration: images that int8 ranges are measured on.
         data: labelled images that `bench` should use later; also used to verify.
         base_of: where `model` is the base of variants, their record: image spec and labels come from there.
     """
 
-    model: Path
     output: Path | None = None
     targets: tuple[Target, ...] = TARGETS
     schemes: str | None = None
     calibration: Path | None = None
     calibration_images: int = 500
     data: Path | None = None
-    labels: Path | None = None
-    weights: Path | None = None
-    preprocess: str | None = None
-    model_output: str | None = None
-    signature: str | None = None
-    input_size: str | None = None
-    custom_objects: Path | None = None
     activation: Activation | None = None
     io: Border = "float32"
     estimator: Estimator | None = None
@@ -63,7 +52,6 @@ class ConvertOptions:
     onnx_weights: Literal["uint8", "int8"] = "uint8"
     onnx_layout: OnnxLayout | None = None
     onnx_batch: OnnxBatch | None = None
-    allow_code: bool = False
     verify: bool = True
     base_of: VariantSet | None = None
     threads: int = field(default_factory=lambda: os.cpu_count() or 1)

@@ -13,6 +13,7 @@ from edgecls.records.variant import VariantSet, is_variant_set
 from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.variants import open_variant
+from edgecls.workflow.workers import Workers
 
 
 def convert_all(options: ConvertOptions, on_event: OnEvent = ignore) -> Manifest:
@@ -23,10 +24,8 @@ def convert_all(options: ConvertOptions, on_event: OnEvent = ignore) -> Manifest
     """
     if not is_variant_set(options.model):
         return convert(options, on_event)
-    jobs = list(set_options(options).values())
-    for job in jobs[:-1]:
-        convert(job, on_event)
-    return convert(jobs[-1], on_event)
+    with Workers() as workers:
+        return [convert(job, on_event, workers) for job in set_options(options).values()][-1]
 
 
 def set_options(options: ConvertOptions) -> dict[str, ConvertOptions]:

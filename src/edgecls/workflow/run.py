@@ -26,6 +26,7 @@ from edgecls.workflow.convert import convert, toolchain
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.convert_set import set_options
 from edgecls.workflow.variants import read_variants
+from edgecls.workflow.workers import Workers
 
 STATE_NAME = "run.json"
 RESULTS_NAME = "results.json"
@@ -140,16 +141,17 @@ def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, 
     )
     made_of = _made_of(variants)
     versions = json.dumps(toolchain(), sort_keys=True)
-    for name, job in set_options(options).items():
-        wanted = fingerprint(
-            part, content_hash(calibration), content_hash(recipe.bench.data or recipe.data), versions, made_of[name]
-        )
-        if state.holds(name, wanted, _rows(artifacts, name)) and _are_whole(artifacts, name):
-            on_event(Event("artifacts", name, remark=f"artifacts of {name}: unchanged, kept"))
-            continue
-        manifest = convert(job, on_event)
-        if all(row.status == "ok" for row in manifest.artifacts if row.variant == name):
-            state.keep(name, wanted, _rows(artifacts, name))
+    with Workers() as workers:
+        for name, job in set_options(options).items():
+            wanted = fingerprint(
+                part, content_hash(calibration), content_hash(recipe.bench.data or recipe.data), versions, made_of[name]
+            )
+            if state.holds(name, wanted, _rows(artifacts, name)) and _are_whole(artifacts, name):
+                on_event(Event("artifacts", name, remark=f"artifacts of {name}: unchanged, kept"))
+                continue
+            manifest = convert(job, on_event, workers)
+            if all(row.status == "ok" for row in manifest.artifacts if row.variant == name):
+                state.keep(name, wanted, _rows(artifacts, name))
     return Manifest.read(artifacts)
 
 

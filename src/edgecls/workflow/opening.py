@@ -1,0 +1,73 @@
+"""How `convert` and `compress` begin: the model in memory, what its images must look like, and the names of its classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from edgecls.data.label_file import default_labels, read_labels
+from edgecls.records.image_spec import ImageSpec
+
+if TYPE_CHECKING:
+    from edgecls.models import LoadedModel
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What a user may say of a model that is opened.
+
+    Attributes:
+        model: file or folder of the classifier.
+        labels: file with the names of the classes.
+        weights: of a model whose file holds its architecture alone.
+        preprocess: as `ImageSpec.with_preprocess` takes it.
+        model_output: of a model with several outputs, those to take.
+        signature: of a SavedModel with several, the serving function.
+        input_size: height x width of the images, as `224x224`, where the model leaves them open.
+        custom_objects: Python file with classes and functions that the model names; run, where `allow_code` is given.
+    """
+
+    model: Path
+    labels: Path | None = field(default=None, kw_only=True)
+    weights: Path | None = field(default=None, kw_only=True)
+    preprocess: str | None = field(default=None, kw_only=True)
+    model_output: str | None = field(default=None, kw_only=True)
+    signature: str | None = field(default=None, kw_only=True)
+    input_size: str | None = field(default=None, kw_only=True)
+    custom_objects: Path | None = field(default=None, kw_only=True)
+    allow_code: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model as it was opened."""
+
+    model: LoadedModel
+    spec: ImageSpec
+    labels: list[str]
+    labels_source: Literal["file", "default"]
+
+
+def open_model(options: ModelOptions, path: Path | None = None) -> Opened:
+    """Open a model as the user says; `path` is where it lies if that is not `options.model`.
+
+    Raises:
+        InputError: no model, labels or preprocessing that could be taken.
+        StageError: reading it failed.
+    """
+    from edgecls.models import load_model
+
+    model = load_model(
+        path or options.model,
+        weights=options.weights,
+        allow_code=options.allow_code,
+        output=options.model_output,
+        signature=options.signature,
+        input_size=options.input_size,
+        custom_objects=options.custom_objects,
+    )
+    spec = model.image_spec.with_preprocess(options.preprocess) if options.preprocess else model.image_spec
+    classes = max(model.outputs, 2)  # one sigmoid output decides between two classes
+    labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
+    return Opened(model, spec, labels, "file" if options.labels else "default")
