@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from edgecls.errors import ArtifactError
+from edgecls.formats.last_operation import last_operation
 from edgecls.formats.tflite.declared import Declared
 from edgecls.records.artifact import OutputKind
 from edgecls.records.image_spec import ColorOrder, ImageSpec, Layout
 from edgecls.records.metadata import ArtifactMetadata
 
 _MOST_CHANNELS = 4
+_SIGMOIDS = ("LOGISTIC", "Sigmoid")  # as TFLite and ONNX call it
 _CACHED_BYTES = 512 << 10
 NOTHING_DECLARED = Declared()
 
@@ -160,11 +162,11 @@ def require_single(path: Path, kind: str, names: Sequence[str]) -> None:
         raise ArtifactError(f"one {kind}", f"{path} with {len(names)}: {', '.join(names) or 'none'}", "name an image classifier")
 
 
-def output_kind(record: ArtifactMetadata | None, outputs: int) -> OutputKind:
-    """What the scores are: as recorded, else what classifiers usually end in."""
+def output_kind(path: Path, record: ArtifactMetadata | None, outputs: int) -> OutputKind:
+    """What the scores are: as recorded, else a sigmoid where the file ends in one, else what classifiers usually end in."""
     if record:
         return record.output_kind
-    return "sigmoid" if outputs == 1 else "softmax"
+    return "sigmoid" if outputs == 1 or last_operation(path) in _SIGMOIDS else "softmax"
 
 
 def _layouts(spec: ImageSpec) -> tuple[Layout, ...]:

@@ -49,7 +49,7 @@ class CoreMLBorder:
             self.spec = self._input.spec
         self.target = package.spec.description.predictedProbabilitiesName or _only_array(path, outputs)
         self.outputs = record.outputs if record else len(self.labels) or _vector_length(path, outputs, self.target)
-        self.output_kind: OutputKind = output_kind(record, self.outputs)
+        self.output_kind: OutputKind = output_kind(path, record, self.outputs)
         self.others = [head.output for head in record.heads[1:]] if record else []
         if lacking := [name for name in self.others if name not in [item.name for item in outputs]]:
             raise ArtifactError(

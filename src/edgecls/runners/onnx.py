@@ -67,7 +67,7 @@ class OnnxRunner:
         self.spec = self._input.spec
         self._lengths = [read_output(path, _free(target.shape[1:])) for target in targets]
         self.outputs = self._lengths[0]
-        self.output_kind: OutputKind = output_kind(record, self.outputs)
+        self.output_kind: OutputKind = output_kind(path, record, self.outputs)
         self._session, self._name, self._dtype, self._plain = session, source.name, dtype, plain
         self._names, self._path = [target.name for target in targets], path
         self._outputs = self._names[:1]

@@ -72,7 +72,7 @@ class TFLiteRunner:
         self.spec = self._input.spec
         self.outputs = self._results[0].outputs
         self.labels = declared.labels if len(declared.labels) == self.outputs else ()
-        self.output_kind: OutputKind = output_kind(record, self.outputs)
+        self.output_kind: OutputKind = output_kind(path, record, self.outputs)
         self._interpreter = interpreter
         self._input_index = source["index"]
         with computing(path):
