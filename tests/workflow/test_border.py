@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from edgecls.formats import describe
 from edgecls.formats.tflite.declared import read_declared
-from edgecls.records.artifact import Border, Manifest
+from edgecls.records.artifact import Border, Manifest, Target
 from edgecls.runners import open_runner
 from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
 
@@ -37,7 +37,7 @@ def made(small_model: Path, small_images: Path, tmp_path_factory: pytest.TempPat
     """Converts to int8 with a border, a preprocessing and targets, each set of them once."""
 
     @functools.cache
-    def make(border: Border, preprocess: str = "0..1", targets: tuple[str, ...] = ("tflite",)) -> Made:
+    def make(border: Border, preprocess: str = "0..1", targets: tuple[Target, ...] = ("tflite",)) -> Made:
         folder = tmp_path_factory.mktemp("artifacts")
         options = ConvertOptions(
             model=small_model,
@@ -104,7 +104,7 @@ def test_other_codes_are_no_pixels(made: Callable[..., Made], pixels, preprocess
 
 
 @pytest.mark.parametrize(("border", "targets"), [("uint8", ("onnx", "coreml")), ("int8", ("onnx",))])
-def test_the_other_formats_are_as_ever(made: Callable[..., Made], border: Border, targets: tuple[str, ...]):
+def test_the_other_formats_are_as_ever(made: Callable[..., Made], border: Border, targets: tuple[Target, ...]):
     """ONNX and Core ML take floats and hold the same parameters, and are as good, whatever TFLite takes."""
     theirs = {row.name: row for row in made("float32", targets=("tflite", "onnx", "coreml")).manifest.artifacts}
     rows = made(border, targets=("tflite", *targets)).manifest.artifacts

@@ -159,7 +159,7 @@ def test_without_the_goal_the_file_misses_it(options: ConvertOptions, tmp_path: 
 
 def test_an_impossible_goal_fails_its_files_and_leaves_the_others(options: ConvertOptions, tmp_path: Path, monkeypatch):
     # two images, one of which no int8 file answers like the float model, would do too; a drop that never falls is quicker
-    monkeypatch.setattr("edgecls.workflow.accuracy_goal._drop", lambda *_: 50.0)
+    monkeypatch.setattr("edgecls.evaluation.measured_drop._drop", lambda *_: 50.0)
     manifest = convert(dataclasses.replace(options, output=tmp_path / "out"))
     rows = {row.name: row for row in manifest.artifacts}
     for name in ("base-tflite-int8", "base-onnx-int8"):
