@@ -16,14 +16,15 @@ def refuse_reach(file: Any, path: Path) -> None:
     Raises:
         ModelFileError: it has some; the message says where.
     """
-    found = next(_reaches(file), None)
+    found = next(reaches(file), None)
     if found is not None:
         raise ModelFileError(
             "a model whose weights lie in its own file", f"{path}: {found}", "save the whole model into one file"
         )
 
 
-def _reaches(file: Any) -> Iterator[str]:
+def reaches(file: Any) -> Iterator[str]:
+    """Each place that leads out of an opened HDF5 file, in words."""
     h5py = require("h5py")
     pending, seen = [file], set()
     while pending:

@@ -8,11 +8,12 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
 from edgecls.models import tfjs
 from edgecls.models.h5_reach import refuse_reach
+from edgecls.models.h5_trial import H5_ERRORS, try_reading
 from edgecls.system.archive_errors import ZIP_ERRORS
 from edgecls.system.extras import require
 
@@ -31,8 +32,6 @@ _LOOKALIKES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"\x93NUMPY", 0, "a NumPy array", "give the model"),
 )
 _H5_MAGIC = b"\x89HDF\r\n\x1a\n"
-# what h5py raises on damaged files, wherever it follows a link, reads a name or makes a type of one
-_H5_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 _KERAS3_MARKS = ('"batch_shape"', '"DTypePolicy"')
 
 
@@ -169,18 +168,19 @@ def _has_keras3_weights(file: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _h5(path: Path, stream: IO[bytes] | None = None) -> Iterator[Any]:
-    """An HDF5 file, or the one that `stream` reads out of `path`, opened once it is certain that its contents are its own.
+def _h5(path: Path, archive: zipfile.ZipFile | None = None, member: str = "") -> Iterator[Any]:
+    """An HDF5 file, or a member of an archive, opened once it is certain that it can be read and its contents are its own.
 
     Raises:
         ModelFileError: it is damaged, wherever it is read, or reaches other files.
     """
     h5py = require("h5py")
+    try_reading(path, member)
     try:
-        with h5py.File(stream or path, "r") as file:
+        with archive.open(member) if archive else contextlib.nullcontext(path) as source, h5py.File(source, "r") as file:
             refuse_reach(file, path)
             yield file
-    except _H5_ERRORS as error:
+    except H5_ERRORS as error:
         reason = "truncated" if "truncated" in str(error) else "damaged"
         raise ModelFileError("a whole HDF5 file", f"{path}, which is {reason}", "copy or download it again") from None
 
@@ -200,7 +200,7 @@ def _examine_zip(path: Path) -> ModelFile:
             config = _parse(archive.read("config.json").decode(errors="replace"), path)
             metadata = _parse(archive.read("metadata.json").decode(errors="replace"), path) if "metadata.json" in names else {}
             for name in (name for name in names if name.endswith(".h5")):
-                with archive.open(name) as stream, _h5(path, stream):
+                with _h5(path, archive, name):
                     pass  # opened to be examined
     except ZIP_ERRORS as error:
         raise ModelFileError("a whole .keras archive", f"{path}, which is truncated or damaged ({error})", again) from None

@@ -1,0 +1,88 @@
+"""Reads HDF5 files once in a process apart: on some damaged ones its library, which is native code, hangs or dies."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import functools
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from edgecls.errors import ModelFileError, WorkerError
+from edgecls.models.h5_reach import reaches
+from edgecls.system.extras import require
+from edgecls.system.worker import Worker
+
+# what h5py raises on damaged files, wherever it follows a link, reads a name or makes a type of one
+H5_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
+_START_S = 120.0  # for a process to start where many want to
+_LEAST_S, _BYTES_PER_S = 60.0, 5e6
+
+
+def try_reading(path: Path, member: str = "") -> None:
+    """Survive the reading of an HDF5 file, or of a member of an archive. Errors that h5py raises are left to who reads it next.
+
+    Raises:
+        ModelFileError: the library hung or died.
+    """
+    if _worker().has_ended:
+        _worker.cache_clear()
+    worker = _worker()
+    worker.greet(_START_S)
+    try:
+        worker.wait(worker.start(read_all, path, member), _LEAST_S + path.stat().st_size / _BYTES_PER_S)
+    except WorkerError:
+        raise ModelFileError(
+            "a whole HDF5 file", f"{path}, on which the HDF5 library hangs or dies", "copy or download it again"
+        ) from None
+
+
+@functools.cache
+def _worker() -> Worker:
+    """One for all files of this process: starting it takes longer than reading them."""
+    worker = Worker()
+    atexit.register(worker.close)
+    return worker
+
+
+def read_all(path: Path, member: str) -> None:
+    """Read every attribute and all data of an HDF5 file that reaches no other one."""
+    h5py = require("h5py")
+    with contextlib.ExitStack() as stack, contextlib.suppress(*H5_ERRORS):
+        source = stack.enter_context(stack.enter_context(zipfile.ZipFile(path)).open(member)) if member else path
+        file = stack.enter_context(h5py.File(source, "r"))
+        if any(reaches(file)):
+            return
+        for item in _items(file):
+            for name in item.attrs:
+                with contextlib.suppress(*H5_ERRORS):
+                    item.attrs[name]
+            if isinstance(item, h5py.Dataset):
+                with contextlib.suppress(*H5_ERRORS):
+                    _read_data(item, path.stat().st_size)
+
+
+def _items(file: Any) -> Iterator[Any]:
+    h5py = require("h5py")
+    pending, seen = [file], set()
+    while pending:
+        item = pending.pop()
+        yield item
+        for name in item if isinstance(item, h5py.Group) else ():
+            with contextlib.suppress(*H5_ERRORS):
+                inner = item[name]
+                address = h5py.h5o.get_info(inner.id).addr
+                if address not in seen:  # groups may contain themselves
+                    seen.add(address)
+                    pending.append(inner)
+
+
+def _read_data(item: Any, most_bytes: int) -> None:
+    """A piece at a time where it is compressed; never more than the file can hold."""
+    if item.chunks:
+        for piece in item.iter_chunks():
+            item[piece]
+    elif item.nbytes <= most_bytes:
+        item[()]
