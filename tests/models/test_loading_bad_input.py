@@ -40,6 +40,7 @@ LOOKALIKES = [
     (b"{ not json", "JSON"),
     (b'{"a": 1}', "JSON of something else"),
     (b'{"a": ' * 5000, "cannot be read"),
+    (b'{"class_name": ' + b"[" * 300 + b"]" * 300 + b"}", "more than 200 levels"),
     (b"\x89HDF\r\n\x1a\n" + bytes(100), "damaged"),
     (b"PK\x03\x04" + bytes(100), "truncated or damaged"),
     (b"\x93NUMPY" + bytes(20), "NumPy"),

@@ -32,6 +32,7 @@ _LOOKALIKES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"\x93NUMPY", 0, "a NumPy array", "give the model"),
 )
 _H5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_DEEPEST = 200  # levels of an architecture: a model within a model takes about six, and Python's stack holds some hundreds
 _KERAS3_MARKS = ('"batch_shape"', '"DTypePolicy"')
 
 
@@ -235,7 +236,17 @@ def _parse(text: str, path: Path) -> dict[str, Any]:
         raise ModelFileError("an architecture in JSON", f"{path}, where it cannot be read: {error}", _SAVE_AGAIN) from None
     if not isinstance(config, dict):
         raise ModelFileError("an architecture in JSON", f"{path}, where it is a {type(config).__name__}", _SAVE_AGAIN)
+    if _is_deeper(config, _DEEPEST):
+        raise ModelFileError("an architecture in JSON", f"{path}, where it has more than {_DEEPEST} levels", _SAVE_AGAIN)
     return config
+
+
+def _is_deeper(value: Any, most: int) -> bool:
+    level = [value]
+    for _ in range(most):
+        level = [part for outer in level for part in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [part for part in level if isinstance(part, dict | list)]
+    return bool(level)
 
 
 def _text(value: Any) -> str | None:
