@@ -23,6 +23,18 @@ def compress(
     recipe: Annotated[
         Path | None, typer.Option(metavar="FILE", help="All that follows to --seed as a TOML file, instead of options.")
     ] = None,
+    prune_channels: Annotated[
+        float | None, typer.Option(metavar="SHARE", help="Remove this share of the multiply-adds with whole channels, as 0.5.")
+    ] = None,
+    channel_importance: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Which go first: taylor, magnitude, batchnorm or random. [taylor]")
+    ] = None,
+    channel_multiple: Annotated[
+        int | None, typer.Option(metavar="N", help="Leave multiples of N channels, where a layer has four times as many. [8]")
+    ] = None,
+    channel_rounds: Annotated[
+        int | None, typer.Option(metavar="N", help="Remove them in N rounds, with an epoch between two. [3]")
+    ] = None,
     prune: Annotated[float | None, typer.Option(metavar="SHARE", help="Prune to this share of zeros, as 0.5.")] = None,
     prune_pattern: Annotated[
         str | None, typer.Option(metavar="NAME", help="unstructured, 2:4, or blocks as 4x1 (inputs x outputs). [unstructured]")
@@ -39,7 +51,10 @@ def compress(
     variants: Annotated[
         str | None, typer.Option(metavar="LIST", help="Of the combinations these alone, as pruned50-qat. [all]")
     ] = None,
-    distill: Annotated[bool, typer.Option("--distill", help="Learn from the float model's scores as well.")] = False,
+    distill: Annotated[
+        bool | None,
+        typer.Option("--distill/--no-distill", help="Learn from the float model's scores as well. [with --prune-channels alone]"),
+    ] = None,
     temperature: Annotated[float | None, typer.Option(metavar="T", help="Softens the scores for --distill. [2]")] = None,
     distill_weight: Annotated[float | None, typer.Option(metavar="SHARE", help="Share of the distillation loss. [0.7]")] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs of every stage. [3]")] = None,
@@ -92,6 +107,13 @@ def compress(
 
     skips = {"skip_first": skip_first or None, "skip_last": skip_last or None}
     flags = {
+        "channels": {
+            "share": prune_channels,
+            "importance": channel_importance,
+            "multiple": channel_multiple,
+            "rounds": channel_rounds,
+            "distill": False if distill is False else None,
+        },
         "pruning": {
             "sparsity": prune,
             "pattern": prune_pattern,
@@ -120,7 +142,7 @@ def compress(
         content.setdefault("qat", {})
     if distill:
         content.setdefault("training", {}).setdefault("distillation", {})
-    _refuse_idle(content, qat=qat, distill=distill, skips=skip_first or skip_last)
+    _refuse_idle(content, qat=qat, distill=bool(distill), skips=skip_first or skip_last)
     options = CompressOptions(
         model=model,
         data=data,
@@ -155,7 +177,12 @@ def _given(flags: dict[str, Any]) -> dict[str, Any]:
 def _refuse_idle(content: dict[str, Any], *, qat: bool, distill: bool, skips: bool) -> None:
     from edgecls.errors import RecipeError
 
+    channels = content.get("channels", {})
     idle = {
+        "--channel-importance, --channel-multiple, --channel-rounds or --no-distill": (
+            bool(channels) and "share" not in channels,
+            "--prune-channels",
+        ),
         "--prune-pattern or --prune-schedule": ("pruning" in content and "sparsity" not in content["pruning"], "--prune"),
         "--temperature or --distill-weight": (
             "distillation" in content.get("training", {}) and not distill,

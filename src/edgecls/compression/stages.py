@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgecls.compression.channels.cost import multiply_accumulates
+from edgecls.compression.channels.importance import loss_of
+from edgecls.compression.channels.plan import is_near, plan_channels
+from edgecls.compression.channels.rounds import Rounds
+from edgecls.compression.channels.trace import trace_channels
 from edgecls.compression.clustering import cluster, clusters_of
 from edgecls.compression.kernels import LayerKernel, chosen_kernels, describe_kernels, layer_kernels
 from edgecls.compression.pruning import PruningSchedule, has_pattern, mask_renewal, refusal
 from edgecls.compression.strided import subsample_first
 from edgecls.errors import CompressionError
 from edgecls.records.artifact import OutputKind
-from edgecls.records.recipe import Clustering, Pruning, QuantizationAwareTraining, Stage, Training
-from edgecls.records.variant import Epoch, Kernel
+from edgecls.records.recipe import ChannelPruning, Clustering, Distillation, Pruning, QuantizationAwareTraining, Stage, Training
+from edgecls.records.variant import Change, Epoch, Kernel
 from edgecls.records.written_out import written_out_layer
 from edgecls.system.extras import require
 from edgecls.training.held import HeldKernels
@@ -62,6 +67,8 @@ class StageResult:
         model: float tf_keras model; of quantization-aware training, without its rounding.
         ranges: tensor -> learned (min, max); None without quantization-aware training.
         float_layers: layers that were trained in float beside int8 ones.
+        widths: layer -> channels it makes, in the base and in the model; without removal of channels empty.
+        macs: multiply-accumulates for an image, in the base and in the model; None without removal of channels.
     """
 
     model: Any
@@ -70,6 +77,8 @@ class StageResult:
     ranges: dict[str, tuple[float, float]] | None = None
     float_layers: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    widths: dict[str, Change] = field(default_factory=dict)
+    macs: Change | None = None
 
 
 def train_stage(job: StageJob) -> StageResult:
@@ -81,9 +90,14 @@ def train_stage(job: StageJob) -> StageResult:
         RecipeError: a checkpoint to resume is of another recipe.
     """
     stage = job.stages[-1] if job.stages else None
-    result = _train_quantized(job, stage) if isinstance(stage, QuantizationAwareTraining) else _train_float(job, stage)
+    if isinstance(stage, QuantizationAwareTraining):
+        result = _train_quantized(job, stage)
+    elif isinstance(stage, ChannelPruning):
+        result = _train_without_channels(job, stage)
+    else:
+        result = _train_float(job, stage)
     _check(job, result.model)
-    return result
+    return _with_channels(result, job)
 
 
 def check_stages(model: Any, stages: tuple[Stage, ...]) -> None:
@@ -91,10 +105,12 @@ def check_stages(model: Any, stages: tuple[Stage, ...]) -> None:
 
     Raises:
         CompressionError: no kernel that can be pruned as asked.
-        RecipeError: layers to keep float that the model does not have.
+        RecipeError: layers to keep float that the model does not have, or channels to remove that have to stay.
     """
     from edgecls.compression.qat import plan_qat
 
+    if (removal := _stage_of(stages, ChannelPruning)) is not None:
+        model = plan_channels(model, removal).smaller
     _masks_of_zeros(stages, layer_kernels(model))
     if (qat := _stage_of(stages, QuantizationAwareTraining)) is not None:
         plan_qat(model, qat)
@@ -104,11 +120,14 @@ def saved_models(model: Any, wanted: list[tuple[Stage, ...]]) -> Iterator[Any]:
     """What will be saved of a flat model for the stages of some variants, before anything is trained."""
     from edgecls.compression.normalise import normalise
 
-    folded = [any(isinstance(stage, Clustering | QuantizationAwareTraining) for stage in stages) for stages in wanted]
-    if not all(folded):
-        yield model
-    if any(folded):
-        yield normalise(model).model
+    for removal in dict.fromkeys(_stage_of(stages, ChannelPruning) for stages in wanted):
+        start = model if removal is None else plan_channels(model, removal).smaller
+        of_it = [stages for stages in wanted if _stage_of(stages, ChannelPruning) == removal]
+        folded = [any(isinstance(stage, Clustering | QuantizationAwareTraining) for stage in stages) for stages in of_it]
+        if not all(folded):
+            yield start
+        if any(folded):
+            yield normalise(start).model
 
 
 def copy_model(model: Any) -> Any:
@@ -116,6 +135,27 @@ def copy_model(model: Any) -> Any:
     copied = require("tf_keras").models.clone_model(model)
     copied.set_weights(model.get_weights())
     return copied
+
+
+def _train_without_channels(job: StageJob, stage: ChannelPruning) -> StageResult:
+    """Channels go in rounds, each with short training behind it, the last with the recipe's own."""
+    training = job.training
+    if stage.distill and training.distillation is None:
+        training = training.model_copy(update={"distillation": Distillation()})
+    short = training.model_copy(update={"epochs": stage.round_epochs, "patience": None})
+    loss = loss_of(job.kind, job.outputs)
+    rounds = Rounds(stage, job.images, loss, training.seed, job.checkpoint, job.fingerprint, job.resume)
+    model, epochs = job.start(), []
+    for number, smaller in rounds.run(model):
+        model = smaller
+        subsample_first(model)
+        part = replace(job, training=training)
+        if number < stage.rounds:
+            path = job.checkpoint.with_name(f".{job.name}.{number}.checkpoint.npz")
+            part = replace(job, training=short, name=f"{job.name} round {number}", checkpoint=path)
+        kernels = {kernel.layer: kernel.variable for kernel in layer_kernels(model) if not kernel.note}
+        epochs += _fine_tune(part, model, HeldKernels(kernels, {}, {}))
+    return StageResult(model, epochs, describe_kernels(layer_kernels(model), {}))
 
 
 def _train_float(job: StageJob, stage: Stage | None) -> StageResult:
@@ -236,6 +276,23 @@ def _masks_of_zeros(stages: tuple[Stage, ...], found: list[LayerKernel]) -> dict
         return {}
     chosen, _ = _prunable(found, recipe)
     return {kernel.layer: (kernel.variable.numpy() != 0).astype(np.float32) for kernel in chosen}
+
+
+def _with_channels(result: StageResult, job: StageJob) -> StageResult:
+    """The result with what is left of the base's channels, where some were to go."""
+    removal = _stage_of(job.stages, ChannelPruning)
+    if removal is None:
+        return result
+    before, after = trace_channels(job.teacher), trace_channels(result.model)
+    macs = Change(before=round(multiply_accumulates(before)), after=round(multiply_accumulates(after)))
+    shared = [layer for layer in before.made if layer in after.made]
+    widths = {layer: Change(before=len(before.made[layer]), after=len(after.made[layer])) for layer in shared}
+    notes, left = list(result.notes), macs.after / macs.before
+    if job.stages[-1] is removal and not is_near(left, removal.share):
+        notes.append(
+            f"{job.name}: {1 - left:.1%} of the multiply-accumulates went, the nearest to what was asked that its steps came"
+        )
+    return replace(result, widths=widths, macs=macs, notes=notes)
 
 
 def _check(job: StageJob, model: Any) -> None:

@@ -18,7 +18,8 @@ UNSTRUCTURED = "unstructured"
 TWO_OF_FOUR = "2:4"
 _BLOCK = re.compile(r"[1-9]\d?x[1-9]\d?")
 _CONTROL = re.compile(rf"{CONTROL}\d?")
-_STAGE = re.compile(r"pruned\d+(\.\d+)?|clustered\d+|qat")
+_STAGE = r"(pruned(-channels)?\d+(\.\d+)?|clustered\d+|qat)"
+_STAGES = re.compile(rf"{_STAGE}(-{_STAGE})*")
 
 T = TypeVar("T", bound="Value")
 
@@ -27,6 +28,34 @@ class Value(Record):
     """A frozen value that refuses keys it does not know."""
 
     model_config = ConfigDict(frozen=True)
+
+
+class ChannelPruning(Value):
+    """Remove whole channels, in rounds with short training between them; what is left is an ordinary, smaller model.
+
+    Attributes:
+        share: of the multiply-accumulates that goes, between 0 and 1, both excluded.
+        importance: what tells which channels go first: `taylor`, how much the loss on training images would change; `magnitude` of their
+            weights; `batchnorm`, the size of the factors that a BatchNorm gives them; `random`, for comparison.
+        multiple: how many channels stay of a layer is a multiple of this, halved until the layer has four times as many.
+        rounds: in how many steps the share is reached.
+        round_epochs: passes over the training images after each round but the last, which the fine-tuning of `training` follows.
+        images: how many training images the importance is measured on.
+        distill: learn from the base's scores, as `training` says or with its defaults.
+    """
+
+    share: float = Field(gt=0, lt=1)
+    importance: Literal["taylor", "magnitude", "batchnorm", "random"] = "taylor"
+    multiple: int = Field(default=8, ge=1, le=64)
+    rounds: int = Field(default=3, ge=1, le=20)
+    round_epochs: int = Field(default=1, ge=1)
+    images: int = Field(default=512, ge=1)
+    distill: bool = True
+
+    @property
+    def name(self) -> str:
+        """As `pruned-channels50`."""
+        return f"pruned-channels{round(100 * self.share, 3):g}"
 
 
 class Pruning(Value):
@@ -164,20 +193,21 @@ class Training(Value):
     distillation: Distillation | None = None
 
 
-Stage = Pruning | Clustering | QuantizationAwareTraining
+Stage = ChannelPruning | Pruning | Clustering | QuantizationAwareTraining
 
 
 class Recipe(Value):
     """Everything `edgecls compress` does to one model.
 
     Attributes:
-        pruning, clustering, qat: the techniques asked for; None for those that are not.
+        channels, pruning, clustering, qat: the techniques asked for; None for those that are not.
         training: how each is fine-tuned.
         control: also train the model without any of them, as many stages as the variants have, so that a table can say what compression
             cost and not what training gained: `control` beside variants of one stage, `control2` beside those of two.
         variants: names of the variants to make, as `pruned50-qat`, which is made from `pruned50`; None for every combination.
     """
 
+    channels: ChannelPruning | None = None
     pruning: Pruning | None = None
     clustering: Clustering | None = None
     qat: QuantizationAwareTraining | None = None
@@ -188,7 +218,7 @@ class Recipe(Value):
     @model_validator(mode="after")
     def _check(self) -> Recipe:
         if not self.techniques and not self.control:
-            raise ValueError("nothing to do: ask for pruning, clustering, qat or control")
+            raise ValueError("nothing to do: ask for channels, pruning, clustering, qat or control")
         if self.variants is not None:
             possible = self.possible
             unknown = [name for name in self.variants if name not in possible]
@@ -198,8 +228,8 @@ class Recipe(Value):
 
     @property
     def techniques(self) -> tuple[Stage, ...]:
-        """Those asked for, in the order they are applied: weights become zero, then few, then int8."""
-        return tuple(part for part in (self.pruning, self.clustering, self.qat) if part is not None)
+        """Those asked for, in the order they are applied: channels go, then weights become zero, then few, then int8."""
+        return tuple(part for part in (self.channels, self.pruning, self.clustering, self.qat) if part is not None)
 
     @property
     def possible(self) -> dict[str, tuple[Stage, ...]]:
@@ -241,7 +271,7 @@ def control_stages(name: str) -> int | None:
 
 def is_variant_name(name: str) -> bool:
     """Whether a name is one that a recipe can give."""
-    return name == BASE or control_stages(name) is not None or all(_STAGE.fullmatch(part) for part in name.split("-"))
+    return name == BASE or control_stages(name) is not None or _STAGES.fullmatch(name) is not None
 
 
 def fingerprint(*facts: Value | str) -> str:

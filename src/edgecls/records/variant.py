@@ -10,7 +10,7 @@ from pydantic import Field
 from edgecls.records.artifact import OutputKind, Source
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.instant import Instant
-from edgecls.records.recipe import Clustering, Pruning, QuantizationAwareTraining, Recipe, Training
+from edgecls.records.recipe import ChannelPruning, Clustering, Pruning, QuantizationAwareTraining, Recipe, Training
 from edgecls.records.record import FileRecord, Record
 from edgecls.system.store import PlainName, settle
 
@@ -59,18 +59,27 @@ class Kernel(Record):
     note: str = ""
 
 
+class Change(Record):
+    """A number before and after."""
+
+    before: int
+    after: int
+
+
 class Variant(FileRecord):
     """One model that compression made.
 
     Attributes:
-        name: `control`, `pruned50`, `pruned50-qat` …
-        pruning, clustering, qat: what made it; None for what did not.
+        name: `control`, `pruned50`, `pruned-channels50-qat` …
+        channels, pruning, clustering, qat: what made it; None for what did not.
         source: the model everything came from.
         sha256: of the model file beside this record.
         fingerprint: hash of recipe, source, data and everything else that the result depends on.
         ranges: of a quantization-aware variant: tensor -> learned (min, max) of its activations.
         float_layers: of a quantization-aware variant: layers that were trained in float, and stay so in its int8 files.
         kernels: layer -> what its kernel holds.
+        widths: where channels were removed: layer -> how many it makes, in the base and here.
+        macs: multiply-accumulates for an image, in the base and here; None where no channels were removed.
         normalised: whether BatchNorm was folded before training.
         seconds: time spent training, all stages of its own.
     """
@@ -81,6 +90,7 @@ class Variant(FileRecord):
 
     schema_version: int = FileRecord.versions[-1]
     name: str
+    channels: ChannelPruning | None = None
     pruning: Pruning | None = None
     clustering: Clustering | None = None
     qat: QuantizationAwareTraining | None = None
@@ -97,6 +107,8 @@ class Variant(FileRecord):
     ranges: dict[str, tuple[float, float]] | None = None
     float_layers: list[str] = Field(default_factory=list)
     kernels: dict[str, Kernel] = Field(default_factory=dict)
+    widths: dict[str, Change] = Field(default_factory=dict)
+    macs: Change | None = None
     epochs: list[Epoch] = Field(default_factory=list)
     normalised: bool = False
     notes: list[str] = Field(default_factory=list)
@@ -116,7 +128,7 @@ class Variant(FileRecord):
     @property
     def recipe(self) -> dict[str, Any]:
         """What made it, as plain values."""
-        return self.model_dump(mode="json", include={"pruning", "clustering", "qat", "training"}, exclude_none=True)
+        return self.model_dump(mode="json", include={"channels", "pruning", "clustering", "qat", "training"}, exclude_none=True)
 
     @property
     def sparsity(self) -> float:

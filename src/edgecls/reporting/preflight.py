@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecls.records.preflight import LayerPreflight, Preflight
+from edgecls.records.preflight import ChannelGroup, ChannelPreflight, ChannelRemoval, LayerPreflight, Preflight
 from edgecls.reporting.grid import Column, Grid, make_grid
 
 _COLUMNS = [
@@ -13,6 +13,41 @@ _COLUMNS = [
     Column[LayerPreflight]("clustered", lambda row: _short(row.clusterable), rank=1),
     Column[LayerPreflight]("in int8 after QAT", lambda row: row.quantized.partition(":")[0] if _long(row) else row.quantized),
 ]
+
+_GROUPS = [
+    Column[ChannelGroup]("channels", lambda row: str(row.channels), numeric=True),
+    Column[ChannelGroup]("stay at least", lambda row: str(row.fewest), numeric=True),
+    Column[ChannelGroup]("share of the multiply-adds", lambda row: f"{row.macs_share:.1%}", numeric=True, rank=1),
+    Column[ChannelGroup]("that go together in", lambda row: _several(row.layers)),
+]
+_REMOVALS = [
+    Column[ChannelRemoval]("--prune-channels", lambda row: f"{row.share:g}"),
+    Column[ChannelRemoval]("multiply-adds left", lambda row: f"{row.macs:,}", numeric=True),
+    Column[ChannelRemoval]("weights left", lambda row: f"{row.weights / row.weights_before:.1%}", numeric=True),
+    Column[ChannelRemoval]("magnitude lost", lambda row: f"{row.magnitude_lost:.1%}", numeric=True),
+]
+_NAMED = 4  # layers of a group; a residual network has some that go through dozens
+
+
+def groups_grid(found: ChannelPreflight) -> Grid:
+    """One row a group of channels; what stays is below, once for each reason."""
+    reasons: dict[str, list[str]] = {}
+    for layer, reason in found.protected.items():
+        reasons.setdefault(reason, []).append(layer)
+    return make_grid(_GROUPS, found.groups, lambda row: True, [f"{_several(layers)}: {why}" for why, layers in reasons.items()])
+
+
+def removals_grid(found: ChannelPreflight) -> Grid:
+    """One row a share that could be asked for."""
+    notes = [
+        f"of {found.macs:,} multiply-adds an image, at most {found.reach:.1%} can go; chosen here by magnitude, as nothing is trained"
+    ]
+    return make_grid(_REMOVALS, found.removals, lambda row: True, notes)
+
+
+def _several(layers: list[str]) -> str:
+    more = f" and {len(layers) - _NAMED} more" if len(layers) > _NAMED else ""
+    return ", ".join(layers[:_NAMED]) + more
 
 
 def preflight_grid(found: Preflight) -> Grid:

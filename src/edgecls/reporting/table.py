@@ -21,7 +21,7 @@ from edgecls.reporting.delegates import delegates_grid
 from edgecls.reporting.diagnosis import diagnosis_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
-from edgecls.reporting.preflight import preflight_grid
+from edgecls.reporting.preflight import groups_grid, preflight_grid, removals_grid
 from edgecls.reporting.variants import variants_grid
 
 _GAP = 3  # blanks between two columns
@@ -48,8 +48,9 @@ def diagnosis_table(found: Diagnosis, top: int, width: int | None = None) -> Gro
 
 
 def preflight_table(found: Preflight, width: int | None = None) -> Group:
-    """What compression can do with each layer, in `width` columns of text (None: as wide as it needs)."""
-    return to_table(preflight_grid(found), width)
+    """What compression can do with each layer and each group of channels, in `width` columns of text (None: as wide as it needs)."""
+    grids = (preflight_grid(found), groups_grid(found.channels), removals_grid(found.channels))
+    return Group(*(to_table(grid, width) for grid in grids))
 
 
 def delegates_table(found: Delegates, width: int | None = None) -> Group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgecls.records.variant import Epoch, Variant, VariantSet
+from edgecls.records.variant import Change, Epoch, Variant, VariantSet
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.units import format_share
 
@@ -26,6 +26,7 @@ def variants_grid(done: VariantSet, variants: Sequence[Variant]) -> Grid:
         Column[_Row]("variant", lambda row: row.name),
         Column[_Row](f"held-out {done.measure}", lambda row: format_share(row.accuracy), numeric=True),
         Column[_Row]("loss", lambda row: f"{row.loss:.4f}", numeric=True, rank=3),
+        Column[_Row]("multiply-adds", _of(lambda found: _left(found.macs) if found.macs else ""), numeric=True),
         Column[_Row]("zeros", _of(lambda found: f"{found.sparsity:.1%}" if found.sparsity >= 0.0005 else ""), numeric=True),
         Column[_Row](
             "values a kernel", _of(lambda found: f"{_clustered(found)}" if found.clustering else ""), numeric=True, rank=1
@@ -40,6 +41,18 @@ def _of(text):
     return lambda row: text(row.variant) if row.variant else ""
 
 
+def _left(macs: Change) -> str:
+    return f"{macs.after / macs.before:.1%}"
+
+
+def _widths(variant: Variant) -> str:
+    """How many channels each layer has left, in a sentence."""
+    changed = [
+        f"{layer} {width.before} to {width.after}" for layer, width in variant.widths.items() if width.before != width.after
+    ]
+    return f"{variant.name}, channels: {', '.join(changed)}"
+
+
 def _clustered(variant: Variant) -> int:
     """Most values in any kernel that is clustered."""
     return max((kernel.distinct_values for kernel in variant.kernels.values() if not kernel.note), default=0)
@@ -49,7 +62,8 @@ def _final(variant: Variant) -> tuple[float, float]:
     """(accuracy, loss) on the held-out images of the epoch that was kept."""
     best = variant.epochs[-1]
     if variant.training.patience is not None:
-        best = max(variant.epochs, key=lambda epoch: (epoch.held_out_accuracy, -epoch.held_out_loss))
+        own = [epoch for epoch in variant.epochs if epoch.stage == variant.name]  # rounds before it had a larger model
+        best = max(own, key=lambda epoch: (epoch.held_out_accuracy, -epoch.held_out_loss))
     return best.held_out_accuracy, best.held_out_loss
 
 
@@ -63,6 +77,7 @@ def _notes(done: VariantSet, variants: Sequence[Variant]) -> list[str]:
             if kernel.note:
                 reasons.setdefault(kernel.note, {})[layer] = None
     notes += [f"{', '.join(layers)}: {reason}" for reason, layers in reasons.items()]
+    notes += [_widths(variant) for variant in variants if variant.widths]
     return notes + list(dict.fromkeys([*done.notes, *(note for variant in variants for note in variant.notes)]))
 
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from edgecls.compression import check_stages, saved_models
+from edgecls.compression.channels import plan_channels
 from edgecls.errors import EdgeclsError, UnsupportedModelError
-from edgecls.records.recipe import Stage
+from edgecls.records.recipe import ChannelPruning, Stage
 from edgecls.records.variant import MODEL_NAME
 
 _REMEDY = "replace that layer; the model can still be converted without compression"
@@ -33,6 +34,8 @@ def check_before_training(flat: Any, wanted: Iterable[tuple[Stage, ...]], inputs
     stages = list(wanted)
     for one in stages:
         check_stages(flat, one)
+    for removal in dict.fromkeys(part for one in stages for part in one if isinstance(part, ChannelPruning)):
+        plan_channels(flat, removal).prove(inputs)
     for model in saved_models(flat, stages):
         _check_file(model, inputs)
 

@@ -18,6 +18,7 @@ from edgecls.formats import sha256
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.recipe import (
+    ChannelPruning,
     Clustering,
     Pruning,
     QuantizationAwareTraining,
@@ -107,7 +108,8 @@ def compress(options: CompressOptions, on_event: OnEvent = ignore) -> VariantSet
             on_event(Event(f"training {name} ({index + 1} of {len(names)})"))
             trained = _train(base, job)
         _write(options.folder, done, trained, foreign)
-        job.checkpoint.unlink(missing_ok=True)
+        for path in options.folder.glob(f".{name}.*checkpoint.npz"):  # of each of its rounds, where it has some
+            path.unlink()
     return done
 
 
@@ -196,6 +198,7 @@ def _record(base: _Base, job: StageJob, result: StageResult, seconds: float) -> 
 
     return Variant(
         name=job.name,
+        channels=of(ChannelPruning),
         pruning=of(Pruning),
         clustering=of(Clustering),
         qat=of(QuantizationAwareTraining),
@@ -212,6 +215,8 @@ def _record(base: _Base, job: StageJob, result: StageResult, seconds: float) -> 
         ranges=result.ranges,
         float_layers=result.float_layers,
         kernels=result.kernels,
+        widths=result.widths,
+        macs=result.macs,
         epochs=result.epochs,
         notes=result.notes,
         seconds=round(seconds, 1),

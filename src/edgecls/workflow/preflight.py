@@ -18,6 +18,7 @@ def preflight(model: Path, **opening: Any) -> Preflight:
         InputError: no model that can be trained; the error names the layer.
         StageError: the rebuilt model computes something else.
     """
+    from edgecls.compression.channels.preflight import preflight_channels
     from edgecls.compression.preflight import preflight_layers
     from edgecls.models import load_model, rebuild
 
@@ -26,5 +27,6 @@ def preflight(model: Path, **opening: Any) -> Preflight:
         model=model.name,
         largest_difference=rebuilt.largest_difference,
         layers=preflight_layers(rebuilt.model),
+        channels=preflight_channels(rebuilt.model),
         notes=rebuilt.notes,
     )

@@ -1,0 +1,158 @@
+"""What removing whole channels costs in accuracy and saves in time, beside a control, random channels and those of least magnitude.
+
+    python benchmarks/channel_pruning.py [ROW …] [--seeds 0,1,2] [--importance taylor,magnitude,random] [--out results.json] [--folder DIR]
+
+Every row fine-tunes one model with each seed and each importance, converts the variants, and asks the produced files about the test images,
+which nothing has seen before. With --folder, models and variants stay there, and another run trains only what the recipe has changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from compression_accuracy import DISTILLATION, SHARED, examine, fashion, flowers, resnet8, tutorial
+from edgecls.crew import BenchOptions
+from edgecls.records.recipe import Recipe
+from edgecls.workflow import BenchRequest, CompressOptions, ConvertOptions, bench, compress, convert_all
+
+SCHEMES = "tflite:float32,tflite:int8,onnx:float32,onnx:int8"
+IMPORTANCES = ("taylor", "magnitude", "random")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model, its data and a share.
+
+    Attributes:
+        prepare: makes (model, data) in a folder.
+        training: of the recipe, without seed.
+        limit: most points of top-1 that the variant may be under its control.
+        qat: whether the variant that is judged is trained for int8 afterwards, and its int8 file asked.
+    """
+
+    prepare: Callable[[Path], tuple[Path, Path]]
+    share: float
+    training: dict[str, Any]
+    limit: float
+    qat: bool = False
+    preprocess: str | None = None
+
+    @property
+    def variant(self) -> str:
+        return f"pruned-channels{100 * self.share:g}{'-qat' if self.qat else ''}"
+
+    @property
+    def judged(self) -> tuple[str, str]:
+        """The file that is judged, and that of the control that trained as long."""
+        if self.qat:
+            return f"{self.variant}-tflite-int8", "control2-tflite-float32"
+        return f"{self.variant}-tflite-float32", "control-tflite-float32"
+
+
+AUGMENTED = {"augmentation": {"flip": True, "shift": 0.1}}
+RESNET8 = {"epochs": 8, "learning_rate": 1e-3, **AUGMENTED}
+ROWS = {
+    "fashion": Row(fashion, 0.5, {"epochs": 6, "learning_rate": 1e-3}, 0.5, qat=True),
+    "tutorial": Row(tutorial, 0.5, {"epochs": 6, "learning_rate": 3e-4}, 0.5),
+    "resnet8-30": Row(resnet8, 0.3, RESNET8, 1.0, preprocess="0..255"),
+    "resnet8-50": Row(resnet8, 0.5, RESNET8, 2.5, preprocess="0..255"),
+    "flowers": Row(flowers, 0.3, {"epochs": 12, "learning_rate": 2e-4, **AUGMENTED}, 1.5),
+}
+
+
+def run_seed(row: Row, model: Path, data: Path, seed: int, importance: str, folder: Path) -> dict[str, Any]:
+    """Compress, convert and examine with one seed and one importance."""
+    place = folder / importance
+    training = {**row.training, "seed": seed, "distillation": DISTILLATION}
+    parts = {"channels": {"share": row.share, "importance": importance}, "training": training, "control": True}
+    recipe = Recipe.model_validate({**parts, **({"qat": {}} if row.qat else {}), "variants": [row.variant]})
+    options = CompressOptions(model, data, recipe, output=place / "variants", preprocess=row.preprocess, resume=True)
+    compress(options)
+    manifest = convert_all(
+        ConvertOptions(
+            place / "variants",
+            targets=("tflite", "onnx"),
+            schemes=SCHEMES,
+            calibration=data,
+            calibration_images=200,
+            output=place / "artifacts",
+        )
+    )
+    return {"seed": seed, "importance": importance, **examine(manifest, place / "artifacts", data)}
+
+
+def under_control(row: Row, result: dict[str, Any]) -> float:
+    """Points of top-1 by which the judged file is under its control."""
+    variant, control = (result["artifacts"][name]["top1"] for name in row.judged)
+    return control - variant
+
+
+def ratios(row: Row, folder: Path) -> dict[str, float]:
+    """p50 of each file of the variant as a share of the base's, one thread, measured in one run."""
+    report = bench(BenchRequest(folder, options=BenchOptions(min_seconds=3.0, min_runs=200)))
+    p50 = {item.artifact: item.latency.p50_ms for item in report.measurements if item.latency is not None}
+    return {
+        name.removeprefix(f"{row.variant}-"): value / p50[name.replace(row.variant, "base")]
+        for name, value in p50.items()
+        if name.startswith(f"{row.variant}-")
+    }
+
+
+def table(name: str, results: list[dict[str, Any]]) -> str:
+    """Markdown of a row: points under the control by importance, mean and spread over the seeds."""
+    row = ROWS[name]
+    lines = [f"| {name}: {row.judged[0]} under {row.judged[1]}, points | mean | least … greatest | required |"]
+    lines.append("| --- | --: | --: | --: |")
+    for importance in dict.fromkeys(result["importance"] for result in results):
+        points = [under_control(row, result) for result in results if result["importance"] == importance]
+        required = f"≤ {row.limit:g}" if importance == "taylor" else "more than taylor"
+        lines.append(f"| {importance} | {statistics.fmean(points):.2f} | {min(points):.2f} … {max(points):.2f} | {required} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"among {', '.join(ROWS)}; all by default")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--importance", default=",".join(IMPORTANCES))
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "channel_pruning.json")
+    parser.add_argument("--folder", type=Path, help="keep models and variants here; a temporary one by default")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.rows) - set(ROWS):
+        parser.error(f"rows among {', '.join(ROWS)}, not {', '.join(unknown)}")
+    if not SHARED.is_dir():
+        print(f"left out: the models and images are not here ({SHARED})")
+        sys.exit(0)
+    written: dict[str, Any] = {}
+    for name in arguments.rows or ROWS:
+        row, results = ROWS[name], []
+        with tempfile.TemporaryDirectory(prefix="edgecls-bench-") as temporary:
+            folder = (arguments.folder or Path(temporary)) / name
+            folder.mkdir(parents=True, exist_ok=True)
+            model, data = row.prepare(folder)
+            for seed in map(int, arguments.seeds.split(",")):
+                for importance in arguments.importance.split(","):
+                    results.append(run_seed(row, model, data, seed, importance, folder / f"seed{seed}"))
+                    written[name] = {"results": results}
+                    arguments.out.write_text(json.dumps(written, indent=1))
+            first = folder / f"seed{arguments.seeds.split(',')[0]}" / arguments.importance.split(",")[0] / "artifacts"
+            written[name]["p50_ratios"] = ratios(row, first)
+            arguments.out.write_text(json.dumps(written, indent=1))
+        print(table(name, results))
+        print(
+            ", ".join(f"{file} {ratio:.2f}" for file, ratio in written[name]["p50_ratios"].items()),
+            "of the base's p50\n",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Plan: what removing channels can do to a model, found and proven before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgecls.compression.channels.cost import multiply_accumulates
+from edgecls.compression.channels.importance import magnitude
+from edgecls.compression.channels.ranking import Choice, choose, sizes_of
+from edgecls.compression.channels.removal import without, zeroed
+from edgecls.compression.channels.trace import Channels, trace_channels
+from edgecls.errors import CompressionError, RecipeError
+from edgecls.records.recipe import ChannelPruning
+
+NEAR = 0.02  # of the multiply-accumulates: channels go in whole steps, so that a share is met no nearer than a step
+_TOLERANCE = 1e-3  # of the largest score: rounding that a hundred layers amplify stays below, a channel at a wrong place does not
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would go by the magnitude of weights, which needs no images.
+
+    Attributes:
+        macs: multiply-accumulates of the whole model.
+    """
+
+    model: Any
+    channels: Channels
+    choice: Choice
+    macs: float
+
+    @property
+    def smaller(self) -> Any:
+        """The tf_keras model that would be left."""
+        return without(self.model, self.channels, self.choice.stays)
+
+    def prove(self, inputs: np.ndarray) -> None:
+        """Compare the scores of what would be left with those of the model in which the same channels' weights are zero.
+
+        Args:
+            inputs: model inputs [n, *input_shape], float32.
+
+        Raises:
+            CompressionError: they differ.
+        """
+        expected = zeroed(self.model, self.channels, self.choice.stays).predict_on_batch(inputs)
+        found = self.smaller.predict_on_batch(inputs)
+        difference = float(np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
+        if not difference <= _TOLERANCE:
+            raise CompressionError(
+                "a model without channels that answers like one in which they are zero",
+                f"scores that differ by {difference:.2g} of the largest",
+                "leave --prune-channels out",
+            )
+
+
+def plan_channels(model: Any, stage: ChannelPruning) -> Plan:
+    """Plan the removal of channels of a flat tf_keras model.
+
+    Raises:
+        RecipeError: so much cannot go; the error says how much can, and what stays.
+    """
+    channels = trace_channels(model)
+    macs = multiply_accumulates(channels)
+    choice = planned_choice(channels, stage.share, stage.multiple)
+    if not is_near(choice.macs / macs if macs else 1.0, stage.share):
+        raise _unreachable(channels, stage, choice, macs)
+    return Plan(model, channels, choice, macs)
+
+
+def is_near(left: float, share: float) -> bool:
+    """Whether so much is left of a model, 0..1, that the share that was to go is gone."""
+    return abs(1 - left - share) <= NEAR
+
+
+def planned_choice(channels: Channels, share: float, multiple: int) -> Choice:
+    """The channels that would go for a share of the multiply-accumulates, by the magnitude of weights."""
+    return choose(channels, magnitude(channels), (1 - share) * multiply_accumulates(channels), multiple, sizes_of(channels))
+
+
+def _unreachable(channels: Channels, stage: ChannelPruning, choice: Choice, macs: float) -> RecipeError:
+    """Why a share cannot go, and what can be asked instead."""
+    named = "".join(f"; {layer} stays: {reason}" for layer, reason in list(channels.protected.items())[:3])
+    if not channels.groups:
+        return RecipeError("channels to remove", f"none that can go{named}", "leave --prune-channels out")
+    nearest = 1 - choice.macs / macs
+    finer = (multiple for multiple in (4, 2, 1) if multiple < stage.multiple)
+    remedies = [f"--prune-channels {nearest:.3f}"] if nearest >= 0.001 else []
+    for multiple in finer:
+        if is_near(planned_choice(channels, stage.share, multiple).macs / macs, stage.share):
+            remedies.append(f"--channel-multiple {multiple}")
+            break
+    return RecipeError(
+        f"{stage.share:.0%} of the multiply-accumulates to go",
+        f"a model of which {nearest:.1%} can, as an eighth of each layer and multiples of {stage.multiple} channels stay{named}",
+        f"ask for {' or '.join(remedies)}" if remedies else "leave --prune-channels out",
+    )

@@ -1,0 +1,81 @@
+"""Rounds: a model loses its channels step by step, and trains between the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edgecls.compression.channels.cost import multiply_accumulates
+from edgecls.compression.channels.importance import Loss, batch_norm_scale, magnitude, taylor
+from edgecls.compression.channels.ranking import choose, sizes_of
+from edgecls.compression.channels.removal import without
+from edgecls.compression.channels.trace import Channels, trace_channels
+from edgecls.compression.strided import subsample_first
+from edgecls.records.recipe import ChannelPruning
+from edgecls.training.checkpoint import read_checkpoint, write_checkpoint
+from edgecls.training.images import TrainingImages
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """How the channels of a model go.
+
+    Attributes:
+        loss: what the importance is about.
+        checkpoint: path of round 1, 2 … for what was chosen in it.
+        resume: choose as a run that was stopped has chosen.
+    """
+
+    stage: ChannelPruning
+    images: TrainingImages
+    loss: Loss
+    seed: int
+    checkpoint: Path
+    fingerprint: str
+    resume: bool
+
+    def run(self, model: Any) -> Iterator[tuple[int, Any]]:
+        """Round 1, 2 … and the model that is left; each is to be trained before the next is asked for."""
+        channels = trace_channels(model)
+        sizes, macs = sizes_of(channels), multiply_accumulates(channels)
+        for number in range(1, self.stage.rounds + 1):
+            stays = self._chosen(number)
+            if stays is None:
+                left = macs * (1 - self.stage.share * number / self.stage.rounds)
+                stays = choose(channels, self._scores(model, channels, number), left, self.stage.multiple, sizes).stays
+                write_checkpoint(self._path(number), self.fingerprint, [], [stays])
+            model = without(model, channels, stays)
+            yield number, model
+            channels = trace_channels(model)
+
+    def _chosen(self, number: int) -> np.ndarray | None:
+        kept = read_checkpoint(self._path(number), self.fingerprint) if self.resume else None
+        return kept[1][0] if kept else None
+
+    def _path(self, number: int) -> Path:
+        return self.checkpoint.with_name(
+            f"{self.checkpoint.name.removesuffix('.checkpoint.npz')}.{number}.channels.checkpoint.npz"
+        )
+
+    def _scores(self, model: Any, channels: Channels, number: int) -> np.ndarray:
+        if self.stage.importance == "random":
+            return np.random.default_rng([self.seed, number]).uniform(size=channels.count)
+        if self.stage.importance == "magnitude":
+            return magnitude(channels)
+        if self.stage.importance == "batchnorm":
+            return batch_norm_scale(channels)
+        subsample_first(model)
+        return taylor(model, channels, self._batches(), self.loss)
+
+    def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """About as many training images as the recipe says, whole batches."""
+        batches, count = self.images.epoch(0), 0
+        for inputs, labels in batches:
+            yield inputs, labels
+            count += len(inputs)
+            if count >= self.stage.images:
+                return

@@ -1,0 +1,70 @@
+"""Half of the multiply-accumulates of whole networks go with channels, and what is left answers as it should."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from application_models import SIZES, application
+from edgecls.compression.channels import (
+    Channels,
+    choose,
+    magnitude,
+    multiply_accumulates,
+    sizes_of,
+    trace_channels,
+    without,
+    zeroed,
+)
+from edgecls.models import load_model, rebuild
+from edgecls.models.rebuild import AMPLIFIED, TOLERANCE
+from edgecls.system.extras import require
+from zoo_models import MODELS, ZooModel
+
+SHARE, NEAR = 0.5, 0.02
+KERAS_FILES = [model for model in MODELS if "saved_model" not in model.path]
+
+
+def assert_halved(model: Any) -> Channels:
+    """Half of the costs go, and with chosen and with random channels the scores are those with zeros in their place."""
+    channels = trace_channels(model)
+    whole = multiply_accumulates(channels)
+    chosen = choose(channels, magnitude(channels), (1 - SHARE) * whole, 8, sizes_of(channels))
+    assert chosen.macs == pytest.approx((1 - SHARE) * whole, abs=NEAR * whole)
+    smaller = without(model, channels, chosen.stays)
+    assert multiply_accumulates(trace_channels(smaller)) == pytest.approx(chosen.macs)
+    assert_same(zeroed(model, channels, chosen.stays), smaller)
+    random = choose(channels, np.random.default_rng(0).uniform(size=channels.count), (1 - SHARE) * whole, 1, sizes_of(channels))
+    assert_same(zeroed(model, channels, random.stays), without(model, channels, random.stays))
+    return channels
+
+
+def assert_same(expected: Any, found: Any) -> None:
+    images = np.random.default_rng(0).uniform(-1, 1, (2, *expected.input_shape[1:])).astype(np.float32)
+    scores = expected(images).numpy()
+    difference = np.abs(found(images).numpy() - scores).max() / np.abs(scores).max()
+    # as the rebuild of a network: a hundred layers amplify rounding, of which the sums without zeros have another
+    assert difference <= (TOLERANCE if len(expected.layers) < 60 else AMPLIFIED)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("generation", [2, 3])
+@pytest.mark.parametrize("name", SIZES)
+def test_networks_of_keras_applications(tmp_path: Path, name: str, generation: int):
+    keras = require("keras" if generation == 3 else "tf_keras")
+    model = application(keras, name, SIZES[name])
+    path = tmp_path / ("model.keras" if generation == 3 else "model.h5")
+    model.save(path)
+    assert_halved(rebuild(load_model(path)).model)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("model", KERAS_FILES, ids=lambda model: model.id)
+def test_real_models(zoo: Path, model: ZooModel):
+    weights = zoo / model.weights if model.weights else None
+    assert_halved(rebuild(load_model(zoo / model.path, weights=weights)).model)

@@ -1,0 +1,100 @@
+"""Which channels go: the least important first, an eighth and whole multiples stay, and the costs are those of the smaller model."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecls.compression.channels import Channels, choose, multiply_accumulates, sizes_of, trace_channels, without
+from edgecls.compression.channels.cost import weights_left
+from edgecls.compression.channels.importance import batch_norm_scale, magnitude, taylor
+from edgecls.compression.channels.plan import plan_channels
+from edgecls.errors import RecipeError
+from edgecls.records.recipe import ChannelPruning
+from edgecls.system.extras import require
+
+
+@pytest.fixture(scope="module")
+def model() -> Any:
+    """3x3 kernels on 8x8 pixels to 32 and 12 channels, then two classes."""
+    tf_keras = require("tf_keras")
+    tf_keras.utils.set_random_seed(3)
+    layers = tf_keras.layers
+    image = tf_keras.Input((8, 8, 3))
+    value = layers.ReLU()(layers.BatchNormalization(name="norm")(layers.Conv2D(32, 3, padding="same", name="wide")(image)))
+    value = layers.Flatten()(layers.ReLU()(layers.Conv2D(12, 3, padding="same", name="narrow")(value)))
+    return tf_keras.Model(image, layers.Dense(2, name="classes")(value))
+
+
+@pytest.fixture
+def channels(model: Any) -> Channels:
+    return trace_channels(model)
+
+
+def test_costs_are_those_of_kernels_times_positions(channels):
+    assert multiply_accumulates(channels) == 64 * 9 * (3 * 32 + 32 * 12) + 64 * 12 * 2
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_shares_are_met_in_whole_multiples(model, channels, share, multiple):
+    whole = multiply_accumulates(channels)
+    chosen = choose(channels, magnitude(channels), (1 - share) * whole, multiple, sizes_of(channels))
+    smaller = without(model, channels, chosen.stays)
+    assert multiply_accumulates(trace_channels(smaller)) == chosen.macs
+    assert smaller.count_params() == weights_left(model, channels, chosen.stays)
+    widths = {layer.name: layer.output_shape[-1] for layer in smaller.layers}
+    assert widths["wide"] % multiple == 0
+    assert widths["narrow"] % math.gcd(multiple, 2) == 0  # 8 halved until 12 are four times as many
+    assert widths["classes"] == 2
+    # one channel of `narrow` costs 9 · 32 · 64 and more, of all 280 thousand
+    assert chosen.macs == pytest.approx((1 - share) * whole, abs=(0.02 if multiple == 1 else 0.08) * whole)
+
+
+def test_an_eighth_stays_and_the_least_important_go(channels):
+    scores = np.arange(channels.count, dtype=float)
+    chosen = choose(channels, scores, 0, 1, sizes_of(channels))
+    for group in channels.groups:
+        left = group.channels[chosen.stays[group.channels]]
+        assert len(left) == math.ceil(len(group.channels) / 8)
+        assert (left == np.sort(group.channels)[-len(left) :]).all()
+
+
+def test_channels_that_change_nothing_come_last_by_taylor(model, channels):
+    kernel = model.get_layer("narrow").kernel
+    before = kernel.numpy()
+    silent = np.arange(0, 32, 4)
+    values = before.copy()
+    values[:, :, silent] = 0  # nobody takes these channels of `wide`
+    kernel.assign(values)
+    tf = require("tensorflow")
+    images = np.random.default_rng(0).normal(size=(16, 8, 8, 3)).astype(np.float32)
+
+    def loss(scores: Any, labels: Any) -> Any:
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, scores))
+
+    scores = taylor(model, channels, [(images, np.arange(16) % 2)], loss)
+    kernel.assign(before)
+    made = channels.made["wide"]
+    assert set(np.flatnonzero(scores[made] == 0)) == set(silent)
+
+
+def test_batch_norm_scale_knows_only_what_is_scaled(model, channels):
+    gamma = model.get_layer("norm").gamma
+    gamma.assign(np.linspace(-1, 1, 32))
+    scores = batch_norm_scale(channels)
+    assert np.argmin(scores[channels.made["wide"]]) in (15, 16)  # the two nearest to nought
+    assert np.isinf(scores[channels.made["narrow"]]).all()
+    gamma.assign(np.ones(32))
+
+
+def test_more_than_can_go_is_refused_with_what_can(model):
+    with pytest.raises(RecipeError) as caught:
+        plan_channels(model, ChannelPruning(share=0.99))
+    text = str(caught.value)
+    assert "classes stays: the classes stay" in text
+    share = float(text.partition("--prune-channels ")[2].split()[0])
+    plan_channels(model, ChannelPruning(share=share))  # what the remedy says works
