@@ -69,10 +69,14 @@ ROWS = {
 
 
 def run_seed(row: Row, model: Path, data: Path, seed: int, importance: str, folder: Path) -> dict[str, Any]:
-    """Compress, convert and examine with one seed and one importance."""
+    """Compress, convert and examine with one seed and one importance; the control is trained beside the first."""
     place = folder / importance
     training = {**row.training, "seed": seed, "distillation": DISTILLATION}
-    parts = {"channels": {"share": row.share, "importance": importance}, "training": training, "control": True}
+    parts = {
+        "channels": {"share": row.share, "importance": importance},
+        "training": training,
+        "control": importance == IMPORTANCES[0],
+    }
     recipe = Recipe.model_validate({**parts, **({"qat": {}} if row.qat else {}), "variants": [row.variant]})
     options = CompressOptions(model, data, recipe, output=place / "variants", preprocess=row.preprocess, resume=True)
     compress(options)
@@ -89,10 +93,15 @@ def run_seed(row: Row, model: Path, data: Path, seed: int, importance: str, fold
     return {"seed": seed, "importance": importance, **examine(manifest, place / "artifacts", data)}
 
 
-def under_control(row: Row, result: dict[str, Any]) -> float:
-    """Points of top-1 by which the judged file is under its control."""
-    variant, control = (result["artifacts"][name]["top1"] for name in row.judged)
-    return control - variant
+def under_control(row: Row, results: list[dict[str, Any]], importance: str) -> list[float]:
+    """Points of top-1 by which the judged file is under the control of its seed, seed by seed."""
+    variant, control = row.judged
+    top1 = {(result["seed"], result["importance"]): result["artifacts"] for result in results}
+    return [
+        top1[seed, IMPORTANCES[0]][control]["top1"] - artifacts[variant]["top1"]
+        for (seed, name), artifacts in top1.items()
+        if name == importance
+    ]
 
 
 def ratios(row: Row, folder: Path) -> dict[str, float]:
@@ -112,8 +121,8 @@ def table(name: str, results: list[dict[str, Any]]) -> str:
     lines = [f"| {name}: {row.judged[0]} under {row.judged[1]}, points | mean | least … greatest | required |"]
     lines.append("| --- | --: | --: | --: |")
     for importance in dict.fromkeys(result["importance"] for result in results):
-        points = [under_control(row, result) for result in results if result["importance"] == importance]
-        required = f"≤ {row.limit:g}" if importance == "taylor" else "more than taylor"
+        points = under_control(row, results, importance)
+        required = f"≤ {row.limit:g}" if importance == IMPORTANCES[0] else f"more than {IMPORTANCES[0]}"
         lines.append(f"| {importance} | {statistics.fmean(points):.2f} | {min(points):.2f} … {max(points):.2f} | {required} |")
     return "\n".join(lines)
 
@@ -122,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"among {', '.join(ROWS)}; all by default")
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--importance", default=",".join(IMPORTANCES))
+    parser.add_argument("--importance", default=",".join(IMPORTANCES), help=f"{IMPORTANCES[0]} first, which brings the control")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "channel_pruning.json")
     parser.add_argument("--folder", type=Path, help="keep models and variants here; a temporary one by default")
     arguments = parser.parse_args()

@@ -58,7 +58,7 @@ def test_variants_can_be_chosen() -> None:
         ({"pruning": {"sparsity": 0.6, "pattern": "2:4"}}, "2:4 is a sparsity of 0.5, not of 0.6"),
         ({"pruning": {"sparsity": 0.6, "pattern": "rows"}}, "'rows' is not unstructured, 2:4 or a block"),
         ({"pruning": {"sparsity": 0.6, "patern": "4x1"}}, "the unknown key pruning.patern (known beside it: end, pattern"),
-        ({"prunning": {"sparsity": 0.6}}, "the unknown key prunning (known beside it: clustering, control"),
+        ({"prunning": {"sparsity": 0.6}}, "the unknown key prunning (known beside it: channels, clustering, control"),
         ({"training": {"augmentation": {"rotate": 3}}, "qat": {}}, "training.augmentation.rotate (known beside it: flip"),
         ({"clustering": {"clusters": 1}}, "clustering.clusters: input should be greater than or equal to 2"),
         ({"qat": {}, "variants": ["pruned50"]}, "variants among qat, not pruned50"),

@@ -63,6 +63,17 @@ def test_an_eighth_stays_and_the_least_important_go(channels):
         assert (left == np.sort(group.channels)[-len(left) :]).all()
 
 
+def test_layers_that_are_alike_lose_alike():
+    tf_keras = require("tf_keras")
+    image = value = tf_keras.Input((4, 4, 16))
+    for _ in range(3):
+        value = tf_keras.layers.Conv2D(16, 3, padding="same")(value)
+    channels = trace_channels(tf_keras.Model(image, tf_keras.layers.Conv2D(16, 3, padding="same")(value)))
+    chosen = choose(channels, np.ones(channels.count), 0.5 * multiply_accumulates(channels), 1, sizes_of(channels))
+    first, second, third = (int(chosen.stays[group.channels].sum()) for group in channels.groups)
+    assert max(first, second, third) - min(first, second, third) <= 1
+
+
 def test_channels_that_change_nothing_come_last_by_taylor(model, channels):
     kernel = model.get_layer("narrow").kernel
     before = kernel.numpy()

@@ -129,11 +129,14 @@ class _Steps:
         return min(self._multiple, len(self._order) - left)
 
     def loss(self, left: int) -> float:
-        """What their loss costs; infinite where they have to stay."""
+        """The share that goes of what the group has left to lose; infinite where they have to stay.
+
+        A share, since the effects of single channels do not add up: the fewer are left, the more each of them carries.
+        """
         step, gone = self.next(left), len(self._order) - left
-        if left - step < self._fewest:
-            return math.inf
-        return float(self._sums[gone + step] - self._sums[gone])
+        lost = self._sums[gone + step] - self._sums[gone] if left - step >= self._fewest else math.inf
+        rest = self._sums[-1] - self._sums[gone]
+        return float(lost / rest) if 0 < lost < math.inf else float(lost)
 
     def gone(self, left: int) -> np.ndarray:
         """The channels that are gone when so many are left."""
