@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgecls.records.measurement import Report
+from edgecls.records.measurement import Conditions, Report
+from edgecls.timing.latency import compare_latency
+from edgecls.timing.validity import judge_latency
 from ios_sample import CLONE, Swift
 
 pytestmark = [pytest.mark.ios, pytest.mark.timeout(900)]
@@ -58,6 +60,22 @@ def test_percentiles_are_those_of_the_host(output: Path):
     assert latency is not None
     samples = np.array(latency.samples_ms)  # rounded to a tenth of a microsecond, so that half of one may lie between
     assert np.allclose([latency.p50_ms, latency.p90_ms, latency.p99_ms], np.percentile(samples, (50, 90, 99)), atol=5e-5, rtol=0)
+
+
+def test_the_host_comes_to_the_same_ratio_and_verdicts(output: Path):
+    first, second = Report.read(output / "results.json").measurements
+    assert first.latency and second.latency and second.latency_ratio
+    expected = compare_latency(second.latency, first.latency, first.artifact)
+    assert expected is not None
+    assert second.latency_ratio.verdict == expected.verdict
+    ours, theirs = second.latency_ratio, expected
+    found = (ours.ratio, ours.interval.low, ours.interval.high)
+    assert found == pytest.approx(
+        (theirs.ratio, theirs.interval.low, theirs.interval.high), rel=1e-9
+    )  # logarithms may round otherwise
+    verdicts = [latency.validity for latency in (first.latency, second.latency)]
+    assert verdicts == [judge_latency(latency, Conditions()) for latency in (first.latency, second.latency)]
+    assert [verdict.verdict for verdict in verdicts if verdict] == ["valid", "invalid"]
 
 
 def test_the_report_shows_a_phone_beside_the_host(output: Path, tmp_path: Path, edgecls: Callable[..., Any]):

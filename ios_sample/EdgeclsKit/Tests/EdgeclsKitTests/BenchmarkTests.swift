@@ -99,7 +99,8 @@ final class BenchmarkTests: XCTestCase {
 
     /// Written for Python, which holds the file against the schema and `edgecls report`.
     func testResultsAreWritten() throws {
-        let found = try rows(of: [candidate(0, (0..<97).map { 4 + Double($0 * 31 % 97) / 200 }), candidate(1, [2])])
+        let drifting = (0..<700).map { 2 + Double($0 * 31 % 97) / 400 + Double($0) / 1000 }
+        let found = try rows(of: [candidate(0, (0..<97).map { 4 + Double($0 * 31 % 97) / 200 }), candidate(1, drifting)])
         let environment = DeviceDescription(
             platform: "iOS 18.1", machine: "arm64", processor: "iPhone17,1", cores: 6, memoryBytes: 8 << 30, device: "iPhone"
         )
