@@ -16,6 +16,7 @@ from typer.testing import Result
 
 from edgecls.gate.baseline import Baseline, baseline_schema
 from gate_folder import FLOAT, INT8, MADE, make_folder, row, write_results
+from phone_results import phone_results
 
 Edgecls = Callable[..., Result]
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,7 +170,7 @@ def _change_results(folder: Path, change: Callable[[dict[str, Any]], None]) -> N
 
 
 def _a_field_is_missing(baseline: Path, folder: Path) -> None:
-    _change_results(folder, lambda content: content["environment"].pop("processor"))
+    _change_results(folder, lambda content: content["environment"].pop("platform"))
 
 
 def _no_source(baseline: Path, folder: Path) -> None:
@@ -228,7 +229,7 @@ BROKEN: dict[Callable[[Path, Path], None], str] = {
     _another_model: "named digits: another model",
     _unknown_unit: "max_size = '4 Mb'",
     _unknown_artifact: "'base-onnx-int4'",
-    _a_field_is_missing: "environment.processor: Field required",
+    _a_field_is_missing: "environment.platform: Field required",
     _no_source: "which lacks source_sha256",
     _no_accuracy: f"the accuracy of {INT8}, since the baseline has one",
     _a_row_is_missing: "no measurement of it in the results",
@@ -352,3 +353,30 @@ print(*sys.modules, file=sys.__stderr__)
     frameworks = {"tensorflow", "keras", "tf_keras", "coremltools", "onnx", "onnxruntime", "sklearn", "scipy", "ai_edge_litert"}
     assert not set(done.stderr.split()) & frameworks
     return (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
+
+
+def test_results_of_an_app_gate_with_the_accuracy_of_this_folder(
+    folder: Path, baseline: Path, edgecls: Edgecls, tmp_path: Path
+) -> None:
+    """An app measures times alone, here of one artifact, on a device of which it knows the name."""
+    phone = phone_results(tmp_path / "phone.json", "a" * 64, {INT8: 12.0}, device="Pixel 9")
+    done = edgecls("check", folder, "--baseline", baseline, "--results", phone)
+    assert done.exit_code == 0, done.stderr
+    assert "accuracy and flips are those of" in done.stdout
+    both = phone_results(tmp_path / "phone.json", "a" * 64, {FLOAT: 20.0, INT8: 10.0})
+    mobile = tmp_path / "phone-baseline.json"
+    assert edgecls("check", folder, "--baseline", mobile, "--results", both, "--update-baseline").exit_code == 0
+    slower = phone_results(tmp_path / "phone.json", "a" * 64, {FLOAT: 20.0, INT8: 16.0})
+    gated = edgecls("check", folder, "--baseline", mobile, "--results", slower, "--gate-latency")
+    assert gated.exit_code == 1
+    assert f"{INT8}: latency is 0.80 times {FLOAT}'s, 0.50 times before" in gated.stdout
+
+
+def test_results_of_an_app_show_its_own_failures(folder: Path, baseline: Path, edgecls: Edgecls, tmp_path: Path) -> None:
+    phone = phone_results(tmp_path / "phone.json", "a" * 64, {INT8: 12.0})
+    content = json.loads(phone.read_text())
+    content["measurements"][0] |= {"status": "failed", "reason": "the delegate refused it", "latency": None}
+    phone.write_text(json.dumps(content))
+    done = edgecls("check", folder, "--baseline", baseline, "--results", phone)
+    assert done.exit_code == 1
+    assert "the delegate refused it" in done.stdout

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from edgecls.evaluation.drop import paired_drop, unpaired_drop
+from edgecls.evaluation.drop import most_paired_drop, paired_drop, unpaired_drop
 
 
 @pytest.mark.parametrize(("lost", "gained"), [(1, 0), (5, 0), (9, 2), (30, 12), (400, 330), (0, 4), (3, 3)])
@@ -60,3 +60,17 @@ def test_where_accuracy_is_the_same_few_runs_see_a_drop() -> None:
     unpaired = sum(unpaired_drop(float(before), 1000, float(now), 1000, 0.95) > 0 for before, now in shares)
     assert 0 < alarms < 50
     assert 0 < unpaired < 50
+
+
+@pytest.mark.parametrize("rates", [(0.03, 0.03), (0.05, 0.01), (0.001, 0.001), (0.2, 0.1)])
+def test_the_most_that_a_drop_may_be_is_rarely_exceeded(rates: tuple[float, float]) -> None:
+    """2,000 samples: 5 % may lie beyond the bound; 4 standard deviations of that share, sqrt(0.05 * 0.95 / 2000), are 2 % more, and
+    the approximation is worth 2 % where few images change sides."""
+    lost, gained, _ = np.random.default_rng(3).multinomial(400, [*rates, 1 - sum(rates)], 2000).T
+    bounds = [most_paired_drop(int(a), int(b), 400, 0.95) for a, b in zip(lost, gained, strict=True)]
+    assert np.mean(np.array(bounds) < rates[0] - rates[1]) <= 0.09
+
+
+def test_images_that_all_agree_leave_room_for_some_that_do_not() -> None:
+    """Worked out by hand: 1.96 * sqrt(2 / 102 / 102), a little less than the rule of three's 3 %."""
+    assert most_paired_drop(0, 0, 100, 0.975) == pytest.approx(1.95996 * 2**0.5 / 102, rel=1e-5)

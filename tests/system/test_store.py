@@ -293,7 +293,7 @@ def test_who_does_not_come_to_an_end_is_waited_for_and_named(tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "..", "", "a/b", "a\\\\b", "C:secret"])
+@pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "..", "", "a/../../secret", "a//b", "a\\\\b", "C:secret"])
 @pytest.mark.parametrize("part", ["put", "remove"])
 def test_a_strangers_journal_leads_nowhere(tmp_path: Path, name: str, part: str) -> None:
     (tmp_path / "secret").write_text("kept")
@@ -304,6 +304,32 @@ def test_a_strangers_journal_leads_nowhere(tmp_path: Path, name: str, part: str)
     with pytest.raises(OutputError, match="a journal that edgecls wrote"):
         settle(tmp_path / "folder")
     assert (tmp_path / "secret").read_text() == "kept"
+
+
+@pytest.mark.parametrize("part", ["put", "remove"])
+def test_a_link_in_a_strangers_journal_leads_nowhere(tmp_path: Path, part: str) -> None:
+    lay(tmp_path / "elsewhere", OLD)
+    staged = tmp_path / "folder" / ".edgecls-x"
+    (staged / "new" / "a").mkdir(parents=True)
+    (staged / "new" / "a" / "record").write_text("new")
+    (tmp_path / "folder" / "a").symlink_to(tmp_path / "elsewhere")
+    (staged / "journal.json").write_text(str({"put": [], "remove": [], part: ["a/record"]}).replace("'", '"'))
+    with pytest.raises(OutputError, match="folders without links"):
+        settle(tmp_path / "folder")
+    assert read(tmp_path / "elsewhere") == OLD
+
+
+def test_files_further_down_are_changed_in_one_step(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for name in ("a/b/old", "a/same", "c/same"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("old")
+    with staging(folder) as staged, changing(folder, staged) as change:
+        (staged / "x").write_text("new")
+        change.put(staged / "x", "d/e/new")
+        change.remove(["a/same", "c/same", "none/there"])
+        assert not (folder / "d").exists()
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()) == ["a/b/old", "d/e/new"]
 
 
 def test_a_failed_change_changes_nothing(tmp_path: Path) -> None:

@@ -224,3 +224,15 @@ def test_a_damaged_reference_costs_nothing_else(make_folder: MakeFolder):
     assert report.measurements[0].latency is not None
     assert json.loads((folder / "results.json").read_text())["notes"] == report.notes
     assert any("not compared with the source model" in note for note in report.notes)
+
+
+class TestPick:
+    def test_results_say_what_to_ship_and_with_which_limit(self, make_folder: MakeFolder, labelled: Path):
+        folder = make_folder()
+        bench(BenchRequest(folder=folder, data=labelled, options=QUICK))
+        (pick,) = Report.read(folder / "results.json").picks
+        assert (pick.target, pick.within_points) == ("onnx", None)
+        assert pick.artifact in ("a-float32", "a-int8")  # the two compute the same
+        assert "of the 2 not distinguishable from a-float32 in top-1 at 95 %" in pick.sentence
+        bench(BenchRequest(folder=folder, data=labelled, options=QUICK, within_points=0.5))
+        assert Report.read(folder / "results.json").picks[0].within_points == 0.5

@@ -17,6 +17,7 @@ from edgecls.cli.compress import compress
 from edgecls.cli.convert import convert
 from edgecls.cli.demo import demo
 from edgecls.cli.diagnose import diagnose
+from edgecls.cli.embed import embed
 from edgecls.cli.errors import exit_code_for
 from edgecls.cli.inspect import inspect
 from edgecls.cli.predict import predict
@@ -39,6 +40,7 @@ _GROUPS: dict[str, dict[Any, str]] = {  # what a person wants to do -> command -
         predict: "The best classes of images, with bars",
     },
     "Ship": {
+        embed: "Artifacts into an Android, iOS or web app, with golden pictures",
         report: "Measurements as one HTML page, Markdown or CSV",
         check: "Fail where artifacts got larger, slower or worse than a baseline",
     },

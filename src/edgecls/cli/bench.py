@@ -48,6 +48,14 @@ def bench(
     preprocess: Annotated[
         str | None, typer.Option(metavar="NAME", help="How pixels enter, as in convert; auto: try the common choices.")
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="'drop<=POINTS'",
+            help="What an artifact worth shipping may lose. [nothing that can be told from float at 95 %]",
+            show_default=False,
+        ),
+    ] = None,
     scheduler: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +77,7 @@ def bench(
     from edgecls.cli.progress import Bars
     from edgecls.crew import BenchOptions
     from edgecls.errors import InputError, WorkerError
+    from edgecls.quantization.accuracy_goal import parse_goal
     from edgecls.workflow.bench import BenchRequest, newest_folder, own_failures, ready_machines, results_path
     from edgecls.workflow.bench import bench as run
 
@@ -93,6 +102,7 @@ def bench(
         preprocess=preprocess,
         limit=limit,
         scheduler=scheduler,
+        within_points=None if within is None else parse_goal(within, "--within"),
         options=options,
     )
     if json and on and len(on) > 1:

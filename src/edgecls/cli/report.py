@@ -20,12 +20,21 @@ def report(
     format_: Annotated[
         str | None, typer.Option("--format", metavar="NAME", help="html, md or csv. [as the suffix of FILE says]")
     ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(
+            metavar="'drop<=POINTS'",
+            help="What an artifact worth shipping may lose. [as it was measured with]",
+            show_default=False,
+        ),
+    ] = None,
     different_models: Annotated[
         bool, typer.Option("--different-models", help="Take results of several source models into one report.")
     ] = False,
 ) -> None:
     """Write a report of measurements: one HTML page that needs no network, Markdown or CSV."""
     from edgecls.errors import InputError
+    from edgecls.quantization.accuracy_goal import parse_goal
     from edgecls.records.report import Report
     from edgecls.reporting import merge_reports, report_html, runs_csv, runs_markdown
     from edgecls.system.store import write_text
@@ -35,6 +44,8 @@ def report(
     if chosen not in renderers:
         found = f"--format {format_}" if format_ else str(output)
         raise InputError("a report as .html, .md or .csv", found, "name one of them with -o or --format")
-    runs = merge_reports([Report.read(path) for path in results], different_models=different_models)
+    points = None if within is None else parse_goal(within, "--within")
+    reports = [Report.read(path) for path in results]
+    runs = merge_reports(reports, different_models=different_models, within_points=points)
     write_text(output, renderers[chosen](runs))
     note(f"{output}: {len(runs)} environment{'s' if len(runs) > 1 else ''}, {output.stat().st_size / 1024:.0f} KiB")

@@ -6,6 +6,7 @@ Without SciPy: the gate starts in a fraction of the time that its import takes.
 from __future__ import annotations
 
 import math
+import statistics
 
 from edgecls.evaluation.statistics import wilson_interval
 
@@ -29,6 +30,25 @@ def paired_drop(lost: int, gained: int, images: int, confidence: float) -> float
     if not changed:
         return 0.0
     return (2 * _least_share(lost, changed, confidence) - 1) * changed / images
+
+
+def most_paired_drop(lost: int, gained: int, images: int, confidence: float) -> float:
+    """Upper bound of the drop of accuracy between two artifacts that were asked the same images.
+
+    The adjusted Wald bound (Bonett and Price 2012, Journal of Educational and Behavioral Statistics 37, 479-488): one image is added to
+    either side. Unlike the bound of `paired_drop` it allows for more images to change sides among those to come, as it must where
+    none did.
+
+    Args:
+        lost, gained: images that were right before only, and that are right now only.
+        confidence: one-sided, 0.5 to below 1.
+
+    Returns:
+        Share of the images.
+    """
+    worse, better = (lost + 1) / (images + 2), (gained + 1) / (images + 2)
+    spread = math.sqrt((worse + better - (worse - better) ** 2) / (images + 2))
+    return worse - better + statistics.NormalDist().inv_cdf(confidence) * spread
 
 
 def unpaired_drop(before: float, before_images: int, now: float, now_images: int, confidence: float) -> float:

@@ -5,16 +5,22 @@ from __future__ import annotations
 from pydantic import Field
 
 from edgecls.records.artifact import Actual
+from edgecls.records.codes import Codes
 from edgecls.records.metadata import ArtifactMetadata
 from edgecls.records.record import Record
 
 
 class TensorInfo(Record):
-    """An input or output. An axis of unknown length is None."""
+    """An input or output. An axis of unknown length is None.
+
+    Attributes:
+        codes: of a TFLite file's integers, what they stand for.
+    """
 
     name: str
     shape: list[int | None]
     dtype: str
+    codes: Codes | None = None
 
 
 class Layer(Record):

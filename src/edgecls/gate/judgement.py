@@ -29,6 +29,7 @@ class Current:
         doubts: name -> why its latency is not to be trusted.
         unmeasured: name -> why there is no accuracy of it.
         unsupported: those of them that cannot run on this platform.
+        notes: where figures come from.
     """
 
     state: Baseline
@@ -36,6 +37,7 @@ class Current:
     doubts: Mapping[str, str] = field(default_factory=dict)
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     unsupported: Set[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
 
 def compare(current: Current, baseline: Baseline, budget: Budget, *, gate_latency: bool = False) -> GateResult:
@@ -55,7 +57,7 @@ def compare(current: Current, baseline: Baseline, budget: Budget, *, gate_latenc
     budget.require_known(names)
     comparison = _Comparison(current, baseline, gate_latency)
     findings = [finding for name in names for finding in comparison.of(name, budget.limits(name))]
-    return GateResult(baseline.model.name, tuple(findings), tuple(comparison.notes()))
+    return GateResult(baseline.model.name, tuple(findings), (*current.notes, *comparison.notes()))
 
 
 def _require_same_model(state: Baseline, baseline: Baseline) -> None:

@@ -49,6 +49,22 @@ def current_of(manifest: Manifest, sound: list[Artifact], report: Report | None,
     return Current(state, failures, _doubts(rows), unmeasured, unsupported)
 
 
+def has_answers(report: Report) -> bool:
+    """Whether any artifact was asked about images."""
+    return any(row.accuracy or row.multilabel or row.flips for row in report.measurements)
+
+
+def with_answers(report: Report, asked: Report) -> Report:
+    """Times from one report, and what the same artifacts answered to images from another."""
+    timed = {row.artifact: row for row in report.measurements}
+    rows = []
+    for row in asked.measurements:
+        answers = {"accuracy": row.accuracy, "multilabel": row.multilabel, "flips": row.flips}
+        untimed = row.model_copy(update={"latency": None, "engine": None})
+        rows.append(timed.pop(row.artifact).model_copy(update=answers) if row.artifact in timed else untimed)
+    return report.model_copy(update={"measurements": [*rows, *timed.values()]})
+
+
 def _state(manifest: Manifest, sound: list[Artifact], report: Report | None, latency_reference: str | None) -> Baseline:
     """What a baseline of these artifacts holds.
 

@@ -14,8 +14,8 @@ HALVES: tuple[Half, ...] = ("choosing", "judging")
 _GOAL = re.compile(r"\s*drop\s*<=\s*(\d+(?:\.\d*)?|\.\d+)\s*")
 
 
-def parse_goal(text: str) -> float:
-    """Read `drop<=0.5`: percentage points.
+def parse_goal(text: str, option: str = "--mixed-precision") -> float:
+    """Read `drop<=0.5`, which an option of the command line holds: percentage points.
 
     Raises:
         SchemeError: something else.
@@ -23,7 +23,7 @@ def parse_goal(text: str) -> float:
     found = _GOAL.fullmatch(text)
     points = float(found[1]) if found else 100.0
     if points >= 100:
-        raise SchemeError("--mixed-precision 'drop<=POINTS', percentage points below 100", repr(text), "write 'drop<=0.5'")
+        raise SchemeError(f"{option} 'drop<=POINTS', percentage points below 100", repr(text), "write 'drop<=0.5'")
     return points
 
 

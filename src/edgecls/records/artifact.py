@@ -36,6 +36,7 @@ OnnxBatch = int | Literal["free"]
 Verdict = Literal["passed", "failed", "structure", "skipped"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)
+FORMATS: dict[str, str] = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML"}  # as people call them
 SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "coreml": ".mlpackage", "onnx": ".onnx"}
 MANIFEST_NAME = "manifest.json"
 REFERENCE_NAME = "reference.npz"

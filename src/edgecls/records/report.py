@@ -14,13 +14,15 @@ from pydantic import Field
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.instant import Instant
 from edgecls.records.measurement import Measurement
+from edgecls.records.pick import Pick
 from edgecls.records.record import FileRecord, Record
 
 
 class Environment(Record):
-    """Where it was measured.
+    """Where it was measured. A browser knows little more than the platform: texts that are not known are empty, numbers 0.
 
     Attributes:
+        platform: the system and its version, or the browser and the system.
         instruction_sets: those that change what int8 files answer or how fast: `avx2`, `avx512`, `vnni`, `amx`; `neon`, `dotprod`, `i8mm`,
             `sve`. Empty where they are not known.
         device: what people call it, as `Pixel 8`; empty for a computer.
@@ -28,11 +30,11 @@ class Environment(Record):
     """
 
     platform: str
-    machine: str
-    processor: str
+    machine: str = ""
+    processor: str = ""
     instruction_sets: list[str] = Field(default_factory=list)
-    cores: int
-    memory_bytes: int
+    cores: int = 0
+    memory_bytes: int = 0
     device: str = ""
     python: str = ""
     packages: dict[str, str] = Field(default_factory=dict)
@@ -53,6 +55,7 @@ class Report(FileRecord):
     Attributes:
         created: when; a time without a zone, as some phones write it, is taken as one in UTC.
         labels: name of each class of the model, in the order of its scores.
+        picks: which artifact of each format to ship.
     """
 
     kind = "results"
@@ -69,6 +72,7 @@ class Report(FileRecord):
     data: DataUsed | None = None
     notes: list[str] = Field(default_factory=list)
     measurements: list[Measurement]
+    picks: list[Pick] = Field(default_factory=list)
 
     @classmethod
     def read(cls, path: Path) -> Report:

@@ -143,9 +143,10 @@ def _notes(report: Report) -> list[str]:
     notes += validity_notes(report) + profile_notes(report)
     threads = sorted({row.threads for row in report.measurements})
     sets = f" ({' '.join(report.environment.instruction_sets)})" if report.environment.instruction_sets else ""
-    place = ", ".join(filter(None, (report.environment.device, report.environment.processor)))
+    environment = report.environment
+    place = ", ".join(filter(None, (environment.device, environment.processor))) or environment.platform
     notes.append(
         f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {place}{sets}; "
         "download: the file after deflate; memory: the most that opening and running it took"
     )
-    return notes + list(report.notes)
+    return [*notes, *report.notes, *(pick.sentence for pick in report.picks)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from edgecls.records.accuracy import ClassAccuracy, Confusion
+from edgecls.records.artifact import FORMATS
 from edgecls.records.measurement import Measurement
 from edgecls.records.profile import OperationTime, Profile
 from edgecls.records.report import Environment
@@ -30,7 +31,6 @@ _LEVELS = 8  # shades of a matrix
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # what HTML cannot hold
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 _UNITS = {"KiB": 1024.0, "MiB": 1024.0**2}
-_TARGETS = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML"}
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def report_html(runs: Sequence[Run]) -> str:
         lstrip_blocks=True,
     )
     templates.filters |= {"ms": format_ms, "share": format_share, "bytes": format_bytes}
-    templates.globals |= {"targets": _TARGETS}
+    templates.globals |= {"targets": FORMATS}
     script = resources.files("edgecls.reporting").joinpath("templates", "report.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     newest = max(run.report.created for run in runs)
@@ -225,9 +225,9 @@ def _environment(found: Environment) -> list[tuple[str, str]]:
         "device": found.device,
         "processor": found.processor,
         "instruction sets": ", ".join(found.instruction_sets),
-        "cores": str(found.cores),
+        "cores": str(found.cores or ""),
         "memory": f"{found.memory_bytes / 2**30:.1f} GiB" if found.memory_bytes else "",
-        "platform": f"{found.platform}, {found.machine}",
+        "platform": ", ".join(filter(None, (found.platform, found.machine))),
         "Python": found.python,
         "packages": ", ".join(f"{name} {version}" for name, version in found.packages.items()),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from edgecls.errors import InputError
+from edgecls.evaluation.pick import pick_artifacts
 from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
 
@@ -25,7 +26,7 @@ class Run:
     report: Report
 
 
-def merge_reports(reports: Sequence[Report], *, different_models: bool = False) -> list[Run]:
+def merge_reports(reports: Sequence[Report], *, different_models: bool = False, within_points: float | None = None) -> list[Run]:
     """Put results of the same environment together.
 
     Of an artifact measured twice in the same environment (machine, instruction sets and versions of packages) by the same engines the
@@ -34,6 +35,7 @@ def merge_reports(reports: Sequence[Report], *, different_models: bool = False) 
 
     Args:
         different_models: take results of several source models; each model has its own runs.
+        within_points: percentage points of accuracy that a pick may lose; None: what the results were picked with.
 
     Raises:
         InputError: results of several models without `different_models`.
@@ -46,10 +48,11 @@ def merge_reports(reports: Sequence[Report], *, different_models: bool = False) 
     titles = [_name(report, len(models) > 1) for report in merged]
     names = [_numbered(titles, index) for index in range(len(titles))]
     apart = [_apart(report, titles[index], zip(names, titles, merged, strict=True)) for index, report in enumerate(merged)]
-    return [
+    runs = [
         Run(name, report.model_copy(update={"notes": [*report.notes, *notes]}))
         for name, report, notes in zip(names, merged, apart, strict=True)
     ]
+    return [_with_picks(run, runs, within_points) for run in runs]
 
 
 def _grouped(reports: Sequence[Report]) -> list[list[Report]]:
@@ -106,6 +109,24 @@ def _sets(report: Report) -> str:
     return " ".join(report.environment.instruction_sets) or "unknown instruction sets"
 
 
+def _with_picks(run: Run, runs: Sequence[Run], within_points: float | None) -> Run:
+    """A run that asked no images, as on a phone, picks by the accuracy that another one of the same model found, and says so."""
+    report = run.report
+    if within_points is None:
+        within_points = next((pick.within_points for found in (run, *runs) for pick in found.report.picks), None)
+    asked = [
+        found for found in (run, *runs) if found.report.source_sha256 == report.source_sha256 and _has_accuracy(found.report)
+    ]
+    answers = asked[0] if asked else run
+    notes = [] if answers is run else [f"the pick goes by the accuracy that was measured on {answers.name}"]
+    picks = pick_artifacts(report.measurements, within_points, answers.report.measurements)
+    return Run(run.name, report.model_copy(update={"picks": picks, "notes": [*report.notes, *notes]}))
+
+
+def _has_accuracy(report: Report) -> bool:
+    return any(row.accuracy or row.multilabel for row in report.measurements)
+
+
 def _newest(reports: Sequence[Report]) -> Report:
     newest_first = sorted(reports, key=lambda report: report.created, reverse=True)
     rows: dict[str, Measurement] = {}
@@ -122,7 +143,7 @@ def _newest(reports: Sequence[Report]) -> Report:
 
 def _name(report: Report, with_model: bool) -> str:
     environment = report.environment
-    name = environment.device or environment.processor or environment.machine or environment.platform
+    name = environment.device or environment.processor or environment.platform
     return f"{name}, model {(report.source_sha256 or 'unknown')[:_HASH_SHOWN]}" if with_model else name
 
 

@@ -28,7 +28,7 @@ _LOCK_NAME = ".edgecls.system.lock"
 _LOCK_TIMEOUT_S, _LOCK_PAUSE_S = 60.0, 0.01  # a change takes milliseconds
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
-_REMEDY = "choose a writable folder with free space with -o"
+_REMEDY = "make room and permission there, or choose another folder"
 
 
 def _plain(name: str) -> str:
@@ -37,7 +37,14 @@ def _plain(name: str) -> str:
     return name
 
 
+def _plain_parts(path: str) -> str:
+    for name in path.split("/"):
+        _plain(name)
+    return path
+
+
 PlainName = Annotated[str, AfterValidator(_plain)]  # a record from elsewhere must not lead out of its folder
+PlainPath = Annotated[str, AfterValidator(_plain_parts)]  # neither must one that names files further down, divided by slashes
 
 
 class _Journal(BaseModel):
@@ -45,12 +52,12 @@ class _Journal(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    put: list[PlainName]
-    remove: list[PlainName]
+    put: list[PlainPath]
+    remove: list[PlainPath]
 
 
 class Change:
-    """What is to happen to a folder, all of it together: see `changing`."""
+    """What is to happen to a folder, all of it together: see `changing`. Names may lead further down (`a/b.txt`), on the same disk."""
 
     def __init__(self, staged: Path) -> None:
         self._new = staged / _NEW
@@ -60,6 +67,7 @@ class Change:
 
     def put(self, path: Path, name: str) -> None:
         """A finished file or package takes the place `name`, with whatever was there."""
+        (self._new / name).parent.mkdir(parents=True, exist_ok=True)
         path.rename(self._new / name)
         self._put.append(name)
 
@@ -221,19 +229,34 @@ def _finish(folder: Path, staged: Path) -> None:
         raise OutputError(
             "a journal that edgecls wrote", f"{staged / _JOURNAL}: {error.errors()[0]['msg']}", f"remove {staged}"
         ) from None
+    for name in (*journal.put, *journal.remove):
+        _require_inside(folder, name)
+        _require_inside(staged / _NEW, name)
     (staged / _OLD).mkdir(exist_ok=True)
     for name in journal.put:
         new, place = staged / _NEW / name, folder / name
         if not os.path.lexists(new):
             continue  # done before a kill
         if new.is_dir() or place.is_dir():
-            _put_aside(place, staged)
+            _put_aside(folder, name, staged)
+        place.parent.mkdir(parents=True, exist_ok=True)
         new.replace(place)
     for name in journal.remove:
-        _put_aside(folder / name, staged)
+        _put_aside(folder, name, staged)
     (staged / _JOURNAL).unlink()
 
 
-def _put_aside(path: Path, staged: Path) -> None:
+def _require_inside(folder: Path, name: str) -> None:
+    """Refuse a path that a link leads elsewhere."""
+    linked = [parent for parent in (folder / name).parents if folder in parent.parents and parent.is_symlink()]
+    if linked:
+        raise OutputError(
+            "folders without links on the way to what is written", f"the link {linked[-1]}", "replace it by a folder"
+        )
+
+
+def _put_aside(folder: Path, name: str, staged: Path) -> None:
+    old = staged / _OLD / name
+    old.parent.mkdir(parents=True, exist_ok=True)
     with suppress(FileNotFoundError):
-        path.rename(staged / _OLD / path.name)
+        (folder / name).rename(old)

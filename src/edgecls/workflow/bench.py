@@ -15,6 +15,7 @@ from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import ArtifactError, DataError, EdgeclsError, InputError, OutputError
 from edgecls.evaluation import dask_pool, fit_preprocess, image_spec_of
+from edgecls.evaluation.pick import pick_artifacts
 from edgecls.formats import change_since_conversion, describe, detect
 from edgecls.gate.budget import BUDGET_NAME
 from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Artifact, DataSource, Manifest
@@ -45,6 +46,7 @@ class BenchRequest:
         limit: most images to measure accuracy on.
         scheduler: address of a Dask scheduler whose workers measure accuracy.
         machine: where to measure; None for here.
+        within_points: percentage points of accuracy that an artifact worth shipping may lose; None: not distinguishable from float.
     """
 
     folder: Path | None = None
@@ -55,6 +57,7 @@ class BenchRequest:
     limit: int | None = None
     scheduler: str | None = None
     machine: Machine | None = None
+    within_points: float | None = None
     options: BenchOptions = field(default_factory=BenchOptions)
 
 
@@ -97,7 +100,9 @@ def bench(request: BenchRequest, on_event: OnEvent = ignore) -> Report:
             reference=reference,
             source_sha256=source,
         )
-    report = report.model_copy(update={"notes": [*notes, *report.notes], "source_sha256": source, "image_spec": spec})
+    picks = pick_artifacts(report.measurements, request.within_points)
+    notes += report.notes
+    report = report.model_copy(update={"notes": notes, "source_sha256": source, "image_spec": spec, "picks": picks})
     write_text(output, report.model_dump_json(indent=2) + "\n")
     return report
 

@@ -34,6 +34,7 @@ from edgecls.formats.tflite.schema import (
 )
 from edgecls.formats.weights import Weight, distinct_values_of, elements_by_dtype, layer_of, sparsity_of
 from edgecls.records.artifact import Actual, FloatRemainder
+from edgecls.records.codes import Codes
 from edgecls.records.metadata import METADATA_KEY
 
 _DTYPES: dict[int, tuple[str, int]] = {  # schema's TensorType -> name, bits
@@ -94,6 +95,7 @@ class StoredTensor:
     buffer: int
     data: memoryview
     sparse: bool
+    scales: np.ndarray
     zero_points: np.ndarray
     axis: int
 
@@ -111,7 +113,14 @@ class StoredTensor:
         )
 
     def info(self) -> TensorInfo:
-        return TensorInfo(name=self.name, shape=[None if axis < 0 else axis for axis in self.signature], dtype=self.dtype)
+        shape = [None if axis < 0 else axis for axis in self.signature]
+        return TensorInfo(name=self.name, shape=shape, dtype=self.dtype, codes=self._codes())
+
+    def _codes(self) -> Codes | None:
+        """What its integers stand for; None where they are quantized by channel, or not at all."""
+        if self.dtype not in _INTEGERS or self.scales.size != 1 or self.zero_points.size > 1:
+            return None
+        return Codes(scale=float(self.scales[0]), zero_point=int(self.zero_points.sum()))
 
 
 @dataclass(frozen=True)
@@ -220,6 +229,7 @@ def read_tensor(table: Table, buffers: list[memoryview]) -> StoredTensor:
         buffer=index,
         data=buffers[index],
         sparse=table.table(Tensor.SPARSITY) is not None,
+        scales=np.zeros(0, np.float32) if quantization is None else quantization.array(Quantization.SCALE, "f4"),
         zero_points=np.zeros(0, np.int64) if quantization is None else quantization.array(Quantization.ZERO_POINT, "i8"),
         axis=0 if quantization is None else quantization.scalar(Quantization.DIMENSION, "i"),
     )

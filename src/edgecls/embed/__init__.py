@@ -1,0 +1,1 @@
+"""Puts artifacts, labels, image spec and golden images into an app; one file a platform."""

@@ -1,0 +1,109 @@
+"""Web: a project with a package.json, into public/, which bundlers serve as it is; constants in TypeScript."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from edgecls.embed.app import App, Platform
+from edgecls.embed.constants import WRITTEN, list_of, number, text
+from edgecls.errors import InputError, reason_of
+from edgecls.records.app_contract import AppContract
+
+_PACKAGE = "package.json"
+_LINE = 80
+_SERVE_PUBLIC = frozenset(("vite", "next", "nuxt", "astro", "react-scripts", "@vue/cli-service", "parcel", "gatsby"))
+
+
+def find(folder: Path) -> App | None:
+    """The project in a folder.
+
+    Raises:
+        InputError: its package.json is damaged, or nothing tells that public/ is served.
+    """
+    if not (folder / _PACKAGE).is_file():
+        return None
+    if not (folder / "public").is_dir() and not _packages(folder / _PACKAGE) & _SERVE_PUBLIC:
+        found = f"{folder} without one, by a bundler that is not known"
+        raise InputError("a web project that serves its folder public/", found, "make the folder public/ where it is served")
+    return App(
+        root=folder,
+        folder="public/edgecls",
+        packed="edgecls",
+        code="src/edgecls_model.ts" if (folder / "src").is_dir() else "edgecls_model.ts",
+        next_step="Start or build the page: it finds everything through edgecls/edgecls.json.",
+    )
+
+
+def constants(app: App, contract: AppContract) -> str:
+    """Typed constants, each exported."""
+    spec = contract.image_spec
+    artifacts = [
+        f"{{\n    name: {text(row.name)},\n    url: {text(f'edgecls/{row.file}')},\n    sizeBytes: {number(row.size_bytes)},\n  }}"
+        for row in contract.artifacts
+    ]
+    return f"""\
+// {WRITTEN}
+
+/** One file that the page serves. */
+export interface EdgeclsArtifact {{
+  readonly name: string;
+  readonly url: string;
+  readonly sizeBytes: number;
+}}
+
+export const MODEL_NAME = {text(contract.model)};
+
+export const ARTIFACTS: readonly EdgeclsArtifact[] = [{list_of(artifacts, 2, 0)}];
+
+{_labels([text(label) for label in contract.labels])}
+
+/** What a picture must look like: a pixel p (0 to 255) enters the model as (p - mean) / standardDeviation. */
+export const IMAGE = {{
+  height: {spec.height},
+  width: {spec.width},
+  channels: {spec.channels},
+  fit: {text(spec.fit)},
+  cropShare: {spec.crop_share or "null"},
+  padColor: [{", ".join(map(str, spec.pad_color))}],
+  filter: {text(spec.filter)},
+  colorOrder: {text(spec.color_order)},
+  mean: [{", ".join(map(_number, spec.mean))}],
+  standardDeviation: [{", ".join(map(_number, spec.std))}],
+}} as const;
+"""
+
+
+def _labels(labels: list[str]) -> str:
+    """On one line where they fit, as formatters have it."""
+    line = f"export const LABELS: readonly string[] = [{', '.join(labels)}];"
+    return line if len(line) <= _LINE else f"export const LABELS: readonly string[] = [{list_of(labels, 2, 0)}];"
+
+
+def _number(value: float) -> str:
+    return json.dumps(int(value) if value.is_integer() else value).replace("e-0", "e-")
+
+
+def _packages(path: Path) -> set[str]:
+    """What a project depends on.
+
+    Raises:
+        InputError: its package.json cannot be read.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError("a package.json", f"{path}: {reason_of(error)}", "mend it") from None
+    parts = [content.get(name) for name in ("dependencies", "devDependencies")] if isinstance(content, dict) else []
+    return {name for part in parts if isinstance(part, dict) for name in part}
+
+
+WEB = Platform(
+    name="web",
+    app="a web app",
+    signs="package.json",
+    targets=("tflite", "onnx"),
+    why_not="choose a .tflite or an .onnx",
+    find=find,
+    constants=constants,
+)
