@@ -24,7 +24,8 @@ def compress(
         Path | None, typer.Option(metavar="FILE", help="All that follows to --seed as a TOML file, instead of options.")
     ] = None,
     prune_channels: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Remove this share of the multiply-adds with whole channels, as 0.5.")
+        float | None,
+        typer.Option(metavar="SHARE", help="Remove this share of the multiply-accumulates with whole channels, as 0.5."),
     ] = None,
     channel_importance: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which go first: taylor, magnitude, batchnorm or random. [taylor]")

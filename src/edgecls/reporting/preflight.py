@@ -17,12 +17,12 @@ _COLUMNS = [
 _GROUPS = [
     Column[ChannelGroup]("channels", lambda row: str(row.channels), numeric=True),
     Column[ChannelGroup]("stay at least", lambda row: str(row.fewest), numeric=True),
-    Column[ChannelGroup]("share of the multiply-adds", lambda row: f"{row.macs_share:.1%}", numeric=True, rank=1),
+    Column[ChannelGroup]("share of the multiply-accumulates", lambda row: f"{row.macs_share:.1%}", numeric=True, rank=1),
     Column[ChannelGroup]("that go together in", lambda row: _several(row.layers)),
 ]
 _REMOVALS = [
     Column[ChannelRemoval]("--prune-channels", lambda row: f"{row.share:g}"),
-    Column[ChannelRemoval]("multiply-adds left", lambda row: f"{row.macs:,}", numeric=True),
+    Column[ChannelRemoval]("multiply-accumulates left", lambda row: f"{row.macs:,}", numeric=True),
     Column[ChannelRemoval]("weights left", lambda row: f"{row.weights / row.weights_before:.1%}", numeric=True),
     Column[ChannelRemoval]("magnitude lost", lambda row: f"{row.magnitude_lost:.1%}", numeric=True),
 ]
@@ -40,7 +40,7 @@ def groups_grid(found: ChannelPreflight) -> Grid:
 def removals_grid(found: ChannelPreflight) -> Grid:
     """One row a share that could be asked for."""
     notes = [
-        f"of {found.macs:,} multiply-adds an image, at most {found.reach:.1%} can go; chosen here by magnitude, as nothing is trained"
+        f"of {found.macs:,} multiply-accumulates an image, at most {found.reach:.1%} can go; chosen by magnitude, as nothing is trained"
     ]
     return make_grid(_REMOVALS, found.removals, lambda row: True, notes)
 

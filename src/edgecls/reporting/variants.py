@@ -26,7 +26,7 @@ def variants_grid(done: VariantSet, variants: Sequence[Variant]) -> Grid:
         Column[_Row]("variant", lambda row: row.name),
         Column[_Row](f"held-out {done.measure}", lambda row: format_share(row.accuracy), numeric=True),
         Column[_Row]("loss", lambda row: f"{row.loss:.4f}", numeric=True, rank=3),
-        Column[_Row]("multiply-adds", _of(lambda found: _left(found.macs) if found.macs else ""), numeric=True),
+        Column[_Row]("multiply-accumulates", _of(lambda found: _left(found.macs) if found.macs else ""), numeric=True),
         Column[_Row]("zeros", _of(lambda found: f"{found.sparsity:.1%}" if found.sparsity >= 0.0005 else ""), numeric=True),
         Column[_Row](
             "values a kernel", _of(lambda found: f"{_clustered(found)}" if found.clustering else ""), numeric=True, rank=1
