@@ -10,7 +10,6 @@ import pytest
 
 from application_models import SIZES, application
 from edgecls.compression.channels import (
-    Channels,
     choose,
     magnitude,
     multiply_accumulates,
@@ -21,15 +20,17 @@ from edgecls.compression.channels import (
 )
 from edgecls.models import load_model, rebuild
 from edgecls.models.rebuild import AMPLIFIED, TOLERANCE
+from edgecls.records.artifact import TARGETS
 from edgecls.system.extras import require
+from edgecls.workflow import ConvertOptions, convert
 from zoo_models import MODELS, ZooModel
 
 SHARE, NEAR = 0.5, 0.02
 KERAS_FILES = [model for model in MODELS if "saved_model" not in model.path]
 
 
-def assert_halved(model: Any) -> Channels:
-    """Half of the costs go, and with chosen and with random channels the scores are those with zeros in their place."""
+def assert_halved(model: Any) -> Any:
+    """The smaller model. Half of the costs go, and with chosen and with random channels the scores are those with zeros in their place."""
     channels = trace_channels(model)
     whole = multiply_accumulates(channels)
     chosen = choose(channels, magnitude(channels), (1 - SHARE) * whole, 8, sizes_of(channels))
@@ -39,7 +40,7 @@ def assert_halved(model: Any) -> Channels:
     assert_same(zeroed(model, channels, chosen.stays), smaller)
     random = choose(channels, np.random.default_rng(0).uniform(size=channels.count), (1 - SHARE) * whole, 1, sizes_of(channels))
     assert_same(zeroed(model, channels, random.stays), without(model, channels, random.stays))
-    return channels
+    return smaller
 
 
 def assert_same(expected: Any, found: Any) -> None:
@@ -59,7 +60,11 @@ def test_networks_of_keras_applications(tmp_path: Path, name: str, generation: i
     model = application(keras, name, SIZES[name])
     path = tmp_path / ("model.keras" if generation == 3 else "model.h5")
     model.save(path)
-    assert_halved(rebuild(load_model(path)).model)
+    smaller = assert_halved(rebuild(load_model(path)).model)
+    halved = tmp_path / "halved.keras"
+    smaller.save(halved)
+    manifest = convert(ConvertOptions(halved, schemes="float32", output=tmp_path / "out", preprocess="0..255"))
+    assert [(row.target, row.status) for row in manifest.artifacts] == [(target, "ok") for target in TARGETS]
 
 
 @pytest.mark.slow
