@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgecls.records.measurement import Conditions, Report
+from edgecls.records.latency import Conditions
+from edgecls.records.report import Report
 from edgecls.timing.latency import compare_latency
 from edgecls.timing.validity import judge_latency
 from ios_sample import CLONE, Swift
