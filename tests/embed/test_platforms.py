@@ -64,6 +64,12 @@ def _unknown_bundler(root: Path) -> None:
     write(root / "package.json", '{"name": "server"}')
 
 
+def _react_native(root: Path) -> None:
+    write(root / "package.json", '{"name": "flowers", "dependencies": {"react-native": "0.80"}}')
+    android_app(root / "android")
+    xcode_app(root / "ios")
+
+
 def _damaged_package(root: Path) -> None:
     write(root / "package.json", "{")
 
@@ -73,7 +79,8 @@ UNKNOWN = {
     _library_alone: "one app module",
     _two_projects: "with 2: Flowers.xcodeproj, Other.xcodeproj",
     _package_of_two_targets: "with 2: Flowers, Other",
-    _unknown_bundler: "make the folder public/",
+    _unknown_bundler: "make the folder public/ if it is served",
+    _react_native: "or name its folder android or ios with --into",
     _damaged_package: "mend it",
     (lambda root: None): "name the project's own folder with --into",
 }

@@ -12,6 +12,7 @@ from edgecls.records.app_contract import AppContract
 
 _PACKAGE = "package.json"
 _LINE = 80
+_NATIVE = ("android", "ios")  # folders with the native projects of a package.json that is no web page's
 _SERVE_PUBLIC = frozenset(("vite", "next", "nuxt", "astro", "react-scripts", "@vue/cli-service", "parcel", "gatsby"))
 
 
@@ -25,7 +26,11 @@ def find(folder: Path) -> App | None:
         return None
     if not (folder / "public").is_dir() and not _packages(folder / _PACKAGE) & _SERVE_PUBLIC:
         found = f"{folder} without one, by a bundler that is not known"
-        raise InputError("a web project that serves its folder public/", found, "make the folder public/ where it is served")
+        native = [name for name in _NATIVE if (folder / name).is_dir()]
+        others = f", or name its folder {' or '.join(native)} with --into" if native else ""
+        raise InputError(
+            "a web project that serves its folder public/", found, f"make the folder public/ if it is served{others}"
+        )
     return App(
         root=folder,
         folder="public/edgecls",
