@@ -25,7 +25,7 @@ demo: $(STAMP) ## Train a small model on real digits, convert it to everything, 
 	$(BIN)/edgecls demo
 
 test: $(STAMP) ## The fast tests
-	$(BIN)/python -m pytest -m "not slow and not arm64 and not ios and not ssh" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not arm64 and not ios and not ssh and not web" -n 2 --dist loadfile
 
 test-ssh: $(STAMP) ## Measuring on another machine, over a real ssh server on the loopback interface
 	@tests/need_sshd
@@ -40,8 +40,9 @@ test-ios: $(STAMP) ## The iOS sample, as far as no Mac is needed, with a Swift t
 	SWIFT="$(SWIFT)/run" $(BIN)/python -m pytest -m ios
 	@echo "Not run here, for want of a Mac: Core ML, Vision, the camera and the screens; Xcode has not built the project."
 
-test-web: ## The web sample: linter, types, and the golden vectors of the image contract in TypeScript
-	cd web_sample && npm ci --no-progress && npm run check && npm test && npm run build
+test-web: $(STAMP) ## The web sample: the image contract's golden vectors, and the page in headless Chromium
+	cd web_sample && npm ci --no-progress && npm run check && npm test
+	chromium=$(or $(CHROMIUM),$$(tests/need_chromium)) && CHROMIUM="$$chromium" $(BIN)/python -m pytest -rs -m web
 
 test-all: $(STAMP) ## Every test of this machine, also those that take minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -58,9 +58,12 @@ export class Classifier {
 
   /** The artifact, opened when it is first used. */
   open(artifact: Artifact): Promise<Opened> {
-    const found = this.opened.get(artifact.name) ?? this.openAnew(artifact);
-    this.opened.set(artifact.name, found);
-    return found;
+    const found = this.opened.get(artifact.name);
+    if (found !== undefined) return found;
+    const opening = this.openAnew(artifact);
+    this.opened.set(artifact.name, opening);
+    opening.catch(() => this.opened.delete(artifact.name)); // what failed may be tried again
+    return opening;
   }
 
   private async openAnew(artifact: Artifact): Promise<Opened> {

@@ -7,7 +7,7 @@ const FOLDER = "edgecls/";
 
 /** What edgecls.json says. */
 export async function fetchContract(): Promise<Contract> {
-  const response = await fetch(`${FOLDER}edgecls.json`);
+  const response = await request("edgecls.json");
   if (!response.ok) throw new SampleError("There is no model here yet: edgecls embed OUT --into web_sample brings one.");
   return readContract(await response.text());
 }
@@ -21,10 +21,17 @@ export async function fetchArtifact(artifact: Artifact): Promise<Uint8Array> {
   return file;
 }
 
+/** A file of the folder. */
 export async function fetchEmbedded(file: string): Promise<Response> {
-  const response = await fetch(FOLDER + file);
+  const response = await request(file);
   if (!response.ok) throw new SampleError(`${file} is missing: run edgecls embed again.`);
   return response;
+}
+
+function request(file: string): Promise<Response> {
+  return fetch(FOLDER + file).catch(() => {
+    throw new SampleError(`${file} cannot be fetched: the server does not answer. Try again.`);
+  });
 }
 
 /** Browsers compute digests for pages of https and localhost alone; elsewhere the size has to do. */

@@ -35,7 +35,7 @@ export async function environment(): Promise<Environment> {
     processor: "",
     cores: navigator.hardwareConcurrency,
     memory_bytes: (deviceMemory ?? 0) * 2 ** 30,
-    device: told.model ?? "",
+    device: [told.model, browser && `${browser.brand} ${browser.version.split(".")[0]}`].filter(Boolean).join(", "),
     packages: { "@litertjs/core": __LITERT_VERSION__, "onnxruntime-web": __ONNXRUNTIME_VERSION__ },
   };
 }

@@ -101,7 +101,7 @@ function paint(header: Header, data: Uint8Array, palette: Uint8Array | undefined
       const line = data.subarray(place + 1, place + 1 + lineBytes);
       if (line.length < lineBytes) throw new SampleError("The picture is damaged: its PNG data end early.");
       unfilter(data[place], line, above, pixelBytes);
-      paintLine(picture, line, { row, left, across, width, samples, depth: header.depth, colors });
+      paintLine(picture, line, { row, left, across, width, samples, header, colors });
       above = line;
       place += lineBytes + 1;
     }
@@ -133,12 +133,13 @@ interface Line {
   across: number;
   width: number;
   samples: number;
-  depth: number;
+  header: Header;
   colors: Uint8Array | null;
 }
 
 /** Put a line's pixels where they belong. */
-function paintLine(picture: Picture, line: Uint8Array, { row, left, across, width, samples, depth, colors }: Line): void {
+function paintLine(picture: Picture, line: Uint8Array, { row, left, across, width, samples, header, colors }: Line): void {
+  const { depth, color } = header;
   const { channels, data } = picture;
   for (let index = 0; index < width; index++) {
     const target = (row * picture.width + left + index * across) * channels;
@@ -146,7 +147,7 @@ function paintLine(picture: Picture, line: Uint8Array, { row, left, across, widt
     for (let channel = 0; channel < channels; channel++) {
       data[target + channel] = colors
         ? colors[3 * code(line, first, depth) + channel]
-        : eightBits(code(line, first + channel, depth), depth, channels);
+        : eightBits(code(line, first + channel, depth), depth, color);
     }
   }
 }
@@ -158,9 +159,9 @@ function code(line: Uint8Array, sample: number, depth: number): number {
   return (line[bit >> 3] >> (8 - depth - (bit & 7))) & ((1 << depth) - 1);
 }
 
-/** Of 16 bits, grey is rounded and colours keep their upper half, as the host does. */
-function eightBits(value: number, depth: number, channels: number): number {
+/** Of 16 bits, grey alone is rounded, and everything else keeps its upper half, as on the host. */
+function eightBits(value: number, depth: number, color: number): number {
   if (depth === 8) return value;
   if (depth < 8) return (value * 255) / ((1 << depth) - 1);
-  return channels === 1 ? Math.trunc((value * 255 + 32767) / 65535) : value >> 8;
+  return color === COLORS.grey ? Math.trunc((value * 255 + 32767) / 65535) : value >> 8;
 }

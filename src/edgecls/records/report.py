@@ -25,7 +25,7 @@ class Environment(Record):
         platform: the system and its version, or the browser and the system.
         instruction_sets: those that change what int8 files answer or how fast: `avx2`, `avx512`, `vnni`, `amx`; `neon`, `dotprod`, `i8mm`,
             `sve`. Empty where they are not known.
-        device: what people call it, as `Pixel 8`; empty for a computer.
+        device: what people call it, as `Pixel 8`, in a browser with that, as `Pixel 8, Chromium 156`; empty for a computer.
         python: empty where none is involved, as on a phone.
     """
 

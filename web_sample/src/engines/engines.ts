@@ -18,7 +18,10 @@ export function isRunnable(artifact: Artifact): boolean {
 export function engineFor(artifact: Artifact): Promise<Engine> {
   const loader = LOADERS[artifact.target];
   if (loader === undefined) throw new SampleError(`${artifact.file} is not for browsers.`);
-  const engine = loaded.get(artifact.target) ?? loader();
-  loaded.set(artifact.target, engine);
-  return engine;
+  const found = loaded.get(artifact.target);
+  if (found !== undefined) return found;
+  const loading = loader();
+  loaded.set(artifact.target, loading);
+  loading.catch(() => loaded.delete(artifact.target)); // what failed may be tried again
+  return loading;
 }

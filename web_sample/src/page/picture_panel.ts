@@ -19,20 +19,25 @@ export class PicturePanel {
 
   stopCamera(): void {
     this.camera.stop();
-    this.button.setAttribute("aria-pressed", "false");
-    this.button.textContent = "Use the camera";
+    this.showCamera(false);
   }
 
   private async toggleCamera(): Promise<void> {
     if (this.camera.isOn) return this.stopCamera();
-    this.button.setAttribute("aria-pressed", "true");
-    this.button.textContent = "Stop the camera";
+    this.showCamera(true);
     this.shown.hidden = true;
     try {
       await this.camera.start();
     } finally {
       this.stopCamera();
     }
+  }
+
+  /** While answers follow one another, no screen reader should read each. */
+  private showCamera(isOn: boolean): void {
+    this.button.setAttribute("aria-pressed", String(isOn));
+    this.button.textContent = isOn ? "Stop the camera" : "Use the camera";
+    element("answer", HTMLOListElement).ariaLive = isOn ? "off" : "polite";
   }
 
   private watchFile(): void {
@@ -43,16 +48,17 @@ export class PicturePanel {
     });
   }
 
+  /** The whole page takes what is dropped: beside the frame, browsers would leave the page for the file. */
   private watchDrop(): void {
-    const drop = element("drop", HTMLLabelElement);
-    drop.addEventListener("dragover", (event) => {
+    const frame = element("drop", HTMLLabelElement);
+    document.addEventListener("dragover", (event) => {
       event.preventDefault();
-      drop.classList.add("over");
+      frame.classList.add("over");
     });
-    drop.addEventListener("dragleave", () => drop.classList.remove("over"));
-    drop.addEventListener("drop", (event) => {
+    document.addEventListener("dragleave", () => frame.classList.remove("over"));
+    document.addEventListener("drop", (event) => {
       event.preventDefault();
-      drop.classList.remove("over");
+      frame.classList.remove("over");
       const file = event.dataTransfer?.files[0];
       if (file !== undefined) void attempt(() => this.take(file));
     });

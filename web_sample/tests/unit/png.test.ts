@@ -51,6 +51,7 @@ test.each<[string, Drawn, number[]]>([
   ["four bits", { ...size, depth: 4, color: 0, lines: [[0, 0x3f]] }, [51, 255]],
   ["16 bits of grey, rounded", { ...size, depth: 16, color: 0, lines: [[0, 0x7f, 0xff, 0x00, 0xff]] }, [127, 1]],
   ["16 bits of colour, cut", { ...size, width: 1, depth: 16, color: 2, lines: [[0, 1, 255, 2, 255, 3, 255]] }, [1, 2, 3]],
+  ["16 bits of grey with alpha, cut", { ...size, width: 1, depth: 16, color: 4, lines: [[0, 1, 255, 0, 0]] }, [1]],
   ["colour", { ...size, color: 2, lines: [[0, 1, 2, 3, 4, 5, 6]] }, [1, 2, 3, 4, 5, 6]],
   ["alpha, dropped", { ...size, color: 6, lines: [[0, 1, 2, 3, 0, 4, 5, 6, 128]] }, [1, 2, 3, 4, 5, 6]],
   ["grey with alpha, dropped", { ...size, color: 4, lines: [[0, 9, 0, 8, 255]] }, [9, 8]],
