@@ -31,6 +31,7 @@ export const KERNELS = {
 
 /** Weights are whole numbers of 2^-22, as in Pillow's resampling of 8-bit channels. */
 const PRECISION_BITS = 22;
+const HALF = 1 << (PRECISION_BITS - 1);
 
 /** Resample the box of a picture to the byte as Pillow 13 does, its float32 box and the order of its passes included. */
 export function resampleAntialiased(picture: Picture, box: Box, height: number, width: number, kernel: Kernel): Picture {
@@ -45,35 +46,42 @@ export function resampleAntialiased(picture: Picture, box: Box, height: number, 
 /** Every row resampled. */
 function resampleRows(picture: Picture, pass: Pass): Picture {
   if (changesNothing(pass, picture.width)) return picture;
-  const weights = weigh(picture.width, pass);
+  const { first, count, stride, values } = weigh(picture.width, pass);
   const { height, channels, data } = picture;
   const result = blankPicture(height, pass.newSize, channels);
   let target = 0;
   for (let row = 0; row < height; row++) {
-    const start = row * picture.width * channels;
     for (let column = 0; column < pass.newSize; column++) {
-      const from = start + weights.first[column] * channels;
+      const start = (row * picture.width + first[column]) * channels;
       for (let channel = 0; channel < channels; channel++) {
-        result.data[target++] = weightedSum(data, from + channel, channels, weights, column);
+        let from = start + channel;
+        let sum = HALF;
+        for (let weight = column * stride; weight < column * stride + count[column]; weight++) {
+          sum += data[from] * values[weight];
+          from += channels;
+        }
+        result.data[target++] = clipped(sum);
       }
     }
   }
   return result;
 }
 
-/** Every column resampled. */
+/** Every column resampled, a whole row of sums at a time: pixels are read in the order in which they lie. */
 function resampleColumns(picture: Picture, pass: Pass): Picture {
   if (changesNothing(pass, picture.height)) return picture;
-  const weights = weigh(picture.height, pass);
+  const { first, count, stride, values } = weigh(picture.height, pass);
   const { width, channels, data } = picture;
   const result = blankPicture(pass.newSize, width, channels);
-  const stride = width * channels;
-  let target = 0;
+  const sums = new Int32Array(width * channels);
   for (let row = 0; row < pass.newSize; row++) {
-    const from = weights.first[row] * stride;
-    for (let place = 0; place < stride; place++) {
-      result.data[target++] = weightedSum(data, from + place, stride, weights, row);
+    sums.fill(HALF);
+    for (let tap = 0; tap < count[row]; tap++) {
+      const weight = values[row * stride + tap];
+      const start = (first[row] + tap) * sums.length;
+      for (let place = 0; place < sums.length; place++) sums[place] += data[start + place] * weight;
     }
+    result.data.set(sums.map(clipped), row * sums.length);
   }
   return result;
 }
@@ -116,13 +124,8 @@ function fixedPoint(weight: number): number {
   return Math.trunc((weight < 0 ? -0.5 : 0.5) + weight * 2 ** PRECISION_BITS);
 }
 
-/** One new value from old ones that lie `step` apart, rounded and clipped to 0..255. */
-function weightedSum(data: Uint8Array, start: number, step: number, weights: Weights, index: number): number {
-  const firstWeight = index * weights.stride;
-  let sum = 1 << (PRECISION_BITS - 1);
-  for (let place = 0; place < weights.count[index]; place++) {
-    sum += data[start + place * step] * weights.values[firstWeight + place];
-  }
+/** A sum as a pixel. */
+function clipped(sum: number): number {
   return Math.min(Math.max(sum >> PRECISION_BITS, 0), 255);
 }
 
