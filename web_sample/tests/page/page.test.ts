@@ -125,6 +125,7 @@ test("the camera's pictures are answered until it is stopped", async () => {
 
 test("with the keyboard alone: artifact, picture, comparison, benchmark, download", async () => {
   const page = await open();
+  const chooser = page.waitForEvent("filechooser"); // Playwright needs a moment to be ready for it
   const reach = async (id: string) => {
     for (let key = 0; key < 20; key++) {
       await page.keyboard.press("Tab");
@@ -136,7 +137,6 @@ test("with the keyboard alone: artifact, picture, comparison, benchmark, downloa
   await page.keyboard.press("ArrowDown");
   expect(await page.locator("#artifact").inputValue()).toBe(contract.artifacts[1].name);
   await reach("file");
-  const chooser = page.waitForEvent("filechooser");
   await page.keyboard.press("Enter");
   await (await chooser).setFiles(join(SITE, "edgecls", golden[0].file));
   await page.locator("#answer li").nth(2).waitFor();
