@@ -6,6 +6,7 @@ import type { Engine, OpenArtifact } from "./engine";
 
 /** ONNX Runtime on the processor. */
 export async function loadEngine(): Promise<Engine> {
+  await InferenceSession.create(new Uint8Array(1)).catch(() => undefined); // no model: but now its WebAssembly is here
   return { name: "ONNX Runtime Web", version: __ONNXRUNTIME_VERSION__, delegate: "WebAssembly", open };
 }
 
