@@ -5,11 +5,17 @@ from __future__ import annotations
 from edgecls.data.image_set import ImageSet
 from edgecls.errors import DataError
 from edgecls.records.artifact import OutputKind
+from edgecls.records.diagnosis import Decision
 
 
 def answer_apart(kind: OutputKind, outputs: int) -> bool:
     """Whether each score answers for a class of its own, as sigmoids do, so that several classes can be true of an image, or none."""
     return kind == "sigmoid" and outputs > 1
+
+
+def decision_of(kind: OutputKind, outputs: int) -> Decision:
+    """What scores decide of an image."""
+    return "set of classes" if answer_apart(kind, outputs) else "winner"
 
 
 def require_fitting(images: ImageSet, kind: OutputKind, outputs: int) -> None:

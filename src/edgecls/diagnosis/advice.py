@@ -52,7 +52,7 @@ def advise(found: Sensitivity, given: Circumstances) -> list[Advice]:
     if found.agreement < GOOD_AGREEMENT:
         steps += _until_good(found, given)
     return steps or [
-        Advice(kind="nothing", text=f"The winner is the same on {found.agreement:.1%} of the images: nothing to do.")
+        Advice(kind="nothing", text=f"The {found.decision} is the same on {found.agreement:.1%} of the images: nothing to do.")
     ]
 
 
@@ -122,7 +122,7 @@ def _keep_float(layers: Sequence[LayerDiagnosis], given: Circumstances) -> list[
 def _until_good(found: Sensitivity, given: Circumstances) -> list[Advice]:
     steps = []
     if given.scheme == "int8":
-        text = f"The winner is the same on {found.agreement:.1%} of the images. Let convert find which layers have to stay float."
+        text = f"The {found.decision} is the same on {found.agreement:.1%} of the images. Let convert find which layers have to stay float."
         steps.append(
             Advice(kind="mixed_precision", text=text, command=given.command("--mixed-precision 'drop<=0.5' --data PATH"))
         )

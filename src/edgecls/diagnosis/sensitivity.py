@@ -21,11 +21,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from edgecls.data.multi_hot import decision_of
 from edgecls.diagnosis.layer_values import LayerInfo, LayerRunner, Values
-from edgecls.evaluation.answers import judge_scores
+from edgecls.evaluation.parity import decide
 from edgecls.quantization.ranges import Range, ValueHistogram, middle, sample_places
 from edgecls.records.artifact import OutputKind
-from edgecls.records.diagnosis import Cause, LayerDiagnosis, TensorRange, WeightRange
+from edgecls.records.diagnosis import Cause, Decision, LayerDiagnosis, TensorRange, WeightRange
 
 USED_SHARE = 0.999  # of the values is what a range should be spent on
 
@@ -53,13 +54,15 @@ class Sensitivity:
 
     Attributes:
         snr_db: of the scores; None where there is no error.
-        agreement: share of images with the same winner, 0..1.
+        agreement: share of images with the same decision, 0..1.
+        decision: what is decided of an image.
     """
 
     layers: list[LayerDiagnosis]
     images: int
     snr_db: float | None
     agreement: float
+    decision: Decision = "winner"
 
 
 def calibration_extremes(runner: LayerRunner, inputs: Iterable[np.ndarray]) -> Extremes:
@@ -95,26 +98,25 @@ def measure_sensitivity(
 
     Args:
         inputs: model inputs [1, *input_shape], float32.
-        kind: what the scores are, which decides who wins.
+        kind: what the scores are, which says how an image is decided.
         calibration: of the calibration images, where they are at hand.
     """
     sums = {layer.name: _Sums(layer, calibration) for layer in runner.layers}
     images = agreed = 0
+    decision: Decision = "winner"
     for image in inputs:
         values = runner.run(image)
         for name, layer in sums.items():
             layer.add(values, name)
-        reference, answer = (
-            judge_scores(found[runner.output].reshape(1, -1), None, kind) for found in (values.float_model, values.quantized)
-        )
-        agreed += int(reference.winners[0] == answer.winners[0])
+        reference, answer = (found[runner.output].reshape(1, -1) for found in (values.float_model, values.quantized))
+        agreed += int(np.array_equal(decide(reference, kind), decide(answer, kind)))
+        decision = decision_of(kind, reference.shape[1])
         images += 1
     layers = [layer.diagnosis(calibration) for layer in sums.values()]
     layers.sort(key=lambda layer: np.inf if layer.own_snr_db is None else layer.own_snr_db)
     scores = sums[runner.output]
-    return Sensitivity(
-        layers, images, snr_db(_noise(scores.signal.sum(), scores.error.sum())), agreed / images if images else 0.0
-    )
+    noise = _noise(scores.signal.sum(), scores.error.sum())
+    return Sensitivity(layers, images, snr_db(noise), agreed / images if images else 0.0, decision)
 
 
 @dataclass

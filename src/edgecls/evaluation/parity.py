@@ -31,7 +31,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgecls.data.multi_hot import answer_apart
+from edgecls.data.multi_hot import answer_apart, decision_of
 from edgecls.records.artifact import OutputKind, Parity, Scheme
 from edgecls.records.multilabel import THRESHOLD
 
@@ -142,7 +142,7 @@ def _quantized_reason(reference: np.ndarray, error: np.ndarray, kept: np.ndarray
     images = decided.any(axis=1)
     agree = np.asarray((kept | ~decided).all(axis=1))[images]
     if images.any() and agree.mean() < MIN_AGREEMENT:
-        what = "set of classes" if answer_apart(kind, reference.shape[1]) else "winner"
+        what = decision_of(kind, reference.shape[1])
         return f"same {what} on {agree.mean():.0%} of {images.sum()} decided images, needed {MIN_AGREEMENT:.0%}"
     return ""
 

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from edgecls.data.multi_hot import answer_apart
+from edgecls.data.multi_hot import decision_of
 from edgecls.evaluation.parity import decide, margins, snr_db
 from edgecls.records.artifact import OutputKind
 
@@ -40,7 +40,7 @@ def judge_siblings(reference: np.ndarray, scores: Mapping[str, np.ndarray], kind
     Returns:
         Name -> why it is rejected, with the name of the sibling it parts from.
     """
-    what = "set of classes" if answer_apart(kind, reference.shape[1]) else "winner"
+    what = decision_of(kind, reference.shape[1])
     closeness = {name: _closeness(reference, found) for name, found in scores.items()}
     kept: list[str] = []
     reasons: dict[str, str] = {}

@@ -8,6 +8,7 @@ from edgecls.records.record import Record
 
 WEAK_DB = 20.0  # a layer below adds error of over 1 % of its output's energy
 Cause = Literal["weights", "range"]
+Decision = Literal["winner", "set of classes"]
 AdviceKind = Literal[
     "clipped_sums", "more_calibration", "other_calibration", "estimator", "keep_float", "mixed_precision", "qat", "nothing"
 ]
@@ -98,7 +99,8 @@ class Diagnosis(Record):
         images, data: how many images of which place.
         calibration_images: how many of the calibration images were looked at; 0 where they are not at hand.
         snr_db: of the scores; None where there is no error.
-        agreement: share of images with the same winner, 0..1.
+        agreement: share of images with the same decision, 0..1.
+        decision: what is decided of an image: one class, or of several that do not exclude each other a set.
         layers: the one that adds most error first.
     """
 
@@ -110,5 +112,6 @@ class Diagnosis(Record):
     calibration_images: int
     snr_db: float | None
     agreement: float
+    decision: Decision = "winner"
     layers: list[LayerDiagnosis]
     advice: list[Advice]

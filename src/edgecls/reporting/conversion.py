@@ -67,7 +67,20 @@ def _notes(manifest: Manifest) -> list[str]:
     for (samples, inputs), schemes in sorted(compared.items()):
         whose = f"{', '.join(sorted(schemes))}: " if len(compared) > 1 else ""
         notes.append(f"{whose}compared with the source model on {samples} {_INPUTS[inputs]}")
-    return notes + list(manifest.notes)
+    return notes + _told(manifest)
+
+
+def _told(manifest: Manifest) -> list[str]:
+    """The manifest's own notes; what it tells alike of several artifacts, once."""
+    names = {row.name for row in manifest.artifacts}
+    told: dict[str, list[str]] = {}
+    for note in manifest.notes:
+        name, _, text = note.partition(": ")
+        if name in names:
+            told.setdefault(text, []).append(name)
+        else:
+            told[note] = []
+    return [f"{', '.join(artifacts)}: {text}" if artifacts else text for text, artifacts in told.items()]
 
 
 def _reason(row: Artifact) -> str:

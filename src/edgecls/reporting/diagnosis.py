@@ -32,7 +32,7 @@ def diagnosis_grid(found: Diagnosis, top: int) -> Grid:
     calibration = f", ranges held against {found.calibration_images} calibration images" if found.calibration_images else ""
     notes = [
         f"{found.artifact} against {found.reference} on {found.images} images of {found.data}{calibration}",
-        f"same winner on {found.agreement:.1%}; scores {_db(found.snr_db)} dB",
+        f"same {found.decision} on {found.agreement:.1%}; scores {_db(found.snr_db)} dB",
         "own SNR: what the layer adds, its inputs as they come; SNR: all error up to there; low is bad, 6 dB are twice the error",
         "range used: by 99.9 % of the values; widest channel: its largest weight over that of the median one; outlier: largest weight over "
         "its channel's root mean square",

@@ -118,8 +118,8 @@ def _notes(report: Report) -> list[str]:
         )
     notes += multilabel_notes(report)
     references = sorted({row.flips.reference for row in report.measurements if row.flips is not None})
+    what = "set of predicted classes" if any(row.multilabel for row in report.measurements) else "winner"
     if references:
-        what = "set of predicted classes" if any(row.multilabel for row in report.measurements) else "winner"
         notes.append(f"flips: images on which the {what} differs from that of {', '.join(references)}")
     stand_ins = [
         (row.artifact, f"computed by {row.engine.name}") for row in report.measurements if row.latency_needs and row.engine
@@ -131,7 +131,7 @@ def _notes(report: Report) -> list[str]:
         for name, found in beside
     ]
     notes += [
-        f"{row.artifact}: this processor clips its sums of uint8 × int8 products, which changes the winner on {row.exact_flips.count} of "
+        f"{row.artifact}: this processor clips its sums of uint8 × int8 products, which changes the {what} on {row.exact_flips.count} of "
         f"{row.exact_flips.images} images; exact with session.x64quantprecision=1, or on processors with VNNI and ARM"
         for row in report.measurements
         if row.exact_flips

@@ -6,6 +6,7 @@ import platform
 from pathlib import Path
 
 from edgecls.data import ImageSet
+from edgecls.data.multi_hot import decision_of
 from edgecls.evaluation.answers import flips_of, join, judge_scores
 from edgecls.formats import clips_sums, detect
 from edgecls.records.diagnosis import Advice
@@ -24,14 +25,15 @@ def clipping_advice(path: Path, spec: ImageSpec, images: ImageSet, command: str 
     """
     if detect(path) != "onnx" or not may_saturate(platform.machine(), instruction_sets()) or not clips_sums(path):
         return []
+    runners = [opened(path, spec=spec) for opened in (open_runner, open_exact)]
     default, exact = (
         join([judge_scores(runner.predict(pixels), None, runner.output_kind) for pixels in images.batches(_BATCH)])
-        for runner in (opened(path, spec=spec) for opened in (open_runner, open_exact))
+        for runner in runners
     )
-    changed = flips_of(default, exact, "exact")
+    changed, decision = flips_of(default, exact, "exact"), decision_of(runners[0].output_kind, runners[0].outputs)
     remedy = "Convert again: new files have uint8 weights" if command else "Quantize to uint8 weights (QUInt8), or to 7 bits"
     text = (
-        f"This processor clips the file's sums of uint8 × int8 products at 16 bits, which changes the winner on {changed.count} of "
+        f"This processor clips the file's sums of uint8 × int8 products at 16 bits, which changes the {decision} on {changed.count} of "
         f"{changed.images} images; processors with VNNI and ARM do not, nor does the session option session.x64quantprecision=1, and what "
         f"the layers lose here is of clipped sums. {remedy}."
     )

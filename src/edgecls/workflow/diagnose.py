@@ -97,6 +97,7 @@ def diagnose(request: DiagnoseRequest, on_event: OnEvent = ignore) -> Diagnosis:
         calibration_images=calibration.images if calibration else 0,
         snr_db=found.snr_db,
         agreement=found.agreement,
+        decision=found.decision,
         layers=found.layers,
         advice=[*clipped, *advise(found, given)],
     )
