@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgecls.data.label_file import default_labels, read_labels
+from edgecls.data.label_file import about_labels, default_labels, read_labels
 from edgecls.errors import DataError
 
 THREE = ["cat", "big dog", "emu"]
@@ -77,3 +77,10 @@ def test_a_missing_file_is_named(tmp_path: Path):
 
 def test_default_labels_count_from_zero():
     assert default_labels(2) == ["class_0", "class_1"]
+
+
+def test_labels_that_classes_share_are_told():
+    (note,) = about_labels(["crane", "cat", "crane", "maillot", "maillot"])
+    assert "crane (0, 2), maillot (3, 4)" in note
+    assert about_labels(THREE) == []
+    assert "and 2 more" in about_labels([name for name in "abcde" for _ in range(2)])[0]

@@ -15,6 +15,8 @@ import mil_packages
 from edgecls.errors import InputError
 from edgecls.formats.delegates import Delegate, delegates
 from edgecls.system.extras import require
+from gate_folder import make_folder
+from written_tflite import classifier
 
 SCHEMES = ["float32", "float16", "dynamic", "int8", "int8-io"]
 
@@ -126,6 +128,25 @@ def test_command(edgecls: Callable[..., Any], foreign_tflite: dict[str, Path], t
         result = edgecls("inspect", refused, "--delegates")
         assert result.exit_code == 2
         assert text in result.stderr
+
+
+def test_a_folder_is_every_file_of_it_that_has_such_lists(edgecls: Callable[..., Any], tmp_path: Path) -> None:
+    manifest = make_folder(tmp_path, {"base-onnx-float32": 4})
+    (row,) = manifest.artifacts
+    refused = edgecls("inspect", tmp_path, "--delegates")
+    assert refused.exit_code == 2
+    assert "base-onnx-float32 in" in refused.stderr
+    for name in ("base-tflite-float32", "pruned50-tflite-float32"):
+        (tmp_path / f"{name}.tflite").write_bytes(classifier())
+        manifest.artifacts.append(row.model_copy(update={"name": name, "path": f"{name}.tflite", "target": "tflite"}))
+    manifest.artifacts.append(manifest.artifacts[-1].model_copy(update={"status": "rejected", "path": "gone.tflite"}))
+    (tmp_path / "manifest.json").write_text(manifest.to_json())
+    found = json.loads(edgecls("inspect", tmp_path, "--delegates", "--json").stdout)
+    assert [item["file"] for item in found["files"]] == ["base-tflite-float32.tflite", "pruned50-tflite-float32.tflite"]
+    shown = edgecls("inspect", tmp_path, "--delegates")
+    assert shown.exit_code == 0
+    assert shown.stdout.count("XNNPACK: 1 of 1 operations") == 2
+    assert "pruned50-tflite-float32.tflite" in shown.stdout
 
 
 def test_onnx_is_sent_to_the_tool_that_knows(foreign_onnx: dict[str, Path]) -> None:

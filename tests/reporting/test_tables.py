@@ -16,6 +16,7 @@ from edgecls.records.latency import Latency
 from edgecls.records.measurement import Measurement
 from edgecls.records.report import DataUsed, Environment, Report
 from edgecls.reporting import conversion_markdown, conversion_table, report_markdown, report_table
+from edgecls.reporting.conversion import conversion_grid
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 ENVIRONMENT = Environment(
@@ -190,6 +191,14 @@ def test_a_conversion_says_what_was_asked_what_is_there_and_whether_it_agrees() 
         "compared with the source model on 100 images",
     ):
         assert expected in text
+
+
+def test_what_is_told_of_several_artifacts_alike_is_told_once() -> None:
+    found = manifest(artifact("float32"), artifact("int8"))
+    first, second = (row.name for row in found.artifacts)
+    found.notes += [f"{first}: not for that tool", "of all: this", f"{second}: not for that tool", f"{second}: with a colon: too"]
+    notes = list(conversion_grid(found).notes)[-3:]
+    assert notes == [f"{first}, {second}: not for that tool", "of all: this", f"{second}: with a colon: too"]
 
 
 def test_rejected_and_failed_artifacts_keep_their_reason() -> None:

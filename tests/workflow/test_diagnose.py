@@ -258,7 +258,7 @@ def test_the_command_prints_a_table_advice_and_json(folder: Path):
     shown = CliRunner().invoke(app, ["diagnose", str(folder), "--limit", "10", "--top", "3"])
     assert shown.exit_code == 0, shown.output
     assert "own SNR dB" in shown.stdout
-    assert "13 layers that add less are not shown" in shown.stdout
+    assert "not shown: 13 layers of less error" in shown.stdout
     assert "→ " in shown.stdout
     found = CliRunner().invoke(app, ["diagnose", str(folder), "--limit", "4", "--json"])
     assert Diagnosis.model_validate_json(found.stdout).artifact == INT8

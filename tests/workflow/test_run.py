@@ -78,6 +78,13 @@ def test_what_has_not_changed_is_kept_and_the_rest_is_made_again(folder: Path) -
     assert changed.manifest.artifacts[1].sha256 == again.manifest.artifacts[1].sha256
     assert changed.report.created > outcome.report.created
 
+    fewer = RECIPE.replace('variants = ["pruned50-qat"]', 'variants = ["pruned50"]').replace("[qat]\n", "")
+    (folder / "recipe.toml").write_text(fewer)
+    left, told = execute(folder)
+    assert [row.name for row in left.manifest.artifacts] == names[:2] == [row.artifact for row in left.report.measurements]
+    assert "artifacts of pruned50-qat: no longer in the recipe, removed" in told
+    assert not (folder / "out" / "artifacts" / "pruned50-qat-tflite-int8.tflite").exists()
+
 
 @pytest.mark.parametrize("line", ['labels = "labels.txt"', pytest.param('preprocess = "0..1"', marks=pytest.mark.slow)])
 def test_labels_and_preprocessing_are_part_of_the_base_too(folder: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,13 +79,14 @@ def check(
 
 
 def _update(request: CheckRequest) -> None:
+    from edgecls.records.counted import counted
     from edgecls.workflow.check import update_baseline
 
     written, notes = update_baseline(request)
     for line in notes:
         note(f"note: {line}")
     measured = sum((entry.accuracy or entry.multilabel) is not None for entry in written.artifacts.values())
-    note(f"{request.baseline}: {len(written.artifacts)} artifacts, {measured} with accuracy. Commit it.")
+    note(f"{request.baseline}: {counted(len(written.artifacts), 'artifact')}, {measured} with accuracy. Commit it.")
 
 
 def _tell_runner(result: GateResult, baseline: Path, markdown: str, notable: bool) -> None:

@@ -102,6 +102,7 @@ def compress(
     """Prune, cluster and quantize MODEL while it trains on, in every combination asked for; each variant converts like a model."""
     from edgecls.cli.output import console, show, show_json
     from edgecls.cli.progress import Bars
+    from edgecls.records.counted import counted
     from edgecls.reporting import variants_table
     from edgecls.workflow import CompressOptions, read_variants
     from edgecls.workflow import compress as run
@@ -166,7 +167,7 @@ def compress(
         return
     show(variants_table(done, read_variants(options.folder), console().width))
     folder = shlex.quote(str(options.folder))
-    note(f"{options.folder}: {len(done.variants)} variants. Convert them with their base: edgecls convert {folder}")
+    note(f"{options.folder}: {counted(len(done.variants), 'variant')}. Convert them with their base: edgecls convert {folder}")
 
 
 def _given(flags: dict[str, Any]) -> dict[str, Any]:

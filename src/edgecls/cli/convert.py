@@ -179,6 +179,8 @@ def _activation(softmax: bool, sigmoid: bool) -> Activation | None:
 
 
 def _remarks(manifest: Manifest, folder: Path) -> None:
+    from edgecls.records.counted import counted
+
     spec, quoted = manifest.image_spec, shlex.quote(str(folder))
     if spec.provenance == "assumed":
         note(f"{spec.note} Which one fits labelled images: edgecls bench {quoted} --preprocess auto --data PATH")
@@ -188,4 +190,4 @@ def _remarks(manifest: Manifest, folder: Path) -> None:
     if not manifest.data and schemes and "int8" not in schemes:
         note("No int8 without images to calibrate on: add --calibration PATH for it.")
     made = sum(artifact.status == "ok" for artifact in manifest.artifacts)
-    note(f"{folder}: {made} {'artifact' if made == 1 else 'artifacts'}. To measure: edgecls bench {quoted}")
+    note(f"{folder}: {counted(made, 'artifact')}. To measure: edgecls bench {quoted}")

@@ -42,7 +42,10 @@ def inspect(
     ] = False,
     accelerators: Annotated[
         bool,
-        typer.Option("--delegates", help="Of a .tflite or .mlpackage: what GPU, NNAPI, XNNPACK or Neural Engine would not take."),
+        typer.Option(
+            "--delegates",
+            help="Of .tflite and .mlpackage: what GPU, NNAPI, XNNPACK or Neural Engine would not take.",
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
@@ -91,12 +94,21 @@ def inspect(
 def _show_delegates(file: Path, json: bool) -> None:
     from edgecls.cli.output import console, show, show_json
     from edgecls.errors import InputError
-    from edgecls.formats.delegates import delegates
+    from edgecls.formats.delegates import delegates, folder_delegates
     from edgecls.reporting import delegates_table
 
-    if file.exists() and (_is_model(file) or _is_artifacts_folder(file)):
+    if _is_artifacts_folder(file):
+        of_folder = folder_delegates(file)
+        if json:
+            show_json(of_folder)
+        for found in () if json else of_folder.files:
+            show(found.file, delegates_table(found, console().width))
+        return
+    if file.exists() and _is_model(file):
         raise InputError(
-            "a .tflite or .mlpackage for --delegates", str(file), "name one of the files that `edgecls convert` makes of it"
+            "a .tflite, an .mlpackage or a folder of artifacts for --delegates",
+            str(file),
+            "name what `edgecls convert` makes of it",
         )
     found = delegates(file)
     if json:
@@ -155,7 +167,7 @@ def _refuse_opening(path: Path, opening: dict[str, Any]) -> None:
 
 
 def _heading(manifest: Manifest) -> str:
-    source, count = manifest.source, len(manifest.labels)
-    return (
-        f"{source.name} ({source.format}), {manifest.outputs} outputs, {count} labels, made by edgecls {manifest.edgecls_version}"
-    )
+    from edgecls.records.counted import counted
+
+    source, outputs, labels = manifest.source, counted(manifest.outputs, "output"), counted(len(manifest.labels), "label")
+    return f"{source.name} ({source.format}), {outputs}, {labels}, made by edgecls {manifest.edgecls_version}"

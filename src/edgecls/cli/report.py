@@ -35,6 +35,7 @@ def report(
     """Write a report of measurements: one HTML page that needs no network, Markdown or CSV."""
     from edgecls.errors import InputError
     from edgecls.quantization.accuracy_goal import parse_goal
+    from edgecls.records.counted import counted
     from edgecls.records.report import Report
     from edgecls.reporting import merge_reports, report_html, runs_csv, runs_markdown
     from edgecls.system.store import write_text
@@ -48,4 +49,4 @@ def report(
     reports = [Report.read(path) for path in results]
     runs = merge_reports(reports, different_models=different_models, within_points=points)
     write_text(output, renderers[chosen](runs))
-    note(f"{output}: {len(runs)} environment{'s' if len(runs) > 1 else ''}, {output.stat().st_size / 1024:.0f} KiB")
+    note(f"{output}: {counted(len(runs), 'environment')}, {output.stat().st_size / 1024:.0f} KiB")

@@ -16,6 +16,7 @@ from edgecls.errors import EdgeclsError, StageError
 from edgecls.quantization.ranges import Estimator
 from edgecls.quantization.scales import is_float16
 from edgecls.records.artifact import SUFFIXES, Border, OnnxBatch, OnnxLayout, Requested
+from edgecls.records.counted import counted
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.records.metadata import ArtifactMetadata
 from edgecls.system.worker import Worker, preload, release_memory
@@ -195,7 +196,7 @@ class _Hub:
         scales = {short_name(name, layers): float(affine.scale[0]) for name, affine in self.parameters.activations.items()}
         found = [f"{name} ({scale:.2g})" for name, scale in scales.items() if not is_float16(scale)]
         shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
-        return [f"{len(found)} tensors stayed float: float16 does not hold their scale: {shown}"] if found else []
+        return [f"{counted(len(found), 'tensor')} stayed float: float16 does not hold their scale: {shown}"] if found else []
 
     def _signed_note(self) -> list[str]:
         from edgecls.converters.onnx.qdq import SIGNED_WEIGHTS

@@ -14,6 +14,7 @@ from edgecls.data.decode import SUFFIXES, decode_image
 from edgecls.data.labels import label_by_name
 from edgecls.data.source import Decoded, Labelling, Role, Skipped
 from edgecls.errors import DataError
+from edgecls.records.counted import counted
 from edgecls.records.image_spec import ImageSpec
 
 _CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
@@ -103,7 +104,7 @@ def require_image_files(path: Path, spec: ImageSpec) -> None:
 
 def _require_images(path: Path, files: list[Path], skipped: list[Skipped]) -> None:
     if not files:
-        found = f"{len(skipped)} other files in {path}" if skipped else f"nothing in {path}"
+        found = f"{counted(len(skipped), 'other file')} in {path}" if skipped else f"nothing in {path}"
         raise DataError("a folder of images, or of class folders with images", found, "name the folder above the classes")
 
 

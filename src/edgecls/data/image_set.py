@@ -17,6 +17,7 @@ from edgecls.data.pixel_file import PixelFile, PixelWriter
 from edgecls.data.source import Decoded, Role, Skipped, Source
 from edgecls.data.subset import choose
 from edgecls.errors import DataError
+from edgecls.records.counted import counted
 from edgecls.records.image_spec import ImageSpec
 
 _MOST_SKIPPED = 0.5
@@ -98,7 +99,7 @@ class ImageSet:
         """How images and labels were found, in one line."""
         contents = self._contents
         notes = [*self._source.notes, self._source.labelling.note]
-        notes += [f"{count} {'image' if count == 1 else 'images'} {remark}" for remark, count in contents.remarks.items()]
+        notes += [f"{counted(count, 'image')} {remark}" for remark, count in contents.remarks.items()]
         if contents.skipped:
             first = contents.skipped[0]
             notes.append(f"{len(contents.skipped)} skipped, first {Path(first.path).name}: {first.reason}")

@@ -9,6 +9,7 @@ from typing import Any
 
 from edgecls.errors import DataError, reason_of
 
+_MOST_SHOWN = 3
 _NUMBERED = re.compile(r"(\d{1,9})[\s:,]+(.+)")
 
 
@@ -43,6 +44,18 @@ def read_labels(path: Path, classes: int) -> list[str]:
 def default_labels(classes: int) -> list[str]:
     """`class_0`, `class_1` … for a model without a label file."""
     return [f"class_{index}" for index in range(classes)]
+
+
+def about_labels(labels: list[str]) -> list[str]:
+    """What is to be told of labels: that classes share one, as two pairs of ImageNet's do."""
+    places: dict[str, list[int]] = {}
+    for index, label in enumerate(labels):
+        places.setdefault(label, []).append(index)
+    shared = [f"{label} ({', '.join(map(str, found))})" for label, found in places.items() if len(found) > 1]
+    if not shared:
+        return []
+    more = f", and {len(shared) - _MOST_SHOWN} more" if len(shared) > _MOST_SHOWN else ""
+    return [f"classes with the same label, which no answer tells apart: {', '.join(shared[:_MOST_SHOWN])}{more}"]
 
 
 def _from_lines(text: str, path: Path) -> list[str]:

@@ -13,6 +13,7 @@ from edgecls.data.folders import FileSource, require_image_files
 from edgecls.data.labels import label_by_columns, label_for
 from edgecls.data.source import Role
 from edgecls.errors import DataError, reason_of
+from edgecls.records.counted import counted
 from edgecls.records.image_spec import ImageSpec
 
 _EXAMPLE = "write `file,cat,dog` first, then lines such as `photos/1.jpg,1,0`"
@@ -31,7 +32,7 @@ def open_table(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | 
     classes, rows = _read(path)
     files = [_inside(path, row[0]) for row in rows]
     labelling = label_for(role, lambda: label_by_columns(_values(path, rows), classes, labels))
-    return FileSource(files, labelling, spec, notes=[f"{len(files)} images of {path.name}"], skipped=[])
+    return FileSource(files, labelling, spec, notes=[f"{counted(len(files), 'image')} of {path.name}"], skipped=[])
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:

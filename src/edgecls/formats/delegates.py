@@ -17,6 +17,7 @@ from edgecls.formats.delegate_lists import TFLITE_DELEGATES, DelegateList
 from edgecls.formats.files import detect
 from edgecls.formats.reading import DamagedError, damaged
 from edgecls.formats.tflite.operations import Operation, read_operations
+from edgecls.records.artifact import Manifest
 
 _NOT_COMPUTED = {"cast", "classify", "const"}  # of ML programs: at the border of the program, or nothing to compute
 
@@ -54,6 +55,30 @@ class Delegates(_Model):
 
     file: str
     delegates: list[Delegate]
+
+
+class FolderDelegates(_Model):
+    """The same of every file of a folder of artifacts for which there are such lists."""
+
+    files: list[Delegates]
+
+
+def folder_delegates(folder: Path) -> FolderDelegates:
+    """What the accelerators of their formats would make of the TFLite files and Core ML packages of a folder of artifacts.
+
+    Raises:
+        ArtifactError: no folder of artifacts, or one of them is missing or damaged.
+        InputError: it has none of these formats.
+        MissingExtraError: as `delegates`.
+    """
+    rows = Manifest.read(folder).artifacts
+    files = [folder / row.path for row in rows if row.status == "ok" and row.target != "onnx"]
+    if not files:
+        found = ", ".join(row.name for row in rows) or "nothing"
+        raise InputError(
+            "TFLite or Core ML artifacts for --delegates", f"{found} in {folder}", "convert with --targets tflite,coreml"
+        )
+    return FolderDelegates(files=[delegates(path) for path in files])
 
 
 def delegates(path: Path) -> Delegates:

@@ -14,6 +14,7 @@ from edgecls.errors import GateError
 from edgecls.evaluation.drop import paired_drop, unpaired_drop
 from edgecls.gate.baseline import Baseline, BaselineAccuracy, BaselineArtifact, BaselineMultiLabel
 from edgecls.gate.budget import Budget, Growth, Limits
+from edgecls.records.counted import counted
 from edgecls.records.finding import Finding, GateResult, Judgement, Quantity
 
 _REMEASURE = "measure with `edgecls bench` on labelled images, or make the baseline anew with --update-baseline"
@@ -173,8 +174,10 @@ class _Comparison:
             and abs((pairs[0] - pairs[1]) - (old.top1 - found.top1) * found.images) <= 1 + old.tied_images + found.tied_images
         ):
             lost, gained = pairs
-            return paired_drop(lost, gained, found.images, confidence), f"{lost} images lost, {gained} gained"
-        return unpaired_drop(old.top1, old.images, found.top1, found.images, confidence), f"{found.images} images, not paired"
+            return paired_drop(lost, gained, found.images, confidence), f"{counted(lost, 'image')} lost, {gained} gained"
+        return unpaired_drop(
+            old.top1, old.images, found.top1, found.images, confidence
+        ), f"{counted(found.images, 'image')}, not paired"
 
     def _flips(self, name: str, before: BaselineArtifact | None, now: BaselineArtifact, limits: Limits) -> Finding:
         assert now.flips
@@ -273,7 +276,7 @@ def _mean_average_precision(name: str, before: BaselineMultiLabel | None, now: B
     if limits.min_accuracy is not None and found < limits.min_accuracy:
         problems.append(("violation", f"mAP is {found:.2%}, and has to be {limits.min_accuracy:.2%}"))
     if before and old is not None and limits.max_accuracy_drop is not None and _exceeds(old - found, limits.max_accuracy_drop):
-        images = f"{now.images} images" if now.images == before.images else f"{now.images} images, {before.images} before"
+        images = counted(now.images, "image") + (f", {before.images} before" if now.images != before.images else "")
         drop = f"mAP fell by {_points(old - found)}, {_points(limits.max_accuracy_drop)} allowed ({images})"
         problems.append(("violation", drop))
     return _finding(name, "mAP", old, found, problems)

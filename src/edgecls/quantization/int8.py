@@ -18,6 +18,7 @@ from edgecls.quantization.ranges import ESTIMATORS, Estimator, Range, ValueHisto
 from edgecls.quantization.reduced import reduce_tflite
 from edgecls.quantization.scales import float16_range
 from edgecls.quantization.small_channels import raise_small_channels
+from edgecls.records.counted import counted
 from edgecls.system.extras import quiet_frameworks
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Quantized:
             return "int8 ranges and weights as quantization-aware training learned them"
         losses = ", ".join(f"{name} {loss:.3%}" for name, loss in self.losses.items())
         return (
-            f"int8 ranges from {self.images} calibration images by {self.estimator}; "
+            f"int8 ranges from {counted(self.images, 'calibration image')} by {self.estimator}; "
             f"error energy of the scores by estimator: {losses}{self.remark}"
         )
 

@@ -20,6 +20,7 @@ from edgecls.formats.tflite.graph import SAME_VALUES, TFLiteGraph
 from edgecls.quantization.accuracy_goal import HALVES, AccuracyGoal, Half
 from edgecls.quantization.float_layers import never_int8, short_name
 from edgecls.quantization.int8 import Quantized
+from edgecls.records.counted import counted
 
 CONTENDERS = 8  # of the last ranking that the next round looks at
 _BORDER = ("SOFTMAX", "QUANTIZE", "DEQUANTIZE")
@@ -50,8 +51,8 @@ class Found:
         drops = ", ".join(f"{drop:.2f} points on the {images} that {role}" for role, drop, images in halves)
         also = "; the latter made layers stay float too, so that neither is a sample of new images" if self.judge_chose else ""
         return (
-            f"{len(self.kept)} layers stayed float for --mixed-precision: {names}; drop of {goal.of} against the float model, measured "
-            f"on this file: {drops}{also} ({self.models} models tried)"
+            f"{counted(len(self.kept), 'layer')} stayed float for --mixed-precision: {names}; drop of {goal.of} against the float model, "
+            f"measured on this file: {drops}{also} ({counted(self.models, 'model')} tried)"
         )
 
 

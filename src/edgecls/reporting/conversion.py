@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from edgecls.records.artifact import Actual, Artifact, Manifest, Parity
+from edgecls.records.counted import counted
 from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
 from edgecls.reporting.units import format_bytes, format_parts, format_share
 
-_INPUTS = {"images": "images", "synthetic": "synthetic inputs"}
+_INPUTS = {"images": "image", "synthetic": "synthetic input"}
 
 
 def conversion_grid(manifest: Manifest) -> Grid:
@@ -66,7 +67,7 @@ def _notes(manifest: Manifest) -> list[str]:
             compared.setdefault((row.parity.samples, row.parity.inputs), set()).add(row.scheme)
     for (samples, inputs), schemes in sorted(compared.items()):
         whose = f"{', '.join(sorted(schemes))}: " if len(compared) > 1 else ""
-        notes.append(f"{whose}compared with the source model on {samples} {_INPUTS[inputs]}")
+        notes.append(f"{whose}compared with the source model on {counted(samples, _INPUTS[inputs])}")
     return notes + _told(manifest)
 
 

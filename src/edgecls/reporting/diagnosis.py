@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgecls.records.counted import counted
 from edgecls.records.diagnosis import Diagnosis, LayerDiagnosis
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.units import format_share
@@ -29,16 +30,19 @@ _COLUMNS = [
 def diagnosis_grid(found: Diagnosis, top: int) -> Grid:
     """The `top` layers that add most error, worst first."""
     shown = found.layers[:top]
-    calibration = f", ranges held against {found.calibration_images} calibration images" if found.calibration_images else ""
+    calibration = (
+        f", ranges held against {counted(found.calibration_images, 'calibration image')}" if found.calibration_images else ""
+    )
     notes = [
-        f"{found.artifact} against {found.reference} on {found.images} images of {found.data}{calibration}",
+        f"{found.artifact} against {found.reference} on {counted(found.images, 'image')} of {found.data}{calibration}",
         f"same {found.decision} on {found.agreement:.1%}; scores {_db(found.snr_db)} dB",
         "own SNR: what the layer adds, its inputs as they come; SNR: all error up to there; low is bad, 6 dB are twice the error",
         "range used: by 99.9 % of the values; widest channel: its largest weight over that of the median one; outlier: largest weight over "
         "its channel's root mean square",
     ]
     if len(shown) < len(found.layers):
-        notes.append(f"{len(found.layers) - len(shown)} layers that add less are not shown: --top {len(found.layers)}")
+        rest = counted(len(found.layers) - len(shown), "layer")
+        notes.append(f"not shown: {rest} of less error (--top {len(found.layers)} shows all)")
     return make_grid(_COLUMNS, shown, lambda row: not row.is_weak, notes)
 
 

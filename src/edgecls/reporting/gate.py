@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Group
 
+from edgecls.records.counted import counted
 from edgecls.records.finding import Finding, GateResult, LayerChange, Quantity
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.markdown import escape, to_markdown
@@ -66,7 +67,7 @@ def gate_markdown(result: GateResult, layers: Sequence[LayerChange] = ()) -> str
     if layers:
         parts += ["<details><summary>Layers that changed</summary>", "", to_markdown(layers_grid(layers)), "</details>", ""]
     if same:
-        summary = f"{len(same)} artifact{'s' if len(same) > 1 else ''} without a change"
+        summary = f"{counted(len(same), 'artifact')} without a change"
         parts += [f"<details><summary>{summary}</summary>", "", *(f"- {escape(name)}" for name in same), "", "</details>", ""]
     return "\n".join(parts)
 
@@ -81,7 +82,7 @@ def gate_line(result: GateResult) -> str:
     names, violations, warnings = _names(result), result.violations, result.warnings
     if violations:
         return f"{len({finding.artifact for finding in violations})} of {len(names)} artifacts are over budget."
-    looks = f"; {len(warnings)} thing{'s' if len(warnings) > 1 else ''} to look at" if warnings else ""
+    looks = f"; {counted(len(warnings), 'thing')} to look at" if warnings else ""
     return f"{len(names)} artifact{'s are' if len(names) > 1 else ' is'} within budget{looks}."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from edgecls.records.counted import counted
 from edgecls.records.latency import Latency
 from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
@@ -112,10 +113,9 @@ def _notes(report: Report) -> list[str]:
         [(row.artifact, f"without {what}: {why}") for row in report.measurements for what, why in row.not_measured.items()]
     )
     if report.data is not None:
-        labelled = "labelled images" if report.data.labelled else "images without labels"
-        notes.append(
-            f"{report.data.images} {labelled} of {report.data.path}{': ' + report.data.note if report.data.note else ''}"
-        )
+        images = counted(report.data.images, "labelled image" if report.data.labelled else "image")
+        unlabelled = "" if report.data.labelled else " without labels"
+        notes.append(f"{images}{unlabelled} of {report.data.path}{': ' + report.data.note if report.data.note else ''}")
     notes += multilabel_notes(report)
     references = sorted({row.flips.reference for row in report.measurements if row.flips is not None})
     what = "set of predicted classes" if any(row.multilabel for row in report.measurements) else "winner"

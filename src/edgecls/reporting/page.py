@@ -11,6 +11,7 @@ from importlib import resources
 
 from edgecls.records.accuracy import ClassAccuracy, Confusion
 from edgecls.records.artifact import FORMATS
+from edgecls.records.counted import counted
 from edgecls.records.measurement import Measurement
 from edgecls.records.profile import OperationTime, Profile
 from edgecls.records.report import Environment
@@ -162,8 +163,10 @@ def _headline(runs: Sequence[Run]) -> str:
     artifacts = {row.artifact for run in runs for row in run.report.measurements}
     measured = [row.accuracy or row.multilabel for run in runs for row in run.report.measurements]
     images = max((found.images for found in measured if found), default=0)
-    places = f"{len(runs)} environment{'s' if len(runs) > 1 else ''}"
-    return f"{len(artifacts)} artifacts in {places}" + (f", accuracy on {images:,} images" if images else "")
+    places = counted(len(runs), "environment")
+    return f"{counted(len(artifacts), 'artifact')} in {places}" + (
+        f", accuracy on {counted(images, 'image', ',')}" if images else ""
+    )
 
 
 def _short_names(rows: Sequence[Measurement]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edgecls.records.counted import counted
 from edgecls.records.variant import Change, Epoch, Variant, VariantSet
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.units import format_share
@@ -69,7 +70,7 @@ def _final(variant: Variant) -> tuple[float, float]:
 
 def _notes(done: VariantSet, variants: Sequence[Variant]) -> list[str]:
     notes = [
-        f"trained on {done.images} images of {done.data}; {done.measure} and loss on {done.held_out_images} others held out from them"
+        f"trained on {counted(done.images, 'image')} of {done.data}; {done.measure} and loss on {done.held_out_images} held out from them"
     ]
     reasons: dict[str, dict[str, None]] = {}
     for variant in variants:

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgecls.errors import ArtifactError
 from edgecls.formats import describe, detect
+from edgecls.records.counted import counted
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.profile import OperationTime, Profile
 from edgecls.runners.delegation import delegated_nodes
@@ -176,4 +177,4 @@ def _named(operations: Sequence[OperationTime]) -> str:
 def _counted(counts: collections.Counter[str]) -> str:
     named = [f"{count} {name}" for name, count in counts.most_common(_MOST_NAMED)]
     left = sum(counts.values()) - sum(count for _, count in counts.most_common(_MOST_NAMED))
-    return ", ".join([*named, *([f"{left} others"] if left else [])])
+    return ", ".join([*named, *([counted(left, "other")] if left else [])])

@@ -12,6 +12,7 @@ from edgecls.crew import desk
 from edgecls.crew.crew import Crew
 from edgecls.crew.environment import Site
 from edgecls.crew.jobs import BenchJob, BenchOptions, Failure, OpenRunner, Profiler
+from edgecls.records.counted import counted
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.latency import Histogram, Latency, LatencyRatio, Minute, Sustained, ThreadsLatency
 from edgecls.system.worker import Worker
@@ -132,9 +133,9 @@ class _Turns:
         for threads in self._options.threads[1:]:
             with contextlib.ExitStack() as stack:
                 for artifact in self._artifacts:
-                    stack.enter_context(artifact.beside(f"{threads} threads"))
+                    stack.enter_context(artifact.beside(counted(threads, "thread")))
                 self._reopen(threads)
-                found = self._take_turns(lambda name, threads=threads: f"{name}, {threads} threads")
+                found = self._take_turns(lambda name, threads=threads: f"{name}, {counted(threads, 'thread')}")
             for artifact, latency in found:
                 artifact.threads_latency.append(ThreadsLatency(threads=threads, latency=latency))
         if len(self._options.threads) > 1:

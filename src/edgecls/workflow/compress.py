@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from edgecls.compression import StageJob, StageResult, TrainingImages, copy_model, evaluate, train_stage
 from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.label_file import about_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, DataError, EdgeclsError
 from edgecls.formats import sha256
@@ -148,7 +149,7 @@ def _open_base(options: CompressOptions, on_event: OnEvent) -> _Base:
     on_event(Event("checking the recipe"))
     check_before_training(rebuilt.model, options.recipe.wanted.values(), proof)
     facts = (loaded.source.sha256, content_hash(options.data), spec.model_dump_json(), *labels, __version__)
-    notes = [*loaded.notes, *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
+    notes = [*loaded.notes, *about_labels(labels), *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
     return _Base(loaded, rebuilt.model, spec, labels, model.labels_source, images, notes, facts)
 
 

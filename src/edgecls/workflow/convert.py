@@ -17,6 +17,7 @@ from edgecls.converters import CalibrationImages, Conversion, Estimator, Job, Ma
 from edgecls.converters.onnx.input import check_layout
 from edgecls.data import ImageSet, open_images
 from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.label_file import about_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.data.pixel_file import write_pixels
 from edgecls.data.synthetic import synthetic_pixels
@@ -171,7 +172,7 @@ def _prepare(
         heads=model.heads,
         toolchain=toolchain(),
         repairs=model.repairs,
-        notes=[*model.notes, *_about_scores(model), *remarks],
+        notes=[*model.notes, *_about_scores(model), *about_labels(record.labels), *remarks],
         data=sources,
         recipes={variant.name: variant.recipe} if variant else {},
         artifacts=[],

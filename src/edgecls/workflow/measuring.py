@@ -23,6 +23,7 @@ from edgecls.evaluation.label_sets import multilabel_accuracy
 from edgecls.evaluation.reference import SOURCE, Reference, read_reference
 from edgecls.evaluation.rows import Rows
 from edgecls.formats import clips_sums
+from edgecls.records.counted import counted
 from edgecls.records.engine import Engine
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.profile import Profile
@@ -325,7 +326,7 @@ class _Bench:
         self._compare_with_other_engines()
         self._answers = marked
         self._notes.append(
-            f"flips are counted against the source model on {len(reference.images)} images stored with the artifacts"
+            f"flips are counted against the source model on {counted(len(reference.images), 'image')} stored with the artifacts"
         )
 
     def _fits(self, job: BenchJob, reference: Reference) -> bool:

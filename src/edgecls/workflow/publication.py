@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from edgecls.errors import EdgeclsError
 from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, Artifact, Manifest
 from edgecls.records.recipe import BASE
-from edgecls.system.store import changing
+from edgecls.system.store import changing, staging
 
 
 def publish(folder: Path, staged: Path, manifest: Manifest, files: list[tuple[Path, str]], variant: str) -> None:
@@ -33,6 +34,23 @@ def publish(folder: Path, staged: Path, manifest: Manifest, files: list[tuple[Pa
             change.put(path, name)
         change.write(MANIFEST_NAME, manifest.to_json())
         change.remove(superseded)
+
+
+def withdraw(folder: Path, variants: Collection[str]) -> None:
+    """Take the artifacts of some variants away, with what the manifest tells of them, in one step.
+
+    Raises:
+        ArtifactError: no folder of artifacts.
+        OutputError: it cannot be changed.
+    """
+    with staging(folder) as staged, changing(folder, staged) as change:
+        manifest = Manifest.read(folder)
+        gone = [row for row in manifest.artifacts if row.variant in variants]
+        manifest.artifacts = [row for row in manifest.artifacts if row not in gone]
+        manifest.recipes = {name: recipe for name, recipe in manifest.recipes.items() if name not in variants}
+        manifest.notes = [note for note in manifest.notes if not any(note.startswith(f"{row.name}:") for row in gone)]
+        change.write(MANIFEST_NAME, manifest.to_json())
+        change.remove([row.path for row in gone])
 
 
 def _merge(manifest: Manifest, previous: Manifest, kept: list[Artifact], variant: str) -> list[str]:

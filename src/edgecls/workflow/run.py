@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from edgecls.workflow.content import content_hash
 from edgecls.workflow.convert import convert, toolchain
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.convert_set import set_options
+from edgecls.workflow.publication import withdraw
 from edgecls.workflow.variants import read_variants
 from edgecls.workflow.workers import Workers
 
@@ -152,7 +154,19 @@ def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, 
             manifest = convert(job, on_event, workers)
             if all(row.status == "ok" for row in manifest.artifacts if row.variant == name):
                 state.keep(name, wanted, _rows(artifacts, name))
+    _withdraw(artifacts, made_of.keys(), state, on_event)
     return Manifest.read(artifacts)
+
+
+def _withdraw(artifacts: Path, wanted: Collection[str], state: _State, on_event: OnEvent) -> None:
+    """Take away what an earlier run made of variants that the recipe no longer names."""
+    there = dict.fromkeys(row.variant for row in Manifest.read(artifacts).artifacts)
+    gone = [name for name in there if name not in wanted and state.knows(name)]
+    if gone:
+        withdraw(artifacts, gone)
+    for name in gone:
+        state.forget(name)
+        on_event(Event("artifacts", name, remark=f"artifacts of {name}: no longer in the recipe, removed"))
 
 
 def _made_of(variants: Path) -> dict[str, str]:
@@ -191,6 +205,15 @@ class _State:
     def holds(self, part: str, wanted: str, made: str) -> bool:
         """Whether a part was made of exactly this and came out as it now is."""
         return self._found.get(part) == fingerprint(wanted, made)
+
+    def knows(self, part: str) -> bool:
+        """Whether a run made a part."""
+        return part in self._found
+
+    def forget(self, part: str) -> None:
+        """There is no such part any more."""
+        del self._found[part]
+        write_text(self._path, json.dumps(self._found, indent=2) + "\n")
 
     def keep(self, part: str, wanted: str, made: str) -> None:
         """Remember what a part was made of, and what came out."""
