@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edgecls.converters import CalibrationImages, Conversion, plan_jobs
-from edgecls.converters.conversion import _Hub
+from edgecls.converters.hub import Hub
 from edgecls.crew import BenchOptions
 from edgecls.data import open_images
 from edgecls.models import load_model
@@ -76,7 +76,7 @@ def test_int8_agrees_with_its_float_self_as_often_as_tflite_converters_own(
     )
     ours_from = CalibrationImages(lambda: (spec.apply(pixels) for pixels in calibration.batches(8)))
     jobs = plan_jobs(["tflite"], "int8", calibrated=True)
-    hub = _Hub(Conversion(graph, record, jobs, tmp_path, ours_from))
+    hub = Hub(Conversion(graph, record, jobs, tmp_path, ours_from))
 
     definition = tf.compat.v1.GraphDef()
     definition.ParseFromString(graph.path.read_bytes())

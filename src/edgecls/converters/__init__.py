@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from edgecls.converters.conversion import CalibrationImages, Conversion, Made, convert_jobs
+from edgecls.converters.conversion import CalibrationImages, Conversion, Made
+from edgecls.converters.making import convert_jobs
 from edgecls.converters.support import Job, parse_targets, plan_jobs
 from edgecls.quantization.ranges import ESTIMATORS, Estimator
 

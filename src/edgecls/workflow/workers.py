@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from edgecls.converters.conversion import coreml_worker
+from edgecls.converters.making import coreml_worker
 from edgecls.system.worker import Worker
 
 

@@ -1,0 +1,79 @@
+"""Making: the jobs of a conversion one after another. TFLite and ONNX are made here; Core ML beside them in a worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from edgecls.converters.conversion import Conversion, Made, artifact_path, unexpected
+from edgecls.converters.coreml.jobs import CoreMLJobs, check_coreml
+from edgecls.converters.hub import Hub
+from edgecls.converters.notes import notes_of
+from edgecls.converters.support import Job
+from edgecls.errors import EdgeclsError
+from edgecls.system.worker import Worker, preload
+
+COREML_PRELOAD = ("tensorflow", "coremltools")
+
+
+def coreml_worker() -> Worker:
+    """A worker that imports what Core ML conversion needs while the caller still loads the model."""
+    worker = Worker({"TF_CPP_MIN_LOG_LEVEL": "3"})
+    worker.start(preload, COREML_PRELOAD)
+    return worker
+
+
+def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterator[Made]:
+    """Make every artifact; each is handed out when it is finished, failed ones too.
+
+    Args:
+        conversion: what to make.
+        worker: from `coreml_worker`, where Core ML is among the jobs; None to convert it in this process.
+
+    Raises:
+        SchemeError: `keep_float` names a layer that the model does not have.
+    """
+    hub = Hub(conversion)
+    _ = hub.float_layers  # a name that is wrong is the user's mistake: no artifact is made then
+    coreml = [job for job in conversion.jobs if job.target == "coreml"]
+    check_coreml(conversion, coreml, worker)
+    early = CoreMLJobs(conversion, [job for job in coreml if job.scheme != "int8"], worker)
+    early.start()
+    here = [job for job in conversion.jobs if job.target != "coreml"]
+    yield from _make(hub, sorted(here, key=lambda job: job.scheme == "int8"))  # int8 last: the others need not wait
+    int8 = CoreMLJobs(conversion, [job for job in coreml if job.scheme == "int8"], worker)
+    int8.start(hub.shared_int8)
+    yield from early.finish()
+    for made in int8.finish():
+        yield _tell_int8(hub, made)
+
+
+def _make(hub: Hub, jobs: Sequence[Job]) -> Iterator[Made]:
+    """The TFLite and ONNX files."""
+    conversion = hub.conversion
+    for job in jobs:
+        started, path = time.perf_counter(), artifact_path(conversion, job)
+        error = ""
+        try:
+            path.write_bytes(hub.content(job))
+        except EdgeclsError as failure:
+            error = str(failure)
+        except Exception as failure:  # noqa: BLE001 - border to four libraries: one artifact fails, the others go on
+            error = unexpected(failure)
+        notes = [] if error else notes_of(job, hub)
+        made = Made(job, path, conversion.requested(job), time.perf_counter() - started, error, notes)
+        yield _tell_int8(hub, made) if job.scheme == "int8" else made
+
+
+def _tell_int8(hub: Hub, made: Made) -> Made:
+    """What was made, with what the quantization decided."""
+    if made.error:
+        return made
+    goal = hub.conversion.goal
+    update = {
+        "estimator": hub.quantized.estimator,
+        "keep_float": sorted(hub.quantized.float_layers),
+        "mixed_precision": f"drop<={goal.points:g}" if goal else None,
+    }
+    return replace(made, requested=made.requested.model_copy(update=update), notes=notes_of(made.job, hub))

@@ -1,0 +1,74 @@
+"""Notes: what is worth telling about artifacts beside their rows."""
+
+from __future__ import annotations
+
+from edgecls.converters.conversion import ONNX_INT8, TFLITE_INT8
+from edgecls.converters.hub import Hub
+from edgecls.converters.support import Job
+from edgecls.quantization.scales import is_float16
+from edgecls.records.counted import counted
+
+_SHOWN = 4  # tensors that a note names
+
+
+def notes_of(job: Job, hub: Hub) -> list[str]:
+    """What is worth telling about an artifact that was made; what concerns several of them, with the first."""
+    own = [*_TELLERS.get(job, lambda hub: [])(hub), *_input(job, hub)]
+    if job != next(other for other in hub.conversion.jobs if _shared(other) == _shared(job)):
+        return own
+    return [*_mediapipe(job, hub), *(_int8(hub) if job.scheme == "int8" else ()), *own]
+
+
+def _shared(job: Job) -> object:
+    return job.scheme if job.scheme == "int8" else job.target
+
+
+def _mediapipe(job: Job, hub: Hub) -> list[str]:
+    from edgecls.converters.tflite.metadata import mediapipe_refusal
+
+    record = hub.conversion.record
+    refusal = mediapipe_refusal(record.image_spec, hub.conversion.requested(job).io, len(record.heads) or 1)
+    return [f"not for MediaPipe Tasks' ImageClassifier: {refusal}"] if refusal and job.target == "tflite" else []
+
+
+def _narrow(hub: Hub) -> list[str]:
+    """Which tensors Core ML leaves float because float16, its dtype of scales, does not hold theirs."""
+    from edgecls.quantization.float_layers import layer_names, short_name
+
+    layers = layer_names(hub.float_graph)
+    scales = {short_name(name, layers): float(affine.scale[0]) for name, affine in hub.parameters.activations.items()}
+    found = [f"{name} ({scale:.2g})" for name, scale in scales.items() if not is_float16(scale)]
+    shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
+    return [f"{counted(len(found), 'tensor')} stayed float: float16 does not hold their scale: {shown}"] if found else []
+
+
+def _signed(hub: Hub) -> list[str]:
+    from edgecls.converters.onnx.qdq import SIGNED_WEIGHTS
+
+    return [SIGNED_WEIGHTS] if hub.conversion.onnx_weights == "int8" else []
+
+
+def _border(hub: Hub) -> list[str]:
+    from edgecls.converters.tflite.uint8_border import describe_border
+
+    return [describe_border(hub.tflite_int8, hub.conversion.record.image_spec)] if hub.conversion.io == "uint8" else []
+
+
+def _input(job: Job, hub: Hub) -> list[str]:
+    """How many images ONNX files take at a time where that is not free, and their axes where they are not the model's."""
+    from edgecls.converters.onnx.input import about_input
+
+    conversion = hub.conversion
+    if job != next((other for other in conversion.jobs if other.target == "onnx"), None):
+        return []
+    return about_input(hub.onnx, conversion.record.image_spec, conversion.onnx_layout, conversion.onnx_batch)
+
+
+def _int8(hub: Hub) -> list[str]:
+    from edgecls.quantization.float_layers import layer_names
+
+    goal, found = hub.conversion.goal, hub.search
+    return [hub.calibrated.origin, *([found.told(goal, layer_names(hub.float_graph))] if goal and found else [])]
+
+
+_TELLERS = {Job("coreml", "int8"): _narrow, ONNX_INT8: _signed, TFLITE_INT8: _border}
