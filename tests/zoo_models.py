@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 
 @dataclass(frozen=True)
 class ZooModel:
@@ -49,3 +51,15 @@ MODELS = [
     ZooModel("flowers_grey30/flowers.h5", "0..1", "flowers"),
     ZooModel("sign_mnist/best_model.keras", "0..1", "fashion_mnist.npz", images_are_its_own=False),
 ]
+
+# Much like another one: of its architecture, or the same network in another file.
+TWINS = {
+    "fer2013_big_XCEPTION.54-0.66",
+    "mnist",
+    "mobilenet_v1_0.25_224",
+    "tf_keras_model",
+    "tiny_XCEPTION_KDEF",
+    "topology",
+    "vww_96",
+}
+CASES = [pytest.param(model, id=model.id, marks=pytest.mark.slow if model.id in TWINS else ()) for model in MODELS]

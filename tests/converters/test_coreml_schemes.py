@@ -197,7 +197,7 @@ def test_integers_are_within_half_a_step(bits: int, block: tuple[int, ...]) -> N
     assert (np.abs(affine.codes * scale - values) <= scale * (0.5 + highest * 2**-11)).all()
 
 
-REAL = ["mlperf_tiny/pretrainedResnet.h5", "mnist_tensorspace/mnist.h5"]
+REAL = [pytest.param("mlperf_tiny/pretrainedResnet.h5", marks=pytest.mark.slow), "mnist_tensorspace/mnist.h5"]
 
 
 @pytest.mark.parametrize("name", REAL)

@@ -52,7 +52,11 @@ def tutorial_cnn(folder: Path) -> Path:
     return folder / "tutorial.keras"
 
 
-MODELS = ["tutorial", "mlperf_tiny/pretrainedResnet.h5", "face_xception/fer2013_mini_XCEPTION.102-0.66.hdf5"]
+MODELS = [
+    "tutorial",
+    "face_xception/fer2013_mini_XCEPTION.102-0.66.hdf5",
+    pytest.param("mlperf_tiny/pretrainedResnet.h5", marks=pytest.mark.slow),  # sums as the one before has them
+]
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -63,7 +67,7 @@ def trained(request, tmp_path_factory) -> tuple[QatModel, np.ndarray, Int8Files]
     return qat, inputs, int8_files(qat, inputs[:2], folder)
 
 
-@pytest.mark.parametrize("pointwise", ["Dense", "Conv2D"])
+@pytest.mark.parametrize("pointwise", ["Dense", pytest.param("Conv2D", marks=pytest.mark.slow)])
 def test_a_normalisation_computes_in_float_between_int8_layers(pointwise, tmp_path):
     """As in ConvNeXt, written either way: what training rounded in front of it and behind it is what the files round."""
     keras = require("keras")

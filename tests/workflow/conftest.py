@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-
-@dataclass(frozen=True)
-class Done:
-    """What a command came to."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
+from terminal import Done
 
 
 @pytest.fixture

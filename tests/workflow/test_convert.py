@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import pytest
 from edgecls.errors import DataError, OutputError, SchemeError
 from edgecls.records.artifact import Manifest
 from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
+from terminal import Done
 
 EDGECLS = [sys.executable, "-m", "edgecls.cli"]
 
@@ -242,9 +244,11 @@ def test_options_that_nothing_would_heed_are_refused(small_model: Path, tmp_path
         (["--minimum-deployment-target", "iOS3", "--targets", "coreml"], "iOS3"),
     ],
 )
-def test_bad_options_are_one_line_and_exit_2(small_model: Path, tmp_path: Path, arguments: list[str], expected: str):
-    done = run("convert", small_model, "-o", tmp_path / "out", *arguments, cwd=tmp_path)
-    assert done.returncode == 2, done.stderr
+def test_bad_options_are_one_line_and_exit_2(
+    command: Callable[..., Done], small_model: Path, tmp_path: Path, arguments: list[str], expected: str
+):
+    done = command("convert", small_model, "-o", tmp_path / "out", *arguments)
+    assert done.exit_code == 2, done.stderr
     assert expected in one_line(done.stderr)
     assert not (tmp_path / "out").exists()
 
@@ -324,14 +328,15 @@ def test_ctrl_c_is_one_line_and_130(small_model: Path, tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_unknown_layer_to_keep_float_is_refused_and_nothing_is_left(small_model: Path, small_images: Path, tmp_path: Path):
+def test_an_unknown_layer_to_keep_float_is_refused_and_nothing_is_left(
+    command: Callable[..., Done], small_model: Path, small_images: Path, tmp_path: Path
+):
     out = tmp_path / "out"
-    done = run(
-        "convert", small_model, "--targets", "tflite", "--calibration", small_images, "-o", out, "--keep-float", "convv"
-    )  # fmt: skip
-    assert done.returncode == 2
+    asked = ("convert", small_model, "--targets", "tflite", "-o", out)
+    done = command(*asked, "--calibration", small_images, "--keep-float", "convv")
+    assert done.exit_code == 2
     assert "'convv'" in one_line(done.stderr)
     assert not out.exists()
-    idle = run("convert", small_model, "--targets", "tflite", "-o", out, "--keep-float", "conv")
-    assert idle.returncode == 2
+    idle = command(*asked, "--keep-float", "conv")
+    assert idle.exit_code == 2
     assert "--keep-float" in one_line(idle.stderr)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from edgecls.runners import open_runner
 from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 from edgecls.workflow.compress import CompressOptions, compress
+from terminal import Done
 
 EDGECLS = [sys.executable, "-m", "edgecls.cli"]
 SIZE, COUNT = 16, 240
@@ -198,21 +200,22 @@ def test_single_labels_are_measured_by_the_winner(folder: Path, artifacts: Path,
     assert row.multilabel is None and row.accuracy is not None and row.accuracy.images == 24
 
 
-@pytest.mark.parametrize("command", ["convert", "compress", "bench"])
+@pytest.mark.parametrize("asked", ["convert", "compress", "bench"])
 def test_a_softmax_takes_one_label_for_each_image(
-    folder: Path, small_model: Path, small_images: Path, tmp_path: Path, command: str
+    command: Callable[..., Done], folder: Path, small_model: Path, small_images: Path, tmp_path: Path, asked: str
 ):
     generator = np.random.default_rng(0)
     np.savez(
         tmp_path / "sets.npz", x=generator.integers(0, 256, (40, 12, 12, 3), dtype=np.uint8), y=generator.integers(0, 2, (40, 3))
     )
     target: Path = small_model
-    if command == "bench":
+    if asked == "bench":
         convert(ConvertOptions(model=small_model, output=tmp_path / "out", targets=("tflite",), schemes="float32", threads=1))
         target = tmp_path / "out"
-    more = {"compress": ["--prune", 0.5], "convert": ["--targets", "tflite"]}.get(command, [])
-    out = [] if command == "bench" else ["-o", tmp_path / "made"]
-    done = edgecls(command, target, "--data", tmp_path / "sets.npz", *more, *out, code=2)
+    more = {"compress": ["--prune", 0.5], "convert": ["--targets", "tflite"]}.get(asked, [])
+    out = [] if asked == "bench" else ["-o", tmp_path / "made"]
+    done = command(asked, target, "--data", tmp_path / "sets.npz", *more, *out)
+    assert done.exit_code == 2
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert "one label for each image" in done.stderr and "a softmax" in done.stderr
 

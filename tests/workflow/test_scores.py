@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from edgecls.formats.coreml.read import open_package
 from edgecls.records.artifact import Manifest
 from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
+from terminal import Done
 
 SHAPE = (16, 16, 3)
-EDGECLS = [sys.executable, "-m", "edgecls.cli"]
 
 
 @pytest.fixture(scope="module")
@@ -98,17 +97,17 @@ def test_one_logit_is_one_in_every_format(folder: Path, tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"),
+    ("model", "arguments", "expected"),
     [
-        (["--add-softmax", "--add-sigmoid"], "one of --add-softmax and --add-sigmoid"),
-        (["one.keras", "--add-softmax"], "give --add-sigmoid"),
+        ("five.keras", ["--add-softmax", "--add-sigmoid"], "one of --add-softmax and --add-sigmoid"),
+        ("one.keras", ["--add-softmax"], "give --add-sigmoid"),
     ],
 )
-def test_what_cannot_be_is_one_line(folder: Path, tmp_path: Path, arguments: list[str], expected: str):
-    model = [] if arguments[0].endswith(".keras") else ["five.keras"]
-    command = [*EDGECLS, "convert", *model, *arguments, "-o", str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=300, check=False)
-    assert (done.returncode, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
+def test_what_cannot_be_is_one_line(
+    command: Callable[..., Done], folder: Path, tmp_path: Path, model: str, arguments: list[str], expected: str
+):
+    done = command("convert", folder / model, *arguments, "-o", tmp_path / "out")
+    assert (done.exit_code, len(done.stderr.strip().splitlines())) == (2, 1), done.stderr
     assert expected in done.stderr
 
 

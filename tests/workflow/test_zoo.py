@@ -11,13 +11,9 @@ import pytest
 from edgecls.converters import plan_jobs
 from edgecls.records.artifact import TARGETS, Manifest
 from edgecls.workflow import ConvertOptions, convert
-from zoo_models import MODELS, ZooModel
+from zoo_models import CASES, ZooModel
 
 CALIBRATION_IMAGES = 100
-
-
-TWINS = ("fer2013_big_XCEPTION.54-0.66", "tiny_XCEPTION_KDEF", "tf_keras_model", "topology")  # much like another one
-CASES = [pytest.param(model, id=model.id, marks=pytest.mark.slow if model.id in TWINS else ()) for model in MODELS]
 
 
 @pytest.fixture(scope="module", params=CASES)
