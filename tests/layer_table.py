@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edgecls.compression.preflight import preflight_layers
+from edgecls.compression.layer_verdicts import layer_verdicts
 from edgecls.errors import EdgeclsError
 from edgecls.models import Rebuilt
 from edgecls.records.written_out import written_out_layer
@@ -51,7 +51,7 @@ def row(item: Case, generation: int, folder: Path) -> Row:
 
 def _row(rebuilt: Rebuilt) -> Row:
     told = next((note for note in rebuilt.notes if note.startswith("layer (")), "")
-    layers = preflight_layers(rebuilt.model)
+    layers = layer_verdicts(rebuilt.model)
     found = [item for item in layers if (written_out_layer(item.layer) or item.layer) == "layer"]
     found = found or [item for item in layers if item.layer not in _FRAME]  # an Activation has its function's name
     how = "left out" if not found else "written out" if told else "as itself"

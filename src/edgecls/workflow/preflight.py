@@ -19,14 +19,14 @@ def preflight(model: Path, **opening: Any) -> Preflight:
         StageError: the rebuilt model computes something else.
     """
     from edgecls.compression.channels.preflight import preflight_channels
-    from edgecls.compression.preflight import preflight_layers
+    from edgecls.compression.layer_verdicts import layer_verdicts
     from edgecls.models import load_model, rebuild
 
     rebuilt = rebuild(load_model(model, **opening))
     return Preflight(
         model=model.name,
         largest_difference=rebuilt.largest_difference,
-        layers=preflight_layers(rebuilt.model),
+        layers=layer_verdicts(rebuilt.model),
         channels=preflight_channels(rebuilt.model),
         notes=rebuilt.notes,
     )

@@ -1,4 +1,4 @@
-"""Preflight of a flat model: the rules of pruning, clustering and quantization applied to every layer, nothing trained."""
+"""What pruning, clustering and quantization can do with each layer of a flat model: their rules applied, nothing trained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edgecls.training.flat_graph import FlatGraph, Node
 _INERT = "nothing at inference"
 
 
-def preflight_layers(model: Any) -> list[LayerPreflight]:
+def layer_verdicts(model: Any) -> list[LayerPreflight]:
     """Say of every layer of a flat tf_keras model what can be done with it."""
     normalised = normalise(model)
     plan = plan_quantization(normalised.model)
