@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import re
@@ -9,13 +10,14 @@ import shutil
 import sys
 import threading
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
 import edgecls
 from edgecls.errors import WorkerError
-from edgecls.system.worker import RemoteError, Worker
+from edgecls.system.worker import RemoteError, Worker, few_collections, new_objects_alone
 
 WAIT_S = 60.0  # for what takes a fraction of a second on an idle machine
 CUT = """
@@ -141,3 +143,26 @@ class TestCommand:
                     ask()
                 assert caught.value.found == "edgecls 0.0.7"
                 assert caught.value.remedy == f"install edgecls {edgecls.__version__} there"
+
+
+class TestCollections:
+    def test_what_was_there_before_is_not_walked(self):
+        with new_objects_alone():
+            assert gc.get_freeze_count() > 10_000  # what any Python with pytest holds
+            with few_collections():
+                assert not gc.isenabled()
+            assert gc.isenabled()
+            assert gc.get_freeze_count() > 10_000  # the outer one has not ended
+        assert gc.get_freeze_count() == 0
+
+    def test_what_is_made_inside_is_collected(self):
+        class Node:
+            pass
+
+        with new_objects_alone():
+            node = Node()
+            node.itself = node
+            seen = weakref.ref(node)
+            del node
+            gc.collect()
+            assert seen() is None

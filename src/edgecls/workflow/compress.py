@@ -136,8 +136,8 @@ class _Base:
 def _open_base(options: CompressOptions, on_event: OnEvent) -> _Base:
     from edgecls.models.rebuild import rebuild
 
-    model = open_model(options)
-    loaded, spec, labels = model.model, model.spec, model.labels
+    begun = open_model(options)
+    loaded, spec, labels = begun.model, begun.spec, begun.labels
     on_event(Event("reading images"))
     training = options.recipe.training
     opened = open_images(options.data, spec, role="training", labels=labels, limit=training.limit, seed=training.seed)
@@ -150,7 +150,7 @@ def _open_base(options: CompressOptions, on_event: OnEvent) -> _Base:
     check_before_training(rebuilt.model, options.recipe.wanted.values(), proof)
     facts = (loaded.source.sha256, content_hash(options.data), spec.model_dump_json(), *labels, __version__)
     notes = [*loaded.notes, *about_labels(labels), *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
-    return _Base(loaded, rebuilt.model, spec, labels, model.labels_source, images, notes, facts)
+    return _Base(loaded, rebuilt.model, spec, labels, begun.labels_source, images, notes, facts)
 
 
 def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, ...], on_event: OnEvent) -> StageJob:
