@@ -49,3 +49,14 @@ def test_bars_are_as_long_as_their_probability() -> None:
     assert [line.split()[0] for line in lines[1:]] == ["cat", "cow", "[b]dog[/b]"]
     assert [line.count("█") for line in lines[1:]] == [15, 12, 3]  # of 30
     assert lines[1].endswith("50.0%")
+
+
+def test_of_classes_that_do_not_exclude_each_other_those_predicted_are_told() -> None:
+    found = top_predictions(np.array([0.2, 0.9, 0.5]), "sigmoid", ["cat", "dog", "emu"], 3)
+    assert [(item.label, item.predicted) for item in found] == [("dog", True), ("emu", True), ("cat", False)]
+    console = Console(width=80, file=io.StringIO())
+    console.print(prediction_bars("image.png", found))
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert [line.split()[0] for line in lines if line.rstrip().endswith("predicted")] == ["dog", "emu"]
+    assert top_predictions(np.array([0.2, 0.8]), "softmax", ["cat", "dog"], 1)[0].predicted is None

@@ -10,8 +10,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from edgecls.data.multi_hot import answer_apart
 from edgecls.errors import DataError
 from edgecls.records.artifact import OutputKind
+from edgecls.records.multilabel import THRESHOLD
 from edgecls.records.record import Record
 
 _BAR_WIDTH = 30
@@ -25,12 +27,14 @@ class Prediction(Record):
         label: its name.
         score: what the model put out for it; of a classifier with one output, that output or its complement.
         probability: 0..1; logits are turned into probabilities, scores that are probabilities stay.
+        predicted: of classes that do not exclude each other, whether this one is among those predicted; None of others.
     """
 
     index: int
     label: str
     score: float
     probability: float
+    predicted: bool | None = None
 
 
 class Answer(Record):
@@ -65,7 +69,17 @@ def top_predictions(scores: np.ndarray, kind: OutputKind, labels: Sequence[str],
     if len(labels) != len(values):
         raise DataError(f"{len(values)} labels, one per class", f"{len(labels)}", "give a labels file with one line per class")
     order = [int(index) for index in np.argsort(-probabilities, kind="stable")[:top]]
-    return [Prediction(index=i, label=labels[i], score=float(values[i]), probability=float(probabilities[i])) for i in order]
+    apart = answer_apart(kind, len(scores))
+    return [
+        Prediction(
+            index=index,
+            label=labels[index],
+            score=float(values[index]),
+            probability=float(probabilities[index]),
+            predicted=bool(values[index] >= THRESHOLD) if apart else None,
+        )
+        for index in order
+    ]
 
 
 def prediction_bars(title: str, predictions: Sequence[Prediction]) -> Group:
@@ -76,7 +90,9 @@ def prediction_bars(title: str, predictions: Sequence[Prediction]) -> Group:
     table.add_column(justify="right", no_wrap=True)
     for prediction in predictions:
         bar = Bar(size=1, begin=0, end=min(1.0, max(0.0, prediction.probability)), width=_BAR_WIDTH)
-        table.add_row(Text(prediction.label), bar, f"{prediction.probability:.1%}")
+        style = {True: "bold", False: "dim", None: ""}[prediction.predicted]
+        cells = [Text(prediction.label, style), bar, f"{prediction.probability:.1%}"]
+        table.add_row(*cells, *(["predicted"] if prediction.predicted else []))
     return Group(Text(title, style="bold"), table)
 
 
