@@ -351,3 +351,13 @@ def test_a_process_that_is_killed_frees_the_lock(tmp_path: Path) -> None:
     lock = try_lock(tmp_path / "lock")
     assert lock is not None and lock.is_exclusive
     lock.release()
+
+
+def test_ctrl_c_while_a_folder_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edgecls.system.store.PrivateFolder", interrupted)
+    with pytest.raises(KeyboardInterrupt), staging(tmp_path / "out"):
+        pass
+    assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 from typing import Annotated
 
@@ -94,23 +94,21 @@ def staging(folder: Path) -> Iterator[Path]:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError("a folder to write to", f"{folder}, which is a file", _REMEDY)
-    is_ours = not folder.exists()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        own = _private(folder)
-    except OSError as error:
-        raise OutputError("a folder that can be written", f"{folder}: {error.strerror}", _REMEDY) from None
-    try:
-        yield own.path
-    except OSError as error:  # a full disk shows only while writing
-        if error.errno in _FULL or (error.errno in _FORBIDDEN and str(folder) in str(error.filename)):
-            raise OutputError("space and permission to write", f"{folder}: {error.strerror}", _REMEDY) from error
-        raise
-    finally:
-        own.leave() if _has_journal(own.path) else own.close()
-        if is_ours:
-            with suppress(OSError):
-                folder.rmdir()  # only if empty: a failed run leaves no folder of its own
+    with ExitStack() as undo:  # each step is undone also where Ctrl-C ends the one after it
+        if not folder.exists():
+            undo.callback(_remove_empty, folder)  # a failed run leaves no folder of its own
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            own = _private(folder)
+            undo.callback(_leave_or_close, own)
+        except OSError as error:
+            raise OutputError("a folder that can be written", f"{folder}: {error.strerror}", _REMEDY) from None
+        try:
+            yield own.path
+        except OSError as error:  # a full disk shows only while writing
+            if error.errno in _FULL or (error.errno in _FORBIDDEN and str(folder) in str(error.filename)):
+                raise OutputError("space and permission to write", f"{folder}: {error.strerror}", _REMEDY) from error
+            raise
 
 
 @contextmanager
@@ -194,6 +192,16 @@ def _private(folder: Path) -> PrivateFolder:
     own = PrivateFolder(folder, _PREFIX)
     own.path.chmod(stat.S_IMODE(folder.stat().st_mode))  # whoever may change the folder may finish a change
     return own
+
+
+def _leave_or_close(own: PrivateFolder) -> None:
+    """What is written down is finished by whoever comes next; all else goes."""
+    own.leave() if _has_journal(own.path) else own.close()
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _wait_for(folder: Path) -> Lock:
