@@ -117,6 +117,7 @@ def test_without_labels_nothing_is_picked_unless_agreement_is_enough() -> None:
     artifact, sentence = only(rows)
     assert artifact is None
     assert "without labelled images" in sentence
+    assert "without labelled images" in only(rows[:1])[1]
     artifact, sentence = only(rows, 1.0)
     assert artifact == INT8
     assert "in agreement (-1.00 points)" in sentence

@@ -31,11 +31,13 @@ class Loss:
 
 
 def float_artifact(rows: Sequence[Measurement]) -> str | None:
-    """Name of the row that all others are compared with: the one flips were counted against, else the first float32 one."""
+    """Name of the row that all others are compared with: the one flips were counted against, else the first float32 one, of those that
+    were asked about labelled images if there are any."""
     names = {row.artifact for row in rows}
-    counted = (row.flips.reference for row in rows if row.flips and row.flips.reference in names)
-    float32 = (row.artifact for row in rows if row.scheme == "float32" and (row.accuracy or row.multilabel))
-    return next(counted, None) or next(float32, None)
+    counted = [row.flips.reference for row in rows if row.flips and row.flips.reference in names]
+    float32 = [row for row in rows if row.scheme == "float32"]
+    asked = [row.artifact for row in float32 if row.accuracy or row.multilabel]
+    return next(iter([*counted, *asked, *(row.artifact for row in float32)]), None)
 
 
 def loss_of(row: Measurement, reference: Measurement) -> Loss | None:
