@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from edgecls.embed.placement import place_files, remove_files
 from edgecls.errors import ArtifactError, OutputError
+from edgecls.formats import sha256
 from edgecls.records.embedding import EMBEDDING_NAME, Embedding
 from edgecls.system.store import staging
+from killing import killed_at_every_step
 
 
 def put(root: Path, files: dict[str, str | dict[str, str]]) -> None:
@@ -128,3 +131,27 @@ def test_a_list_does_not_lead_out_of_the_app(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="a name without a folder"):
         take(root)
     assert outside.read_text() == "keep"
+
+
+def test_a_kill_at_every_step_leaves_the_app_as_it_was_or_as_it_was_to_be(tmp_path: Path) -> None:
+    root, before = tmp_path / "app", tmp_path / "before"
+    before.mkdir()
+    (before / "mine.txt").write_text("mine")
+    put(before, FIRST)
+    second: dict[str, str | dict[str, str]] = {"public/edgecls/a.tflite": "A", "public/edgecls/m.mlpackage": {"v": "2"}}
+    states = []
+
+    def prepare() -> None:
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.copytree(before, root)
+
+    for _ in killed_at_every_step(prepare, lambda: put(root, second)):
+        listed = Embedding.read(root)
+        assert listed
+        assert {path: sha256(root / path) for path in listed.files} == listed.files
+        states.append(tuple(listed.files))
+        assert set(take(root)) == set(listed.files)
+        assert tree(root) == {"mine.txt": "mine"}
+    turn = states.index(tuple(second))
+    assert states == [tuple(FIRST)] * turn + [tuple(second)] * (len(states) - turn)
+    assert turn > 5 and len(states) - turn > 5
