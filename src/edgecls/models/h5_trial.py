@@ -13,11 +13,11 @@ from typing import Any
 from edgecls.errors import ModelFileError, WorkerError
 from edgecls.models.h5_reach import reaches
 from edgecls.system.extras import require
-from edgecls.system.worker import Worker
+from edgecls.system.worker import Worker, preload
 
 # what h5py raises on damaged files, wherever it follows a link, reads a name or makes a type of one
 H5_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
-_START_S = 120.0  # for a process to start where many want to
+_START_S = 600.0  # for a process to start and import where many others want the processor; sound files take milliseconds then
 _LEAST_S, _BYTES_PER_S = 60.0, 5e6
 
 
@@ -30,7 +30,6 @@ def try_reading(path: Path, member: str = "") -> None:
     if _worker().has_ended:
         _worker.cache_clear()
     worker = _worker()
-    worker.greet(_START_S)
     try:
         worker.wait(worker.start(read_all, path, member), _LEAST_S + path.stat().st_size / _BYTES_PER_S)
     except WorkerError:
@@ -44,6 +43,8 @@ def _worker() -> Worker:
     """One for all files of this process: starting it takes longer than reading them."""
     worker = Worker()
     atexit.register(worker.close)
+    worker.greet(_START_S)
+    worker.wait(worker.start(preload, ["h5py", __name__]), _START_S)
     return worker
 
 
