@@ -106,3 +106,12 @@ def test_packages_may_name_their_model_as_they_like(tmp_path: Path) -> None:
     assert describe(package).outputs
     assert read_record(package) is None
     assert open_runner(package).predict(np.zeros((1, 6, 5, 3), np.uint8)).shape == (1, 4)
+
+
+def test_a_longer_name_than_any_file_has_is_that_of_a_missing_file(tmp_path: Path) -> None:
+    package = mil_packages.classifier(tmp_path)
+    manifest = json.loads((package / "Manifest.json").read_text())
+    manifest["itemInfoEntries"][manifest["rootModelIdentifier"]]["path"] = "x" * 300
+    (package / "Manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(ArtifactError, match="x is missing"):
+        open_runner(package)

@@ -103,11 +103,13 @@ def _inside(package: Path, file: Path) -> Path:
     """The file with links followed, once it is certain that it lies in the package; nothing outside is looked at."""
     try:
         resolved, inside = file.resolve(), package.resolve()
+        is_within = resolved.is_relative_to(inside)
+        is_there = is_within and resolved.is_file()
     except (OSError, ValueError, RuntimeError):  # too long a name, a null byte, a circle of links
-        resolved = inside = package
-    if not resolved.is_relative_to(inside):
+        resolved, is_within, is_there = package, True, False
+    if not is_within:
         raise DamagedError(f"{_shown(package, file)} leads outside the package")
-    if not resolved.is_file():
+    if not is_there:
         raise DamagedError(f"{_shown(package, file)} is missing")
     return resolved
 
