@@ -27,7 +27,8 @@ const NAMES = ["architecture", "bitness", "model", "platformVersion", "fullVersi
 export async function environment(): Promise<Environment> {
   const { userAgentData, deviceMemory } = navigator as Navigator & { userAgentData?: AgentData; deviceMemory?: number };
   const told = (await userAgentData?.getHighEntropyValues(NAMES)) ?? {};
-  const browser = told.fullVersionList?.find(({ brand }) => !/not.?a.?brand/i.test(brand));
+  const brands = told.fullVersionList?.filter(({ brand }) => !/not.?a.?brand/i.test(brand));
+  const browser = brands?.find(({ brand }) => brand !== "Chromium") ?? brands?.[0]; // what is made of Chromium names both
   const system = `${told.platform} ${told.platformVersion ?? ""}`.trim();
   return {
     platform: browser ? `${browser.brand} ${browser.version} on ${system}` : navigator.userAgent,
