@@ -76,6 +76,7 @@ def test_a_limit_on_the_drop_moves_it_to_the_point() -> None:
 
 def test_more_right_than_float_beyond_chance_is_no_loss() -> None:
     assert only([row(FLOAT, 300), row(INT8, 100, gained=50)])[0] == INT8
+    assert "(+0.00 points, at worst" in only([row(FLOAT, 300), row(INT8, 100)])[1]
 
 
 def test_downloads_that_hardly_differ_are_told_apart_by_speed() -> None:

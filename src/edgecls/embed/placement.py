@@ -71,7 +71,7 @@ def _require_unchanged(root: Path, files: dict[str, str]) -> None:
     for path, expected in files.items():
         with suppress(ArtifactError):  # it is gone, or an empty folder is left of it
             if sha256(root / path) != expected:
-                remedy = "move it elsewhere, or remove it, and embed again"
+                remedy = "move it elsewhere, or remove it, and try again"
                 raise OutputError("files as they were embedded", f"{root / path}, edited since", remedy)
 
 

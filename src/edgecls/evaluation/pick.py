@@ -59,8 +59,8 @@ class _Field:
         """`-0.04 points, at worst -0.61`, which is the end of the 95 % interval."""
         loss = self.losses[row.artifact]
         what = "" if loss.of == self.measure else f" of {loss.of}"
-        worst = "" if loss.worst is None else f", at worst {-loss.worst:+.2f}"
-        return f"{-loss.points:+.2f} points{what}{worst}"
+        worst = "" if loss.worst is None else f", at worst {_gain(loss.worst)}"
+        return f"{_gain(loss.points)} points{what}{worst}"
 
 
 def pick_artifacts(
@@ -143,6 +143,10 @@ def _smaller(field: _Field, chosen: Measurement) -> str:
 def _download(row: Measurement) -> int:
     """Bytes; those of a phone, which may know neither size, are all alike."""
     return row.compressed_bytes or row.size_bytes
+
+
+def _gain(lost: float) -> str:
+    return f"{0.0 - round(lost, 2):+.2f}"  # and nothing lost is +0.00
 
 
 def _points(number: float) -> str:
