@@ -8,7 +8,9 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import Result
 
 Command = Callable[..., Result]
@@ -22,7 +24,7 @@ def test_labels_and_probabilities_come_from_the_file(edgecls: Command, classifie
     assert [line.split()[0] for line in lines] == [str(bright), "bright", "dark", str(dark), "dark", "bright"]
     # logits (10 - 10 x, 10 x) with x = 1: 1 / (1 + exp(-10)) = 99.995 %
     assert lines[1].rstrip().endswith("100.0%")
-    assert result.stderr == ""
+    assert result.stderr.startswith("note: Assumed fit squeeze and filter bilinear-antialiased")
 
 
 def test_json_has_every_digit(edgecls: Command, classifier: Path, grey: Callable[[int], Path]) -> None:
@@ -41,10 +43,33 @@ def test_a_foreign_file_says_what_is_assumed_and_preprocess_changes_it(
     assert "note: foreign.onnx does not say how images enter it" in assumed.stderr
     best = json.loads(assumed.stdout)["answers"][0]["predictions"][0]
     assert best["label"] == "class_0"  # 102 / 255 = 0.4
-    declared = edgecls("predict", foreign, grey(102), "--json", "--preprocess", "0..255")
+    resizing = ("--fit", "squeeze", "--filter", "nearest")
+    declared = edgecls("predict", foreign, grey(102), "--json", "--preprocess", "0..255", *resizing)
     assert declared.stderr == ""
     best = json.loads(declared.stdout)["answers"][0]["predictions"][0]
     assert best["label"] == "class_1"  # 102 as it is: far above 1
+
+
+def test_fit_and_filter_decide_what_enters(edgecls: Command, classifier: Path, tmp_path: Path) -> None:
+    """A bright square between dark sides of the same width: of all of it a third is bright, of its centre all."""
+    pixels = np.zeros((8, 24), np.uint8)
+    pixels[:, 8:16] = 255
+    Image.fromarray(pixels).save(tmp_path / "wide.png")
+    best = {
+        fit: json.loads(
+            edgecls("predict", classifier, tmp_path / "wide.png", "--fit", fit, "--filter", "nearest", "--json").stdout
+        )
+        for fit in ("squeeze", "crop", "pad", "pad=255,255,255")
+    }
+    found = {fit: answer["answers"][0]["predictions"][0]["label"] for fit, answer in best.items()}
+    assert found == {"squeeze": "dark", "crop": "bright", "pad": "dark", "pad=255,255,255": "bright"}
+
+
+def test_what_is_no_fit_or_filter_is_one_line(edgecls: Command, classifier: Path, grey: Callable[[int], Path]) -> None:
+    for option, value in (("--fit", "crop=2"), ("--filter", "foo")):
+        result = edgecls("predict", classifier, grey(1), option, value)
+        assert result.exit_code == 2
+        assert result.stderr.startswith("error: expected --") and value in result.stderr
 
 
 def test_an_engine_that_dies_is_one_line_and_exit_2(

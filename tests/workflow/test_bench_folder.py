@@ -180,6 +180,47 @@ class TestPreprocess:
             bench(BenchRequest(folder=make_folder(("int8",)), data=labelled, preprocess="auto", options=QUICK))
 
 
+class TestFitAndFilter:
+    """Pictures three times as wide as high; what the model knows stands in their centre."""
+
+    @pytest.fixture
+    def wide(self, tmp_path: Path) -> Path:
+        generator = np.random.default_rng(4)
+        known = generator.integers(0, 256, (60, 4, 4, 3)).astype(np.uint8)
+        pixels = generator.integers(0, 256, (60, 8, 24, 3)).astype(np.uint8)
+        pixels[:, :, 8:16] = known.repeat(2, axis=1).repeat(2, axis=2)
+        np.savez(tmp_path / "wide.npz", x=pixels, y=(SPEC.apply(known).reshape(60, -1) @ WEIGHTS).argmax(axis=1))
+        return tmp_path / "wide.npz"
+
+    def test_what_is_said_is_what_enters(self, make_folder: MakeFolder, wide: Path):
+        request = BenchRequest(folder=make_folder(("float32",)), data=wide, options=QUICK)
+        cropped = bench(replace(request, fit="crop", filter="nearest"))
+        squeezed = bench(request)
+        accuracies = [report.measurements[0].accuracy for report in (cropped, squeezed)]
+        assert [found.top1 == 1.0 for found in accuracies if found] == [True, False]
+        assert cropped.image_spec and cropped.image_spec.resizing_words == "fit crop (declared), filter nearest (declared)"
+        assert squeezed.image_spec and squeezed.image_spec.fit_provenance == "assumed"
+
+    def test_auto_finds_the_fit_and_says_by_how_much(self, make_folder: MakeFolder, wide: Path):
+        report = bench(BenchRequest(folder=make_folder(("float32",)), data=wide, preprocess="auto", options=QUICK))
+        spec = report.image_spec
+        assert spec and (spec.fit, spec.fit_provenance) == ("crop", "fitted")
+        (told,) = [note for note in report.notes if note.startswith("fit crop fits best, ")]
+        assert "points above squeeze (top-1 of a-float32 on 60 images: crop " in told and told.endswith("convert with --fit crop")
+        assert any(note.startswith("filter ") for note in report.notes)
+
+    def test_what_makes_no_difference_stays(self, make_folder: MakeFolder, labelled: Path):
+        report = bench(BenchRequest(folder=make_folder(("float32",)), data=labelled, preprocess="auto", options=QUICK))
+        assert report.image_spec and report.image_spec.resizing_words == SPEC.resizing_words
+        assert sum(note.startswith(("fit squeeze stays", "filter bilinear-antialiased stays")) for note in report.notes) == 2
+
+    def test_what_is_given_is_not_tried(self, make_folder: MakeFolder, wide: Path):
+        request = BenchRequest(folder=make_folder(("float32",)), data=wide, preprocess="auto", fit="pad", options=QUICK)
+        report = bench(request)
+        assert report.image_spec and (report.image_spec.fit, report.image_spec.fit_provenance) == ("pad", "declared")
+        assert not any(note.startswith("fit ") for note in report.notes)
+
+
 class TestNewest:
     def test_files_of_other_tools_are_passed_over(self, make_folder: MakeFolder, tmp_path: Path):
         folder = make_folder(("int8",))

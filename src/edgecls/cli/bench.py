@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecls.cli.model_options import Filter, Fit
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def bench(
     preprocess: Annotated[
         str | None, typer.Option(metavar="NAME", help="How pixels enter, as in convert; auto: try the common choices.")
     ] = None,
+    fit: Fit = None,
+    filter: Filter = None,
     within: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +103,8 @@ def bench(
         data=data,
         output=output,
         preprocess=preprocess,
+        fit=fit,
+        filter=filter,
         limit=limit,
         scheduler=scheduler,
         within_points=None if within is None else parse_goal(within, "--within"),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgecls.cli.model_options import CustomObjects, InputSize, Signature
+from edgecls.cli.model_options import CustomObjects, Filter, Fit, InputSize, Signature
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -81,6 +81,8 @@ def compress(
     preprocess: Annotated[
         str | None, typer.Option(metavar="NAME", help="How pixels enter, as `edgecls convert` takes it.")
     ] = None,
+    fit: Fit = None,
+    filter: Filter = None,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights, where MODEL is an architecture .json.")] = None,
     model_output: Annotated[
         str | None, typer.Option("--output", metavar="NAME", help="Of several outputs, the one that classifies.")
@@ -153,6 +155,8 @@ def compress(
         labels=labels,
         weights=weights,
         preprocess=preprocess,
+        fit=fit,
+        filter=filter,
         model_output=model_output,
         signature=signature,
         input_size=input_size,
@@ -166,6 +170,9 @@ def compress(
         show_json(done)
         return
     show(variants_table(done, read_variants(options.folder), console().width))
+    for assumed in (done.image_spec.note if done.image_spec.provenance == "assumed" else "", done.image_spec.resizing_note):
+        if assumed:
+            note(assumed)
     folder = shlex.quote(str(options.folder))
     note(f"{options.folder}: {counted(len(done.variants), 'variant')}. Convert them with their base: edgecls convert {folder}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgecls.cli.model_options import CustomObjects, InputSize, Signature
+from edgecls.cli.model_options import CustomObjects, Filter, Fit, InputSize, Signature
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def convert(
             help="How pixels enter: 0..255, 0..1, -1..1, imagenet-torch, imagenet-caffe, or 'scale=1/255,mean=0.5,std=0.5'.",
         ),
     ] = None,
+    fit: Fit = None,
+    filter: Filter = None,
     model_output: Annotated[
         str | None,
         typer.Option(
@@ -125,6 +127,8 @@ def convert(
         labels=labels,
         weights=weights,
         preprocess=preprocess,
+        fit=fit,
+        filter=filter,
         model_output=model_output,
         signature=signature,
         input_size=input_size,
@@ -184,6 +188,8 @@ def _remarks(manifest: Manifest, folder: Path) -> None:
     spec, quoted = manifest.image_spec, shlex.quote(str(folder))
     if spec.provenance == "assumed":
         note(f"{spec.note} Which one fits labelled images: edgecls bench {quoted} --preprocess auto --data PATH")
+    if spec.resizing_note:
+        note(spec.resizing_note)
     if manifest.labels_source == "default":
         note("No labels given: the classes are called class_0, class_1 … Name them with --labels FILE.")
     schemes = {artifact.scheme for artifact in manifest.artifacts if artifact.target == "tflite"}

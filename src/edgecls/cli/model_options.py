@@ -1,4 +1,4 @@
-"""Options that every command which loads a model has."""
+"""Options that several commands have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,21 @@ from typing import Annotated
 
 import typer
 
+Fit = Annotated[
+    str | None,
+    typer.Option(
+        "--fit", metavar="HOW", help="Pictures of another aspect: squeeze, crop, crop=0.875, pad, pad=R,G,B.", show_default=False
+    ),
+]
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="NAME",
+        help="How they are resampled: nearest, bilinear, bilinear-antialiased, bicubic, lanczos.",
+        show_default=False,
+    ),
+]
 Signature = Annotated[
     str | None,
     typer.Option("--signature", metavar="NAME", help="Of a SavedModel with several serving signatures, the one to read."),

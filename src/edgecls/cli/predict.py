@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from edgecls.cli.model_options import Filter, Fit
+
 
 def predict(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .tflite, .onnx or .mlpackage.")],
@@ -20,6 +22,8 @@ def predict(
             "or scale=S,mean=M,std=D.",
         ),
     ] = None,
+    fit: Fit = None,
+    filter: Filter = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show the best classes of each IMAGE with bars."""
@@ -27,9 +31,11 @@ def predict(
     from edgecls.reporting import Answer, Answers, prediction_bars, top_predictions
     from edgecls.runners.scored import score_images
 
-    found = score_images(file, images, preprocess)
+    found = score_images(file, images, preprocess, fit, filter)
     if found.spec.provenance == "assumed":
         note(f"note: {found.spec.note}")
+    if found.spec.resizing_note:
+        note(f"note: {found.spec.resizing_note}")
     if found.stand_in:
         note(f"note: computed by {found.stand_in}")
     answers = [

@@ -1,9 +1,11 @@
-"""Which preprocessing fits a model: try the common ones on labelled images."""
+"""Which preprocessing, fit and filter suit a model: try the common ones on labelled images."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -14,9 +16,14 @@ from edgecls.errors import DataError, InputError
 from edgecls.evaluation import shares
 from edgecls.evaluation.accuracy import Exam, examine
 from edgecls.evaluation.answers import Answers, accuracy_of
+from edgecls.evaluation.statistics import mcnemar_p
 from edgecls.formats import detect, read_record
 from edgecls.records.average_precision import mean_average_precision
-from edgecls.records.image_spec import PREPROCESS_CHOICES, ImageSpec
+from edgecls.records.image_spec import PREPROCESS_CHOICES, Filter, ImageSpec
+
+FITS = ("squeeze", "crop", "crop=0.875", "pad")
+_CHANCE = 0.05
+_LEAST_GAIN = 0.01  # of mean average precision
 
 
 def fit_preprocess(
@@ -49,6 +56,83 @@ def fit_preprocess(
     _check(path, images, base)
     fitting = [choice for choice in choices if len(PREPROCESS_CHOICES[choice][1]) in (1, base.channels)]
     exams = [Exam(choice, path, base.with_preprocess(choice, "fitted"), images.pixels, images.labels) for choice in fitting]
+    found = _answers(exams, open_runner, options, progress)
+    return _ranked({choice: _accuracy(found[choice], images.labels) for choice in fitting})
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One of fit and filter, tried on labelled images.
+
+    Attributes:
+        chosen: what is to be taken: the best one, or what was there before where nothing is distinguishable from it.
+        before: what was there.
+        ranked: top-1, or mean average precision, of each choice, best first.
+        images: how many.
+    """
+
+    option: Literal["fit", "filter"]
+    chosen: str
+    before: str
+    ranked: list[tuple[str, float]]
+    images: int
+
+
+def try_resizing(
+    path: Path,
+    spec: ImageSpec,
+    option: Literal["fit", "filter"],
+    open_set: Callable[[ImageSpec], ImageSet],
+    *,
+    open_runner: OpenRunner,
+    options: BenchOptions | None = None,
+    progress: Callable[[str, int, int], None] = lambda choice, done, total: None,
+) -> Trial:
+    """Every fit with the filter of `spec`, or every filter with its fit; another one is chosen only where it is better beyond chance.
+
+    Each choice needs other pixels, so the images are decoded anew for each: trying first the fits and then the filters with the best fit
+    takes nine decodings, all pairs of them would take twenty.
+
+    Args:
+        path: a float artifact, as for `fit_preprocess`.
+        open_set: opens the labelled images for a spec.
+
+    Raises:
+        InputError, DataError, WorkerError, ArtifactError: as `fit_preprocess`.
+    """
+    before = spec.fit_choice if option == "fit" else spec.filter
+    choices = [before, *(choice for choice in (FITS if option == "fit" else get_args(Filter)) if choice != before)]
+    specs = {choice: spec.with_choices(**{option: choice}) for choice in choices}
+    sets = {choice: open_set(candidate) for choice, candidate in specs.items()}
+    first = sets[before]
+    _check_images(first)
+    exams = [Exam(choice, path, specs[choice], images.pixels, images.labels) for choice, images in sets.items()]
+    found = _answers(exams, open_runner, options or BenchOptions(), progress)
+    ranked = _ranked({choice: _accuracy(found[choice], sets[choice].labels) for choice in choices})
+    best = ranked[0][0]
+    better = best != before and _is_better(
+        found[best], found[before], dict(ranked)[best] - dict(ranked)[before], len(choices) - 1
+    )
+    return Trial(option, best if better else before, before, ranked, len(first))
+
+
+def _is_better(new: Answers, old: Answers, gain: float, tried: int) -> bool:
+    """Whether it is so beyond chance: by McNemar's test at 95 % for all that was tried together; of multi-hot labels, by a point of mAP."""
+    if new.top1 is None or old.top1 is None:
+        return gain >= _LEAST_GAIN
+    right, was_right = new.top1 > 0.5, old.top1 > 0.5
+    return mcnemar_p(int((was_right & ~right).sum()), int((right & ~was_right).sum())) < _CHANCE / tried
+
+
+def _answers(
+    exams: list[Exam], open_runner: OpenRunner, options: BenchOptions, progress: Callable[[str, int, int], None]
+) -> dict[str, Answers]:
+    """What the artifact answers in each exam.
+
+    Raises:
+        InputError: it does not run.
+    """
+    path = exams[0].path
     with Crew() as crew:
 
         def hire():
@@ -56,13 +140,17 @@ def fit_preprocess(
 
         workers = [hire() for _ in range(options.cores)]
         found = examine(exams, workers, open_runner, hire=hire, timeout_s=options.timeout_s, progress=progress)
-    scores: list[tuple[str, float]] = []
-    for choice in fitting:
-        answers = found[choice]
-        if isinstance(answers, Failure):
-            raise InputError("an artifact that runs", f"{path}: {answers.reason}", "convert it again")
-        scores.append((choice, _accuracy(answers, images.labels)))
-    return sorted(scores, key=lambda item: -item[1])
+    answers: dict[str, Answers] = {}
+    for choice, answer in found.items():
+        if isinstance(answer, Failure):
+            raise InputError("an artifact that runs", f"{path}: {answer.reason}", "convert it again")
+        answers[choice] = answer
+    return answers
+
+
+def _ranked(scores: dict[str, float]) -> list[tuple[str, float]]:
+    """Best first, equal ones in their order."""
+    return sorted(scores.items(), key=lambda item: -item[1])
 
 
 def _accuracy(answers: Answers, labels: np.ndarray | None) -> float:
@@ -77,6 +165,10 @@ def _check(path: Path, images: ImageSet, spec: ImageSpec) -> None:
     provenance = record.image_spec.provenance if record else spec.provenance
     if provenance == "in-model":
         raise InputError("a model that leaves preprocessing to others", f"{path}, which does it inside", "leave --preprocess out")
+    _check_images(images)
+
+
+def _check_images(images: ImageSet) -> None:
     if not images.labelled:
         raise DataError(
             "labelled images to find the preprocessing", f"{images.path}: {images.note}", "name the choice with --preprocess"

@@ -1,4 +1,4 @@
-"""JobImages: the images that artifacts are asked about, opened once for each size and preprocessing they take."""
+"""JobImages: the images that artifacts are asked about, opened once for each size, fit, filter and preprocessing they take."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class OpenedSource:
         labels = job.labels or source.labels
         if labels is None or len(labels) != classes:
             labels = tuple(f"class_{index}" for index in range(classes))
-        size = (spec.height, spec.width, spec.channels, labels)
+        size = (*spec.resizing.values(), labels)
         inputs = (*size, spec.color_order, spec.mean, spec.std)  # arrays of model inputs also depend on the preprocessing
         for key in (size, inputs):
             if key in self._sets:

@@ -70,6 +70,7 @@ def _metadata(loaded: LoadedModel) -> dict[str, str]:
         "sha256": loaded.source.sha256,
         "scores": loaded.output_kind,
         "preprocessing": f"{loaded.image_spec.note} ({loaded.image_spec.provenance})",
+        "pictures": loaded.image_spec.resizing_words,
         "repairs": "; ".join(repairs),
         "training": loaded.training_refusal or "",
         "notes": " ".join(loaded.notes),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
@@ -26,6 +26,7 @@ PREPROCESS_CHOICES: dict[str, tuple[ColorOrder, tuple[float, ...], tuple[float, 
     "imagenet-torch": ("RGB", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
     "imagenet-caffe": ("BGR", (103.939, 116.779, 123.68), (1.0,)),
 }
+_RESIZING = ("fit", "crop_share", "pad_color", "filter", "fit_provenance", "filter_provenance")
 _CUSTOM = re.compile(r"\s*(scale|mean|std)\s*=\s*([^=]+?)\s*(?:[;,]\s*(?=scale|mean|std)|$)")
 
 
@@ -133,6 +134,88 @@ class ImageSpec(Record):
             return inputs.transpose(0, 2, 3, 1)
         return inputs.reshape(len(inputs), self.height, self.width, self.channels)
 
+    @property
+    def resizing(self) -> dict[str, Any]:
+        """All that decides which pixels a picture becomes: size, channels, fit and filter."""
+        return self.model_dump(include={"height", "width", "channels", "fit", "crop_share", "pad_color", "filter"})
+
+    @property
+    def fit_choice(self) -> str:
+        """The fit as `--fit` takes it."""
+        if self.fit == "pad" and self.pad_color != (0, 0, 0):
+            return "pad=" + ",".join(map(str, self.pad_color))
+        return self.fit if self.crop_share is None else f"crop={self.crop_share!r}"
+
+    @property
+    def resizing_words(self) -> str:
+        """Fit and filter and where they come from, for people."""
+        return f"fit {self.fit_choice} ({self.fit_provenance}), filter {self.filter} ({self.filter_provenance})"
+
+    @property
+    def resizing_note(self) -> str:
+        """What of fit and filter is assumed, in a sentence; empty where nothing is."""
+        assumed = [f"fit {self.fit_choice}"] if self.fit_provenance == "assumed" else []
+        assumed += [f"filter {self.filter}"] if self.filter_provenance == "assumed" else []
+        if not assumed:
+            return ""
+        options = " and ".join(f"--{choice.split()[0]}" for choice in assumed)
+        return f"Assumed {' and '.join(assumed)}: no model file says how pictures become its size; say it with {options}."
+
+    def with_resizing_of(self, other: ImageSpec) -> ImageSpec:
+        """This spec with fit and filter of another."""
+        return self.model_copy(update={name: getattr(other, name) for name in _RESIZING})
+
+    def with_choices(
+        self,
+        preprocess: str | None = None,
+        fit: str | None = None,
+        filter: str | None = None,
+        provenance: Provenance = "declared",
+    ) -> ImageSpec:
+        """This spec with what `--preprocess`, `--fit` and `--filter` say, as far as they are given.
+
+        Raises:
+            InputError: one of them is no choice.
+        """
+        spec = self.with_preprocess(preprocess, provenance) if preprocess else self
+        spec = spec.with_fit(fit, provenance) if fit is not None else spec
+        return spec.with_filter(filter, provenance) if filter is not None else spec
+
+    def with_fit(self, fit: str, provenance: Provenance = "declared") -> ImageSpec:
+        """This spec with another fit.
+
+        Args:
+            fit: `squeeze`, `crop`, `crop=SHARE`, `pad` or `pad=R,G,B`.
+
+        Raises:
+            InputError: it is none of them.
+        """
+        kind, _, value = fit.partition("=")
+        update: dict[str, Any] = {"fit": kind, "crop_share": None, "pad_color": (0, 0, 0), "fit_provenance": provenance}
+        try:
+            if kind not in get_args(Fit) or (kind == "squeeze" and "=" in fit):
+                raise ValueError(fit)
+            if "=" in fit:
+                name, read = ("crop_share", float) if kind == "crop" else ("pad_color", _whole_numbers)
+                update[name] = read(value)
+            return ImageSpec.model_validate({**self.model_dump(), **update})
+        except ValueError:
+            raise InputError(
+                "--fit squeeze, crop, crop=SHARE (above 0, at most 1), pad or pad=R,G,B (each 0 to 255)",
+                f"--fit {fit!r}",
+                "write as --fit crop=0.875 or --fit pad=114,114,114",
+            ) from None
+
+    def with_filter(self, filter: str, provenance: Provenance = "declared") -> ImageSpec:
+        """This spec with another filter.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        if filter not in get_args(Filter):
+            raise InputError(f"--filter among {', '.join(get_args(Filter))}", f"--filter {filter!r}", "choose one of them")
+        return self.model_copy(update={"filter": filter, "filter_provenance": provenance})
+
     def with_preprocess(self, preprocess: str, provenance: Provenance = "declared") -> ImageSpec:
         """This spec with the preprocessing that `preprocess` names.
 
@@ -177,6 +260,10 @@ class ImageSpec(Record):
             raise ValueError("BGR with a mean and std that no choice of preprocessing has")
         mean, std = (" ".join(map(repr, values)) for values in (self.mean, self.std))
         return f"mean={mean},std={std}"
+
+
+def _whole_numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 def luma(red: Any, green: Any, blue: Any) -> Any:

@@ -57,6 +57,7 @@ def _summary(description: FileDescription) -> list[str]:
         "answers": _clipping(description.clipped_operations),
         "labels": description.record and _labels(description.record.labels),
         "preprocessing": description.record and _preprocessing(description.record.image_spec),
+        "pictures": description.record and description.record.image_spec.resizing_words,
     }
     return [f"{name}: {text}" for name, text in lines.items() if text]
 

@@ -115,7 +115,9 @@ def _notes(report: Report) -> list[str]:
     if report.data is not None:
         images = counted(report.data.images, "labelled image" if report.data.labelled else "image")
         unlabelled = "" if report.data.labelled else " without labels"
-        notes.append(f"{images}{unlabelled} of {report.data.path}{': ' + report.data.note if report.data.note else ''}")
+        resizing = f", {report.image_spec.resizing_words}" if report.image_spec else ""
+        about = f": {report.data.note}" if report.data.note else ""
+        notes.append(f"{images}{unlabelled} of {report.data.path}{resizing}{about}")
     notes += multilabel_notes(report)
     references = sorted({row.flips.reference for row in report.measurements if row.flips is not None})
     what = "set of predicted classes" if any(row.multilabel for row in report.measurements) else "winner"

@@ -42,7 +42,8 @@ class CoreMLBorder:
         if self.is_image:
             self.spec = spec or (record.image_spec if record else _image_spec(path, inputs[0].type.imageType))
         elif record is not None:
-            self.spec = record.image_spec  # written by edgecls: an array of pixels, preprocessed inside
+            written = record.image_spec  # by edgecls: an array of pixels, preprocessed inside
+            self.spec = written.with_resizing_of(spec) if spec else written
         else:
             shape = [int(size) for size in inputs[0].type.multiArrayType.shape]
             self._input = read_input(path, shape[1:], given=spec, record=None)

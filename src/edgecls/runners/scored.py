@@ -36,11 +36,13 @@ class Scored:
     scores: np.ndarray
 
 
-def score_images(path: Path, images: Sequence[Path], preprocess: str | None = None) -> Scored:
+def score_images(
+    path: Path, images: Sequence[Path], preprocess: str | None = None, fit: str | None = None, filter: str | None = None
+) -> Scored:
     """Let an artifact answer to image files.
 
     Args:
-        preprocess: how pixels enter it, where it does not say.
+        preprocess, fit, filter: how pictures enter it, where it does not say.
 
     Raises:
         ArtifactError: it is damaged, even where that ends its engine's process.
@@ -48,17 +50,17 @@ def score_images(path: Path, images: Sequence[Path], preprocess: str | None = No
     """
     with Worker() as worker:
         try:
-            return worker.call(_score, path, images, preprocess)
+            return worker.call(_score, path, images, preprocess, fit, filter)
         except WorkerError as error:
             raise ArtifactError(
                 "a file that its engine survives", f"{path}: {error.found}", "it is damaged: copy or convert it again"
             ) from None
 
 
-def _score(path: Path, images: Sequence[Path], preprocess: str | None) -> Scored:
+def _score(path: Path, images: Sequence[Path], preprocess: str | None, fit: str | None, filter: str | None) -> Scored:
     runner = open_runner(path)
-    if preprocess:
-        runner = open_runner(path, spec=runner.spec.with_preprocess(preprocess))
+    if (preprocess, fit, filter) != (None, None, None):
+        runner = open_runner(path, spec=runner.spec.with_choices(preprocess, fit, filter))
     record = read_record(path)
     labels = record.labels if record else list(runner.labels) or default_labels(max(2, runner.outputs))
     scores = np.concatenate([runner.predict(_pixels(image, runner.spec)) for image in images])

@@ -6,17 +6,15 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from edgecls.crew import BenchJob, BenchOptions, Failure, ImageSource, require_ready
-from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
-from edgecls.errors import ArtifactError, DataError, EdgeclsError, InputError, OutputError
-from edgecls.evaluation import dask_pool, fit_preprocess, image_spec_of
+from edgecls.errors import ArtifactError, InputError, OutputError
+from edgecls.evaluation import dask_pool
 from edgecls.evaluation.pick import pick_artifacts
-from edgecls.formats import change_since_conversion, describe, detect
+from edgecls.formats import change_since_conversion, detect
 from edgecls.gate.budget import BUDGET_NAME
 from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Artifact, DataSource, Manifest
 from edgecls.records.event import OnEvent, ignore
@@ -26,11 +24,8 @@ from edgecls.records.report import Report
 from edgecls.runners import open_exact, open_runner, open_stand_in, profile_artifact
 from edgecls.system.machine import Machine, find_machines, read_machines
 from edgecls.system.store import write_text
+from edgecls.workflow.image_choices import ImageChoices, with_choices
 from edgecls.workflow.measuring import bench_artifacts
-
-AUTO = "auto"
-FIT_IMAGES = 500  # enough to tell preprocessings apart
-_FLOAT = {"float32", "float16"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,7 @@ class BenchRequest:
         data: labelled images; None for those the manifest remembers.
         output: where the results go; None for `results.json` in the folder.
         preprocess: overrides how pixels enter; `auto` tries the common choices on the labelled images.
+        fit, filter: override how pictures become the model's size.
         limit: most images to measure accuracy on.
         scheduler: address of a Dask scheduler whose workers measure accuracy.
         machine: where to measure; None for here.
@@ -54,6 +50,8 @@ class BenchRequest:
     data: Path | None = None
     output: Path | None = None
     preprocess: str | None = None
+    fit: str | None = None
+    filter: str | None = None
     limit: int | None = None
     scheduler: str | None = None
     machine: Machine | None = None
@@ -76,9 +74,9 @@ def bench(request: BenchRequest, on_event: OnEvent = ignore) -> Report:
     if not jobs:
         raise ArtifactError("artifacts to measure", f"none that passed verification in {folder}", "see its manifest.json for why")
     images, notes = images_of(request, manifest)
-    if request.preprocess:
-        jobs, fitted = _with_preprocess(jobs, request, images)
-        notes += fitted
+    asked = ImageChoices(request.preprocess, request.fit, request.filter)
+    jobs, fitted = with_choices(jobs, asked, images, request.options)
+    notes += fitted
     spec = _spec_used(jobs, manifest)
     reference = folder / REFERENCE_NAME if folder and (folder / REFERENCE_NAME).is_file() else None
     if reference and manifest and spec and not _same_preprocessing(spec, manifest.image_spec):
@@ -241,70 +239,3 @@ def _spec_used(jobs: list[BenchJob], manifest: Manifest | None) -> ImageSpec | N
 
 def _same_preprocessing(one: ImageSpec, other: ImageSpec) -> bool:
     return (one.color_order, one.mean, one.std) == (other.color_order, other.mean, other.std)
-
-
-def _with_preprocess(jobs: list[BenchJob], request: BenchRequest, images: ImageSource | None) -> tuple[list[BenchJob], list[str]]:
-    """The jobs with the preprocessing that was asked, and notes on it."""
-    jobs = [_with_spec(job, request.options.timeout_s) for job in jobs]
-    chosen, notes = request.preprocess or "", []
-    provenance: Literal["fitted", "declared"] = "fitted" if request.preprocess == AUTO else "declared"
-    if request.preprocess == AUTO:
-        chosen, note = _fit(jobs, request, images)
-        notes = [note]
-    return [
-        replace(job, spec=job.spec.with_preprocess(chosen, provenance)) if job.spec and _is_open_to_choice(job) else job
-        for job in jobs
-    ], notes
-
-
-def _with_spec(job: BenchJob, timeout_s: float) -> BenchJob:
-    """A file from elsewhere with what it says itself about its images; what is wrong with it is its own row's failure."""
-    if job.spec is not None or not _is_open_to_choice(job):
-        return job
-    found = image_spec_of(job.path, job.target, open_runner=open_runner, timeout_s=timeout_s)
-    return replace(job, failure=found) if isinstance(found, Failure) else replace(job, spec=found)
-
-
-def _is_open_to_choice(job: BenchJob) -> bool:
-    return job.target != "coreml" and job.failure is None  # Core ML's preprocessing is part of the program
-
-
-def _fit(jobs: list[BenchJob], request: BenchRequest, images: ImageSource | None) -> tuple[str, str]:
-    """The preprocessing that fits best, and a note with all figures."""
-    if images is None:
-        raise DataError("labelled images for --preprocess auto", "none", "name them with --data")
-    job = _float_job(jobs)
-    spec = job.spec
-    if spec is None or spec.provenance == "in-model":
-        raise InputError(
-            "a model without preprocessing of its own", f"{job.name}, which takes pixels as they are", "leave --preprocess out"
-        )
-    opened = open_images(images.path, spec, role="data", labels=images.labels, limit=images.limit or FIT_IMAGES)
-    ranked = fit_preprocess(job.path, opened, open_runner=open_runner, spec=spec, options=request.options)
-    figures = ", ".join(f"{choice} {top1:.1%}" for choice, top1 in ranked)
-    best = ranked[0][0]
-    measure = "mAP" if opened.multi_hot else "top-1"
-    return best, f"preprocessing {best} fits best ({measure} of {job.name}: {figures}); convert with --preprocess={best}"
-
-
-def _float_job(jobs: list[BenchJob]) -> BenchJob:
-    """What a preprocessing can be fitted on: integer artifacts have the ranges of one preprocessing built in.
-
-    Raises:
-        InputError: there is none.
-    """
-    usable = [job for job in jobs if _is_open_to_choice(job)]
-    own = [job for job in usable if job.scheme in _FLOAT]
-    own.sort(key=lambda job: (job.scheme != "float32", job.target != "tflite"))
-    chosen = next((job for job in (*own, *usable) if job in own or (job.foreign and _computes_in_float(job.path))), None)
-    if chosen is None:
-        names = ", ".join(job.name for job in jobs)
-        remedy = "convert with the scheme float32 too, or name the preprocessing"
-        raise InputError("a float .tflite or .onnx to fit the preprocessing on", names, remedy)
-    return chosen
-
-
-def _computes_in_float(path: Path) -> bool:
-    with contextlib.suppress(EdgeclsError):
-        return not any(dtype in ("int8", "uint8", "int16") for dtype in describe(path).actual.activation_dtypes)
-    return False

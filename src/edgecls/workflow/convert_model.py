@@ -82,6 +82,8 @@ def convert_model(
     calibration: Path | np.ndarray | None = None,
     labels: Sequence[str] | None = None,
     preprocess: str | None = None,
+    fit: str | None = None,
+    filter: str | None = None,
     io: Literal["float32", "int8", "uint8"] = "float32",
     keep_float: Sequence[str] = (),
     input_size: str | None = None,
@@ -98,6 +100,7 @@ def convert_model(
             inputs.
         labels: class names.
         preprocess: how pixels enter the model, as `--preprocess`; None where the model tells.
+        fit, filter: how pictures become the model's size, as `--fit` and `--filter`; None for squeezed, bilinear with antialiasing.
         io: what the int8 TFLite file takes and gives.
         keep_float: layers that stay float in int8 files.
         input_size: `224x224`, height x width, of a model that leaves them open.
@@ -117,6 +120,8 @@ def convert_model(
             calibration=_as_images(calibration, folder),
             labels=_as_label_file(labels, folder),
             preprocess=preprocess,
+            fit=fit,
+            filter=filter,
             io=io,
             keep_float=tuple(keep_float),
             input_size=input_size,

@@ -120,6 +120,8 @@ def _refuse_settled_options(options: ConvertOptions, *, learned: bool) -> None:
         "--mixed-precision": options.mixed_precision if learned else None,
         "--labels": options.labels,
         "--preprocess": options.preprocess,
+        "--fit": options.fit,
+        "--filter": options.filter,
         "--weights": options.weights,
         "--output": options.model_output,
         "--signature": options.signature,

@@ -39,6 +39,8 @@ def set_options(options: ConvertOptions) -> dict[str, ConvertOptions]:
     settled = {
         "--labels": options.labels,
         "--preprocess": options.preprocess,
+        "--fit": options.fit,
+        "--filter": options.filter,
         "--weights": options.weights,
         "--output": options.model_output,
         "--input-size": options.input_size,

@@ -204,6 +204,10 @@ def _command(manifest: Manifest, row: Artifact, request: DiagnoseRequest, argume
         parts.append(f"--io {row.requested.io}")
     if spec.provenance == "declared":
         parts.append("--preprocess=" + shlex.quote(spec.preprocess))
+    if spec.fit_provenance == "declared":
+        parts.append(f"--fit {spec.fit_choice}")
+    if spec.filter_provenance == "declared":
+        parts.append(f"--filter {spec.filter}")
     if calibration is not None and " --calibration " not in given:
         parts.append(f"--calibration {shlex.quote(calibration.path)}")
         if calibration.images and " --calibration-images " not in given:

@@ -210,8 +210,9 @@ class _Bench:
 
     def _note_assumptions(self) -> None:
         for job in self._rows.running:
-            if job.spec is None and (note := self._opened(job.name).spec.note):
-                self._notes.append(f"{job.name}: {note}")
+            spec = self._opened(job.name).spec
+            if job.spec is None and (spec.note or spec.resizing_note):
+                self._notes.append(f"{job.name}: {'; '.join(filter(None, (spec.note, spec.resizing_note)))}")
 
     # accuracy
 

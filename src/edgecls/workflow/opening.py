@@ -21,7 +21,7 @@ class ModelOptions:
         model: file or folder of the classifier.
         labels: file with the names of the classes.
         weights: of a model whose file holds its architecture alone.
-        preprocess: as `ImageSpec.with_preprocess` takes it.
+        preprocess, fit, filter: how pictures become model inputs, as `ImageSpec.with_choices` takes them; None for what is assumed.
         model_output: of a model with several outputs, those to take.
         signature: of a SavedModel with several, the serving function.
         input_size: height x width of the images, as `224x224`, where the model leaves them open.
@@ -32,6 +32,8 @@ class ModelOptions:
     labels: Path | None = field(default=None, kw_only=True)
     weights: Path | None = field(default=None, kw_only=True)
     preprocess: str | None = field(default=None, kw_only=True)
+    fit: str | None = field(default=None, kw_only=True)
+    filter: str | None = field(default=None, kw_only=True)
     model_output: str | None = field(default=None, kw_only=True)
     signature: str | None = field(default=None, kw_only=True)
     input_size: str | None = field(default=None, kw_only=True)
@@ -67,7 +69,7 @@ def open_model(options: ModelOptions, path: Path | None = None) -> Opened:
         input_size=options.input_size,
         custom_objects=options.custom_objects,
     )
-    spec = model.image_spec.with_preprocess(options.preprocess) if options.preprocess else model.image_spec
+    spec = model.image_spec.with_choices(options.preprocess, options.fit, options.filter)
     classes = max(model.outputs, 2)  # one sigmoid output decides between two classes
     labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
     return Opened(model, spec, labels, "file" if options.labels else "default")

@@ -75,6 +75,8 @@ class RunRecipe(Recipe):
     labels: Path | None = None
     weights: Path | None = None
     preprocess: str | None = None
+    fit: str | None = None
+    filter: str | None = None
     input_size: str | None = None
     custom_objects: Path | None = None
     convert: ConvertPart = ConvertPart()
@@ -115,6 +117,8 @@ def run(path: Path, on_event: OnEvent = ignore, *, allow_code: bool = False) -> 
             labels=recipe.labels,
             weights=recipe.weights,
             preprocess=recipe.preprocess,
+            fit=recipe.fit,
+            filter=recipe.filter,
             input_size=recipe.input_size,
             custom_objects=recipe.custom_objects,
             allow_code=allow_code,

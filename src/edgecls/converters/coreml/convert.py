@@ -214,6 +214,7 @@ def _describe(spec: Any, record: ArtifactMetadata, scheme: Scheme) -> None:
         f"inside the model: (pixel - mean) / std, channels {image.color_order}, "
         f"mean {' '.join(map(repr, image.mean))}, std {' '.join(map(repr, image.std))}"
     )
+    user["resizing"] = f"before the model: fit {image.fit_choice}, filter {image.filter}"
     if renamed:
         user["renamed_labels"] = json.dumps(renamed, ensure_ascii=False)
 

@@ -87,6 +87,7 @@ def stamp(model: onnx.ModelProto, record: ArtifactMetadata, remarks: Mapping[str
         "scores": record.scores,
         **({"input_layout": ONNX_LAYOUTS[spec.layout].upper()} if spec.layout in ONNX_LAYOUTS else {}),
         "preprocessing": f"(pixel - mean) / std, mean={list(spec.mean)}, std={list(spec.std)}, order={spec.color_order}",
+        "resizing": f"fit={spec.fit_choice}, filter={spec.filter}",
         "source_sha256": record.source_sha256,
         **(remarks or {}),
     }

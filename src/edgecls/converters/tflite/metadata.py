@@ -146,7 +146,8 @@ def _content(builder: flatbuffers.Builder, spec: ImageSpec) -> int:
 def _input_description(spec: ImageSpec) -> str:
     shape = " x ".join(map(str, spec.input_shape))
     order = {"RGB": "red, green, blue", "BGR": "blue, green, red", "GRAY": "grey", "OTHER": "unnamed channels"}[spec.color_order]
-    return f"Image of {spec.height} x {spec.width} pixels ({order}) as a tensor 1 x {shape}: (pixel - mean) / std."
+    resizing = f"Pictures become that size by fit {spec.fit_choice} and filter {spec.filter}."
+    return f"Image of {spec.height} x {spec.width} pixels ({order}) as a tensor 1 x {shape}: (pixel - mean) / std. {resizing}"
 
 
 def _other_output(builder: flatbuffers.Builder, head: Head) -> int:
