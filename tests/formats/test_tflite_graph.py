@@ -51,6 +51,23 @@ def test_a_constant_that_others_read_stays_for_them():
     assert second.operand(KERNEL) != first.operand(KERNEL)
 
 
+def test_of_a_constant_with_the_bytes_of_another_nothing_stays_unused():
+    graph = with_a_shared_kernel()
+    first, second = graph.operations
+    other = graph.add_tensor("other", [4, 4], schema.TensorType.FLOAT32)
+    graph.tensor(other).buffer = graph.tensor(first.operand(KERNEL)).buffer
+    second.operator.inputs = [second.operand(0), other]
+    graph.replace_operators([first.operator, second.operator])
+    changed = graph.copy()
+    changed.replace_constant(changed.operations[1], KERNEL, np.zeros((4, 4), np.float32))
+    again = TFLiteGraph(changed.pack())
+    assert again.operations[1].operand(KERNEL) == other
+    assert len(again.names) == len(graph.names)
+    np.testing.assert_array_equal(again.floats(again.operations[0].operand(KERNEL)), np.arange(16).reshape(4, 4))  # type: ignore[arg-type]
+    assert not np.any(again.floats(other))
+    np.testing.assert_array_equal(graph.floats(other), np.arange(16).reshape(4, 4))  # type: ignore[arg-type]
+
+
 def test_its_own_constant_is_changed_where_it_is_the_second_time():
     graph = with_a_shared_kernel()
     operation = graph.operations[0]

@@ -188,8 +188,8 @@ class TFLiteGraph:
     def replace_constant(self, operation: Operation, place: int, values: np.ndarray) -> None:
         """Change a float32 operand of one operation.
 
-        A constant that nothing else uses is changed where it is; a shared one (converters store equal constants once) stays for the
-        others, and the operation gets its own.
+        A constant that nothing else uses is changed where it is; of a shared one (converters store equal constants once) the bytes,
+        or the whole tensor, stay for the others. None is left that nothing uses: what is written over its bytes would fit it no more.
 
         Args:
             place: which of the operation's operands.
@@ -201,6 +201,12 @@ class TFLiteGraph:
         self._changed = True
         if self._readers[index] == self._sharers[tensor.buffer] == 1:
             self.model.buffers[tensor.buffer].data = data
+            return
+        if self._readers[index] == 1:
+            self._sharers.subtract([tensor.buffer])
+            tensor = self._main.tensors[index] = copy.copy(tensor)
+            tensor.buffer = self._add_buffer(data)
+            self._sharers[tensor.buffer] = 1
             return
         own = self.add_tensor(f"{self.names[index]}/own_{len(self.names)}", tensor.shape, tensor.type, data)
         operands = operation.operands
@@ -219,13 +225,16 @@ class TFLiteGraph:
         tensor = schema.TensorT()
         tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), shape, dtype, 0
         if data is not None:
-            buffer = schema.BufferT()
-            buffer.data = data
-            self.model.buffers.append(buffer)
-            tensor.buffer = len(self.model.buffers) - 1
+            tensor.buffer = self._add_buffer(data)
         self._main.tensors.append(tensor)
         self.names.append(name)
         return len(self.names) - 1
+
+    def _add_buffer(self, data: np.ndarray) -> int:
+        buffer = schema.BufferT()
+        buffer.data = data
+        self.model.buffers.append(buffer)
+        return len(self.model.buffers) - 1
 
     def add_tensor_like(self, tensor: int, name: str) -> int:
         """A new computed tensor with the shape and dtype of another."""
