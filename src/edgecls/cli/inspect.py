@@ -126,7 +126,7 @@ def _is_artifacts_folder(path: Path) -> bool:
 
 def _is_model(path: Path) -> bool:
     if path.is_dir():
-        return (path / "saved_model.pb").is_file() or (path / "saved_model.pbtxt").is_file()
+        return any((path / name).is_file() for name in ("saved_model.pb", "saved_model.pbtxt", "keras_model.h5"))
     if path.suffix.lower() in _MODEL_SUFFIXES:
         return True
     if not path.is_file():

@@ -27,11 +27,7 @@ def read_labels(path: Path, classes: int) -> list[str]:
     Raises:
         DataError: unreadable, empty, another number of labels, or numbers with a gap or twice the same.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError("a text or JSON file of labels", f"{path}: {reason_of(error)}", "give one name a line, or JSON") from None
-    labels = _from_json(text, path) if path.suffix.lower() == ".json" else _from_lines(text, path)
+    labels = read_all_labels(path)
     if len(labels) != classes:
         raise DataError(
             f"{classes} labels, one per class of the model", f"{len(labels)} in {path}", "give the label file of this model"
@@ -39,6 +35,19 @@ def read_labels(path: Path, classes: int) -> list[str]:
     if any(not label for label in labels):
         raise DataError("a name for every class", f"an empty label in {path}", "fill it in")
     return labels
+
+
+def read_all_labels(path: Path) -> list[str]:
+    """The same, whatever their number.
+
+    Raises:
+        DataError: as `read_labels`.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError("a text or JSON file of labels", f"{path}: {reason_of(error)}", "give one name a line, or JSON") from None
+    return _from_json(text, path) if path.suffix.lower() == ".json" else _from_lines(text, path)
 
 
 def default_labels(classes: int) -> list[str]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from edgecls.errors import UnsupportedModelError
+from edgecls.models import teachable_machine
 from edgecls.models.computation import Shape
 from edgecls.models.graph_evidence import Scaling
 from edgecls.records.image_spec import ImageSpec, Layout
@@ -113,7 +114,8 @@ def infer_image_spec(
         )
     if not scaling.is_none:
         return _from_scaling(base, scaling)
-    return _assumed(base, tuple(names), tuple(model_names))
+    names = tuple(names)
+    return teachable_machine.image_spec(base, names, shape) or _assumed(base, names, tuple(model_names))
 
 
 def _from_scaling(base: ImageSpec, scaling: Scaling) -> ImageSpec:

@@ -28,6 +28,7 @@ class LoadedModel:
     Attributes:
         source: the file it came from.
         image_spec: what an image must look like to enter it.
+        labels: names of the classes, where the file brings them; else empty.
         outputs: length of the score vector. One output with a sigmoid is a classifier of two classes.
         output_kind: what the scores are.
         model: the Keras model, or the object that holds a SavedModel's variables.
@@ -47,6 +48,7 @@ class LoadedModel:
     model: Any
     repairs: list[Repair] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
     training_refusal: str | None = None
     output_index: int = 0
     activation: Activation | None = None

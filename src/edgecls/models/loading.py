@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from edgecls.data.label_file import read_all_labels
 from edgecls.errors import InputError
 from edgecls.formats.files import sha256
 from edgecls.models import tfjs, tfmot
@@ -24,6 +25,7 @@ from edgecls.models.output_choice import open_scores
 from edgecls.models.relu_scales import move_scales_before_relus
 from edgecls.models.saved_model import load_saved_model
 from edgecls.models.scores_evidence import output_kind
+from edgecls.models.teachable_machine import LABELS_NAME, opened_export
 from edgecls.models.trained_ranges import ROUNDING, take_out_rounding
 from edgecls.records.artifact import Head, Repair, Source
 from edgecls.system.extras import require
@@ -59,14 +61,20 @@ def load_model(
         MissingExtraError: the frameworks are not installed.
     """
     path = Path(path)
-    file = examine(path)
     beside = weights and Path(weights), custom_objects and Path(custom_objects)
-    computation, source, repairs, notes = _load(file, *beside, allow_code, signature)
+    with opened_export(path) as export:
+        computation, source, repairs, notes = _load(examine(export.model), *beside, allow_code, signature)
+        labels = read_all_labels(export.labels) if export.labels else []
     if input_size is not None:
         computation = with_input_size(computation, input_size)
     image_shape(computation.input_shape)  # refuse before the work of tracing
     heads, graph = open_scores(computation, output)
     scores = heads[0]
+    if labels and len(labels) != max(scores.outputs, 2):
+        notes.append(f"{LABELS_NAME} of the export is not taken: it has {len(labels)} labels for {scores.outputs} outputs")
+        labels = []
+    elif labels:
+        notes.append(f"labels taken from {LABELS_NAME} of the export")
     trained = take_out_rounding(graph)
     if trained is not None:
         _follow(heads, graph)
@@ -83,6 +91,7 @@ def load_model(
         _follow(heads, graph)
         notes.append(f"computed in float32 what the model computes in {', '.join(precisions)}")
     chosen = {
+        "name": path.name,
         "output": output,
         "signature": signature,
         "input_size": input_size,
@@ -98,6 +107,7 @@ def load_model(
     return LoadedModel(
         source=source.model_copy(update=chosen),
         image_spec=spec,
+        labels=labels,
         outputs=scores.outputs,
         output_kind=output_kind(graph),
         model=computation.model,
@@ -118,7 +128,8 @@ def was_trained_for_int8(path: Path) -> bool:
     Raises:
         ModelFileError, UnsafeModelError, UnsupportedModelError: as `load_model`.
     """
-    file = examine(Path(path))
+    with opened_export(Path(path)) as export:
+        file = examine(export.model)
     if file.kind == "saved-model":
         return ROUNDING.encode() in (file.path / "saved_model.pb").read_bytes()
     return tfmot.has_rounding(file.config)

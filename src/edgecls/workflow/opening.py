@@ -71,5 +71,5 @@ def open_model(options: ModelOptions, path: Path | None = None) -> Opened:
     )
     spec = model.image_spec.with_choices(options.preprocess, options.fit, options.filter)
     classes = max(model.outputs, 2)  # one sigmoid output decides between two classes
-    labels = read_labels(options.labels, classes) if options.labels else default_labels(classes)
-    return Opened(model, spec, labels, "file" if options.labels else "default")
+    labels = read_labels(options.labels, classes) if options.labels else model.labels or default_labels(classes)
+    return Opened(model, spec, labels, "file" if options.labels or model.labels else "default")
