@@ -38,7 +38,7 @@ def label_loss(logits: Any, labels: Any, kind: OutputKind, outputs: int) -> Any:
     """
     tf = require("tensorflow")
     if is_binary(kind, outputs):
-        return tf.reduce_mean(_sigmoid_loss(tf, _targets(tf, labels, outputs), logits))
+        return tf.reduce_mean(_sigmoid_loss(tf, targets_of(tf, labels, outputs), logits))
     return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
 
@@ -67,7 +67,8 @@ def _sigmoid_loss(tf: Any, targets: Any, logits: Any) -> Any:
     return tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(targets, logits), axis=-1)
 
 
-def _targets(tf: Any, labels: Any, outputs: int) -> Any:
+def targets_of(tf: Any, labels: Any, outputs: int) -> Any:
+    """What each output should answer, 0 or 1, [n, outputs]."""
     if labels.shape.rank == 2:
         return tf.cast(labels, tf.float32)
     return tf.cast(labels[:, None], tf.float32) if outputs == 1 else tf.one_hot(labels, outputs)

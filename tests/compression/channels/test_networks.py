@@ -58,6 +58,9 @@ def assert_same(expected: Any, found: Any) -> None:
 def test_networks_of_keras_applications(tmp_path: Path, name: str, generation: int):
     keras = require("keras" if generation == 3 else "tf_keras")
     model = application(keras, name, SIZES[name])
+    for layer in model.layers:
+        if type(layer).__name__ == "LayerScale":  # starts so small that the channels behind it would count for nothing
+            layer.set_weights([np.ones_like(value) for value in layer.get_weights()])
     path = tmp_path / ("model.keras" if generation == 3 else "model.h5")
     model.save(path)
     smaller = assert_halved(rebuild(load_model(path)).model)

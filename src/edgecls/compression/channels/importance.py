@@ -1,6 +1,6 @@
 """Importance: what the loss of each channel costs, normalised by layer and summed over all layers that it goes through.
 
-The first-order Taylor expansion of the loss: a channel x of an image that becomes 0 changes the loss by about -x · dloss/dx, summed over
+The first-order Taylor expansion of a loss: a channel x of an image that becomes 0 changes the loss by about -x · dloss/dx, summed over
 its positions (Molchanov et al., arXiv 1611.06440); the sizes of that are averaged over images. The tensors are those that kernels take.
 """
 
@@ -15,14 +15,25 @@ from edgecls.compression.channels.passing import Read
 from edgecls.compression.channels.trace import Channels
 from edgecls.records.artifact import OutputKind
 from edgecls.system.extras import require
-from edgecls.training.losses import label_loss, logits_of
+from edgecls.training.losses import is_binary, logits_of, targets_of
 
+_FAR = 1e9  # a logit so much lower takes no part in a softmax
 Loss = Callable[[Any, Any], Any]  # of a model's scores and the labels, the mean over images
 
 
 def loss_of(kind: OutputKind, outputs: int) -> Loss:
-    """The loss of labels that fits a model's output."""
-    return lambda scores, labels: label_loss(logits_of(scores, kind), labels, kind, outputs)
+    """The log-odds against the labels: the loss that is trained with has no slope left on images that are answered well."""
+    tf = require("tensorflow")
+
+    def against(scores: Any, labels: Any) -> Any:
+        logits = logits_of(scores, kind)
+        if is_binary(kind, outputs):
+            return tf.reduce_mean(tf.reduce_sum((1 - 2 * targets_of(tf, labels, outputs)) * logits, axis=-1))
+        labelled = tf.one_hot(labels, outputs)
+        others = tf.reduce_logsumexp(logits - _FAR * labelled, axis=-1)
+        return tf.reduce_mean(others - tf.reduce_sum(logits * labelled, axis=-1))
+
+    return against
 
 
 def taylor(model: Any, channels: Channels, batches: Iterable[tuple[np.ndarray, np.ndarray]], loss: Loss) -> np.ndarray:
