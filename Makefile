@@ -37,7 +37,7 @@ test-arm64: $(STAMP) ## x86 beside emulated ARM processors, which are made first
 
 test-ios: $(STAMP) ## The iOS sample, as far as no Mac is needed, with a Swift toolchain that is made first where there is none
 	$(BIN)/python tools/swift "$(SWIFT)" $(if $(CI),--install)
-	SWIFT="$(SWIFT)/run" $(BIN)/python -m pytest -m ios
+	SWIFT="$(SWIFT)/run" $(BIN)/python -m pytest -m ios tests/ios
 	@echo "Not run here, for want of a Mac: Core ML, Vision, the camera and the screens; Xcode has not built the project."
 
 test-web: $(STAMP) ## The web sample: the image contract's golden vectors, and the page in headless Chromium
