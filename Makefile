@@ -8,10 +8,10 @@ ARM64 ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edgecls/arm64
 SWIFT ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edgecls/swift
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ssh test-arm64 test-ios test-web test-all fuzz layers coreml bench lint format schema clean
+.PHONY: help demo test test-ssh test-arm64 test-android test-ios test-web test-all fuzz layers coreml bench lint format schema clean
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
@@ -25,7 +25,7 @@ demo: $(STAMP) ## Train a small model on real digits, convert it to everything, 
 	$(BIN)/edgecls demo
 
 test: $(STAMP) ## The fast tests
-	$(BIN)/python -m pytest -m "not slow and not arm64 and not ios and not ssh and not web" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not android and not arm64 and not ios and not ssh and not web" -n 2 --dist loadfile
 
 test-ssh: $(STAMP) ## Measuring on another machine, over a real ssh server on the loopback interface
 	@tests/need_sshd
@@ -34,6 +34,11 @@ test-ssh: $(STAMP) ## Measuring on another machine, over a real ssh server on th
 test-arm64: $(STAMP) ## x86 beside emulated ARM processors, which are made first where they are not there
 	$(BIN)/python tools/arm64 "$(ARM64)" $(if $(CI),--install)
 	ARM64="$(ARM64)" $(BIN)/python -m pytest -rs -m arm64
+
+test-android: $(STAMP) ## The Android sample: Kotlin's tests, screens, a signed APK; Debian or Ubuntu
+	$(BIN)/python tools/android --only-install $(if $(CI),--install)
+	$(BIN)/python -m pytest -rs -m android tests/android
+	@echo "Not run here: Gradle's build, a device or emulator, the camera, and LiteRT itself, whose library is Android's."
 
 test-ios: $(STAMP) ## The iOS sample, as far as no Mac is needed, with a Swift toolchain that is made first where there is none
 	$(BIN)/python tools/swift "$(SWIFT)" $(if $(CI),--install)
