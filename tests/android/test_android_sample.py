@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -53,6 +56,18 @@ def test_twelve_megapixels_take_about_as_long_as_with_pillow(built: Built, name:
         picture.resize((224, 224), FILTERS[name])
         times.append((time.thread_time() - start) * 1000)
     assert ours <= MOST_TIMES_PILLOW * min(times), f"{ours:.1f} ms, Pillow {min(times):.1f} ms"
+
+
+def test_sample_without_a_model_is_a_sentence(tmp_path: Path) -> None:
+    sample = tmp_path / "android_sample"
+    (sample / "gradle").mkdir(parents=True)
+    shutil.copy(CLONE / "android_sample/gradle/libs.versions.toml", sample / "gradle")
+    done = subprocess.run([sys.executable, CLONE / "tools/android", sample], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert (
+        done.stderr
+        == f"tools/android: needs a model in the app, whose tests classify with it: edgecls embed OUT --into {sample}\n"
+    )
 
 
 def test_results_of_the_app_follow_the_schema(built: Built) -> None:
