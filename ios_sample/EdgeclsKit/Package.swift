@@ -7,6 +7,6 @@ let package = Package(
     products: [.library(name: "EdgeclsKit", targets: ["EdgeclsKit"])],
     targets: [
         .target(name: "EdgeclsKit"),
-        .testTarget(name: "EdgeclsKitTests", dependencies: ["EdgeclsKit"]),
+        .testTarget(name: "EdgeclsKitTests", dependencies: ["EdgeclsKit"], exclude: ["contract.json", "golden.json"]),
     ]
 )

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgecls.records.app_contract import AppContract, GoldenSet
 from edgecls.records.latency import Conditions
 from edgecls.records.report import Report
 from edgecls.timing.latency import compare_latency
 from edgecls.timing.validity import judge_latency
-from ios_sample import CLONE, Swift
+from ios_sample import CLONE, KIT, Swift
 
 pytestmark = [pytest.mark.ios, pytest.mark.timeout(900)]
 
@@ -32,6 +33,13 @@ MOST_TIMES_PILLOW = 2.0
 
 def test_its_own_tests_pass(output: Path):
     assert (output / "results.json").exists()
+
+
+def test_what_its_tests_read_is_what_embed_writes():
+    tests = KIT / "Tests/EdgeclsKitTests"
+    contract, golden = AppContract.read_file(tests / "contract.json"), GoldenSet.read_file(tests / "golden.json")
+    assert json.loads((tests / "contract.json").read_text()) == json.loads(contract.model_dump_json())
+    assert json.loads((tests / "golden.json").read_text()) == json.loads(golden.model_dump_json())
 
 
 def test_the_code_is_formatted(swift: Swift):

@@ -30,7 +30,7 @@ final class BenchmarkTests: XCTestCase {
     private var contract: Contract!
 
     override func setUpWithError() throws {
-        contract = try Samples.folder { try Contract.read(folder: $0) }
+        contract = try Samples.folder(Samples.contract()) { try Contract.read(folder: $0) }
     }
 
     private func candidate(_ index: Int, _ times: [Double]) -> Candidate {

@@ -3,8 +3,8 @@ import XCTest
 
 /// What `edgecls embed` writes, and what an app says of files that it cannot use.
 final class ContractTests: XCTestCase {
-    private func read(_ text: String = Samples.contract) throws -> Contract {
-        try Samples.folder(text) { try Contract.read(folder: $0) }
+    private func read(_ text: String? = nil) throws -> Contract {
+        try Samples.folder(text ?? Samples.contract()) { try Contract.read(folder: $0) }
     }
 
     private func sentence(about text: String?) throws -> String {
@@ -29,25 +29,25 @@ final class ContractTests: XCTestCase {
     }
 
     func testAnOlderSpecMeansSqueezeAndAntialiasedBilinear() throws {
-        let spec = try read(Samples.contract.replacingOccurrences(of: Samples.newFields, with: "")).imageSpec
+        let spec = try read(Samples.olderContract()).imageSpec
         XCTAssertEqual(spec.fit, .squeeze)
         XCTAssertEqual(spec.filter, .bilinearAntialiased)
         XCTAssertEqual(spec.padColor, [0, 0, 0])
     }
 
     func testAnUnknownVersionIsASentence() throws {
-        let newer = Samples.contract.replacingOccurrences(of: #""schema_version": 1"#, with: #""schema_version": 2"#)
+        let newer = try Samples.contract().replacingOccurrences(of: #""schema_version": 1"#, with: #""schema_version": 2"#)
         let expected = "edgecls.json has schema version 2, and this app knows 1: update the app, or embed with its edgecls."
         XCTAssertEqual(try sentence(about: newer), expected)
     }
 
     func testWhatIsMissingOrDamagedIsASentence() throws {
         XCTAssertEqual(try sentence(about: nil), "edgecls.json is missing: put a model into this app with `edgecls embed`.")
-        let withoutLabels = Samples.contract.replacingOccurrences(of: #""labels": ["cat", "dog", "owl"],"#, with: "")
+        let withoutLabels = try Samples.contract().replacingOccurrences(of: #""labels": ["cat", "dog", "owl"],"#, with: "")
         for damaged in ["{", withoutLabels] {
             XCTAssertEqual(try sentence(about: damaged), "edgecls.json is damaged: run `edgecls embed` again.")
         }
-        let divided = Samples.contract.replacingOccurrences(of: #""std": [255]"#, with: #""std": [0]"#)
+        let divided = try Samples.contract().replacingOccurrences(of: #""std": [255]"#, with: #""std": [0]"#)
         XCTAssertEqual(try sentence(about: divided), "The contract divides pixels by a std of 0.")
     }
 
