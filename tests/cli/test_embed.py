@@ -167,6 +167,12 @@ def test_onnx_does_not_go_into_an_ios_app(folder: Path, edgecls: Edgecls, tmp_pa
     assert f"an artifact for an iOS app, found {INT8}, which is ONNX; choose a Core ML package" in done.stderr
 
 
+def test_a_folder_without_core_ml_is_told_how_to_get_some(folder: Path, edgecls: Edgecls, tmp_path: Path) -> None:
+    done = edgecls("embed", folder, "--into", xcode_app(tmp_path / "app"))
+    assert done.exit_code == 2
+    assert "none in the folder, which holds ONNX; make one: edgecls convert MODEL --targets coreml" in done.stderr
+
+
 def test_constants_need_a_namespace(folder: Path, edgecls: Edgecls, tmp_path: Path) -> None:
     app = android_app(tmp_path / "app")
     write(app / "app" / "build.gradle.kts", 'plugins { id("com.android.application") }')

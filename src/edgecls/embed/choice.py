@@ -39,12 +39,16 @@ def picked_artifact(picks: Sequence[Pick], manifest: Manifest, platform: Platfor
         InputError: none is picked.
     """
     sound = {artifact.name: artifact for artifact in _sound(manifest, platform)}
+    if not sound:
+        made = ", ".join(sorted({FORMATS[artifact.target] for artifact in manifest.artifacts})) or "nothing"
+        remedy = f"make one: edgecls convert MODEL --targets {','.join(platform.targets)}"
+        raise InputError(f"a verified artifact for {platform.app}", f"none in the folder, which holds {made}", remedy)
     ours = [pick for target in platform.targets for pick in picks if pick.target == target]
     for pick in ours:
         if pick.artifact in sound:
             return sound[pick.artifact], pick.sentence
     found = "; ".join(pick.sentence for pick in ours) or "no measurement of one"
-    raise InputError(f"a pick for {platform.app}", found, f"name one with --artifact: {', '.join(sound) or platform.why_not}")
+    raise InputError(f"a pick for {platform.app}", found, f"name one with --artifact: {', '.join(sound)}")
 
 
 def _sound(manifest: Manifest, platform: Platform) -> list[Artifact]:
