@@ -13,6 +13,7 @@ from edgecls.crew import BenchJob, BenchOptions, Failure, ImageSource, require_r
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import ArtifactError, InputError, OutputError
 from edgecls.evaluation import dask_pool
+from edgecls.evaluation.doubt import doubt_preprocessing
 from edgecls.evaluation.pick import pick_artifacts
 from edgecls.formats import change_since_conversion, detect
 from edgecls.gate.budget import BUDGET_NAME
@@ -100,6 +101,8 @@ def bench(request: BenchRequest, on_event: OnEvent = ignore) -> Report:
         )
     picks = pick_artifacts(report.measurements, request.within_points)
     notes += report.notes
+    if manifest and (doubt := doubt_preprocessing(report.measurements, spec, len(manifest.labels))):
+        notes.append(doubt)
     report = report.model_copy(update={"notes": notes, "source_sha256": source, "image_spec": spec, "picks": picks})
     write_text(output, report.model_dump_json(indent=2) + "\n")
     return report
