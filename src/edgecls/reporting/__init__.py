@@ -5,6 +5,8 @@ from __future__ import annotations
 from edgecls.reporting.conversion import conversion_grid
 from edgecls.reporting.csv_file import runs_csv
 from edgecls.reporting.description import description_tables
+from edgecls.reporting.evaluation import evaluation_table
+from edgecls.reporting.evaluation_page import evaluation_page
 from edgecls.reporting.gate import gate_line, gate_markdown, gate_table
 from edgecls.reporting.github import gate_annotations
 from edgecls.reporting.junit import gate_junit
@@ -35,6 +37,8 @@ __all__ = [
     "delegates_table",
     "description_tables",
     "diagnosis_table",
+    "evaluation_page",
+    "evaluation_table",
     "format_bytes",
     "gate_annotations",
     "gate_junit",

@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 
-from edgecls.records.accuracy import ClassAccuracy, Confusion
-from edgecls.records.artifact import FORMATS
+from edgecls.records.accuracy import ClassAccuracy
 from edgecls.records.counted import counted
 from edgecls.records.measurement import Measurement
 from edgecls.records.profile import OperationTime, Profile
 from edgecls.records.report import Environment
 from edgecls.reporting.charts import Course, Scatter, Strips, course, scatter, strips
+from edgecls.reporting.confusion import Matrix, matrix_of
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.label_sets import LabelTable, label_tables
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.runs import Run
-from edgecls.reporting.units import format_bytes, format_ms, format_share
-from edgecls.version import __version__
+from edgecls.reporting.templating import render
 
-_MOST_CLASSES_DRAWN = 30  # more cannot be told apart in a matrix
-_MOST_CLASSES_NUMBERED = 12
 _CLASSES_LISTED = 10
-_CONFUSIONS_LISTED = 10
 _OPERATIONS_LISTED = 12
-_LEVELS = 8  # shades of a matrix
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # what HTML cannot hold
 _NUMBER = re.compile(r"-?[\d,]*\.?\d+")
 _UNITS = {"KiB": 1024.0, "MiB": 1024.0**2}
 
@@ -43,18 +34,6 @@ class ClassChanges:
     rows: Sequence[tuple[ClassAccuracy, float]]
     changed: int
     total: int
-
-
-@dataclass(frozen=True)
-class Matrix:
-    """A confusion matrix: cells of each shade as one path, the numbers of small ones, and the largest confusions in words."""
-
-    artifact: str
-    classes: int
-    drawn: bool
-    shades: Sequence[tuple[int, str]]
-    numbers: Sequence[tuple[int, int, int, bool]]
-    confusions: Sequence[tuple[str, str, int]]
 
 
 @dataclass(frozen=True)
@@ -86,30 +65,13 @@ class Section:
 
 def report_html(runs: Sequence[Run]) -> str:
     """One page for all runs; the same input gives the same bytes."""
-    from jinja2 import Environment as Templates
-    from jinja2 import PackageLoader, StrictUndefined
-
-    templates = Templates(
-        loader=PackageLoader("edgecls.reporting"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    templates.filters |= {"ms": format_ms, "share": format_share, "bytes": format_bytes}
-    templates.globals |= {"targets": FORMATS}
-    script = resources.files("edgecls.reporting").joinpath("templates", "report.js").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     newest = max(run.report.created for run in runs)
-    text = templates.get_template("report.html.j2").render(
+    return render(
+        "report.html.j2",
         sections=[_section(run) for run in runs],
-        script=script,
-        script_hash=digest,
         created=newest.strftime("%Y-%m-%d %H:%M %Z"),
-        version=__version__,
         headline=_headline(runs),
     )
-    return _CONTROL.sub("\ufffd", text)
 
 
 def _section(run: Run) -> Section:
@@ -131,10 +93,7 @@ def _section(run: Run) -> Section:
     return Section(
         run.name,
         grid,
-        [
-            [_sort_key(cell) if column.numeric else cell for column, cell in zip(grid.columns, row, strict=True)]
-            for row in grid.rows
-        ],
+        sort_keys(grid),
         [chart for chart in charts if chart],
         strips([(names[row.artifact], row.latency) for row in rows if row.latency]),
         [course(names[row.artifact], row.sustained) for row in rows if row.sustained and row.sustained.minutes],
@@ -142,7 +101,7 @@ def _section(run: Run) -> Section:
         [found for row in rows if (found := _class_changes(row))],
         label_tables(rows),
         [
-            _matrix(row.artifact, row.accuracy.confusion, run.report.labels)
+            matrix_of(row.artifact, row.accuracy.confusion, run.report.labels)
             for row in rows
             if row.accuracy and row.accuracy.confusion
         ],
@@ -175,6 +134,13 @@ def _short_names(rows: Sequence[Measurement]) -> dict[str, str]:
     return short if len(set(short.values())) == len(short) else {name: name for name in short}
 
 
+def sort_keys(grid: Grid) -> list[list[float | str]]:
+    """What each cell is sorted by."""
+    return [
+        [_sort_key(cell) if column.numeric else cell for column, cell in zip(grid.columns, row, strict=True)] for row in grid.rows
+    ]
+
+
 def _sort_key(cell: str) -> float | str:
     """The number of a cell, in bytes where it is a size; the empty text, which goes last, where there is none."""
     found = _NUMBER.search(cell)
@@ -199,28 +165,6 @@ def _class_changes(row: Measurement) -> ClassChanges | None:
     shown = found if len(found) <= _CLASSES_LISTED else [*found[: _CLASSES_LISTED - 3], *found[-3:]]
     rows = [(entry, round(50 * abs(entry.recall_delta or 0.0) / largest, 1)) for entry in shown]
     return ClassChanges(row.artifact, row.flips.reference, rows, len(found), len(row.accuracy.classes))
-
-
-def _matrix(artifact: str, confusion: Confusion, labels: Sequence[str]) -> Matrix:
-    wrong = sorted((entry for entry in confusion.entries if entry[0] != entry[1]), key=lambda entry: -entry[2])
-    listed = [(_label(labels, label), _label(labels, winner), images) for label, winner, images in wrong[:_CONFUSIONS_LISTED]]
-    drawn = confusion.classes <= _MOST_CLASSES_DRAWN
-    shades: dict[int, list[str]] = {}
-    numbers = []
-    if drawn:
-        totals = [sum(row) or 1 for row in confusion.dense()]
-        for label, winner, images in confusion.entries:
-            share = images / totals[label]
-            level = max(1, min(_LEVELS, round(_LEVELS * share**0.5)))  # the root shows small shares too
-            shades.setdefault(level, []).append(f"M{winner} {label}h1v1h-1z")
-            if confusion.classes <= _MOST_CLASSES_NUMBERED:
-                numbers.append((label, winner, images, level > _LEVELS // 2))
-    paths = [(level, "".join(cells)) for level, cells in sorted(shades.items())]
-    return Matrix(artifact, confusion.classes, drawn, paths, numbers, listed)
-
-
-def _label(labels: Sequence[str], index: int) -> str:
-    return labels[index] if index < len(labels) else f"class_{index}"
 
 
 def _environment(found: Environment) -> list[tuple[str, str]]:
