@@ -10,6 +10,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   ├── UnsupportedModelError a readable model that no image classifier can be made of
     │   │   └── NoScoresError     an output that is no vector of scores
     │   ├── DataError             images, labels, npz archives
+    │   │   └── OversizedImageError  an image of more pixels than are decoded
     │   ├── SchemeError           a job the support table refuses
     │   ├── RecipeError           a recipe with unknown or contradicting keys
     │   ├── ArtifactError         an artifact, manifest or results file that cannot be read
@@ -80,6 +81,10 @@ class NoScoresError(UnsupportedModelError):
 
 class DataError(InputError):
     """Images, labels or archives that cannot be used."""
+
+
+class OversizedImageError(DataError):
+    """An image has more pixels than are decoded."""
 
 
 class SchemeError(InputError):

@@ -9,7 +9,8 @@ import pytest
 from rich.console import Console
 
 from edgecls.errors import DataError
-from edgecls.reporting import prediction_bars, top_predictions
+from edgecls.evaluation.top_predictions import top_predictions
+from edgecls.reporting import prediction_bars
 
 
 def test_best_first_and_the_lower_index_first_of_equal_ones() -> None:

@@ -23,6 +23,7 @@ from edgecls.cli.inspect import inspect
 from edgecls.cli.predict import predict
 from edgecls.cli.report import report
 from edgecls.cli.run import run
+from edgecls.cli.serve import serve
 from edgecls.errors import EdgeclsError
 from edgecls.version import __version__
 
@@ -41,6 +42,7 @@ _GROUPS: dict[str, dict[Any, str]] = {  # what a person wants to do -> command -
     },
     "Ship": {
         embed: "Artifacts into an Android, iOS or web app, with golden pictures",
+        serve: "Artifacts as a web service: a page, an API, known protocols",
         report: "Measurements as one HTML page, Markdown or CSV",
         check: "Fail where artifacts got larger, slower or worse than a baseline",
     },

@@ -28,7 +28,9 @@ def predict(
 ) -> None:
     """Show the best classes of each IMAGE with bars."""
     from edgecls.cli.output import note, show, show_json
-    from edgecls.reporting import Answer, Answers, prediction_bars, top_predictions
+    from edgecls.evaluation.top_predictions import top_predictions
+    from edgecls.records.prediction import Answer, Answers
+    from edgecls.reporting import prediction_bars
     from edgecls.runners.scored import score_images
 
     found = score_images(file, images, preprocess, fit, filter)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edgecls.data.resize import fit_image
 from edgecls.data.source import Decoded, Skipped
+from edgecls.errors import DataError, OversizedImageError
 from edgecls.records.image_spec import ImageSpec, luma
 
 SUFFIXES = frozenset((
@@ -31,6 +34,8 @@ _DECODE_ERRORS = (  # what Pillow's readers raise on damaged files
     zlib.error,
     Image.DecompressionBombError,
 )
+# What strangers may send: formats that phones, browsers and cameras write. Pillow would also start Ghostscript for an EPS.
+_SENT_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 _LFS = b"version https://git-lfs"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
 
@@ -55,6 +60,38 @@ def decode_image(path: Path, spec: ImageSpec) -> Decoded | Skipped:
         return Skipped(str(path), f"damaged: {' '.join(str(error).split()) or type(error).__name__}")
 
 
+def decode_bytes(content: bytes, spec: ImageSpec, most_pixels: int) -> np.ndarray:
+    """The same of an image file in memory that a stranger sent: nothing is decoded before its size is known to be bearable.
+
+    Args:
+        content: a JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF file.
+        most_pixels: width times height at most.
+
+    Returns:
+        uint8 [H, W, C], to the bit what `decode_image` makes of the same file.
+
+    Raises:
+        OversizedImageError: more pixels than that.
+        DataError: no image of these formats, or a damaged one.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content), formats=_SENT_FORMATS) as image:
+                if image.width * image.height > most_pixels:
+                    raise _oversized(most_pixels, f"{image.width} x {image.height}")
+                if image.format == "PNG":
+                    _verify(content)
+                return _pixels(image, spec)
+    except UnidentifiedImageError:
+        raise DataError("an image file", _what_it_is(content), "send JPEG, PNG, WebP, GIF, BMP, TIFF or AVIF") from None
+    except Image.DecompressionBombError:
+        raise _oversized(most_pixels, "far more") from None
+    except _DECODE_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError("an undamaged image file", reason, "send the whole file as it is") from None
+
+
 def convert_channels(pixels: np.ndarray, channels: int) -> np.ndarray | None:
     """uint8 [N, H, W, C] to another number of channels; None where there is no way. Alpha is dropped."""
     found = pixels.shape[-1]
@@ -76,6 +113,15 @@ def _check_sums(path: Path) -> None:
             image.verify()
 
 
+def _oversized(most_pixels: int, found: str) -> OversizedImageError:
+    return OversizedImageError(f"an image of at most {most_pixels:,} pixels", found, "send a smaller one")
+
+
+def _verify(content: bytes) -> None:
+    with Image.open(io.BytesIO(content), formats=("PNG",)) as image:
+        image.verify()
+
+
 def _pixels(image: Image.Image, spec: ImageSpec) -> np.ndarray:
     ImageOps.exif_transpose(image, in_place=True)
     return fit_image(_eight_bit(image, "L" if spec.channels == 1 else "RGB"), spec)
@@ -93,7 +139,11 @@ def _eight_bit(image: Image.Image, mode: str) -> Image.Image:
 
 
 def _why_not_an_image(path: Path) -> str:
-    head = path.open("rb").read(len(_LFS)) if path.is_file() else b""
+    return _what_it_is(path.open("rb").read(len(_LFS)) if path.is_file() else b"")
+
+
+def _what_it_is(content: bytes) -> str:
+    head = content[: len(_LFS)]
     if head == _LFS:
         return "a Git LFS pointer, not the image itself: run `git lfs pull`"
     if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:

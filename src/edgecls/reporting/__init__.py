@@ -13,7 +13,7 @@ from edgecls.reporting.junit import gate_junit
 from edgecls.reporting.markdown import conversion_markdown, report_markdown, runs_markdown, to_markdown
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.page import report_html
-from edgecls.reporting.predictions import Answer, Answers, Prediction, prediction_bars, top_predictions
+from edgecls.reporting.predictions import prediction_bars
 from edgecls.reporting.runs import Run, merge_reports
 from edgecls.reporting.table import (
     conversion_table,
@@ -27,9 +27,6 @@ from edgecls.reporting.table import (
 from edgecls.reporting.units import format_bytes
 
 __all__ = [
-    "Answer",
-    "Answers",
-    "Prediction",
     "Run",
     "conversion_grid",
     "conversion_markdown",
@@ -56,6 +53,5 @@ __all__ = [
     "runs_markdown",
     "to_markdown",
     "to_table",
-    "top_predictions",
     "variants_table",
 ]

@@ -1,0 +1,69 @@
+"""Question and Reply: what crosses from the web server to a worker process and back."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal, NamedTuple
+
+Protocol = Literal["predict", "tensorflow_serving", "open_inference"]
+
+
+class Question(NamedTuple):
+    """One request, not read further than its head.
+
+    Attributes:
+        protocol: whose rules the body follows.
+        artifact: which answers.
+        body: as it came.
+        content_type: as it came; empty for none.
+        top: classes that are told, where the protocol tells the best ones.
+        json_bytes: of a body that is JSON followed by binary tensors, the length of the JSON; None: no such body.
+        version: part of a model's path that the answer repeats; empty for none.
+    """
+
+    protocol: Protocol
+    artifact: str
+    body: bytes
+    content_type: str = ""
+    top: int = 3
+    json_bytes: int | None = None
+    version: str = ""
+
+
+class Reply(NamedTuple):
+    """One answer, ready to be sent.
+
+    Attributes:
+        status: of HTTP.
+        body: JSON, unless `json_bytes` says what follows it.
+        json_bytes: as in `Question`.
+        compute_ms: time in the engine.
+    """
+
+    status: int
+    body: bytes
+    json_bytes: int | None = None
+    compute_ms: float = 0.0
+
+
+class RefusedError(Exception):
+    """A request that cannot be answered, and is the sender's to mend.
+
+    Args:
+        status: of HTTP, 400 to 499.
+        message: what was expected and what was found.
+    """
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status, self.message = status, message
+        super().__init__(status, message)
+
+
+def error_body(message: str) -> bytes:
+    """What every refusal says, in all protocols."""
+    return to_json({"error": message})
+
+
+def to_json(value: Any) -> bytes:
+    """JSON without spaces."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
