@@ -71,9 +71,9 @@ def test_history_is_drawn_and_broken_where_a_value_is_no_number(evaluation: Eval
     ]
     series = history_series(history)
     assert list(series) == ["loss"]
-    assert series["loss"]["validation"] == [2.5, pytest.approx(math.nan, nan_ok=True), 1.0]
+    assert series["loss"]["held-out"] == [2.5, pytest.approx(math.nan, nan_ok=True), 1.0]
     (chart,) = curves_of(history)
-    assert [name for name, _ in chart.lines] == ["training", "validation"]
+    assert [name for name, _ in chart.lines] == ["training", "held-out"]
     assert all(path.count("M") == 2 and "nan" not in path for _, path in chart.lines)
     text = Found(evaluation_page(evaluation, title="Cats", pictures={}, history=history)).text
     assert "training: 2 at first, 0.5 at last" in text

@@ -19,6 +19,7 @@ from edgecls.cli.demo import demo
 from edgecls.cli.diagnose import diagnose
 from edgecls.cli.embed import embed
 from edgecls.cli.errors import exit_code_for
+from edgecls.cli.evaluate import evaluate
 from edgecls.cli.inspect import inspect
 from edgecls.cli.predict import predict
 from edgecls.cli.report import report
@@ -36,6 +37,7 @@ _GROUPS: dict[str, dict[Any, str]] = {  # what a person wants to do -> command -
     },
     "Measure": {
         bench: "Accuracy, latency, memory and size of every artifact",
+        evaluate: "Each class of a model or artifact, and its worst mistakes on a page",
         diagnose: "Where a quantized artifact departs from its float self",
         inspect: "What is really in a model, an artifact or a folder of them",
         predict: "The best classes of images, with bars",

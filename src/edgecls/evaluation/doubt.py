@@ -20,10 +20,15 @@ def doubt_preprocessing(measurements: Iterable[Measurement], spec: ImageSpec | N
     found = [row.accuracy.top1 for row in measurements if row.accuracy]
     if not found or classes < 2 or spec is None or spec.provenance != "assumed":
         return None
-    chance = 1 / classes
-    if max(found) > chance + _ABOVE_CHANCE * (1 - chance):
+    if not is_near_chance(max(found), classes):
         return None
     return (
         f"no artifact is clearly better than guessing among {classes} classes, and the preprocessing was assumed: "
         "--preprocess auto tries the common ones on these images"
     )
+
+
+def is_near_chance(top1: float, classes: int) -> bool:
+    """Whether a share 0..1 of right answers among so many classes is not clearly better than guessing."""
+    chance = 1 / classes
+    return top1 <= chance + _ABOVE_CHANCE * (1 - chance)

@@ -13,6 +13,7 @@ from edgecls.reporting.junit import gate_junit
 from edgecls.reporting.markdown import conversion_markdown, report_markdown, runs_markdown, to_markdown
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.page import report_html
+from edgecls.reporting.plots import evaluation_plots
 from edgecls.reporting.predictions import prediction_bars
 from edgecls.reporting.runs import Run, merge_reports
 from edgecls.reporting.table import (
@@ -35,6 +36,7 @@ __all__ = [
     "description_tables",
     "diagnosis_table",
     "evaluation_page",
+    "evaluation_plots",
     "evaluation_table",
     "format_bytes",
     "gate_annotations",

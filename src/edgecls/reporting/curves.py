@@ -11,7 +11,11 @@ from edgecls.records.accuracy import Calibration
 from edgecls.reporting.charts import HEIGHT, WIDTH, Axis, Tick, format_number
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 16, 44
-_VALIDATION = "val_"  # how Keras begins the name of what it measured on the validation images
+_HELD_OUT = (
+    "val_",
+    "held_out_",
+)  # how Keras, and training.json, begin names of what was measured on images that were not trained on
+_NOT_DRAWN = {"epoch", "seconds", "images_per_s"}
 _LOG_FROM = 50.0  # a range of more than this ratio, as of a learning rate, is drawn on a logarithmic axis
 
 
@@ -46,13 +50,13 @@ class Reliability:
 
 
 def history_series(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
-    """What was written of each epoch as curves: quantity -> `training` and `validation` -> a value for each epoch, NaN where none was."""
-    names = list(dict.fromkeys(key for epoch in history for key, value in epoch.items() if _is_number(value) and key != "epoch"))
+    """What was written of each epoch as curves: quantity -> `training` and `held-out` -> a value for each epoch, NaN where none was."""
+    keys = dict.fromkeys(key for epoch in history for key, value in epoch.items() if _is_number(value) and key not in _NOT_DRAWN)
     found: dict[str, dict[str, list[float]]] = {}
-    for key in names:
-        line = "validation" if key.startswith(_VALIDATION) else "training"
+    for key in keys:
+        prefix = next((prefix for prefix in _HELD_OUT if key.startswith(prefix)), "")
         values = [float(epoch[key]) if _is_number(epoch.get(key)) else math.nan for epoch in history]
-        found.setdefault(key.removeprefix(_VALIDATION), {})[line] = values
+        found.setdefault(key.removeprefix(prefix), {})["held-out" if prefix else "training"] = values
     return found
 
 

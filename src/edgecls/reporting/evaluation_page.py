@@ -74,28 +74,35 @@ def _picture(found: Mistake, labels: Sequence[str], pixels: np.ndarray | None) -
 
 
 def picture_url(pixels: np.ndarray) -> str:
-    """Pixels [H, W, C] or [H, W] as a data URL; of other than 1 or 3 channels the first is shown. Values outside 0..255 are stretched
-    into it, as those of archives that hold model inputs are."""
+    """Pixels as `as_pixels` takes them as a data URL."""
     from PIL import Image
 
-    values = np.asarray(pixels)
-    if values.ndim == 3 and values.shape[2] != 3:
-        values = values[..., 0]
-    if values.dtype != np.uint8:
-        values = values.astype(np.float32)
-        low, high = float(values.min()), float(values.max())
-        if low < 0 or high > 255 or high <= 1:
-            values = (values - low) * (255 / (high - low or 1.0))
-        values = values.round().astype(np.uint8)
+    values = as_pixels(pixels)
     kind = "PNG" if values.shape[0] * values.shape[1] <= _LOSSLESS_PIXELS else "JPEG"
     stream = io.BytesIO()
     Image.fromarray(values).save(stream, kind, quality=85)
     return f"data:image/{kind.lower()};base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
+def as_pixels(pixels: np.ndarray) -> np.ndarray:
+    """Pixels [H, W, C] or [H, W] as uint8 [H, W, 3] or [H, W]: of other than 3 channels the first. Numbers outside 0..255, or within 0..1,
+    are stretched over it: archives may hold model inputs."""
+    values = np.asarray(pixels)
+    if values.ndim == 3 and values.shape[2] != 3:
+        values = values[..., 0]
+    if values.dtype == np.uint8:
+        return values
+    values = values.astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 255 or high <= 1:
+        values = (values - low) * (255 / (high - low or 1.0))
+    return values.round().astype(np.uint8)
+
+
 def _contract(spec: ImageSpec | None) -> str:
     """How pictures became model inputs, in a sentence."""
     if spec is None:
         return ""
-    pixels = f"{spec.height} x {spec.width}, {spec.resizing_words}, mean {spec.mean}, std {spec.std} ({spec.provenance})"
+    numbers = f"mean {', '.join(f'{value:g}' for value in spec.mean)}, std {', '.join(f'{value:g}' for value in spec.std)}"
+    pixels = f"{spec.height} x {spec.width}, {spec.resizing_words}, {numbers} in pixels of 0..255 ({spec.provenance})"
     return f"Pictures entered as {pixels}."
