@@ -26,7 +26,7 @@ from written_tflite import classifier
 SIZE = 6
 LABELS = ["cat", "dog", "emu"]
 SPEC = ImageSpec(height=SIZE, width=SIZE, channels=3, mean=(127.5,), std=(127.5,), provenance="declared")
-_START_S = 60.0
+_START_S = 300.0
 
 
 def write_classifier(path: Path, kind: OutputKind = "logits", labels: list[str] | None = None) -> Path:
@@ -103,6 +103,11 @@ class Server:
     def post(self, path: str, value: Any, **headers: str) -> Answer:
         """A value as JSON."""
         return self.ask("POST", path, json.dumps(value).encode(), **{"Content_Type": "application/json", **headers})
+
+    def metric(self, name: str) -> float:
+        """A number of /metrics; 0 where it is not there."""
+        found = re.search(rf"^{name} (\S+)$", self.ask("GET", "/metrics").body.decode(), re.MULTILINE)
+        return float(found[1]) if found else 0.0
 
     def stop(self) -> int:
         """Tell it to stop; its exit status."""

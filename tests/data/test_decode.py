@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgecls.data.decode import convert_channels, decode_image
+from edgecls.data.decode import convert_channels, decode_bytes, decode_image
 from edgecls.data.source import Decoded, Skipped
+from edgecls.errors import DataError, OversizedImageError
 from edgecls.records.image_spec import ImageSpec
 
 SIZE = (64, 48)  # width, height
@@ -134,7 +136,7 @@ def test_truncated_files_are_skipped(tmp_path: Path):
     noise = (
         np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8)
     )  # no format makes its end of anything but pixels
-    for suffix in (".jpg", ".png", ".webp", ".gif", ".bmp", ".tif"):
+    for suffix in (".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".avif"):
         path = tmp_path / f"cut{suffix}"
         Image.fromarray(noise).save(path)
         whole = path.read_bytes()
@@ -180,7 +182,7 @@ def test_a_picture_that_claims_to_be_enormous_is_skipped(tmp_path: Path):
 
 def test_no_damage_ever_escapes_as_an_exception(tmp_path: Path, photo: np.ndarray):
     generator = np.random.default_rng(0)
-    for suffix in (".jpg", ".png", ".webp", ".gif", ".bmp", ".tif"):
+    for suffix in (".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".avif"):
         path = tmp_path / f"noisy{suffix}"
         Image.fromarray(photo).save(path)
         whole = np.frombuffer(path.read_bytes(), np.uint8)
@@ -213,3 +215,24 @@ def test_a_heic_photo_is_called_one(tmp_path: Path, name: str):
     found = decode_image(path, ImageSpec(height=4, width=4, channels=3))
     assert isinstance(found, Skipped)
     assert "HEIC" in found.reason and "save it as JPEG or PNG" in found.reason
+
+
+def test_a_file_in_memory_becomes_the_same_pixels(tmp_path: Path, photo: np.ndarray):
+    spec = ImageSpec(height=9, width=7, channels=3, fit="crop", filter="bilinear")
+    for suffix in (".jpg", ".png", ".webp", ".gif", ".bmp", ".tif", ".avif"):
+        path = tmp_path / f"photo{suffix}"
+        Image.fromarray(photo).save(path)
+        expected = decode_image(path, spec)
+        assert isinstance(expected, Decoded)
+        assert np.array_equal(decode_bytes(path.read_bytes(), spec, photo.size // 3), expected.pixels)
+
+
+def test_a_file_in_memory_is_bounded_before_it_is_decoded(photo: np.ndarray):
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, "PNG")
+    with pytest.raises(OversizedImageError):
+        decode_bytes(stream.getvalue(), RGB, photo.size // 3 - 1)
+    with pytest.raises(DataError, match="not an image"):
+        decode_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", RGB, 1000)  # Pillow would give it to Ghostscript
+    with pytest.raises(DataError, match="undamaged"):
+        decode_bytes(stream.getvalue()[:-20], RGB, photo.size)

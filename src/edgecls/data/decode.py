@@ -29,7 +29,7 @@ _DECODE_ERRORS = (  # what Pillow's readers raise on damaged files
     EOFError,
     ArithmeticError,
     MemoryError,
-    NotImplementedError,
+    RuntimeError,
     struct.error,
     zlib.error,
     Image.DecompressionBombError,

@@ -19,6 +19,7 @@ from edgecls.serve.card import Card
 from edgecls.serve.limits import Limits
 from edgecls.serve.offer import Offer
 from edgecls.serve.question import Question, Reply, error_body
+from edgecls.system.worker import RemoteError
 
 _AHEAD = 2  # batches with a worker: the one it works on, and the next
 _LONGEST_PAUSE_S = 30.0
@@ -34,6 +35,7 @@ class Backend:
         workers: number of processes.
         on_batch: told the size of every batch.
         on_loss: told in words of every worker that ended by itself.
+        on_fault: told of every exception of ours, with its traceback.
 
     All methods are for the loop's thread.
     """
@@ -45,6 +47,7 @@ class Backend:
         workers: int,
         on_batch: Callable[[int], None] = lambda size: None,
         on_loss: Callable[[str], None] = lambda words: None,
+        on_fault: Callable[[str], None] = lambda words: None,
     ) -> None:
         self.offer, self.limits, self._wanted = offer, limits, workers
         self.cards: dict[str, Card] = {}
@@ -57,7 +60,7 @@ class Backend:
         self._alarm: asyncio.TimerHandle | None = None
         self._closing = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._on_batch, self._on_loss = on_batch, on_loss
+        self._on_batch, self._on_loss, self._on_fault = on_batch, on_loss, on_fault
 
     @property
     def waiting(self) -> int:
@@ -83,6 +86,12 @@ class Backend:
             await self.close()
             raise errors[0]
         self.cards = {card.name: card for card in self.attendants[0].cards}
+
+    def look_after(self) -> None:
+        """Replace workers that ended while they had nothing to do; those that had something are noticed by that."""
+        for attendant in self.attendants[:]:
+            if not attendant.at_work and attendant.worker.has_ended:
+                self._part_with(attendant, "a worker process ended while it had nothing to do")
 
     def enter(self) -> None:
         """A request comes in: the backend stays until it has left."""
@@ -128,9 +137,7 @@ class Backend:
         now = asyncio.get_running_loop().time()
         while self._waiting and now - self._waiting[0].asked_at > self.limits.timeout_s:
             _settle(self._waiting.popleft(), _LATE)
-        for attendant in self.attendants[:]:
-            if not attendant.at_work and attendant.worker.has_ended:
-                self._part_with(attendant, "a worker process ended while it had nothing to do")
+        self.look_after()
         while self._waiting:
             idle = [attendant for attendant in self.attendants if not attendant.at_work]
             if idle:
@@ -168,6 +175,8 @@ class Backend:
             for ticket, reply in zip(outcome.tickets, outcome.replies, strict=True):
                 _settle(ticket, reply)
         elif outcome.was_begun:
+            if isinstance(outcome.error, RemoteError):
+                self._on_fault(f"{outcome.error}\n{outcome.error.trace}")
             for ticket in outcome.tickets:  # not tried again: one of them may be what ended the process
                 _settle(ticket, _LOST if isinstance(outcome.error, WorkerError) else _FAILED)
         else:

@@ -23,6 +23,7 @@ MOST_TOP = 1000
 _JSON = b"application/json"
 _TENSORS = b"application/octet-stream"
 _JSON_BYTES = "inference-header-content-length"
+_READ_ON = 4  # times the limit
 _NUMBER = re.compile(r"[0-9]{1,9}")  # int() would also take signs, spaces and underscores
 
 
@@ -75,7 +76,7 @@ class Asking:
             artifact, top = self._asked(scope, head, backend)
             reply = await self._answered(scope, head, receive, backend, artifact, top)
         except RefusedError as refusal:
-            reply = Reply(refusal.status, error_body(refusal.message))
+            reply = Reply(refusal.status, error_body(refusal.message), headers=_CLOSE if refusal.ends_connection else ())
         except _GoneError:
             return
         await send_reply(send, reply)
@@ -157,15 +158,15 @@ async def send_reply(send: Send, reply: Reply) -> None:
     headers.append((b"content-length", str(len(reply.body)).encode()))
     if reply.json_bytes is not None:
         headers.append((_JSON_BYTES.encode(), str(reply.json_bytes).encode()))
-    headers += _EXTRA.get(reply.status, ())
+    headers += (*_EXTRA.get(reply.status, ()), *reply.headers)
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body})
 
 
+_CLOSE = ((b"connection", b"close"),)
 _EXTRA: dict[int, tuple[tuple[bytes, bytes], ...]] = {
     401: ((b"www-authenticate", b"Bearer"),),
-    408: ((b"connection", b"close"),),
-    413: ((b"connection", b"close"),),  # what is left of the body is not worth reading
+    408: _CLOSE,
     503: ((b"retry-after", b"1"),),
 }
 
@@ -179,10 +180,10 @@ def _announced(head: Head, most: int) -> int:
     length = head.headers.get("content-length")
     if length is None:
         return most
-    if not _NUMBER.fullmatch(length):
-        raise RefusedError(413 if length.isdigit() else 400, f"expected a body of at most {most} bytes")
-    if int(length) > most:
-        raise RefusedError(413, f"expected a body of at most {most} bytes, found {length}")
+    if not _NUMBER.fullmatch(length) or int(length) > most:
+        # A client that is still sending hears of a closed connection, not of 413; reading on is worth it where that has an end.
+        ends = not _NUMBER.fullmatch(length) or int(length) > _READ_ON * most
+        raise RefusedError(413, f"expected a body of at most {most} bytes, found {length[:20]}", ends_connection=ends)
     return int(length)
 
 
@@ -212,7 +213,7 @@ async def _body(receive: Receive, most: int, timeout_s: float) -> bytes:
                 part = message.get("body", b"")
                 size += len(part)
                 if size > most:
-                    raise RefusedError(413, f"expected a body of at most {most} bytes, found more")
+                    raise RefusedError(413, f"expected a body of at most {most} bytes, found more", ends_connection=True)
                 parts.append(part)
                 if not message.get("more_body", False):
                     return parts[0] if len(parts) == 1 else b"".join(parts)

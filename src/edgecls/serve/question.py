@@ -38,12 +38,14 @@ class Reply(NamedTuple):
         body: JSON, unless `json_bytes` says what follows it.
         json_bytes: as in `Question`.
         compute_ms: time in the engine.
+        headers: beside those that follow from status and body.
     """
 
     status: int
     body: bytes
     json_bytes: int | None = None
     compute_ms: float = 0.0
+    headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class RefusedError(Exception):
@@ -52,10 +54,11 @@ class RefusedError(Exception):
     Args:
         status: of HTTP, 400 to 499.
         message: what was expected and what was found.
+        ends_connection: whether what is left of the body is not read.
     """
 
-    def __init__(self, status: int, message: str) -> None:
-        self.status, self.message = status, message
+    def __init__(self, status: int, message: str, *, ends_connection: bool = False) -> None:
+        self.status, self.message, self.ends_connection = status, message, ends_connection
         super().__init__(status, message)
 
 

@@ -95,6 +95,7 @@ async def _run(service: Service, server: uvicorn.Server, listener: socket.socket
         loop.add_signal_handler(number, stop)
     try:
         await opening
+        listener.listen(server.config.backlog)  # from here on nobody is refused
         host, port = listener.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
         tell(f"serving {', '.join(service.backend.offer.names)} on http://{shown}:{port}/")

@@ -68,7 +68,7 @@ class Service:
 
     async def _open(self) -> Backend:
         offer = await asyncio.to_thread(read_offer, self.asked)
-        backend = Backend(offer, self.limits, self._workers, self.metrics.batch_images.observe, self._lose)
+        backend = Backend(offer, self.limits, self._workers, self.metrics.batch_images.observe, self._lose, self._tell)
         await backend.start()
         return backend
 
@@ -77,6 +77,7 @@ class Service:
         known = seen = self.backend.offer.stamp
         while True:
             await asyncio.sleep(_POLL_S)
+            self.backend.look_after()
             before, seen = seen, await asyncio.to_thread(stamp_of, self.asked.paths)
             if seen == known or seen != before:  # as it was, or still being written
                 continue

@@ -55,7 +55,7 @@ function showNote() {
 async function ask(blob) {
   const number = ++asked;
   picture = blob;
-  again.hidden = false;
+  again.hidden = Boolean(stream);
   if (blob.size > uploadBytes) {
     complain(`The picture has ${blob.size.toLocaleString()} bytes; this server takes ${uploadBytes.toLocaleString()}.`);
     return;
@@ -110,6 +110,7 @@ function stopCamera() {
   for (const track of stream?.getTracks() ?? []) track.stop();
   stream = null;
   video.hidden = true;
+  again.hidden = !picture;
   camera.setAttribute("aria-pressed", "false");
   camera.textContent = "Use the camera";
 }
@@ -129,6 +130,7 @@ async function startCamera() {
   video.srcObject = stream;
   video.hidden = false;
   shown.hidden = true;
+  again.hidden = true;
   camera.setAttribute("aria-pressed", "true");
   camera.textContent = "Stop the camera";
   await video.play();
