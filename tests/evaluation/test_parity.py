@@ -81,6 +81,36 @@ def test_less_than_half_of_the_winners_never_passes_however_close_the_scores_are
     assert compare(source, half, scheme, "logits", "images").verdict == "passed"
 
 
+class TestSyntheticImages:
+    """What they cannot tell is not judged; what is wrong whatever the images is rejected all the same."""
+
+    @pytest.fixture
+    def hurt(self, logits: np.ndarray) -> np.ndarray:
+        """Of 0.6 times the signal's deviation in all: 4.4 dB, so that a third of the winners is kept; scaled to 2.7 dB."""
+        return logits + np.random.default_rng(3).normal(0, 0.73 * logits.std(), logits.shape)
+
+    @pytest.mark.parametrize("scheme", ["dynamic", "weight8", "palette4", "int8"])
+    def test_a_quantized_artifact_short_of_the_limits_is_not_judged(self, logits, hurt, scheme):
+        assert compare(logits, hurt, scheme, "logits", "images").verdict == "failed"
+        parity = compare(logits, hurt, scheme, "logits", "synthetic")
+        assert parity.verdict == "not judged"
+        assert parity.reason.endswith("but synthetic images tell too little; verify with --data PATH")
+
+    @pytest.mark.parametrize("scheme", ["float32", "float16", "sparse"])
+    def test_float_artifacts_are_judged_on_any_images(self, logits, hurt, scheme):
+        assert compare(logits, hurt, scheme, "logits", "synthetic").verdict == "failed"
+
+    def test_scores_that_have_nothing_to_do_with_the_source_fail(self, logits):
+        rng = np.random.default_rng(2)
+        sure = softmax(logits)
+        for reference in (logits, sure, 1 + logits / 100):  # the last: 40 dB of signal that all images share
+            for wrong in (rng.permutation(reference), np.zeros_like(reference), reference[:, ::-1]):
+                parity = compare(reference, np.ascontiguousarray(wrong), "weight8", "logits", "synthetic")
+                assert parity.verdict == "failed", parity
+            same_answer = np.tile(reference.mean(axis=0), (len(reference), 1))
+            assert compare(reference, same_answer, "weight8", "logits", "synthetic").verdict == "failed"
+
+
 def test_each_of_the_classes_that_tie_in_the_source_is_its_winner():
     source = np.full((8, 10), 0.1, np.float32)
     parity = compare(source, source + np.float32(7e-9) * np.arange(10, dtype=np.float32), "float32", "softmax", "images")

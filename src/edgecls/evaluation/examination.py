@@ -137,11 +137,12 @@ def _judge(
 
 
 def _worst(judged: list[tuple[Head, Parity]]) -> Parity:
-    """The verdict on the head that keeps least: one that failed, else that of the lowest signal-to-noise ratio."""
+    """The verdict on the head that keeps least: one that failed, else one not judged, else that of the lowest signal-to-noise ratio."""
+    worst_first = ("failed", "not judged", "passed")
 
-    def merit(item: tuple[Head, Parity]) -> tuple[bool, float]:
+    def merit(item: tuple[Head, Parity]) -> tuple[int, float]:
         parity = item[1]
-        return parity.verdict != "failed", np.inf if parity.snr_db is None else parity.snr_db
+        return worst_first.index(parity.verdict), np.inf if parity.snr_db is None else parity.snr_db
 
     head, parity = min(judged, key=merit)
     return parity.model_copy(update={"head": head.name, "reason": named(head, parity.reason)})

@@ -33,7 +33,7 @@ Border = Literal["float32", "int8", "uint8"]  # dtypes that a file takes and giv
 Activation = Literal["softmax", "sigmoid"]  # what makes probabilities of logits
 OnnxLayout = Literal["nhwc", "nchw"]
 OnnxBatch = int | Literal["free"]
-Verdict = Literal["passed", "failed", "structure", "skipped"]
+Verdict = Literal["passed", "failed", "not judged", "structure", "skipped"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)
 FORMATS: dict[str, str] = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML"}  # as people call them
@@ -107,7 +107,7 @@ class Parity(Record):
         snr_db: signal-to-noise ratio of the scores in decibels.
         inputs: `images` (the user's) or `synthetic`.
         verdict: `structure` where the file could be examined but not computed here: a Core ML program with an operation that the
-            reference lacks.
+            reference lacks; `not judged` where synthetic images alone cannot tell a sound artifact of its scheme from a wrong one.
         reason: why the verdict is not `passed`.
     """
 

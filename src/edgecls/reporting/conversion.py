@@ -13,7 +13,7 @@ _INPUTS = {"images": "image", "synthetic": "synthetic input"}
 
 
 def conversion_grid(manifest: Manifest) -> Grid:
-    """All artifacts of a manifest; below them why some were rejected or failed, and what stayed float."""
+    """All artifacts of a manifest; below them why some were rejected, failed or not judged, and what stayed float."""
     columns = [
         Column[Artifact]("artifact", lambda row: row.name),
         Column[Artifact]("size", lambda row: format_bytes(row.size_bytes), numeric=True, rank=1),
@@ -59,6 +59,8 @@ def _difference(parity: Parity) -> str:
 def _notes(manifest: Manifest) -> list[str]:
     bad = [row for row in manifest.artifacts if row.status != "ok"]
     notes = shared_reasons([(row.name, f"{row.status}: {_reason(row)}") for row in bad])
+    unjudged = [row for row in manifest.artifacts if row.parity and row.parity.verdict == "not judged"]
+    notes += shared_reasons([(row.name, f"not judged: {_reason(row)}") for row in unjudged])
     partly = [(row.name, f"stayed float: {text}") for row in manifest.artifacts if (text := _stayed_float(row))]
     notes += shared_reasons(partly)
     compared: dict[tuple[int, str], set[str]] = {}

@@ -20,7 +20,7 @@ from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import about_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.data.pixel_file import write_pixels
-from edgecls.data.synthetic import synthetic_pixels
+from edgecls.data.synthetic import natural_pixels
 from edgecls.evaluation.examination import BATCH, Questions
 from edgecls.quantization.accuracy_goal import AccuracyGoal
 from edgecls.records.artifact import (
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 CALIBRATION_BATCH = 4  # larger ones are no faster and take more memory
 PARITY_IMAGES = 32
 INT8_PARITY_IMAGES = 256  # its verdict is about shares of images, which a few tell badly
-SYNTHETIC_IMAGES = 16
+SYNTHETIC_IMAGES = 32
 TOOLCHAIN = (
     "tensorflow",
     "keras",
@@ -268,7 +268,7 @@ def _questions(
     """What artifacts are compared on, some of the user's images where there are any, and the source model's answers."""
     path = options.data or options.calibration
     if path is None or not options.verify:
-        kind, pixels = "synthetic", stack.enter_context(write_pixels(synthetic_pixels(spec, SYNTHETIC_IMAGES))).finish()
+        kind, pixels = "synthetic", stack.enter_context(write_pixels(natural_pixels(spec, SYNTHETIC_IMAGES))).finish()
     else:
         images = open_images(path, spec, role="data" if options.data else "calibration", limit=limit)
         stack.callback(images.close)
