@@ -21,6 +21,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   └── MissingExtraError     an optional dependency that is not installed
     └── StageError (3)            a stage that failed
         ├── ConversionError
+        ├── TrainingError         a new model whose training went wrong
         ├── CompressionError      training that went wrong, or a sparsity that was not reached
         ├── ParityError
         └── WorkerError           a worker process that crashed or ran out of time
@@ -125,6 +126,10 @@ class StageError(EdgeclsError):
 
 class ConversionError(StageError):
     """A converter failed."""
+
+
+class TrainingError(StageError):
+    """Training of a new model went wrong; what was good before is kept."""
 
 
 class CompressionError(StageError):

@@ -69,6 +69,16 @@ def test_what_spreadsheets_write_is_read(folder: Path):
     assert (labels_of(images), images.class_names) == ([[1, 0, 1], [0, 0, 0]], ("ant, red", "bee", "cat"))
 
 
+@pytest.mark.parametrize("between", ["|", ";"])
+def test_a_single_column_holds_names_one_or_several(folder: Path, between: str):
+    images = table(folder, ["file,label", "photos/0.png,bee", "photos/1.png,ant", "photos/2.png,bee"], labels=None)
+    assert (labels_of(images), images.class_names, images.multi_hot) == ([1, 0, 1], ("ant", "bee"), False)
+    images = table(folder, ["file,labels", f"photos/0.png,cat {between} ant", "photos/1.png,", "photos/2.png,ant"], labels=None)
+    assert (labels_of(images), images.class_names) == ([[1, 1], [0, 0], [1, 0]], ("ant", "cat"))
+    known = table(folder, ["file,labels", f"photos/0.png,cat{between}ant", "photos/1.png,cat"], labels=["cat", "bee", "ant"])
+    assert labels_of(known) == [[1, 0, 1], [1, 0, 0]]
+
+
 def test_an_image_that_is_not_there_is_skipped_with_its_labels(folder: Path):
     images = table(folder, [*ROWS, "photos/9.png,1,0,0"])
     assert len(images) == 4 and labels_of(images)[-1] == [1, 1, 1]
@@ -87,7 +97,7 @@ def test_an_image_that_is_not_there_is_skipped_with_its_labels(folder: Path):
         (["file,ant,bee,cat", "../secret.png,1,0,1"], "images in the folder of the CSV"),
         (["file,ant,bee,cat", "/etc/passwd,1,0,1"], "images in the folder of the CSV"),
         (["file,ant,bee,cat"], "an image for each line"),
-        (["file,labels", "photos/0.png,ant;bee"], "'ant;bee' in line 2"),
+        (["file,labels", "photos/0.png,ant;bee"], "y with 3 columns, one per class of the model, found 2"),
         (['file,ant,bee,cat', '"photos/0.png,1,0,1'], "a CSV in UTF-8"),
     ],
 )  # fmt: skip

@@ -25,11 +25,13 @@ from edgecls.cli.predict import predict
 from edgecls.cli.report import report
 from edgecls.cli.run import run
 from edgecls.cli.serve import serve
+from edgecls.cli.train import train
 from edgecls.errors import EdgeclsError
 from edgecls.version import __version__
 
 _GROUPS: dict[str, dict[Any, str]] = {  # what a person wants to do -> command -> its line in the list, which fits 80 columns
     "Make": {
+        train: "Pictures to a classifier that says itself what it takes",
         convert: "MODEL to TFLite, Core ML and ONNX, each proven to compute the same",
         compress: "Prune, cluster and train MODEL for int8, into new variants",
         run: "Compress, convert and bench as a recipe file says",

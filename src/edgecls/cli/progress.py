@@ -50,7 +50,7 @@ class Bars:
         self._bars.update(self._step, visible=False)
         self._bars.update(
             self._tasks[event.title],
-            description=f"{event.title}: {event.outcome}" if event.outcome else event.title,
+            description=f"{event.title}: {event.outcome or event.detail}".removesuffix(": "),
             completed=event.done,
             total=event.total,
             visible=bool(event.outcome) or not full,

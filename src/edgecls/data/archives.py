@@ -24,6 +24,7 @@ from edgecls.system.archive_errors import NPZ_ERRORS
 _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
     "calibration": (("x_train", "y_train"), ("x", "y")),
     "training": (("x_train", "y_train"), ("x", "y")),
+    "validation": (("x_val", "y_val"), ("x_valid", "y_valid")),
     "data": (("x_test", "y_test"), ("x_val", "y_val"), ("x", "y")),
 }
 _CHUNK_BYTES = 4 << 20
@@ -113,6 +114,26 @@ class ArraySource:
             stored = self._spec.model_copy(update={"height": height, "width": width, "layout": "HWC"})
             pixels = stored.invert(values)
         yield from (fit_pixels(image, self._spec) for image in pixels)
+
+
+def member_names(path: Path) -> list[str]:
+    """Names of the arrays in an archive.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    with _archive(path) as archive:
+        return [name.removesuffix(".npy") for name in archive.namelist()]
+
+
+def header_of(path: Path, role: Role) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype of the images for a role; no image is read.
+
+    Raises:
+        DataError: it cannot be read, or has no images for that role.
+    """
+    with _archive(path) as archive, _member(path, archive, _choose_keys(path, archive, role)[0]) as (_, header):
+        return header.shape, header.dtype
 
 
 def _choose_keys(path: Path, archive: zipfile.ZipFile, role: Role) -> tuple[str, str]:

@@ -21,6 +21,7 @@ _CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 _SPLITS: dict[Role, tuple[str, ...]] = {
     "calibration": ("train", "training"),
     "training": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
     "data": ("test", "testing", "val", "valid", "validation"),
 }
 _SPLIT_NAMES = frozenset(name for names in _SPLITS.values() for name in names)

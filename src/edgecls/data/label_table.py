@@ -1,28 +1,31 @@
-"""A CSV beside images: the file of each, and a column of 0 and 1 for each class."""
+"""A CSV beside images: the file of each, and its label or labels by name, or a column of 0 and 1 for each class."""
 
 from __future__ import annotations
 
 import csv
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from edgecls.data.folders import FileSource, require_image_files
-from edgecls.data.labels import label_by_columns, label_for
-from edgecls.data.source import Role
+from edgecls.data.labels import label_by_columns, label_by_name, label_for
+from edgecls.data.source import Labelling, Role
 from edgecls.errors import DataError, reason_of
 from edgecls.records.counted import counted
 from edgecls.records.image_spec import ImageSpec
 
-_EXAMPLE = "write `file,cat,dog` first, then lines such as `photos/1.jpg,1,0`"
+_EXAMPLE = "write `file,label` first, then lines such as `photos/1.jpg,cat`; or `file,cat,dog`, then `photos/1.jpg,1,0`"
+_BETWEEN = re.compile(r"[|;]")  # several labels of an image
 
 
 def open_table(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | None) -> FileSource:
     """The images that a CSV names, in its order.
 
-    The first line names the columns: that of the files, then one for each class. Files are sought from the CSV's own folder.
+    The first line names the columns: that of the files, then one for each class, or a single one that holds names, of which an image may
+    have several (`cat|dog`) or none. Files are sought from the CSV's own folder.
 
     Raises:
         DataError: no such CSV, files outside its folder, columns that are not the model's classes, or a model that image files cannot
@@ -31,8 +34,24 @@ def open_table(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | 
     require_image_files(path, spec)
     classes, rows = _read(path)
     files = [_inside(path, row[0]) for row in rows]
-    labelling = label_for(role, lambda: label_by_columns(_values(path, rows), classes, labels))
+    labelling = label_for(role, lambda: _labelling(path, classes, rows, labels))
     return FileSource(files, labelling, spec, notes=[f"{counted(len(files), 'image')} of {path.name}"], skipped=[])
+
+
+def _labelling(path: Path, classes: list[str], rows: list[list[str]], labels: Sequence[str] | None) -> Labelling:
+    if len(classes) > 1 or {row[1] for row in rows} <= {"0", "1"}:
+        return label_by_columns(_values(path, rows), classes, labels)
+    found = [[name.strip() for name in _BETWEEN.split(row[1]) if name.strip()] for row in rows]
+    names = sorted({name for each in found for name in each})
+    if labels is not None and len(names) < len(labels) and set(names) <= set(labels):
+        names = list(labels)  # a part of the data that lacks some of the model's classes
+    places = {name: index for index, name in enumerate(names)}
+    if all(len(each) == 1 for each in found):
+        return label_by_name("names of the CSV", names, np.array([places[each[0]] for each in found]), labels)
+    values = np.zeros((len(rows), len(names)), np.uint8)
+    for row, each in zip(values, found, strict=True):
+        row[[places[name] for name in each]] = 1
+    return label_by_columns(values, names, labels)
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:

@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-Role = Literal["calibration", "training", "data"]
+Role = Literal["calibration", "training", "validation", "data"]
 
 
 @dataclass(frozen=True)

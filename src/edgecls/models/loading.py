@@ -10,6 +10,7 @@ from typing import Any
 from edgecls.data.label_file import read_all_labels
 from edgecls.errors import InputError
 from edgecls.formats.files import sha256
+from edgecls.formats.model_contract import read_contract
 from edgecls.models import tfjs, tfmot
 from edgecls.models.channels_last import CHANNELS_FIRST_REFUSAL, compute_channels_last
 from edgecls.models.computation import Computation, keras_computation
@@ -28,6 +29,8 @@ from edgecls.models.scores_evidence import output_kind
 from edgecls.models.teachable_machine import LABELS_NAME, opened_export
 from edgecls.models.trained_ranges import ROUNDING, take_out_rounding
 from edgecls.records.artifact import Head, Repair, Source
+from edgecls.records.image_spec import ImageSpec
+from edgecls.records.model_contract import ModelContract
 from edgecls.system.extras import require
 
 
@@ -65,6 +68,7 @@ def load_model(
     with opened_export(path) as export:
         computation, source, repairs, notes = _load(examine(export.model), *beside, allow_code, signature)
         labels = read_all_labels(export.labels) if export.labels else []
+        contract = read_contract(export.model)
     if input_size is not None:
         computation = with_input_size(computation, input_size)
     image_shape(computation.input_shape)  # refuse before the work of tracing
@@ -104,6 +108,9 @@ def load_model(
         _part_names(graph),
         [str(getattr(computation.model, "name", "")), path.stem],
     )
+    if contract is not None:
+        spec, labels, note = _as_declared(contract, spec, scores.outputs)
+        notes.append(note)
     return LoadedModel(
         source=source.model_copy(update=chosen),
         image_spec=spec,
@@ -120,6 +127,20 @@ def load_model(
         _scores=heads,
         _graph=graph,
     )
+
+
+def _as_declared(contract: ModelContract, spec: ImageSpec, outputs: int) -> tuple[ImageSpec, list[str], str]:
+    """The image spec and the labels that a contract in the model file declares, as far as it fits the model, and what to say of it."""
+    declared = contract.image_spec
+    if declared.input_shape != spec.input_shape or declared.layout != spec.layout:
+        return (
+            spec,
+            [],
+            f"the contract in the file is not taken: it is of images {declared.input_shape}, the model of {spec.input_shape}",
+        )
+    if len(contract.labels) != max(outputs, 2):
+        return declared, [], f"labels of the contract in the file are not taken: {len(contract.labels)} for {outputs} outputs"
+    return declared, contract.labels, "image spec and labels are those its training declared in the file"
 
 
 def was_trained_for_int8(path: Path) -> bool:

@@ -14,6 +14,7 @@ class Event:
         stage: what is being done, for people: `reading model.h5`, `latency`.
         subject: the artifact or variant it is done to; empty where it is no single one.
         done, total: steps; 0 of 0 where it has none that could be counted.
+        detail: what changes from step to step, beside the bar: `loss 0.412, 35 s left`.
         outcome: how it ended, in a word or two, once all steps are done.
         remark: a sentence that stays to be read; empty for none.
     """
@@ -22,6 +23,7 @@ class Event:
     subject: str = ""
     done: int = 0
     total: int = 0
+    detail: str = ""
     outcome: str = ""
     remark: str = ""
 

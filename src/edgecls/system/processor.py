@@ -32,6 +32,16 @@ _ARM_NAMES = {
 }
 
 
+_BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16", "feat_bf16"}
+
+
+def computes_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 numbers itself, and so faster than float32 ones."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        return bool(_BFLOAT16 & (_told_by_macos() if sys.platform == "darwin" else _told_by_linux()))
+    return False
+
+
 def instruction_sets() -> list[str]:
     """Those of this processor: `avx2`, `avx512`, `vnni`, `amx`; `neon`, `dotprod`, `i8mm`, `sve`. Empty where the system does not tell."""
     told: set[str] = set()

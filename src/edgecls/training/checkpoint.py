@@ -1,4 +1,4 @@
-"""Checkpoint: everything a stage needs to go on after a kill as if nothing had happened."""
+"""Checkpoint: everything a training needs to go on after a kill as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from edgecls.errors import OutputError, RecipeError
-from edgecls.records.variant import Epoch
+from edgecls.records.record import Record
 from edgecls.system.store import replacing
 
+E = TypeVar("E", bound=Record)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_checkpoint(path: Path, fingerprint: str, epochs: Sequence[Epoch], variables: Sequence[np.ndarray]) -> None:
+def write_checkpoint(path: Path, fingerprint: str, epochs: Sequence[Record], variables: Sequence[np.ndarray]) -> None:
     """Write the state after the last of `epochs` in one step: a kill, or a full disk, leaves the checkpoint of the epoch before.
 
     Raises:
@@ -40,8 +41,8 @@ def write_checkpoint(path: Path, fingerprint: str, epochs: Sequence[Epoch], vari
         raise OutputError("a place for the checkpoint", f"{path}: {error.strerror}{kept}", remedy) from None
 
 
-def read_checkpoint(path: Path, fingerprint: str) -> tuple[list[Epoch], list[np.ndarray]] | None:
-    """Epochs and variables as they were written; None where there is no checkpoint.
+def read_checkpoint(path: Path, fingerprint: str, kind: type[E]) -> tuple[list[E], list[np.ndarray]] | None:
+    """Epochs, records of a kind, and variables as they were written; None where there is no checkpoint.
 
     Raises:
         RecipeError: it is of another recipe, model or data.
@@ -61,4 +62,4 @@ def read_checkpoint(path: Path, fingerprint: str) -> tuple[list[Epoch], list[np.
             f"others than those of {path}",
             "give the same again, or start anew without --resume",
         )
-    return [Epoch.model_validate(epoch) for epoch in record["epochs"]], variables
+    return [kind.model_validate(epoch) for epoch in record["epochs"]], variables

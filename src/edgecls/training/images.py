@@ -39,7 +39,7 @@ class TrainingImages:
         labels = images.labels
         assert labels is not None
         self.labels = labels
-        self.trained, self.held_out = _split(labels, training)
+        self.trained, self.held_out = split(labels, training.held_out, training.seed)
         if (labels[self.trained] == labels[self.trained[0]]).all():
             raise DataError("images of at least two classes", f"{images.path}, all of one class", "add images of the others")
         if not labels[self.held_out].any() and labels.ndim == 2:
@@ -93,10 +93,10 @@ class TrainingImages:
             yield self._spec.apply(self._images.pixels.take(part)), self.labels[part]
 
 
-def _split(labels: np.ndarray, training: Training) -> tuple[np.ndarray, np.ndarray]:
+def split(labels: np.ndarray, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Ascending indices of the images to train on and of those held out: of each class its share, of multi-hot rows a share of all."""
-    share = min(training.held_out, _MOST_HELD_OUT / len(labels))
-    generator = np.random.default_rng([training.seed, len(labels)])
+    share = min(share, _MOST_HELD_OUT / len(labels))
+    generator = np.random.default_rng([seed, len(labels)])
     held_out = []
     groups = labels if labels.ndim == 1 else np.zeros(len(labels), np.int64)
     for group in np.unique(groups):

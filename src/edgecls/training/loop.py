@@ -189,7 +189,7 @@ class _Run:
 
     def restore(self) -> list[Epoch]:
         """Go back to the checkpoint; its epochs, none where there is none."""
-        found = read_checkpoint(self._job.checkpoint, self._job.fingerprint)
+        found = read_checkpoint(self._job.checkpoint, self._job.fingerprint, Epoch)
         if found is None:
             return []
         epochs, values = found

@@ -16,6 +16,7 @@ from edgecls.compression.channels.removal import without
 from edgecls.compression.channels.trace import Channels, trace_channels
 from edgecls.compression.strided import subsample_first
 from edgecls.records.recipe import ChannelPruning
+from edgecls.records.variant import Epoch
 from edgecls.training.checkpoint import read_checkpoint, write_checkpoint
 from edgecls.training.images import TrainingImages
 
@@ -53,7 +54,7 @@ class Rounds:
             channels = trace_channels(model)
 
     def _chosen(self, number: int) -> np.ndarray | None:
-        kept = read_checkpoint(self._path(number), self.fingerprint) if self.resume else None
+        kept = read_checkpoint(self._path(number), self.fingerprint, Epoch) if self.resume else None
         return kept[1][0] if kept else None
 
     def _path(self, number: int) -> Path:

@@ -1,0 +1,160 @@
+"""A loaded classifier as layers of Keras 3, one after another without nesting, to put a new head on: of either Keras generation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from edgecls.data.synthetic import synthetic_pixels
+from edgecls.errors import StageError, UnsupportedModelError
+from edgecls.models.keras_graph import Call, replay
+from edgecls.models.keras_model import cause_of, load_errors
+from edgecls.models.loaded_model import LoadedModel
+from edgecls.models.rebuild import AMPLIFIED, TOLERANCE, relative_difference
+from edgecls.system.extras import require
+
+_PROOF_IMAGES = 4
+_DROPPED = {"dtype", "build_config", "quantization_config", "batch_input_shape", "batch_shape", "autocast", "jit_compile"}
+_RENAMED: dict[str, dict[str, str]] = {"LeakyReLU": {"alpha": "negative_slope"}}
+_REMEDY = "give a base whose layers are Keras's own, or name one of keras.applications"
+
+
+@dataclass(frozen=True)
+class FlatBase:
+    """What a classifier computes before its head.
+
+    Attributes:
+        model: Keras 3 Functional model: its inputs [N, *input_shape] to the last feature map [N, h, w, c].
+        layers: those that are called, in that order.
+        cut: names of the layers that were its head.
+    """
+
+    model: Any
+    layers: tuple[Any, ...]
+    cut: tuple[str, ...]
+
+
+def flat_base(loaded: LoadedModel) -> FlatBase:
+    """The base of a classifier: everything up to its last feature map of more than one place.
+
+    Raises:
+        UnsupportedModelError: no layer graph, a layer that Keras 3 does not have, or no feature map.
+        StageError: the layers of Keras 3 compute something else.
+    """
+    if loaded.training_refusal or not hasattr(loaded.model, "layers"):
+        reason, _, remedy = (loaded.training_refusal or "").partition("; ")
+        raise UnsupportedModelError("a base of layers", reason or "none", remedy or "give the Keras file it was made from")
+    keras = require("keras")
+    inputs = keras.Input(loaded.image_spec.input_shape)
+    trace = _Trace(keras)
+    scores = replay(loaded.model, [inputs], trace.call)[loaded.output_index]
+    _prove(loaded, keras.Model(inputs, scores))
+    maps = [place for place, (_, value) in enumerate(trace.made) if _is_map(value)]
+    if not maps:
+        raise UnsupportedModelError("a classifier with feature maps", f"{loaded.source.name}, which has none", _REMEDY)
+    features = trace.made[maps[-1]][1]
+    model = keras.Model(inputs, features)
+    used = {id(operation) for operation in model.operations}
+    layers = [layer for layer, _ in trace.made[: maps[-1] + 1] if id(layer) in used]
+    return FlatBase(model, tuple(dict.fromkeys(layers)), tuple(layer.name for layer, _ in trace.made[maps[-1] + 1 :]))
+
+
+def resized(base: FlatBase, pixels: Any) -> tuple[Any, tuple[Any, ...]]:
+    """The features of other Keras tensors [N, H, W, C], also of another size, and the layers that make them, with the base's weights.
+
+    Raises:
+        UnsupportedModelError: its layers take images of its own size alone.
+    """
+    keras = require("keras")
+    try:
+        if tuple(pixels.shape[1:]) == tuple(base.model.input_shape[1:]):
+            copy = base.model
+        else:
+            copy = keras.models.clone_model(base.model, input_tensors=keras.Input(pixels.shape[1:]))
+            copy.set_weights(base.model.get_weights())
+    except load_errors() as error:
+        raise UnsupportedModelError(
+            f"a base that takes images of {pixels.shape[1]}x{pixels.shape[2]}x{pixels.shape[3]}",
+            cause_of(error),
+            "leave --size out",
+        ) from error
+    made: list[Any] = []
+
+    def call(one: Call) -> Any:
+        made.append(one.layer)
+        return one.layer(*one.args, **{**one.kwargs, **_mode(one)})
+
+    features = replay(copy, [pixels], call)[0]
+    return features, tuple(dict.fromkeys(made))
+
+
+def _mode(call: Call) -> dict[str, bool]:
+    """BatchNorm of a base that is called with training=False stays so."""
+    return {"training": False} if call.kind == "BatchNormalization" and call.training is False else {}
+
+
+class _Trace:
+    """Calls the Keras 3 layer of each layer, one for each however often it is called, and keeps what they made, in their order."""
+
+    def __init__(self, keras: Any) -> None:
+        self._keras = keras
+        self._layers: dict[int, Any] = {}
+        self._names: set[str] = set()
+        self.made: list[tuple[Any, Any]] = []
+
+    def call(self, call: Call) -> Any:
+        try:
+            layer = self._layer(call)
+            before = not getattr(layer, "built", True)
+            result = layer(*call.args, **{**call.kwargs, **_mode(call)})
+            if call.generation == 2 and before and getattr(layer, "weights", None):
+                layer.set_weights(call.layer.get_weights())
+        except load_errors() as error:
+            found = f"{call.kind} {call.path!r}: {cause_of(error)[:200]}"
+            raise UnsupportedModelError("a base of layers that Keras 3 has", found, _REMEDY) from error
+        self.made.append((layer, result))
+        return result
+
+    def _layer(self, call: Call) -> Any:
+        if call.generation == 3:
+            return call.layer
+        if id(call.layer) not in self._layers:
+            cls = getattr(self._keras.layers, call.kind, None)
+            if cls is None or call.is_operation:
+                raise UnsupportedModelError("a base of layers that Keras 3 has", f"{call.kind} {call.path!r}", _REMEDY)
+            self._layers[id(call.layer)] = cls.from_config(self._config(call))
+        return self._layers[id(call.layer)]
+
+    def _config(self, call: Call) -> dict[str, Any]:
+        renamed = _RENAMED.get(call.kind, {})
+        written: dict[str, Any] = call.layer.get_config()
+        config = {renamed.get(name, name): value for name, value in written.items() if name not in _DROPPED}
+        if call.kind == "DepthwiseConv2D":  # what Keras 2 wrote of every convolution
+            config = {name: value for name, value in config.items() if name not in ("groups", "filters", "kernel_initializer")}
+        if call.kind == "BatchNormalization" and isinstance(config.get("axis"), list | tuple):
+            config["axis"] = config["axis"][0]
+        name, count = config["name"].replace("/", "_"), 1
+        while config["name"] in self._names:
+            config["name"], count = f"{name}_{count}", count + 1
+        self._names.add(config["name"])
+        return {key: value for key, value in config.items() if not key.endswith(("_regularizer", "_constraint"))}
+
+
+def _is_map(value: Any) -> bool:
+    shape = getattr(value, "shape", ())
+    return len(shape) == 4 and shape[1] is not None and shape[1] * shape[2] > 1
+
+
+def _prove(loaded: LoadedModel, model: Any) -> None:
+    inputs = loaded.image_spec.apply(synthetic_pixels(loaded.image_spec, _PROOF_IMAGES))
+    expected = loaded.predict(inputs)
+    found = np.asarray(model(inputs, training=False)).reshape(expected.shape)
+    difference = relative_difference(expected, found)
+    if not difference <= AMPLIFIED:
+        raise StageError(
+            f"layers of Keras 3 that compute what {loaded.source.name} does, within {TOLERANCE:g} or what depth amplifies, {AMPLIFIED:g}",
+            f"{difference:.2g} of the largest score",
+            _REMEDY,
+        )
