@@ -76,7 +76,7 @@ def compress(
     zoom: Annotated[float | None, typer.Option(metavar="SHARE", help="Augmentation: enlarge by up to this share.")] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random. [0]")] = None,
     labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Class names, one a line or JSON. [class_0, class_1 …]")
+        Path | None, typer.Option(metavar="FILE", help="Class names, one a line or JSON, or imagenet. [class_0, class_1 …]")
     ] = None,
     preprocess: Annotated[
         str | None, typer.Option(metavar="NAME", help="How pixels enter, as `edgecls convert` takes it.")

@@ -39,7 +39,7 @@ def convert(
         Path | None, typer.Option(metavar="PATH", help="Labelled images: verifies on them, and `bench` will measure on them.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Class names, one a line or JSON. [class_0, class_1 …]")
+        Path | None, typer.Option(metavar="FILE", help="Class names, one a line or JSON, or imagenet. [class_0, class_1 …]")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="DIR", help="Artifacts folder. [<model>.artifacts]")
@@ -183,6 +183,7 @@ def _activation(softmax: bool, sigmoid: bool) -> Activation | None:
 
 
 def _remarks(manifest: Manifest, folder: Path) -> None:
+    from edgecls.data.imagenet import CLASSES
     from edgecls.records.counted import counted
 
     spec, quoted = manifest.image_spec, shlex.quote(str(folder))
@@ -190,7 +191,9 @@ def _remarks(manifest: Manifest, folder: Path) -> None:
         note(f"{spec.note} Which one fits labelled images: edgecls bench {quoted} --preprocess auto --data PATH")
     if spec.resizing_note:
         note(spec.resizing_note)
-    if manifest.labels_source == "default":
+    if manifest.labels_source == "default" and manifest.outputs == CLASSES:
+        note("No labels given: are the 1,000 classes ImageNet's? Name them with --labels imagenet, or with --labels FILE.")
+    elif manifest.labels_source == "default":
         note("No labels given: the classes are called class_0, class_1 … Name them with --labels FILE.")
     schemes = {artifact.scheme for artifact in manifest.artifacts if artifact.target == "tflite"}
     if not manifest.data and schemes and "int8" not in schemes:

@@ -29,7 +29,7 @@ def evaluate(
         typer.Option(metavar="LABEL", help="The class that recall and ROC-AUC are of. [the second of two]", show_default=False),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Class names, where MODEL has none.", show_default=False)
+        Path | None, typer.Option(metavar="FILE", help="Class names, where MODEL has none; or imagenet.", show_default=False)
     ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Most images. [all]", show_default=False)] = None,
     worst: Annotated[int, typer.Option(metavar="N", min=0, help="How many mistakes to show.")] = 24,

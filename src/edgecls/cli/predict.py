@@ -24,20 +24,28 @@ def predict(
     ] = None,
     fit: Fit = None,
     filter: Filter = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Class names, where FILE has none; or imagenet.", show_default=False),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show the best classes of each IMAGE with bars."""
     from edgecls.cli.output import note, show, show_json
+    from edgecls.data.imagenet import CLASSES
+    from edgecls.data.labels import are_default
     from edgecls.evaluation.top_predictions import top_predictions
     from edgecls.records.prediction import Answer, Answers
     from edgecls.reporting import prediction_bars
     from edgecls.runners.scored import score_images
 
-    found = score_images(file, images, preprocess, fit, filter)
+    found = score_images(file, images, preprocess, fit, filter, labels)
     if found.spec.provenance == "assumed":
         note(f"note: {found.spec.note}")
     if found.spec.resizing_note:
         note(f"note: {found.spec.resizing_note}")
+    if len(found.labels) == CLASSES and are_default(found.labels):
+        note("note: 1,000 classes without names; if they are ImageNet's: --labels imagenet")
     if found.stand_in:
         note(f"note: computed by {found.stand_in}")
     answers = [

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from edgecls.data.imagenet import IMAGENET, imagenet_labels
 from edgecls.errors import DataError, reason_of
 
 _MOST_SHOWN = 3
@@ -18,7 +19,7 @@ def read_labels(path: Path, classes: int) -> list[str]:
 
     Forms: a text file with one label per line, also numbered from 0 (`0 cat`, as Teachable Machine writes it); JSON as a list, as
     `{"0": "cat"}` or as Keras's `{"0": ["n02123045", "tabby"]}`; also `{"cat": 0}` (`class_indices` of an image generator) and
-    `{"labels": ["cat"]}` (Teachable Machine's metadata.json).
+    `{"labels": ["cat"]}` (Teachable Machine's metadata.json). `imagenet`, where no file is called so: ImageNet's 1,000.
 
     Args:
         path: the file.
@@ -43,6 +44,8 @@ def read_all_labels(path: Path) -> list[str]:
     Raises:
         DataError: as `read_labels`.
     """
+    if path == Path(IMAGENET) and not path.exists():
+        return imagenet_labels()
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

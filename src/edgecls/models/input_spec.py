@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -129,16 +129,32 @@ def _from_scaling(base: ImageSpec, scaling: Scaling) -> ImageSpec:
 
 
 def _assumed(base: ImageSpec, names: tuple[str, ...], model_names: tuple[str, ...]) -> ImageSpec:
+    for family, reason, preprocess in _families(names, model_names):
+        if not preprocess.startswith("imagenet") or base.channels == 3:
+            note = f"Assumed {preprocess}, as {family} of keras.applications is trained ({reason}); {_OVERRIDE}."
+            return base.with_preprocess(preprocess, "assumed").model_copy(update={"note": note})
+    note = f"Assumed 0..1 (pixels/255), the most common choice: nothing in the model tells; {_OVERRIDE}."
+    return base.with_preprocess("0..1", "assumed").model_copy(update={"note": note})
+
+
+def application_of(names: Iterable[str], model_names: Iterable[str]) -> str:
+    """Which family of keras.applications a model is of and what tells it, as `MobileNet (its layer conv_dw_1)`; empty for others.
+
+    Args:
+        names: of its layers or operations.
+        model_names: what the model and its file are called.
+    """
+    found = next(_families(tuple(names), tuple(model_names)), None)
+    return f"{found[0]} ({found[1]})" if found else ""
+
+
+def _families(names: tuple[str, ...], model_names: tuple[str, ...]) -> Iterator[tuple[str, str, str]]:
+    """(family, what tells it, its preprocessing) of the families that a model may be of."""
     for family, layer, model, preprocess in _FAMILIES:
         by_layer = min((name for name in names if re.fullmatch(layer, name)), default=None)
         by_model = next((name for name in model_names if re.search(model, name, re.IGNORECASE)), None)
-        if (by_layer is None and by_model is None) or (preprocess.startswith("imagenet") and base.channels != 3):
-            continue
-        reason = f"its layer {by_layer}" if by_layer is not None else f"the name {by_model}"
-        note = f"Assumed {preprocess}, as {family} of keras.applications is trained ({reason}); {_OVERRIDE}."
-        return base.with_preprocess(preprocess, "assumed").model_copy(update={"note": note})
-    note = f"Assumed 0..1 (pixels/255), the most common choice: nothing in the model tells; {_OVERRIDE}."
-    return base.with_preprocess("0..1", "assumed").model_copy(update={"note": note})
+        if by_layer is not None or by_model is not None:
+            yield family, f"its layer {by_layer}" if by_layer is not None else f"the name {by_model}", preprocess
 
 
 def _numbers(values: np.ndarray) -> str:

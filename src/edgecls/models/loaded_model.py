@@ -29,6 +29,7 @@ class LoadedModel:
         source: the file it came from.
         image_spec: what an image must look like to enter it.
         labels: names of the classes, where the file brings them; else empty.
+        application: which network of keras.applications it is built as, and what tells; empty for others.
         outputs: length of the score vector. One output with a sigmoid is a classifier of two classes.
         output_kind: what the scores are.
         model: the Keras model, or the object that holds a SavedModel's variables.
@@ -49,6 +50,7 @@ class LoadedModel:
     repairs: list[Repair] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
+    application: str = ""
     training_refusal: str | None = None
     output_index: int = 0
     activation: Activation | None = None

@@ -18,7 +18,7 @@ from edgecls.models.custom_objects import CustomObjects, read_custom_objects
 from edgecls.models.graph_evidence import input_scaling
 from edgecls.models.graph_rewrites import compute_in_float32, other_precisions
 from edgecls.models.input_size import with_input_size
-from edgecls.models.input_spec import image_shape, infer_image_spec
+from edgecls.models.input_spec import application_of, image_shape, infer_image_spec
 from edgecls.models.keras_model import load_keras
 from edgecls.models.loaded_model import LoadedModel, Scores
 from edgecls.models.model_file import ModelFile, examine
@@ -101,12 +101,13 @@ def load_model(
         "input_size": input_size,
         "custom_objects": beside[1] and beside[1].name,
     }
+    parts, names = _part_names(graph), [str(getattr(computation.model, "name", "")), path.stem]
     spec = infer_image_spec(
         computation.input_shape,
         not computation.input_dtype.startswith(("float", "bfloat")),
         input_scaling(graph),
-        _part_names(graph),
-        [str(getattr(computation.model, "name", "")), path.stem],
+        parts,
+        names,
     )
     if contract is not None:
         spec, labels, note = _as_declared(contract, spec, scores.outputs)
@@ -115,6 +116,7 @@ def load_model(
         source=source.model_copy(update=chosen),
         image_spec=spec,
         labels=labels,
+        application=application_of(parts, names),
         outputs=scores.outputs,
         output_kind=output_kind(graph),
         model=computation.model,

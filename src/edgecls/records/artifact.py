@@ -29,6 +29,7 @@ Scheme = Literal[
     "sparse-weight8",
 ]
 OutputKind = Literal["softmax", "sigmoid", "logits"]
+LabelsSource = Literal["file", "default", "assumed"]  # given or brought by the model; class_0 …; known of such networks
 Border = Literal["float32", "int8", "uint8"]  # dtypes that a file takes and gives
 Activation = Literal["softmax", "sigmoid"]  # what makes probabilities of logits
 OnnxLayout = Literal["nhwc", "nchw"]
@@ -223,7 +224,7 @@ class Manifest(FileRecord):
     source: Source
     image_spec: ImageSpec
     labels: list[str]
-    labels_source: Literal["file", "default"]
+    labels_source: LabelsSource
     output_kind: OutputKind
     outputs: int
     heads: list[Head] = Field(default_factory=list)  # where several outputs were converted together; all else is about the first

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from edgecls.records.artifact import OutputKind, Source
+from edgecls.records.artifact import LabelsSource, OutputKind, Source
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.instant import Instant
 from edgecls.records.recipe import ChannelPruning, Clustering, Pruning, QuantizationAwareTraining, Recipe, Training
@@ -98,7 +98,7 @@ class Variant(FileRecord):
     source: Source
     image_spec: ImageSpec
     labels: list[str]
-    labels_source: Literal["file", "default"]
+    labels_source: LabelsSource
     output_kind: OutputKind
     outputs: int
     sha256: str
@@ -166,7 +166,7 @@ class VariantSet(FileRecord):
     custom_objects: str | None = None
     image_spec: ImageSpec
     labels: list[str]
-    labels_source: Literal["file", "default"]
+    labels_source: LabelsSource
     data: str
     images: int
     held_out_images: int

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecls.data import open_images
-from edgecls.data.label_file import default_labels
+from edgecls.data.label_file import default_labels, read_labels
 from edgecls.errors import ArtifactError, DataError, WorkerError
 from edgecls.formats import read_record
 from edgecls.records.artifact import OutputKind
@@ -37,12 +37,18 @@ class Scored:
 
 
 def score_images(
-    path: Path, images: Sequence[Path], preprocess: str | None = None, fit: str | None = None, filter: str | None = None
+    path: Path,
+    images: Sequence[Path],
+    preprocess: str | None = None,
+    fit: str | None = None,
+    filter: str | None = None,
+    labels: Path | None = None,
 ) -> Scored:
     """Let an artifact answer to image files.
 
     Args:
         preprocess, fit, filter: how pictures enter it, where it does not say.
+        labels: file with the names of its classes, or `imagenet`, instead of those it has.
 
     Raises:
         ArtifactError: it is damaged, even where that ends its engine's process.
@@ -50,19 +56,29 @@ def score_images(
     """
     with Worker() as worker:
         try:
-            return worker.call(_score, path, images, preprocess, fit, filter)
+            return worker.call(_score, path, images, preprocess, fit, filter, labels)
         except WorkerError as error:
             raise ArtifactError(
                 "a file that its engine survives", f"{path}: {error.found}", "it is damaged: copy or convert it again"
             ) from None
 
 
-def _score(path: Path, images: Sequence[Path], preprocess: str | None, fit: str | None, filter: str | None) -> Scored:
+def _score(
+    path: Path,
+    images: Sequence[Path],
+    preprocess: str | None,
+    fit: str | None,
+    filter: str | None,
+    label_file: Path | None,
+) -> Scored:
     runner = open_runner(path)
     if (preprocess, fit, filter) != (None, None, None):
         runner = open_runner(path, spec=runner.spec.with_choices(preprocess, fit, filter))
-    record = read_record(path)
-    labels = record.labels if record else list(runner.labels) or default_labels(max(2, runner.outputs))
+    record, classes = read_record(path), max(2, runner.outputs)
+    if label_file is not None:
+        labels = read_labels(label_file, classes)
+    else:
+        labels = record.labels if record else list(runner.labels) or default_labels(classes)
     scores = np.concatenate([runner.predict(_pixels(image, runner.spec)) for image in images])
     return Scored(runner.spec, runner.stand_in, labels, runner.output_kind, scores)
 

@@ -7,15 +7,17 @@ import time
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from edgecls.compression import StageJob, StageResult, TrainingImages, copy_model, evaluate, train_stage
 from edgecls.data import open_images
 from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.imagenet import IMAGENET
 from edgecls.data.label_file import about_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, DataError, EdgeclsError
 from edgecls.formats import sha256
+from edgecls.records.artifact import LabelsSource
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.recipe import (
@@ -127,7 +129,7 @@ class _Base:
     flat: Any
     spec: ImageSpec
     labels: list[str]
-    labels_source: Literal["file", "default"]
+    labels_source: LabelsSource
     images: TrainingImages
     notes: list[str]
     facts: tuple[str, ...]
@@ -268,7 +270,10 @@ def _is_digits(path: Path) -> bool:
     return str(path) == DIGITS_NAME and not path.exists()
 
 
+_BUNDLED = {"--data": DIGITS_NAME, "--labels": IMAGENET}  # what the package brings, by name
+
+
 def _require_paths(options: CompressOptions) -> None:
     for flag, path in (("--data", options.data), ("--labels", options.labels)):
-        if path is not None and not path.exists() and not _is_digits(path):
+        if path is not None and not path.exists() and str(path) != _BUNDLED[flag]:
             raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")

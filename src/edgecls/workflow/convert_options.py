@@ -10,6 +10,7 @@ from typing import Literal
 
 from edgecls.converters import Estimator, Job
 from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.imagenet import IMAGENET
 from edgecls.errors import DataError, InputError, SchemeError
 from edgecls.records.artifact import TARGETS, Activation, Border, OnnxBatch, OnnxLayout, Target
 from edgecls.records.variant import Variant, VariantSet
@@ -133,7 +134,10 @@ def _refuse_settled_options(options: ConvertOptions, *, learned: bool) -> None:
         raise SchemeError(f"a model with {given[0]}", f"{options.model}, a variant that brings its own", f"leave {given[0]} out")
 
 
+_BUNDLED = {"--calibration": DIGITS_NAME, "--data": DIGITS_NAME, "--labels": IMAGENET}  # what the package brings, by name
+
+
 def _require_paths(options: ConvertOptions) -> None:
     for flag, path in (("--calibration", options.calibration), ("--data", options.data), ("--labels", options.labels)):
-        if path is not None and not path.exists() and str(path) != DIGITS_NAME:
+        if path is not None and not path.exists() and str(path) != _BUNDLED[flag]:
             raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from edgecls.data.imagenet import CLASSES, imagenet_labels
 from edgecls.data.label_file import default_labels, read_labels
+from edgecls.records.artifact import LabelsSource
 from edgecls.records.image_spec import ImageSpec
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ class ModelOptions:
 
     Attributes:
         model: file or folder of the classifier.
-        labels: file with the names of the classes.
+        labels: file with the names of the classes, or `imagenet`.
         weights: of a model whose file holds its architecture alone.
         preprocess, fit, filter: how pictures become model inputs, as `ImageSpec.with_choices` takes them; None for what is assumed.
         model_output: of a model with several outputs, those to take.
@@ -48,7 +50,7 @@ class Opened:
     model: LoadedModel
     spec: ImageSpec
     labels: list[str]
-    labels_source: Literal["file", "default"]
+    labels_source: LabelsSource
 
 
 def open_model(options: ModelOptions, path: Path | None = None) -> Opened:
@@ -70,6 +72,20 @@ def open_model(options: ModelOptions, path: Path | None = None) -> Opened:
         custom_objects=options.custom_objects,
     )
     spec = model.image_spec.with_choices(options.preprocess, options.fit, options.filter)
+    labels, source = _labels(options, model)
+    return Opened(model, spec, labels, source)
+
+
+def _labels(options: ModelOptions, model: LoadedModel) -> tuple[list[str], LabelsSource]:
     classes = max(model.outputs, 2)  # one sigmoid output decides between two classes
-    labels = read_labels(options.labels, classes) if options.labels else model.labels or default_labels(classes)
-    return Opened(model, spec, labels, "file" if options.labels or model.labels else "default")
+    if options.labels:
+        return read_labels(options.labels, classes), "file"
+    if model.labels:
+        return model.labels, "file"
+    if model.application and classes == CLASSES:
+        model.notes.append(
+            f"Assumed ImageNet's names for the 1,000 classes, as {model.application} of keras.applications is trained; "
+            "--labels FILE overrides."
+        )
+        return imagenet_labels(), "assumed"
+    return default_labels(classes), "default"

@@ -12,6 +12,7 @@ from pydantic import Field
 from edgecls.crew import BenchOptions
 from edgecls.crew.environment import environment
 from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.imagenet import IMAGENET
 from edgecls.errors import ArtifactError
 from edgecls.formats import change_since_conversion, sha256
 from edgecls.records.artifact import TARGETS, Border, Manifest, Target
@@ -241,7 +242,7 @@ def _are_whole(folder: Path, variant: str) -> bool:
 
 def _absolute(recipe: RunRecipe, folder: Path) -> RunRecipe:
     def place(path: Path | None) -> Path | None:
-        return path if path is None or str(path) == DIGITS_NAME else folder / path
+        return path if path is None or str(path) in (DIGITS_NAME, IMAGENET) else folder / path
 
     paths = {name: place(getattr(recipe, name)) for name in ("model", "data", "out", "labels", "weights", "custom_objects")}
     parts: dict[str, Value] = {
