@@ -8,7 +8,7 @@ ARM64 ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edgecls/arm64
 SWIFT ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/edgecls/swift
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ssh test-arm64 test-android test-ios test-web test-all fuzz layers coreml bench lint format schema clean
+.PHONY: help demo test test-ssh test-arm64 test-android test-ios test-web test-all fuzz layers coreml bench docs lint format schema clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 	  echo "edgecls needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is $$($(PYTHON) --version 2>/dev/null || echo not there)." >&2; \
 	  echo "Name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[convert,cluster,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[convert,cluster,dev,docs]'
 	@touch $@
 
 demo: $(STAMP) ## Train a small model on real digits, convert it to everything, measure it
@@ -66,6 +66,10 @@ bench: $(STAMP) ## The benchmarks of benchmarks/README.md
 	  case $$script in */_*) continue;; esac; \
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; done
 	@echo "The tables above explained, and the figures of record: benchmarks/README.md"
+
+docs: $(STAMP) ## The documentation as a site, in site/; every link is checked
+	$(BIN)/mkdocs build --quiet --strict
+	@echo "site/index.html; to read while you write: $(BIN)/mkdocs serve"
 
 lint: $(STAMP) ## ruff, pyright and the import contracts
 	$(BIN)/ruff check

@@ -106,7 +106,7 @@ def test_the_estimator_and_what_it_lost_are_told_with_the_first_int8_file(
 ) -> None:
     (alone,) = made(FASHION, zoo, shared_data, tmp_path, [Job("coreml", "int8")])
     assert alone.requested.estimator in ("minmax", "percentile", "mse")
-    assert any("int8 ranges from 100 calibration images" in note for note in alone.notes)
+    assert any("int8 ranges from 100 calibration images" in note for note in alone.details)
     assert fashion[Job("coreml", "int8")].requested.estimator == alone.requested.estimator
     assert fashion[Job("coreml", "int8")].notes == []
     # the same quantization, whether or not the other formats are made beside it

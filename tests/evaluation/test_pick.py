@@ -9,7 +9,7 @@ import pytest
 from edgecls.evaluation.pick import pick_artifacts
 from edgecls.evaluation.statistics import mcnemar_p
 from edgecls.records.accuracy import Accuracy, Flips
-from edgecls.records.latency import Latency
+from edgecls.records.latency import Latency, Reason, Validity
 from edgecls.records.measurement import Measurement
 from edgecls.records.multilabel import MultiLabelAccuracy
 
@@ -77,6 +77,17 @@ def test_a_limit_on_the_drop_moves_it_to_the_point() -> None:
 def test_more_right_than_float_beyond_chance_is_no_loss() -> None:
     assert only([row(FLOAT, 300), row(INT8, 100, gained=50)])[0] == INT8
     assert "(+0.00 points, at worst" in only([row(FLOAT, 300), row(INT8, 100)])[1]
+
+
+def test_downloads_that_hardly_differ_are_told_apart_by_accuracy_where_times_are_in_doubt() -> None:
+    rows = [row(FLOAT, 3000), row(DYNAMIC, 1000, lost=2, gained=1, p50_ms=0.3), row(INT8, 1010, lost=1, gained=1, p50_ms=3.0)]
+    assert only(rows)[0] == DYNAMIC
+    for found in rows[1:]:
+        assert found.latency
+        found.latency.validity = Validity(verdict="invalid", reasons=[Reason(code="too_noisy", text="too noisy")])
+    artifact, sentence = only(rows)
+    assert artifact == INT8
+    assert "the most accurate within 2 % of the smallest download" in sentence
 
 
 def test_downloads_that_hardly_differ_are_told_apart_by_speed() -> None:

@@ -84,7 +84,7 @@ def test_pixels_are_the_codes_where_the_mean_is_a_whole_pixel(made: Callable[...
     assert (row.requested.io, row.actual.input_dtype, row.actual.output_dtype) == ("uint8", "uint8", "uint8")
     assert not row.actual.stayed_float
     assert any("takes uint8: pixels 0..255 as they are" in note for note in ours.manifest.notes)
-    assert not any("MediaPipe" in note for note in ours.manifest.notes)
+    assert not any("MediaPipe" in note for note in ours.manifest.details)
     found, target = codes(ours.folder / NAME, pixels)
     expected = made("float32", preprocess).predict(pixels)
     scale, zero = target["quantization"]
@@ -98,7 +98,7 @@ def test_other_codes_are_no_pixels(made: Callable[..., Made], pixels, preprocess
     """No whole pixel is the mean, or channels have their own: the manifest says so, and the runner makes the codes. Scores as above."""
     ours = made("uint8", preprocess)
     assert any("takes uint8: not pixels, but the codes" in note for note in ours.manifest.notes)
-    assert any("not for MediaPipe" in note for note in ours.manifest.notes)
+    assert any("not for MediaPipe" in note for note in ours.manifest.details)
     theirs = made("float32", preprocess)
     assert np.abs(ours.predict(pixels) - theirs.predict(pixels)).max() <= 1.001 / 256  # the scale of softmax scores
 

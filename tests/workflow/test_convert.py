@@ -100,7 +100,7 @@ def test_calibration_images_are_those_of_calibration_not_of_data(small_model: Pa
     )
     manifest = convert(options)
     assert [(source.role, source.images) for source in manifest.data] == [("calibration", 24), ("data", 9)]
-    assert any("int8 ranges from 24 calibration images" in note for note in manifest.notes)
+    assert any("int8 ranges from 24 calibration images" in note for note in manifest.details)
 
 
 def test_a_second_run_keeps_what_it_does_not_make_again(small_model: Path, tmp_path: Path):

@@ -110,7 +110,7 @@ def test_calibration_stands_in_for_missing_ranges(partly_trained: Path, tmp_path
     )
     manifest = convert(options)
     assert [artifact.status for artifact in manifest.artifacts] == ["ok"]
-    assert any("not the learned ones, of which there is none for" in note for note in manifest.notes)
+    assert any("not the learned ones, of which there is none for" in note for note in manifest.details)
 
 
 def test_an_estimator_asks_for_calibrated_ranges(trained: Any, tmp_path: Path):

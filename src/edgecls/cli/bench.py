@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edgecls.cli.model_options import Filter, Fit
+from edgecls.cli.model_options import Filter, Fit, Verbose
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def bench(
             show_default=False,
         ),
     ] = None,
+    verbose: Verbose = False,
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, for machines.")] = False,
 ) -> None:
     """Measure every artifact of OUT, and FILES beside it, each in a process of its own."""
@@ -127,8 +129,10 @@ def bench(
         else:
             from edgecls.reporting import report_table  # after the run: the first inference should not wait for it
 
-            show(report_table(report, console().width))
-            note(f"Raw samples and environment: {results_path(asked, folder)}")
+            show(report_table(report, console().width, verbose=verbose))
+            results = results_path(asked, folder)
+            more = "" if verbose else "; intervals, memory and reasons: --verbose"
+            note(f"All of it: {results}; as a page: edgecls report {shlex.quote(str(results))}{more}")
         failed |= bool(own_failures(report)) or not any(row.status == "ok" for row in report.measurements)
     if failed:
         raise typer.Exit(3)

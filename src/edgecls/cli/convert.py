@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgecls.cli.model_options import CustomObjects, Filter, Fit, InputSize, Signature
+from edgecls.cli.model_options import CustomObjects, Filter, Fit, InputSize, Signature, Verbose
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -107,6 +107,7 @@ def convert(
         bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
     ] = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Compare each artifact with the source model.")] = True,
+    verbose: Verbose = False,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON, for machines.")] = False,
 ) -> None:
     """Convert MODEL to TFLite, Core ML and ONNX, and prove that every artifact still computes the same."""
@@ -150,7 +151,7 @@ def convert(
     if json:
         show_json(manifest)
     else:
-        show(conversion_table(manifest, console().width))
+        show(conversion_table(manifest, console().width, verbose=verbose))
         _remarks(manifest, options.folder)
     if any(artifact.status != "ok" for artifact in manifest.artifacts):
         raise typer.Exit(3)

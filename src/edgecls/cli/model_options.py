@@ -36,3 +36,6 @@ InputSize = Annotated[
     str | None,
     typer.Option("--input-size", metavar="HEIGHTxWIDTH", help="Of a model whose image size is open, as 224x224."),
 ]
+Verbose = Annotated[
+    bool, typer.Option("-v", "--verbose", help="Every column, interval, note and reason; a short table stands here without.")
+]

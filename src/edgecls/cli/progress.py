@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 class Bars:
     """A line for the step at work, a bar for each that has parts; called with every event.
 
-    Bars vanish when they are full, but for those with an outcome, and all of them at the end; remarks stay.
+    Bars vanish when they are full, but for those with an outcome, and all of them at the end; remarks stay. Where nobody looks on, in a
+    log or a pipe, there are remarks alone.
+
+    Args:
+        remarks: whether remarks are shown.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, remarks: bool = True) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -30,13 +34,15 @@ class Bars:
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        self._bars = Progress(*columns, console=Console(file=_own_stderr(), highlight=False), transient=True)
+        console = Console(file=_own_stderr(), highlight=False)
+        self._bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self._remarks = remarks
         self._step = self._bars.add_task("starting", total=None)
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, event: Event) -> None:
         """Show an event."""
-        if event.remark:
+        if event.remark and self._remarks:
             self._bars.console.print(event.remark, soft_wrap=True)
         if event.total:
             self._show_parts(event)

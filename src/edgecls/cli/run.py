@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecls.cli.model_options import Verbose
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def run(
     allow_code: Annotated[
         bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
     ] = False,
+    verbose: Verbose = False,
 ) -> None:
     """Compress, convert and bench as RECIPE says; what has not changed since the last time is kept."""
     from edgecls.cli.output import console, show
@@ -31,8 +33,8 @@ def run(
         outcome = execute(recipe, bars, allow_code=allow_code)
     width = console().width
     show(variants_table(outcome.variants, read_variants(outcome.folder / "variants"), width))
-    show(conversion_table(outcome.manifest, width))
-    show(report_table(outcome.report, width))
+    show(conversion_table(outcome.manifest, width, verbose=verbose))
+    show(report_table(outcome.report, width, verbose=verbose))
     note(f"{outcome.folder}: variants, artifacts and {RESULTS_NAME}")
     if any(row.status != "ok" for row in outcome.manifest.artifacts):
         raise typer.Exit(3)

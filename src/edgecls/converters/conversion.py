@@ -76,7 +76,11 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Made:
-    """The outcome of one job: a file, or why there is none."""
+    """The outcome of one job: a file, or why there is none.
+
+    Attributes:
+        notes: what a person should know of it; `details`: how it was made.
+    """
 
     job: Job
     path: Path
@@ -84,6 +88,7 @@ class Made:
     seconds: float
     error: str = ""
     notes: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
 
 
 def artifact_path(conversion: Conversion, job: Job) -> Path:

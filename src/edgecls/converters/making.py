@@ -9,7 +9,7 @@ from dataclasses import replace
 from edgecls.converters.conversion import Conversion, Made, artifact_path, unexpected
 from edgecls.converters.coreml.jobs import CoreMLJobs, check_coreml
 from edgecls.converters.hub import Hub
-from edgecls.converters.notes import notes_of
+from edgecls.converters.notes import details_of, notes_of
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError
 from edgecls.system.worker import Worker, preload
@@ -46,7 +46,7 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
     int8.start(hub.shared_int8)
     yield from early.finish()
     for made in int8.finish():
-        yield _tell_int8(hub, made)
+        yield made if made.error else _told(hub, _tell_int8(hub, made))
 
 
 def _make(hub: Hub, jobs: Sequence[Job]) -> Iterator[Made]:
@@ -61,19 +61,20 @@ def _make(hub: Hub, jobs: Sequence[Job]) -> Iterator[Made]:
             error = str(failure)
         except Exception as failure:  # noqa: BLE001 - border to four libraries: one artifact fails, the others go on
             error = unexpected(failure)
-        notes = [] if error else notes_of(job, hub)
-        made = Made(job, path, conversion.requested(job), time.perf_counter() - started, error, notes)
-        yield _tell_int8(hub, made) if job.scheme == "int8" else made
+        made = Made(job, path, conversion.requested(job), time.perf_counter() - started, error)
+        yield made if error else _told(hub, _tell_int8(hub, made) if job.scheme == "int8" else made)
 
 
 def _tell_int8(hub: Hub, made: Made) -> Made:
     """What was made, with what the quantization decided."""
-    if made.error:
-        return made
     goal = hub.conversion.goal
     update = {
         "estimator": hub.quantized.estimator,
         "keep_float": sorted(hub.quantized.float_layers),
         "mixed_precision": f"drop<={goal.points:g}" if goal else None,
     }
-    return replace(made, requested=made.requested.model_copy(update=update), notes=notes_of(made.job, hub))
+    return replace(made, requested=made.requested.model_copy(update=update))
+
+
+def _told(hub: Hub, made: Made) -> Made:
+    return replace(made, notes=notes_of(made.job, hub), details=details_of(made.job, hub))

@@ -14,9 +14,18 @@ _SHOWN = 4  # tensors that a note names
 def notes_of(job: Job, hub: Hub) -> list[str]:
     """What is worth telling about an artifact that was made; what concerns several of them, with the first."""
     own = [*_TELLERS.get(job, lambda hub: [])(hub), *_input(job, hub)]
-    if job != next(other for other in hub.conversion.jobs if _shared(other) == _shared(job)):
-        return own
-    return [*_mediapipe(job, hub), *(_int8(hub) if job.scheme == "int8" else ()), *own]
+    return [*(_search(hub) if job.scheme == "int8" and _is_first(job, hub) else ()), *own]
+
+
+def details_of(job: Job, hub: Hub) -> list[str]:
+    """How an artifact was made and which tool does not take it; what concerns several of them, with the first."""
+    if not _is_first(job, hub):
+        return []
+    return [*_mediapipe(job, hub), *([hub.calibrated.origin] if job.scheme == "int8" else [])]
+
+
+def _is_first(job: Job, hub: Hub) -> bool:
+    return job == next(other for other in hub.conversion.jobs if _shared(other) == _shared(job))
 
 
 def _shared(job: Job) -> object:
@@ -64,11 +73,12 @@ def _input(job: Job, hub: Hub) -> list[str]:
     return about_input(hub.onnx, conversion.record.image_spec, conversion.onnx_layout, conversion.onnx_batch)
 
 
-def _int8(hub: Hub) -> list[str]:
+def _search(hub: Hub) -> list[str]:
+    """Which layers mixed precision left float, and what that came to."""
     from edgecls.quantization.float_layers import layer_names
 
     goal, found = hub.conversion.goal, hub.search
-    return [hub.calibrated.origin, *([found.told(goal, layer_names(hub.float_graph))] if goal and found else [])]
+    return [found.told(goal, layer_names(hub.float_graph))] if goal and found else []
 
 
 _TELLERS = {Job("coreml", "int8"): _narrow, ONNX_INT8: _signed, TFLITE_INT8: _border}

@@ -1,4 +1,7 @@
-"""The pick: of the artifacts of a format that lose no accuracy, the smallest download, and of those as small the fastest."""
+"""The pick: of the artifacts of a format that lose no accuracy, the smallest download, and of those as small the fastest.
+
+Where times are no fair comparison, of those as small the most accurate.
+"""
 
 from __future__ import annotations
 
@@ -104,20 +107,29 @@ def _pick(
     if not fitting:
         nearest = min((row for row in ran if row.artifact in losses), key=lambda row: losses[row.artifact].points)
         return None, f"all {len(losses)} measured lose {field.excess}; {nearest.artifact} comes nearest ({field.lost(nearest)})"
-    chosen, rule = _best(fitting)
+    chosen, rule = _best(field, fitting)
     return chosen.artifact, f"{_among(field, fitting, chosen, rule)}{_smaller(field, chosen)}"
 
 
-def _best(rows: Sequence[Measurement]) -> tuple[Measurement, str]:
-    """The fastest of the smallest downloads, and the rule that decided."""
+def _best(field: _Field, rows: Sequence[Measurement]) -> tuple[Measurement, str]:
+    """Of the smallest downloads the fastest, or where their times are no fair comparison the most accurate; and the rule that decided."""
     smallest = min(_download(row) for row in rows)
     small = [row for row in rows if _download(row) <= smallest * _AS_SMALL]
+    if smallest and not _are_fair(small):
+        chosen = min(small, key=lambda row: (round(field.losses[row.artifact].points, _DIGITS), _download(row)))
+        return chosen, "the smallest download" if len(small) == 1 else "the most accurate within 2 % of the smallest download"
     chosen = min(small, key=lambda row: (row.latency is None, row.latency.p50_ms if row.latency else 0.0, _download(row)))
     if not smallest:
         return chosen, "the fastest, as sizes are not known,"
-    if len(small) == 1 or chosen.latency is None:
+    if len(small) == 1:
         return chosen, "the smallest download"
     return chosen, "the fastest within 2 % of the smallest download"
+
+
+def _are_fair(rows: Sequence[Measurement]) -> bool:
+    """Whether times tell which is the fastest: some are known, and none is marked as doubtful."""
+    known = [row.latency for row in rows if row.latency is not None]
+    return bool(known) and all(found.validity is None or found.validity.verdict == "valid" for found in known)
 
 
 def _among(field: _Field, fitting: Sequence[Measurement], chosen: Measurement, rule: str) -> str:

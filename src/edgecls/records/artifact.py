@@ -212,7 +212,12 @@ class DataSource(Record):
 
 
 class Manifest(FileRecord):
-    """`manifest.json` beside the artifacts."""
+    """`manifest.json` beside the artifacts.
+
+    Attributes:
+        notes: what a person should know; what concerns one artifact begins with its name and a colon.
+        details: how the artifacts were made, in the same form; for those who ask.
+    """
 
     kind = "a manifest"
     place = f"an artifacts folder with {MANIFEST_NAME}"
@@ -231,6 +236,7 @@ class Manifest(FileRecord):
     toolchain: dict[str, str]
     repairs: list[Repair] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
+    details: list[str] = Field(default_factory=list)
     data: list[DataSource] = Field(default_factory=list)
     recipes: dict[str, dict[str, Any]] = Field(default_factory=dict)  # variant -> what made it; nothing for the base
     artifacts: list[Artifact]

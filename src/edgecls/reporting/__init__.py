@@ -19,6 +19,7 @@ from edgecls.reporting.runs import Run, merge_reports
 from edgecls.reporting.table import (
     conversion_table,
     delegates_table,
+    demo_table,
     diagnosis_table,
     preflight_table,
     report_table,
@@ -33,6 +34,7 @@ __all__ = [
     "conversion_markdown",
     "conversion_table",
     "delegates_table",
+    "demo_table",
     "description_tables",
     "diagnosis_table",
     "evaluation_page",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edgecls.records.artifact import Actual, Artifact, Manifest, Parity
 from edgecls.records.counted import counted
 from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
 from edgecls.reporting.units import format_bytes, format_parts, format_share
 
-_INPUTS = {"images": "image", "synthetic": "synthetic input"}
+INPUTS = {"images": "image", "synthetic": "synthetic input"}
 
 
 def conversion_grid(manifest: Manifest) -> Grid:
@@ -56,34 +56,50 @@ def _difference(parity: Parity) -> str:
     return "" if parity.max_abs_diff is None else f"{parity.max_abs_diff:.1e}"
 
 
-def _notes(manifest: Manifest) -> list[str]:
+def failure_notes(manifest: Manifest) -> list[str]:
+    """Why artifacts were rejected or not made, each reason once."""
     bad = [row for row in manifest.artifacts if row.status != "ok"]
-    notes = shared_reasons([(row.name, f"{row.status}: {_reason(row)}") for row in bad])
     unjudged = [row for row in manifest.artifacts if row.parity and row.parity.verdict == "not judged"]
-    notes += shared_reasons([(row.name, f"not judged: {_reason(row)}") for row in unjudged])
-    partly = [(row.name, f"stayed float: {text}") for row in manifest.artifacts if (text := _stayed_float(row))]
-    notes += shared_reasons(partly)
+    return [
+        *shared_reasons([(row.name, f"{row.status}: {_reason(row)}") for row in bad]),
+        *shared_reasons([(row.name, f"not judged: {_reason(row)}") for row in unjudged]),
+    ]
+
+
+def _comparison_notes(manifest: Manifest) -> list[str]:
+    """On how many inputs the artifacts were compared with the source model."""
     compared: dict[tuple[int, str], set[str]] = {}
     for row in manifest.artifacts:
         if row.parity and row.parity.max_abs_diff is not None:
             compared.setdefault((row.parity.samples, row.parity.inputs), set()).add(row.scheme)
+    notes = []
     for (samples, inputs), schemes in sorted(compared.items()):
         whose = f"{', '.join(sorted(schemes))}: " if len(compared) > 1 else ""
-        notes.append(f"{whose}compared with the source model on {counted(samples, _INPUTS[inputs])}")
-    return notes + _told(manifest)
+        notes.append(f"{whose}compared with the source model on {counted(samples, INPUTS[inputs])}")
+    return notes
 
 
-def _told(manifest: Manifest) -> list[str]:
-    """The manifest's own notes; what it tells alike of several artifacts, once."""
+def told_once(notes: Sequence[str], manifest: Manifest) -> list[str]:
+    """A manifest's notes; what they tell alike of several artifacts, once."""
     names = {row.name for row in manifest.artifacts}
     told: dict[str, list[str]] = {}
-    for note in manifest.notes:
+    for note in notes:
         name, _, text = note.partition(": ")
         if name in names:
             told.setdefault(text, []).append(name)
         else:
             told[note] = []
     return [f"{', '.join(artifacts)}: {text}" if artifacts else text for text, artifacts in told.items()]
+
+
+def _notes(manifest: Manifest) -> list[str]:
+    partly = [(row.name, f"stayed float: {text}") for row in manifest.artifacts if (text := _stayed_float(row))]
+    return [
+        *failure_notes(manifest),
+        *shared_reasons(partly),
+        *_comparison_notes(manifest),
+        *told_once([*manifest.notes, *manifest.details], manifest),
+    ]
 
 
 def _reason(row: Artifact) -> str:

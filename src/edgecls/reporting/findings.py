@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
+from edgecls.reporting.units import format_ms
 
 DOUBTFUL = " ?"  # behind a latency that is not valid
 SIGNIFICANT = 0.05
 _NAMED = 3  # artifacts or classes in one sentence
+_ROUNDS = 5  # of each artifact: the chance that one of two equal ones is slower in all is 1 in 32
+_NOISE = 1.1  # rounds of a valid latency lie within 10 %
+_X86 = ("x86", "amd64", "i386", "i686")
 
 
 def significance_notes(report: Report) -> list[str]:
@@ -33,6 +37,52 @@ def validity_notes(report: Report) -> list[str]:
         for code, text in reasons.items():
             doubts.setdefault(code, []).append((row.artifact, text))
     return [f"latency marked{DOUBTFUL} is not valid: {_who(found)}" for found in doubts.values()]
+
+
+def ranking_notes(report: Report) -> list[str]:
+    """That this computer's order of speeds is not a phone's, where int8 is slower here than the float file of its format.
+
+    Slower: by more than the noise that a latency may have, and in each of the rounds in which both took turns, so that neither a drift of
+    the machine nor a single outlier says it.
+    """
+    found = report.environment
+    if found.device or not found.machine.lower().startswith(_X86):
+        return []
+    pairs = [(row, base) for row in report.measurements if (base := _float_of(row, report)) and _always_slower(row, base)]
+    if not pairs:
+        return []
+    row, base = max(pairs, key=lambda pair: _p50_ms(pair[0]) / _p50_ms(pair[1]))
+    why = "" if "vnni" in found.instruction_sets else ": this processor has no VNNI, which sums int8 products"
+    return [
+        f"int8 is slower than float here ({row.artifact}: {format_ms(_p50_ms(row))} ms against {format_ms(_p50_ms(base))}){why}. Phones "
+        "rank otherwise: measure there, with --on MACHINE or the Android, iOS and web samples"
+    ]
+
+
+def place_words(report: Report) -> str:
+    """The device or processor that measured, with the instruction sets that matter."""
+    found = report.environment
+    sets = f" ({' '.join(found.instruction_sets)})" if found.instruction_sets else ""
+    return f"{', '.join(filter(None, (found.device, found.processor))) or found.platform}{sets}"
+
+
+def _float_of(row: Measurement, report: Report) -> Measurement | None:
+    """The float artifact of the format of an int8 one, of the same variant where there is one."""
+    if row.scheme != "int8":
+        return None
+    floats = [other for other in report.measurements if other.target == row.target and other.scheme == "float32"]
+    own = row.artifact.removesuffix(row.scheme)
+    return next((other for other in floats if other.artifact.startswith(own)), floats[0] if floats else None)
+
+
+def _always_slower(row: Measurement, base: Measurement) -> bool:
+    rounds = [found.latency.rounds_p50_ms if found.latency else [] for found in (row, base)]
+    pairs = list(zip(*rounds, strict=False))
+    return len(pairs) >= _ROUNDS and all(slow > fast for slow, fast in pairs) and _p50_ms(row) > _NOISE * _p50_ms(base)
+
+
+def _p50_ms(row: Measurement) -> float:
+    return row.latency.p50_ms if row.latency else 0.0
 
 
 def profile_notes(report: Report) -> list[str]:

@@ -9,7 +9,14 @@ from edgecls.records.counted import counted
 from edgecls.records.latency import Latency
 from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
-from edgecls.reporting.findings import DOUBTFUL, profile_notes, significance_notes, validity_notes
+from edgecls.reporting.findings import (
+    DOUBTFUL,
+    place_words,
+    profile_notes,
+    ranking_notes,
+    significance_notes,
+    validity_notes,
+)
 from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
 from edgecls.reporting.label_sets import multilabel_columns, multilabel_notes
 from edgecls.reporting.units import format_bytes, format_interval, format_ms, format_share
@@ -43,7 +50,7 @@ def _columns(report: Report) -> list[Column[Measurement]]:
         Column[Measurement](
             "flips", _maybe(lambda row: row.flips, lambda found: f"{found.count} of {found.images}"), numeric=True, rank=4
         ),
-        Column[Measurement]("p50 ms", _p50_or_need, numeric=True, rank=1),
+        Column[Measurement]("p50 ms", p50_cell, numeric=True, rank=1),
         Column[Measurement](
             "ratio",
             _maybe(
@@ -52,11 +59,7 @@ def _columns(report: Report) -> list[Column[Measurement]]:
             numeric=True,
             rank=5,
         ),
-        *(_threads_column(threads) for threads in _all(report, lambda row: [found.threads for found in row.threads_latency])),
-        *(_batch_column(batch) for batch in _all(report, lambda row: [found.batch for found in row.throughput])),
-        Column[Measurement](
-            "slowdown", _maybe(lambda row: row.sustained, lambda found: f"{found.slowdown:.2f}"), numeric=True, rank=2
-        ),
+        *asked_columns(report),
         Column[Measurement](
             "p90 ms", _maybe(lambda row: row.latency, lambda found: format_ms(found.p90_ms)), numeric=True, rank=6
         ),
@@ -69,9 +72,21 @@ def _columns(report: Report) -> list[Column[Measurement]]:
     return columns
 
 
-def _p50_or_need(row: Measurement) -> str:
+def asked_columns(report: Report) -> list[Column[Measurement]]:
+    """What is measured where it is asked for: other numbers of threads, batches, a sustained run."""
+    return [
+        *(_threads_column(threads) for threads in _all(report, lambda row: [found.threads for found in row.threads_latency])),
+        *(_batch_column(batch) for batch in _all(report, lambda row: [found.batch for found in row.throughput])),
+        Column[Measurement](
+            "slowdown", _maybe(lambda row: row.sustained, lambda found: f"{found.slowdown:.2f}"), numeric=True, rank=2
+        ),
+    ]
+
+
+def p50_cell(row: Measurement, needs: str = "needs {}") -> str:
+    """The median latency in ms, marked where it is doubtful; `needs` with the system where it can be measured, where this is another."""
     if row.latency is None:
-        return f"needs {row.latency_needs}" if row.latency_needs else ""
+        return needs.format(row.latency_needs) if row.latency_needs else ""
     return _p50(row.latency)
 
 
@@ -106,49 +121,68 @@ def _all(report: Report, numbers: Callable[[Measurement], list[int]]) -> list[in
     return list(dict.fromkeys(number for row in report.measurements for number in numbers(row)))
 
 
-def _notes(report: Report) -> list[str]:
+def failed_notes(report: Report) -> list[str]:
+    """Which artifacts did not run, and what could not be measured of others, each reason once."""
     bad = [row for row in report.measurements if row.status != "ok"]
     notes = shared_reasons([(row.artifact, f"{row.status}: {row.reason or 'no reason is known'}") for row in bad])
-    notes += shared_reasons(
+    return notes + shared_reasons(
         [(row.artifact, f"without {what}: {why}") for row in report.measurements for what, why in row.not_measured.items()]
     )
-    if report.data is not None:
-        images = counted(report.data.images, "labelled image" if report.data.labelled else "image")
-        unlabelled = "" if report.data.labelled else " without labels"
-        resizing = f", {report.image_spec.resizing_words}" if report.image_spec else ""
-        about = f": {report.data.note}" if report.data.note else ""
-        notes.append(f"{images}{unlabelled} of {report.data.path}{resizing}{about}")
-    notes += multilabel_notes(report)
-    references = sorted({row.flips.reference for row in report.measurements if row.flips is not None})
-    what = "set of predicted classes" if any(row.multilabel for row in report.measurements) else "winner"
-    if references:
-        notes.append(f"flips: images on which the {what} differs from that of {', '.join(references)}")
+
+
+def engine_notes(report: Report) -> list[str]:
+    """Where an artifact's engine answers otherwise than it should."""
+    beside = [(row.artifact, row.stand_in_flips) for row in report.measurements if row.stand_in_flips]
+    notes = [
+        f"{name}: its engine names another class than the reference on {found.count} of {found.images} images"
+        for name, found in beside
+    ]
+    return notes + [
+        f"{row.artifact}: this processor clips its sums of uint8 × int8 products, which changes the {answer_words(report)} on "
+        f"{row.exact_flips.count} of {row.exact_flips.images} images; exact with session.x64quantprecision=1, or on processors with VNNI "
+        "and ARM"
+        for row in report.measurements
+        if row.exact_flips
+    ]
+
+
+def data_note(report: Report, *, resizing: bool = True) -> list[str]:
+    """What accuracy was measured on, and how its pictures became the model's size."""
+    if report.data is None:
+        return []
+    images = counted(report.data.images, "labelled image" if report.data.labelled else "image")
+    unlabelled = "" if report.data.labelled else " without labels"
+    resized = f", {report.image_spec.resizing_words}" if resizing and report.image_spec else ""
+    about = f": {report.data.note}" if report.data.note else ""
+    return [f"{images}{unlabelled} of {report.data.path}{resized}{about}"]
+
+
+def answer_words(report: Report) -> str:
+    """What an artifact's answer to an image is."""
+    return "set of predicted classes" if any(row.multilabel for row in report.measurements) else "winner"
+
+
+def reference_names(report: Report) -> list[str]:
+    """The artifacts that others' answers are counted against."""
+    return sorted({row.flips.reference for row in report.measurements if row.flips is not None})
+
+
+def _notes(report: Report) -> list[str]:
+    notes = [*failed_notes(report), *data_note(report), *multilabel_notes(report)]
+    if references := reference_names(report):
+        notes.append(f"flips: images on which the {answer_words(report)} differs from that of {', '.join(references)}")
     stand_ins = [
         (row.artifact, f"computed by {row.engine.name}") for row in report.measurements if row.latency_needs and row.engine
     ]
     notes += shared_reasons(stand_ins)
-    beside = [(row.artifact, row.stand_in_flips) for row in report.measurements if row.stand_in_flips]
-    notes += [
-        f"{name}: its engine names another class than the reference on {found.count} of {found.images} images"
-        for name, found in beside
-    ]
-    notes += [
-        f"{row.artifact}: this processor clips its sums of uint8 × int8 products, which changes the {what} on {row.exact_flips.count} of "
-        f"{row.exact_flips.images} images; exact with session.x64quantprecision=1, or on processors with VNNI and ARM"
-        for row in report.measurements
-        if row.exact_flips
-    ]
-    notes += significance_notes(report)
+    notes += [*engine_notes(report), *significance_notes(report)]
     if any(row.latency_ratio for row in report.measurements):
         first = next(row.latency_ratio.reference for row in report.measurements if row.latency_ratio)
         notes.append(f"ratio: p50 over that of {first}, round by round; same: no difference at 99 % confidence")
-    notes += validity_notes(report) + profile_notes(report)
+    notes += [*validity_notes(report), *ranking_notes(report), *profile_notes(report)]
     threads = sorted({row.threads for row in report.measurements})
-    sets = f" ({' '.join(report.environment.instruction_sets)})" if report.environment.instruction_sets else ""
-    environment = report.environment
-    place = ", ".join(filter(None, (environment.device, environment.processor))) or environment.platform
     notes.append(
-        f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {place}{sets}; "
+        f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {place_words(report)}; "
         "download: the file after deflate; memory: the most that opening and running it took"
     )
     return [*notes, *report.notes, *(pick.sentence for pick in report.picks)]

@@ -22,19 +22,25 @@ from edgecls.reporting.diagnosis import diagnosis_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.preflight import groups_grid, preflight_grid, removals_grid
+from edgecls.reporting.summary import conversion_summary, demo_grid, report_summary
 from edgecls.reporting.variants import variants_grid
 
 _GAP = 3  # blanks between two columns
 
 
-def report_table(report: Report, width: int | None = None) -> Group:
-    """The measurements of a run, in `width` columns of text (None: as wide as it needs)."""
-    return to_table(report_grid(report), width)
+def report_table(report: Report, width: int | None = None, *, verbose: bool = True) -> Group:
+    """The measurements of a run, in `width` columns of text (None: as wide as it needs); without `verbose` what decides alone."""
+    return to_table(report_grid(report) if verbose else report_summary(report), width)
 
 
-def conversion_table(manifest: Manifest, width: int | None = None) -> Group:
-    """The artifacts of a manifest, in `width` columns of text (None: as wide as it needs)."""
-    return to_table(conversion_grid(manifest), width)
+def demo_table(report: Report, width: int | None = None) -> Group:
+    """What the demo measured, on a screen, in `width` columns of text (None: as wide as it needs)."""
+    return to_table(demo_grid(report), width)
+
+
+def conversion_table(manifest: Manifest, width: int | None = None, *, verbose: bool = True) -> Group:
+    """The artifacts of a manifest, in `width` columns of text (None: as wide as it needs); without `verbose` what decides alone."""
+    return to_table(conversion_grid(manifest) if verbose else conversion_summary(manifest), width)
 
 
 def variants_table(done: VariantSet, variants: Sequence[Variant], width: int | None = None) -> Group:

@@ -112,6 +112,7 @@ def convert(options: ConvertOptions, on_event: OnEvent = ignore, workers: Worker
         manifest, files = source.manifest, []
         for made, artifact in _verified(convert_jobs(conversion, worker), verifier):
             manifest.notes += [f"{artifact.name}: {note}" for note in made.notes]
+            manifest.details += [f"{artifact.name}: {note}" for note in made.details]
             manifest.artifacts.append(artifact)
             files += [(made.path, artifact.path)] if artifact.status != "failed" else []
             verdict = artifact.parity.verdict if artifact.parity else artifact.status

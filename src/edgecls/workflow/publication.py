@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from edgecls.errors import EdgeclsError
@@ -48,7 +48,8 @@ def withdraw(folder: Path, variants: Collection[str]) -> None:
         gone = [row for row in manifest.artifacts if row.variant in variants]
         manifest.artifacts = [row for row in manifest.artifacts if row not in gone]
         manifest.recipes = {name: recipe for name, recipe in manifest.recipes.items() if name not in variants}
-        manifest.notes = [note for note in manifest.notes if not any(note.startswith(f"{row.name}:") for row in gone)]
+        for notes in (manifest.notes, manifest.details):
+            notes[:] = [note for note in notes if not _concerns(note, gone)]
         change.write(MANIFEST_NAME, manifest.to_json())
         change.remove([row.path for row in gone])
 
@@ -60,13 +61,18 @@ def _merge(manifest: Manifest, previous: Manifest, kept: list[Artifact], variant
     variants = {row.variant for row in kept}
     manifest.recipes |= {name: recipe for name, recipe in previous.recipes.items() if name in variants - {variant}}
     manifest.repairs += [repair for repair in previous.repairs if kept and repair not in manifest.repairs]
-    manifest.notes += [note for note in previous.notes if any(note.startswith(f"{row.name}:") for row in kept)]
+    manifest.notes += [note for note in previous.notes if _concerns(note, kept)]
+    manifest.details += [note for note in previous.details if _concerns(note, kept)]
     manifest.data += [entry for entry in previous.data if kept and entry.role not in {new.role for new in manifest.data}]
     listed = {artifact.path for artifact in manifest.artifacts}
     stale = [row.path for row in previous.artifacts if row.path not in listed]
     if stale and previous.source.sha256 != manifest.source.sha256:
         manifest.notes.append(f"replaced the artifacts of another model, {previous.source.name}: {', '.join(stale)}")
     return stale
+
+
+def _concerns(note: str, rows: Sequence[Artifact]) -> bool:
+    return any(note.startswith(f"{row.name}:") for row in rows)
 
 
 def _previous(folder: Path) -> Manifest | None:
