@@ -13,7 +13,7 @@ from edgecls.records.artifact import Actual, Artifact, FloatRemainder, Parity
 from edgecls.records.latency import Latency, Reason, Validity
 from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
-from edgecls.reporting import conversion_table, demo_table, report_table
+from edgecls.reporting import conversion_table, demo_table, report_grid, report_table
 from edgecls.reporting.summary import conversion_summary, demo_grid, pick_lines, report_summary
 
 SOFTMAX = "it keeps float resolution"
@@ -164,6 +164,16 @@ def float_rows(*names: str) -> list[Artifact]:
 def test_an_operation_that_stays_float_in_every_file_is_told_once() -> None:
     notes = conversion_summary(manifest(*float_rows("a", "b", "c", "d"))).notes
     assert notes == [f"softmax stayed float in every int8 file: {SOFTMAX}"]
+
+
+def test_what_a_bench_tells_alike_of_several_artifacts_is_told_once() -> None:
+    notes = ["base-tflite-float32: assumed", "base-tflite-int8: assumed", "of all: this"]
+    found = report(measurement("float32"), measurement("int8"), notes=notes)
+    for grid in (report_summary(found), report_grid(found)):
+        assert [note for note in grid.notes if note.endswith(("assumed", "this"))] == [
+            "base-tflite-float32, base-tflite-int8: assumed",
+            "of all: this",
+        ]
 
 
 def test_causes_beyond_two_are_counted() -> None:

@@ -123,7 +123,7 @@ def test_labels_signature_and_measurement(command, small_model, small_images, tm
     options = ["--calibration", small_images, "--schemes", "float32,int8", "--targets", "tflite", "--labels", labels]
     done = command("convert", small_model, *options, "--io", "uint8", "-o", out)
     assert done.exit_code == 0, done.stderr
-    assert "uint8 in and out" in done.stdout
+    assert "takes uint8: pixels 0..255 as they are" in done.stdout
     assert read_declared(out / NAME).labels == ("cat", "dog", "emu")
     interpreter = Interpreter(str(out / NAME))
     assert interpreter.get_signature_list() == {"serving_default": {"inputs": ["image"], "outputs": ["scores"]}}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from edgecls.records.artifact import Actual, Artifact, Manifest, Parity
 from edgecls.records.counted import counted
-from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
+from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons, told_once
 from edgecls.reporting.units import format_bytes, format_parts, format_share
 
 INPUTS = {"images": "image", "synthetic": "synthetic input"}
@@ -79,26 +79,13 @@ def _comparison_notes(manifest: Manifest) -> list[str]:
     return notes
 
 
-def told_once(notes: Sequence[str], manifest: Manifest) -> list[str]:
-    """A manifest's notes; what they tell alike of several artifacts, once."""
-    names = {row.name for row in manifest.artifacts}
-    told: dict[str, list[str]] = {}
-    for note in notes:
-        name, _, text = note.partition(": ")
-        if name in names:
-            told.setdefault(text, []).append(name)
-        else:
-            told[note] = []
-    return [f"{', '.join(artifacts)}: {text}" if artifacts else text for text, artifacts in told.items()]
-
-
 def _notes(manifest: Manifest) -> list[str]:
     partly = [(row.name, f"stayed float: {text}") for row in manifest.artifacts if (text := _stayed_float(row))]
     return [
         *failure_notes(manifest),
         *shared_reasons(partly),
         *_comparison_notes(manifest),
-        *told_once([*manifest.notes, *manifest.details], manifest),
+        *told_once([*manifest.notes, *manifest.details], {row.name for row in manifest.artifacts}),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -64,3 +64,15 @@ def shared_reasons(entries: Sequence[tuple[str, str]]) -> list[str]:
     for name, reason in entries:
         names.setdefault(reason, []).append(name)
     return [f"{', '.join(found)} {reason}" for reason, found in names.items()]
+
+
+def told_once(notes: Sequence[str], names: Collection[str]) -> list[str]:
+    """Notes of which some begin with a name and a colon: what is told alike of several names becomes one, `first, second: note`."""
+    told: dict[str, list[str]] = {}
+    for note in notes:
+        name, _, text = note.partition(": ")
+        if name in names:
+            told.setdefault(text, []).append(name)
+        else:
+            told[note] = []
+    return [f"{', '.join(found)}: {text}" if found else text for text, found in told.items()]

@@ -17,7 +17,7 @@ from edgecls.reporting.findings import (
     significance_notes,
     validity_notes,
 )
-from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons
+from edgecls.reporting.grid import Column, Grid, make_grid, shared_reasons, told_once
 from edgecls.reporting.label_sets import multilabel_columns, multilabel_notes
 from edgecls.reporting.units import format_bytes, format_interval, format_ms, format_share
 
@@ -185,4 +185,5 @@ def _notes(report: Report) -> list[str]:
         f"latency: one image at a time, {', '.join(map(str, threads))} thread(s), {place_words(report)}; "
         "download: the file after deflate; memory: the most that opening and running it took"
     )
-    return [*notes, *report.notes, *(pick.sentence for pick in report.picks)]
+    notes += told_once(report.notes, {row.artifact for row in report.measurements})
+    return [*notes, *(pick.sentence for pick in report.picks)]

@@ -14,9 +14,9 @@ from edgecls.records.latency import Doubt
 from edgecls.records.measurement import Measurement
 from edgecls.records.pick import Pick
 from edgecls.records.report import Report
-from edgecls.reporting.conversion import INPUTS, failure_notes, told_once
+from edgecls.reporting.conversion import INPUTS, failure_notes
 from edgecls.reporting.findings import DOUBTFUL, SIGNIFICANT, profile_notes, ranking_notes
-from edgecls.reporting.grid import Column, Grid, make_grid
+from edgecls.reporting.grid import Column, Grid, make_grid, told_once
 from edgecls.reporting.measurements import (
     answer_words,
     asked_columns,
@@ -58,7 +58,7 @@ def conversion_summary(manifest: Manifest) -> Grid:
         *failure_notes(manifest),
         *_floats(manifest.artifacts),
         *_comparison(manifest.artifacts),
-        *told_once(manifest.notes, manifest),
+        *told_once(manifest.notes, {row.name for row in manifest.artifacts}),
     ]
     return make_grid(columns, manifest.artifacts, lambda row: row.status == "ok", notes)
 
@@ -73,7 +73,7 @@ def report_summary(report: Report) -> Grid:
         *_doubt_notes(report),
         *ranking_notes(report),
         *profile_notes(report),
-        *report.notes,
+        *told_once(report.notes, {row.artifact for row in report.measurements}),
         *pick_lines(report),
     ]
     return make_grid(_measured_columns(report), report.measurements, lambda row: row.status == "ok", notes)

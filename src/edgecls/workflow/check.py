@@ -65,14 +65,15 @@ def update_baseline(request: CheckRequest) -> tuple[Baseline, list[str]]:
     budget.require_known(current.state.artifacts)
     notes = [f"{name} is left out: {reason}" for name, reason in sorted(current.failures.items())]
     manifest = Manifest.read(request.folder)
-    entries = dict(current.state.artifacts)
+    entries, unread = dict(current.state.artifacts), dict[str, list[str]]()
     for artifact in _sound(manifest):
         try:
             entries[artifact.name] = entries[artifact.name].model_copy(
                 update={"layers": layer_sizes(request.folder / artifact.path)}
             )
         except EdgeclsError as error:
-            notes.append(f"sizes by layer of {artifact.name} are left out: {error}")
+            unread.setdefault(str(error), []).append(artifact.name)
+    notes += [f"sizes by layer of {', '.join(names)} are left out: {error}" for error, names in unread.items()]
     if not any(entry.accuracy or entry.multilabel for entry in entries.values()):
         notes.append("without accuracy: `edgecls bench` on labelled images measures it")
     if budget.latency_reference and current.state.latency_reference is None:
