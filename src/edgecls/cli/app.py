@@ -21,6 +21,7 @@ from edgecls.cli.embed import embed
 from edgecls.cli.errors import exit_code_for
 from edgecls.cli.evaluate import evaluate
 from edgecls.cli.inspect import inspect
+from edgecls.cli.optimize import optimize
 from edgecls.cli.predict import predict
 from edgecls.cli.report import report
 from edgecls.cli.run import run
@@ -34,6 +35,7 @@ _GROUPS: dict[str, dict[Any, str]] = {  # what a person wants to do -> command -
         train: "Pictures to a classifier that says itself what it takes",
         convert: "MODEL to TFLite, Core ML and ONNX, each proven to compute the same",
         compress: "Prune, cluster and train MODEL for int8, into new variants",
+        optimize: "The smallest or fastest variant of MODEL within your limit",
         run: "Compress, convert and bench as a recipe file says",
         demo: "All of it on a small model that is trained on the spot",
     },

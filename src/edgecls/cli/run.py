@@ -32,7 +32,8 @@ def run(
     with Bars() as bars:  # answers for the stages in turn
         outcome = execute(recipe, bars, allow_code=allow_code)
     width = console().width
-    show(variants_table(outcome.variants, read_variants(outcome.folder / "variants"), width))
+    if outcome.variants is not None:
+        show(variants_table(outcome.variants, read_variants(outcome.folder / "variants"), width))
     show(conversion_table(outcome.manifest, width, verbose=verbose))
     show(report_table(outcome.report, width, verbose=verbose))
     note(f"{outcome.folder}: variants, artifacts and {RESULTS_NAME}")

@@ -6,7 +6,7 @@ import hashlib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -207,6 +207,8 @@ class Recipe(Value):
         variants: names of the variants to make, as `pruned50-qat`, which is made from `pruned50`; None for every combination.
     """
 
+    may_be_empty: ClassVar[bool] = False  # whether there may be nothing to train
+
     channels: ChannelPruning | None = None
     pruning: Pruning | None = None
     clustering: Clustering | None = None
@@ -217,7 +219,7 @@ class Recipe(Value):
 
     @model_validator(mode="after")
     def _check(self) -> Recipe:
-        if not self.techniques and not self.control:
+        if not self.trains and not self.may_be_empty:
             raise ValueError("nothing to do: ask for channels, pruning, clustering, qat or control")
         if self.variants is not None:
             possible = self.possible
@@ -225,6 +227,11 @@ class Recipe(Value):
             if unknown or not self.variants:
                 raise ValueError(f"variants among {', '.join(possible)}, not {', '.join(unknown) or 'none'}")
         return self
+
+    @property
+    def trains(self) -> bool:
+        """Whether there is anything to train."""
+        return bool(self.techniques) or self.control
 
     @property
     def techniques(self) -> tuple[Stage, ...]:

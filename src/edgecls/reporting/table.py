@@ -13,6 +13,7 @@ from rich.text import Text
 from edgecls.formats.delegates import Delegates
 from edgecls.records.artifact import Manifest
 from edgecls.records.diagnosis import Diagnosis
+from edgecls.records.optimization import Optimization
 from edgecls.records.preflight import Preflight
 from edgecls.records.report import Report
 from edgecls.records.variant import Variant, VariantSet
@@ -21,6 +22,7 @@ from edgecls.reporting.delegates import delegates_grid
 from edgecls.reporting.diagnosis import diagnosis_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
+from edgecls.reporting.optimization import optimization_grid
 from edgecls.reporting.preflight import groups_grid, preflight_grid, removals_grid
 from edgecls.reporting.summary import conversion_summary, demo_grid, report_summary
 from edgecls.reporting.variants import variants_grid
@@ -46,6 +48,11 @@ def conversion_table(manifest: Manifest, width: int | None = None, *, verbose: b
 def variants_table(done: VariantSet, variants: Sequence[Variant], width: int | None = None) -> Group:
     """A base and its variants, in `width` columns of text (None: as wide as it needs)."""
     return to_table(variants_grid(done, variants), width)
+
+
+def optimization_table(found: Optimization, width: int | None = None) -> Group:
+    """The trials of a search, in `width` columns of text (None: as wide as it needs)."""
+    return to_table(optimization_grid(found), width)
 
 
 def diagnosis_table(found: Diagnosis, top: int, width: int | None = None) -> Group:

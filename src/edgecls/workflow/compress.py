@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ from edgecls.records.recipe import (
     fingerprint,
     variant_name,
 )
-from edgecls.records.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Variant, VariantSet, is_variant
+from edgecls.records.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Epoch, Variant, VariantSet, is_variant
 from edgecls.reporting.variants import describe_epoch
 from edgecls.system.store import changing, staging
 from edgecls.version import __version__
@@ -54,12 +55,14 @@ class CompressOptions(ModelOptions):
         data: labelled images to train on.
         output: folder of variants, None for `<model>.variants` beside the working directory.
         resume: keep finished variants, and go on from checkpoints, where recipe, model and data are the same.
+        watch: told every epoch; what it raises ends the training, whose checkpoint stays.
     """
 
     data: Path
     recipe: Recipe
     output: Path | None = None
     resume: bool = False
+    watch: Callable[[Epoch], None] = field(default=lambda epoch: None)
 
     @property
     def folder(self) -> Path:
@@ -160,6 +163,11 @@ def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, 
     training = options.recipe.training
     if as_long_as := control_stages(name):
         training = training.model_copy(update={"epochs": training.epochs * as_long_as})
+
+    def on_epoch(epoch: Epoch) -> None:
+        on_event(Event("training", name, remark=describe_epoch(epoch)))
+        options.watch(epoch)
+
     return StageJob(
         name=name,
         start=lambda: _start(base, options.folder, stages),
@@ -173,7 +181,7 @@ def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, 
         fingerprint=fingerprint(name, training, *stages, *base.facts),
         resume=options.resume,
         on_step=lambda done, total: on_event(Event("training", name, done, total)),
-        on_epoch=lambda epoch: on_event(Event("training", name, remark=describe_epoch(epoch))),
+        on_epoch=on_epoch,
     )
 
 

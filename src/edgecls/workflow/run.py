@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 from pydantic import Field
 
+from edgecls.converters import Estimator
 from edgecls.crew import BenchOptions
 from edgecls.crew.environment import environment
 from edgecls.data.digits import DIGITS_NAME
@@ -40,6 +42,8 @@ class ConvertPart(Value):
 
     Attributes:
         calibration: images for int8; the training images where left out.
+        estimator: of int8 ranges; left out for the one that loses least.
+        keep_float: layers that stay float in int8 files.
     """
 
     targets: tuple[Target, ...] = TARGETS
@@ -47,6 +51,8 @@ class ConvertPart(Value):
     calibration: Path | None = None
     calibration_images: int = Field(default=500, ge=1)
     io: Border = "float32"
+    estimator: Estimator | None = None
+    keep_float: tuple[str, ...] = ()
 
 
 class BenchPart(Value):
@@ -65,10 +71,14 @@ class BenchPart(Value):
 class RunRecipe(Recipe):
     """A recipe file for `edgecls run`: a Recipe, what it is applied to, and what comes after. Paths are relative to the file.
 
+    Without anything to train, the model is converted as it is.
+
     Attributes:
         model, data: as `edgecls compress` takes them.
         out: folder for variants, artifacts and results.
     """
+
+    may_be_empty: ClassVar[bool] = True
 
     model: Path
     data: Path
@@ -78,6 +88,8 @@ class RunRecipe(Recipe):
     preprocess: str | None = None
     fit: str | None = None
     filter: str | None = None
+    model_output: str | None = None
+    signature: str | None = None
     input_size: str | None = None
     custom_objects: Path | None = None
     convert: ConvertPart = ConvertPart()
@@ -86,9 +98,9 @@ class RunRecipe(Recipe):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run made, or found unchanged."""
+    """What a run made, or found unchanged; no variants where nothing was to be trained."""
 
-    variants: VariantSet
+    variants: VariantSet | None
     manifest: Manifest
     report: Report
     folder: Path
@@ -108,28 +120,24 @@ def run(path: Path, on_event: OnEvent = ignore, *, allow_code: bool = False) -> 
     """
     recipe = _absolute(read_recipe(path, RunRecipe), path.absolute().parent)
     variants, artifacts = recipe.out / "variants", recipe.out / "artifacts"
-    part = Recipe.model_validate({name: getattr(recipe, name) for name in Recipe.model_fields})
-    done = compress(
-        CompressOptions(
-            model=recipe.model,
-            data=recipe.data,
-            recipe=part,
-            output=variants,
-            labels=recipe.labels,
-            weights=recipe.weights,
-            preprocess=recipe.preprocess,
-            fit=recipe.fit,
-            filter=recipe.filter,
-            input_size=recipe.input_size,
-            custom_objects=recipe.custom_objects,
-            allow_code=allow_code,
-            resume=True,
-        ),
-        on_event,
-    )
+    done = _compress(recipe, variants, on_event, allow_code) if recipe.trains else None
     state = _State(recipe.out / STATE_NAME)
     manifest = _convert(recipe, variants, artifacts, state, on_event, allow_code)
     return Outcome(done, manifest, _bench(recipe, manifest, artifacts, state, on_event), recipe.out)
+
+
+def _compress(recipe: RunRecipe, variants: Path, on_event: OnEvent, allow_code: bool) -> VariantSet:
+    part = Recipe.model_validate({name: getattr(recipe, name) for name in Recipe.model_fields})
+    options = CompressOptions(
+        model=recipe.model, data=recipe.data, recipe=part, output=variants, allow_code=allow_code, resume=True, **_opening(recipe)
+    )
+    return compress(options, on_event)
+
+
+def _opening(recipe: RunRecipe) -> dict[str, Any]:
+    """How the model is opened."""
+    names = ("labels", "weights", "preprocess", "fit", "filter", "model_output", "signature", "input_size", "custom_objects")
+    return {name: getattr(recipe, name) for name in names}
 
 
 def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, on_event: OnEvent, allow_code: bool) -> Manifest:
@@ -144,12 +152,15 @@ def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, 
         calibration_images=part.calibration_images,
         data=recipe.bench.data or recipe.data,
         io=part.io,
+        estimator=part.estimator,
+        keep_float=part.keep_float,
         allow_code=allow_code,
     )
-    made_of = _made_of(variants)
+    jobs = set_options(options) if recipe.trains else {BASE: replace(options, model=recipe.model, **_opening(recipe))}
+    made_of = _made_of(variants) if recipe.trains else {BASE: _made_of_base(recipe)}
     versions = json.dumps(toolchain(), sort_keys=True)
     with Workers() as workers:
-        for name, job in set_options(options).items():
+        for name, job in jobs.items():
             wanted = fingerprint(
                 part, content_hash(calibration), content_hash(recipe.bench.data or recipe.data), versions, made_of[name]
             )
@@ -179,6 +190,13 @@ def _made_of(variants: Path) -> dict[str, str]:
     done = VariantSet.read(variants)
     base = fingerprint(done.source.model_dump_json(), done.image_spec.model_dump_json(), done.labels_source, *done.labels)
     return {BASE: base} | {variant.name: variant.fingerprint for variant in read_variants(variants)}
+
+
+def _made_of_base(recipe: RunRecipe) -> str:
+    """What the artifacts of a model that nothing is trained of depend on, beside the options of conversion."""
+    opening = _opening(recipe)
+    files = [sha256(path) for path in (recipe.model, *opening.values()) if isinstance(path, Path)]
+    return fingerprint(*files, *(f"{name} {value}" for name, value in opening.items()))
 
 
 def _bench(recipe: RunRecipe, manifest: Manifest, artifacts: Path, state: _State, on_event: OnEvent) -> Report:

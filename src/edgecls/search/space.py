@@ -1,0 +1,116 @@
+"""Space: every candidate that can be tried, without training and with it, each a recipe that could be written by hand."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from edgecls.records.artifact import Scheme
+from edgecls.records.recipe import (
+    UNSTRUCTURED,
+    ChannelPruning,
+    Clustering,
+    Pruning,
+    QuantizationAwareTraining,
+    Recipe,
+    Stage,
+    Training,
+    variant_name,
+)
+from edgecls.records.trial import ESTIMATORS, Candidate, Goal
+
+CHANNEL_SHARES = (0.3, 0.5, 0.65, 0.8)
+_SPARSITIES = (0.5, 0.7, 0.85, 0.93)
+_CLUSTERS = (32, 16, 8, 4)
+_PATTERNS = (UNSTRUCTURED, "8x1")  # zeros in runs of eight deflate to less, and cost more
+_LEAST_STEP = 0.04  # between two shares that are worth a training
+
+
+@dataclass(frozen=True)
+class Space:
+    """What can be tried for a goal.
+
+    Attributes:
+        schemes: those that every target has and that need no training, `int8` among them.
+        training: how each stage is fine-tuned; None for a model that cannot be trained.
+        multiples: share of the multiply-accumulates that can go with channels -> multiple of channels with which it can.
+    """
+
+    goal: Goal
+    schemes: Sequence[Scheme]
+    training: Training | None
+    multiples: Mapping[float, int] = field(default_factory=dict)
+
+    @cached_property
+    def untrained(self) -> list[Candidate]:
+        """Without training: plain int8, with which all else is compared, and the other schemes."""
+        return [Candidate(), *(Candidate(scheme=scheme) for scheme in self.schemes if scheme != "int8")]
+
+    @cached_property
+    def finer(self) -> list[Candidate]:
+        """Int8 that may lose less: every estimator, and the fewest layers in float that hold it to the limit."""
+        mixed = Candidate(mixed_precision=f"drop<={self.goal.within_points:g}")
+        return [*(Candidate(estimator=estimator) for estimator in ESTIMATORS), mixed]
+
+    @cached_property
+    def trained(self) -> list[Candidate]:
+        """Techniques that serve the goal, at rising shares, and their combinations, each with and without int8 training."""
+        if self.training is None:
+            return []
+        channels = [None, *(ChannelPruning(share=share, multiple=multiple) for share, multiple in self.multiples.items())]
+        pruning, clustering = [None], [None]
+        if self.goal.minimize == "download":  # a file on disk is as large, and as fast, whatever its weights are
+            pruning += [Pruning(sparsity=share, pattern=pattern) for share in _SPARSITIES for pattern in _PATTERNS]
+            clustering += [Clustering(clusters=clusters) for clusters in _CLUSTERS]
+        qat = [None, QuantizationAwareTraining()]
+        parts = itertools.product(channels, pruning, clustering, qat)
+        combinations = [tuple(part for part in combination if part is not None) for combination in parts]
+        return [self.candidate(stages) for stages in sorted(combinations, key=len) if stages]
+
+    def candidate(self, stages: tuple[Stage, ...]) -> Candidate:
+        """The candidate that trains these stages and converts what they made to int8."""
+        assert self.training is not None
+        named: dict[str, Any] = {_FIELDS[type(stage)]: stage for stage in stages}
+        recipe = Recipe(**named, training=self.training, variants=(variant_name(stages),))
+        return Candidate(recipe=recipe)
+
+    def halved(self, failed: Iterable[Candidate], held: Sequence[Candidate]) -> Iterator[Candidate]:
+        """Of candidates that lost too much those with one share halfway to the largest that held of that technique."""
+        for candidate in failed:
+            for index, stage in enumerate(candidate.stages):
+                if (milder := _halfway(stage, held)) is not None:
+                    yield self.candidate((*candidate.stages[:index], milder, *candidate.stages[index + 1 :]))
+
+
+def _halfway(stage: Stage, held: Sequence[Candidate]) -> Stage | None:
+    """The stage with a share between its own and the largest smaller one of those that held; None where there is nothing between."""
+    alike = [other for candidate in held for other in candidate.stages if _same_kind(stage, other)]
+    if isinstance(stage, ChannelPruning):
+        share = _middle(stage.share, [other.share for other in alike if isinstance(other, ChannelPruning)])
+        return stage.model_copy(update={"share": share}) if share else None
+    if isinstance(stage, Pruning):
+        share = _middle(stage.sparsity, [other.sparsity for other in alike if isinstance(other, Pruning)])
+        return stage.model_copy(update={"sparsity": share}) if share else None
+    if isinstance(stage, Clustering):
+        more = [other.clusters for other in alike if isinstance(other, Clustering) and other.clusters > stage.clusters]
+        clusters = round(math.sqrt(stage.clusters * min(more, default=4 * stage.clusters)))
+        return Clustering(clusters=clusters) if clusters > stage.clusters and clusters not in more else None
+    return None
+
+
+def _middle(share: float, held: Sequence[float]) -> float | None:
+    below = max((other for other in held if other < share), default=0.0)
+    return round((share + below) / 2, 2) if share - below >= 2 * _LEAST_STEP else None
+
+
+def _same_kind(stage: Stage, other: Stage) -> bool:
+    if isinstance(stage, Pruning) and isinstance(other, Pruning):
+        return stage.pattern == other.pattern
+    return type(stage) is type(other)
+
+
+_FIELDS = {ChannelPruning: "channels", Pruning: "pruning", Clustering: "clustering", QuantizationAwareTraining: "qat"}

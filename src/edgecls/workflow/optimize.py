@@ -1,0 +1,42 @@
+"""optimize: a model, its data and a limit -> trials, each made, measured and kept -> the best one within the limit."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from edgecls.records.event import OnEvent, ignore
+from edgecls.records.optimization import Optimization
+from edgecls.search import Budget, Strategy, propose
+from edgecls.workflow.best import conclude
+from edgecls.workflow.optimize_options import OptimizeRequest, check_request
+from edgecls.workflow.trial_makers import LocalMaker, Maker
+from edgecls.workflow.trial_search import TrialSearch
+
+_RESERVE_S = 20.0  # for the last measurement
+
+
+def optimize(
+    request: OptimizeRequest, on_event: OnEvent = ignore, strategy: Strategy = propose, maker: Maker | None = None
+) -> Optimization:
+    """Look for the best candidate within the limit, until the time is over or nothing promises anything any more.
+
+    Trials that an earlier call has finished with the same model, data and options are kept and not made again.
+
+    Args:
+        strategy: proposes the next candidate.
+        maker: makes the trials; None for a process of our own.
+
+    Raises:
+        InputError: bad input, before anything is trained.
+        StageError: the float model itself could not be converted or measured.
+    """
+    check_request(request)
+    started = time.monotonic()
+    budget = Budget(request.seconds, request.trials, _RESERVE_S)
+    with contextlib.ExitStack() as stack:
+        maker = maker or stack.enter_context(LocalMaker())
+        search = TrialSearch(request, maker, budget, on_event)
+        search.run(strategy)
+        maker.stop()
+        return conclude(search, time.monotonic() - started, on_event)

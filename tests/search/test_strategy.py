@@ -1,0 +1,141 @@
+"""What is tried next, on models that exist as formulas: no framework, thousands of trials a second."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from edgecls.records.recipe import ChannelPruning, Clustering, Pruning, QuantizationAwareTraining
+from edgecls.records.trial import Candidate, Trial
+from edgecls.search import Space, best_of, propose
+from search_landscapes import Landscape, found, search, space, trial
+
+INT8 = Candidate()
+LANDSCAPES = [
+    Landscape((1.0, 1.0, 1.0)),
+    Landscape((4.0, 0.5, 2.0)),
+    Landscape((0.3, 3.0, 0.5)),
+    Landscape((1.0, 1.0, 8.0), int8=0.6),
+    Landscape((2.0, 0.2, 0.2), noise=0.2),
+]
+
+
+def after(trials: Sequence[Trial], asked: Space | None = None) -> Candidate:
+    """What is proposed next, where something is."""
+    candidate = propose(asked or space(), trials, math.inf)
+    assert candidate is not None
+    return candidate
+
+
+def test_what_needs_no_training_comes_first_and_plain_int8_before_all() -> None:
+    trials: list[Trial] = []
+    for expected in (INT8, Candidate(scheme="float16"), Candidate(scheme="dynamic")):
+        assert after(trials) == expected
+        trials.append(trial(expected, 0.0, 100_000.0, 0.0, trained=0))
+    assert after(trials).stages  # int8 holds: other estimators and mixed precision make no smaller file
+
+
+def test_where_int8_loses_too_much_its_estimators_and_mixed_precision_are_tried() -> None:
+    trials = [trial(candidate, 3.0, 100_000.0, trained=0) for candidate in space().untrained]
+    names = []
+    for _ in range(4):
+        candidate = after(trials)
+        names.append(candidate.name)
+        trials.append(trial(candidate, 3.0, 100_000.0, trained=0))
+    assert names == ["base-minmax-int8", "base-percentile-int8", "base-mse-int8", "base-mixed-int8"]
+    assert after(trials).stages
+
+
+def test_latency_and_size_try_nothing_that_leaves_the_file_as_it_is() -> None:
+    for minimize in ("latency", "size"):
+        kinds = {type(stage) for candidate in space(minimize).trained for stage in candidate.stages}
+        assert kinds == {ChannelPruning, QuantizationAwareTraining}
+    kinds = {type(stage) for candidate in space().trained for stage in candidate.stages}
+    assert kinds == {ChannelPruning, Pruning, Clustering, QuantizationAwareTraining}
+
+
+def test_a_model_that_cannot_be_trained_is_tried_without() -> None:
+    asked = space(trainable=False)
+    trials = [trial(candidate, 0.0, 100_000.0, 0.0, trained=0) for candidate in asked.untrained]
+    assert propose(asked, trials, math.inf) is None
+
+
+def test_every_candidate_has_a_name_of_its_own() -> None:
+    asked = space()
+    names = [candidate.name for candidate in (*asked.untrained, *asked.finer, *asked.trained)]
+    assert len(names) == len(set(names))
+    assert "pruned50(8x1)-clustered16-qat-int8" in names
+
+
+def test_shares_that_failed_are_halved_and_harsher_ones_are_left_alone() -> None:
+    asked = space("latency")
+    half = asked.candidate((ChannelPruning(share=0.5),))
+    trials = [trial(candidate, 0.0, 1.0, 0.0, trained=0) for candidate in asked.untrained]
+    trials.append(trial(half, 5.0, 0.5))
+    seen = []
+    while (candidate := propose(asked, trials, math.inf)) is not None and len(seen) < 30:
+        seen.append(candidate)
+        trials.append(trial(candidate, 5.0, 0.7))
+    shares = {stage.share for candidate in seen for stage in candidate.stages if isinstance(stage, ChannelPruning)}
+    assert 0.25 in shares  # halfway between nothing and what failed
+    without_qat = [candidate for candidate in seen if len(candidate.stages) == 1]
+    assert all(stage.share < 0.5 for candidate in without_qat for stage in candidate.stages if isinstance(stage, ChannelPruning))
+
+
+@pytest.mark.parametrize(
+    ("failed", "halved"),
+    [
+        (Pruning(sparsity=0.8), Pruning(sparsity=0.65)),  # 0.5 held
+        (Pruning(sparsity=0.8, pattern="8x1"), Pruning(sparsity=0.4, pattern="8x1")),  # of blocks nothing held
+        (Clustering(clusters=4), Clustering(clusters=8)),  # between 4 and 16
+        (ChannelPruning(share=0.3), ChannelPruning(share=0.15)),
+        (Pruning(sparsity=0.55), None),  # 0.5 held, and there is nothing between that is worth a training
+    ],
+)
+def test_halfway(failed, halved) -> None:
+    asked = space()
+    held = [asked.candidate((Pruning(sparsity=0.5),)), asked.candidate((Clustering(clusters=16),))]
+    milder = [candidate.stages for candidate in asked.halved([asked.candidate((failed,))], held)]
+    assert milder == ([] if halved is None else [(halved,)])
+
+
+def test_what_would_take_longer_than_there_is_time_is_not_begun() -> None:
+    asked = space()
+    trials = [trial(candidate, 0.0, 100_000.0, 0.0, trained=0) for candidate in asked.untrained]
+    first = after(trials)
+    trials.append(trial(first, 0.0, 80_000.0, 0.0, seconds=100.0 * len(first.stages)))  # 100 s a stage
+    assert propose(asked, trials, 30.0) is None
+    assert propose(asked, trials, 120.0) is not None
+
+
+@pytest.mark.parametrize("landscape", LANDSCAPES)
+def test_the_search_ends_within_the_limit_and_far_below_int8(landscape: Landscape) -> None:
+    trials = search(landscape, seconds=1800)
+    best = best_of(trials, 0.5)
+    assert best is not None and best.holds(0.5)
+    assert found(trials) < 0.6 * landscape.value(INT8)
+
+
+def test_it_is_never_behind_random_choice_and_ahead_on_the_mean() -> None:
+    """The same space and time for both; a ratio of 1 is a draw. Random choice is the mean of 8 on each landscape."""
+    ratios = []
+    for landscape in LANDSCAPES:
+        chance = statistics.fmean(found(search(landscape, 1200, _random(seed))) for seed in range(8))
+        ratios.append(found(search(landscape, 1200)) / chance)
+    assert max(ratios) <= 1
+    assert statistics.fmean(ratios) < 0.9
+
+
+def _random(seed: int):
+    dice = np.random.default_rng(seed)
+
+    def strategy(asked: Space, trials: Sequence[Trial], seconds_left: float) -> Candidate | None:
+        tried = dict.fromkeys(one.candidate for one in trials)
+        pool = [one for one in (*asked.untrained, *asked.finer, *asked.trained) if one not in tried]
+        return pool[int(dice.integers(len(pool)))] if pool else None
+
+    return strategy

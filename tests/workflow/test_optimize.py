@@ -1,0 +1,197 @@
+"""optimize: trials made, measured and kept, and the pick made again by `edgecls run`."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgecls.errors import DataError, EdgeclsError, InputError, OutputError
+from edgecls.formats import sha256
+from edgecls.records.artifact import Manifest
+from edgecls.records.event import Event
+from edgecls.records.optimization import Optimization
+from edgecls.records.recipe import Pruning, Training
+from edgecls.records.report import Report
+from edgecls.records.trial import Candidate, Goal, Trial
+from edgecls.search import Space
+from edgecls.workflow.optimize import optimize
+from edgecls.workflow.optimize_options import OptimizeRequest
+from edgecls.workflow.run import run
+from terminal import Done
+
+TRAINING = Training(epochs=1, batch=8, held_out=0.4, learning_rate=1e-4)
+PRUNED = (Pruning(sparsity=0.9),)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Keras 3 classifier of 12x12 colour images, random weights: 25,600 in one layer, whose zeros a download shows."""
+    import keras
+
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    conv, dense = layers.Conv2D(8, 3, activation="relu"), layers.Dense(32, activation="relu")
+    classes = layers.Dense(3, activation="softmax")
+    path = tmp_path_factory.mktemp("model") / "small.keras"
+    keras.Sequential([keras.Input((12, 12, 3)), conv, layers.Flatten(), dense, classes]).save(path)
+    return path
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """60 labelled images with a test part that nothing may look at: its labels are no classes of the model."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (60, 12, 12, 3)).astype(np.uint8)
+    np.savez(tmp_path / "images.npz", x_train=pixels, y_train=np.arange(60) % 3, x_test=pixels[:3], y_test=np.full(3, 2))
+    return tmp_path / "images.npz"
+
+
+def asked(model: Path, data: Path, folder: Path, points: float = 99.0, **options) -> OptimizeRequest:
+    goal = Goal(within_points=points, minimize="download", targets=("tflite",))
+    known = {"training": TRAINING, "output": folder, "trials": 2, "calibration_images": 20}
+    return OptimizeRequest(model=model, data=data, goal=goal, **(known | options))
+
+
+class Here:
+    """Makes trials in this process, which has loaded TensorFlow already."""
+
+    slots = 1
+
+    def submit(self, function, *args, **kwargs) -> concurrent.futures.Future:
+        """Call it now."""
+        future: concurrent.futures.Future = concurrent.futures.Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except EdgeclsError as error:
+            future.set_exception(error)
+        return future
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+@pytest.fixture(autouse=True)
+def made_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All but the slow tests do without a process more."""
+    if not request.node.get_closest_marker("slow"):
+        monkeypatch.setattr("edgecls.workflow.optimize.LocalMaker", lambda: contextlib.nullcontext(Here()))
+
+
+def fixed(space: Space, trials: Sequence[Trial], seconds_left: float) -> Candidate | None:
+    """Plain int8, then pruned; nothing else."""
+    tried = [trial.candidate for trial in trials]
+    return next((one for one in (Candidate(), space.candidate(PRUNED)) if one not in tried), None)
+
+
+def test_trials_are_kept_and_the_pick_is_made_again_from_its_recipe(model: Path, images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    events: list[Event] = []
+    first = optimize(asked(model, images, folder, trials=1), events.append, fixed)
+    assert [trial.candidate.name for trial in first.trials] == ["base-int8"]
+    assert first.halves == (12, 12)
+    assert first.ended == "the trials are used up"
+    with np.load(folder / "choosing.npz") as one, np.load(folder / "judging.npz") as other, np.load(images) as all_of_them:
+        assert not {image.tobytes() for image in one["x"]} & {image.tobytes() for image in other["x"]}
+        trained = {image.tobytes() for image in all_of_them["x_train"]}
+        assert {image.tobytes() for image in (*one["x"], *other["x"])} < trained
+
+    events.clear()
+    second = optimize(asked(model, images, folder), events.append, fixed)
+    assert "1 trial of an earlier run kept" in [event.remark for event in events]
+    assert second.trials[0] == first.trials[0]
+    assert [trial.status for trial in second.trials] == ["measured", "measured"]
+    pick = second.trials[1]
+    assert second.pick == "pruned90-int8" == pick.candidate.name
+    assert (pick.value or 0) < (first.trials[0].value or 0)
+    assert pick.choosing_drop is not None and pick.judging_drop is not None
+    assert f"{pick.judging_drop:.2f} on the judging half" in second.sentence
+    assert Optimization.read(folder).pick == second.pick
+    assert "pruned90-int8" in (folder / "report.html").read_text(encoding="utf-8")
+
+    manifest, report = Manifest.read(folder / "best"), Report.read(folder / "best" / "results.json")
+    (artifact,) = manifest.artifacts
+    assert [row.artifact for row in report.measurements] == ["float", artifact.name]
+    assert [one.artifact for one in report.picks] == [artifact.name]
+    assert artifact.compressed_bytes == pick.value
+
+    made = run(folder / "best.toml")
+    again = next(row for row in made.manifest.artifacts if row.name == artifact.name)
+    assert again.sha256 == artifact.sha256 == sha256(folder / "best" / artifact.path)
+
+
+@pytest.mark.slow
+def test_a_pick_without_training_is_made_again_too_and_goes_into_an_app(
+    command: Callable[..., Done], model: Path, images: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "out"
+    found = optimize(asked(model, images, folder, trials=1))
+    assert found.pick == "base-int8"
+    done = command("run", folder / "best.toml")
+    assert done.exit_code == 0, done.stderr
+    best = Manifest.read(folder / "best").artifacts[0]
+    again = {row.name: row.sha256 for row in Manifest.read(folder / "again" / "artifacts").artifacts}
+    assert again[best.name] == best.sha256
+    (tmp_path / "app" / "public").mkdir(parents=True)
+    (tmp_path / "app" / "index.html").write_text("<!doctype html>")
+    (tmp_path / "app" / "package.json").write_text("{}")
+    done = command("embed", folder / "best", "--into", tmp_path / "app", "--no-golden")
+    assert done.exit_code == 0, done.stderr
+    assert list((tmp_path / "app").rglob(best.path))
+
+
+def test_nothing_within_the_limit_is_exit_1_with_the_nearest_and_what_would_help(
+    command: Callable[..., Done], model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgecls.workflow.trial_search.drop_of", lambda rows, reference: 7.25)
+    arguments = ("--within", "drop<=0.5", "--minimize", "download", "--trials", 1, "--held-out", 0.4, "--batch", 8)
+    done = command("optimize", model, "--data", images, *arguments, "-o", tmp_path / "out")
+    assert done.exit_code == 1, done.stderr
+    assert "nothing to ship: no candidate is within 0.5 points of the model; base-int8 comes nearest (7.25 points" in done.stdout
+    assert "what would help: a wider limit: --within 'drop<=7.3'" in done.stderr
+    assert not (tmp_path / "out" / "best.toml").exists()
+
+
+def test_bad_input_is_refused_before_anything_is_trained(
+    model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "out"
+    with pytest.raises(DataError, match="nothing at"):
+        optimize(asked(model, tmp_path / "none.npz", folder))
+    with pytest.raises(InputError, match="at least one trial"):
+        optimize(asked(model, images, folder, trials=0))
+    with np.load(images) as arrays:
+        np.savez(tmp_path / "one.npz", x=arrays["x_train"], y=np.ones(60, np.int64))
+        np.savez(tmp_path / "few.npz", x=arrays["x_train"][:12], y=np.arange(12) % 3)
+    with pytest.raises(DataError, match="at least two classes"):
+        optimize(asked(model, tmp_path / "one.npz", folder))
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("edgecls.workflow.optimize_options.shutil.disk_usage", lambda path: usage._replace(free=10_000))
+    with pytest.raises(OutputError, match=r"40 times the model, found .* with 9\.8 KiB free"):
+        optimize(asked(model, images, folder))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--within", "loss<0.5", "--minimize", "download"), "--within 'drop<=POINTS'"),
+        (("--within", "drop<=0.5", "--minimize", "speed"), "--minimize with one of download, size, latency"),
+        (("--within", "drop<=0.5", "--minimize", "size", "--time", "0m"), "a time such as 30m"),
+        (("--within", "drop<=0.5", "--minimize", "size", "--held-out", "2"), "held_out: input should be less than 0.9"),
+        (("--within", "drop<=0.5", "--minimize", "size", "--targets", "tensorrt"), "targets among"),
+        (("--within", "drop<=0.5", "--minimize", "size", "--against", "float"), "--against with one of base, control"),
+        (("--within", "drop<=0.5", "--minimize", "size", "--latency-on", "true"), "started by `true`"),
+    ],
+)
+def test_options_that_mean_nothing(
+    command: Callable[..., Done], tmp_path: Path, arguments: tuple[str, ...], expected: str
+) -> None:
+    (tmp_path / "model.h5").write_bytes(b"")
+    done = command("optimize", tmp_path / "model.h5", "--data", "digits", *arguments)
+    assert done.exit_code == 2
+    assert expected in done.stderr
