@@ -11,7 +11,7 @@ import numpy as np
 from edgecls.formats.tflite.graph import TFLiteGraph
 
 HUGE = 1e4  # no score comes near it; float16 masks are -6e4, others from -1e9 on
-_ELEMENTWISE = (
+_PASSING = (  # what a mask goes through on its way: one by one, or moved to another place
     "ADD",
     "SUB",
     "MUL",
@@ -20,6 +20,9 @@ _ELEMENTWISE = (
     "SELECT_V2",
     "CAST",
     "RESHAPE",
+    "EXPAND_DIMS",
+    "SQUEEZE",
+    "TRANSPOSE",
     "MAXIMUM",
     "MINIMUM",
     "BROADCAST_TO",
@@ -32,7 +35,7 @@ def masks(graph: TFLiteGraph) -> frozenset[str]:
     masked: set[int] = set()
     for operation in graph.operations:
         huge = any(_largest(graph.floats(constant)) >= HUGE for constant in operation.constants)
-        if operation.kind in _ELEMENTWISE and (huge or not masked.isdisjoint(operation.inputs)):
+        if operation.kind in _PASSING and (huge or not masked.isdisjoint(operation.inputs)):
             masked.add(operation.output)
     found: set[int] = set()
     for operation in reversed(graph.operations):

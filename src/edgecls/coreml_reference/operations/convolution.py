@@ -117,7 +117,10 @@ def _linear(call: Call) -> str:
 
 
 def _matmul(call: Call) -> str:
-    return call.graph.node("MatMul", _turned(call, "x"), _turned(call, "y"))
+    """Of two dequantized values a Sum of y alone, which is y, keeps the engine from its integer product: exact sums are asked of it
+    (EXACT_INT8), but without VNNI it saturates where both factors are computed."""
+    x, y = _turned(call, "x"), _turned(call, "y")
+    return call.graph.node("MatMul", x, call.graph.node("Sum", y) if call.is_dequantized("x") and call.is_dequantized("y") else y)
 
 
 def _turned(call: Call, name: str) -> str:
