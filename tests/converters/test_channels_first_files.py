@@ -19,8 +19,10 @@ def model_file(folder: Path) -> Path:
     keras = require("tf_keras")
     layers = keras.layers
     inputs = keras.Input((3, 16, 12))
-    value = layers.BatchNormalization(axis=1)(layers.Conv2D(6, 3, activation="relu", **FIRST)(inputs))
-    value = layers.GlobalAveragePooling2D(**FIRST)(layers.Conv2D(8, 3, activation="relu", **FIRST)(value))
+    value = layers.BatchNormalization(axis=1)(layers.Conv2D(6, 3, dilation_rate=2, activation="relu", **FIRST)(inputs))
+    value = layers.Conv2D(8, 3, activation="relu", **FIRST)(value)
+    value = layers.Conv2D(6, 3, dilation_rate=2, padding="same", activation="gelu", **FIRST)(value)
+    value = layers.GlobalAveragePooling2D(**FIRST)(value)
     path = folder / "m.keras"
     keras.Model(inputs, layers.Dense(5, activation="softmax")(value)).save(path)
     return path

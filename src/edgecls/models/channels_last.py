@@ -20,8 +20,8 @@ _PLACES = {1: 3, 2: 1, 3: 2, 0: 0}  # where an axis of NCHW is in NHWC
 _LISTS = ("strides", "ksize", "dilations")  # attributes of one number an axis
 _DATA = {"Conv2DBackpropInput": 2}  # operation -> which input is the image, where it is not the first
 _ELEMENTWISE = {
-    "Abs", "Add", "AddV2", "Elu", "Erf", "Erfc", "Exp", "Identity", "LeakyRelu", "Maximum", "Minimum", "Mul", "Neg", "Pow", "RealDiv", "Relu",
-    "Relu6", "Rsqrt", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Square", "SquaredDifference", "Sub", "Tanh",
+    "Abs", "Add", "AddV2", "Elu", "Erf", "Erfc", "Exp", "Identity", "LeakyRelu", "Maximum", "Minimum", "Mul", "Neg", "Pow", "RealDiv",
+    "Relu", "Relu6", "Rsqrt", "Selu", "Sigmoid", "Softplus", "Softsign", "Sqrt", "Square", "SquaredDifference", "Sub", "Tanh",
 }  # fmt: skip
 _REDUCTIONS = {"Max", "Mean", "Min", "Sum"}
 _COMPUTED = {
@@ -82,6 +82,8 @@ class _Rewriting:
         """Whether the node was replaced."""
         if _is_first(node):
             return self._computed(operation, node)
+        if node.op in ("SpaceToBatchND", "BatchToSpaceND"):
+            return self._moved_to_batch(operation, node)
         if not any(tensor.name in self._twins for tensor in operation.inputs):
             return self._moved_last(operation)
         rules: dict[str, Callable[[Any, Any], bool]] = {
@@ -90,8 +92,6 @@ class _Rewriting:
             "PadV2": self._padded,
             "MirrorPad": self._padded,
             "Transpose": self._transposed,
-            "SpaceToBatchND": self._moved_to_batch,
-            "BatchToSpaceND": self._moved_to_batch,
             **dict.fromkeys(_ELEMENTWISE, self._elementwise),
             **dict.fromkeys(_REDUCTIONS, self._reduced),
         }
@@ -146,7 +146,14 @@ class _Rewriting:
     def _moved_to_batch(self, operation: Any, node: Any) -> bool:
         """A dilated convolution stands between two of these, whose blocks count the channels as one more axis of space, of block 1."""
         block, sizes = (_constant(operation.inputs[index]) for index in (1, 2))
-        if block is None or sizes is None or len(block) != 3 or block[0] != 1 or sizes[0] != [0, 0]:
+        if (
+            block is None
+            or sizes is None
+            or operation.inputs[0].shape.rank != 4
+            or len(block) != 3
+            or block[0] != 1
+            or sizes[0] != [0, 0]
+        ):
             return False
         node.input[0] = self._last(operation.inputs[0])
         node.input[1] = self._constant(f"{node.name}/block", block[1:], operation.inputs[1])
