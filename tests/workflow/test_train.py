@@ -13,11 +13,13 @@ from PIL import Image
 
 from edgecls.errors import DataError, InputError, RecipeError, TrainingError
 from edgecls.formats.model_contract import read_contract
-from edgecls.records.event import Event
+from edgecls.records.event import Event, ignore
+from edgecls.records.image_spec import ImageSpec
 from edgecls.records.model_contract import CONTRACT_NAME
 from edgecls.records.training import Augmenting, Training, TrainingPlan
 from edgecls.workflow.train import TrainOptions, train
 from edgecls.workflow.train_job import CHECKPOINT_NAME
+from edgecls.workflow.training_images import open_parts
 
 NAMES = ("low", "middle", "top")
 PLAN = TrainingPlan(epochs=2, batch=16, learning_rate=0.01)
@@ -60,7 +62,7 @@ def photos(folder: Path, counts: dict[str, int], seed: int = 0) -> None:
             Image.fromarray(pixels.astype(np.uint8)).save(folder / name / f"{index}.png")
 
 
-def opened(folder: Path) -> Any:
+def model_in(folder: Path) -> Any:
     """The Keras model in a folder, as Keras itself opens it."""
     import keras
 
@@ -68,7 +70,7 @@ def opened(folder: Path) -> Any:
 
 
 def weights_of(folder: Path) -> list[np.ndarray]:
-    return opened(folder).get_weights()
+    return model_in(folder).get_weights()
 
 
 def test_what_comes_out_says_itself_what_it_takes(trained: Path):
@@ -87,7 +89,7 @@ def test_what_comes_out_says_itself_what_it_takes(trained: Path):
 
 
 def test_keras_opens_the_model_and_pixels_enter_as_they_are(trained: Path, archive: Path):
-    model = opened(trained)
+    model = model_in(trained)
     with np.load(archive) as data:
         scores = model.predict(data["x"].astype(np.float32), verbose=0)
         accuracy = np.mean(scores.argmax(axis=1) == data["y"])
@@ -147,6 +149,7 @@ def test_a_training_that_was_stopped_goes_on_bit_for_bit(archive: Path, tmp_path
         train(train_again)
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_no_number_stops_with_the_last_good_weights(archive: Path, tmp_path: Path):
     wild = PLAN.model_copy(update={"optimizer": "sgd", "learning_rate": 1e20})
     with pytest.raises(TrainingError, match=r"the loss was (nan|inf).*--learning-rate 1e\+19"):
@@ -160,17 +163,20 @@ def test_damaged_and_doubled_pictures_are_told_by_name(tmp_path: Path):
     photos(data / "val", dict.fromkeys(NAMES, 3), seed=1)
     photos(data / "test", dict.fromkeys(NAMES, 2), seed=2)
     (data / "train" / "low" / "broken.jpg").write_bytes(b"\xff\xd8\xff\xe0 no picture")
-    with Image.open(data / "test" / "top" / "1.png") as image:  # the same picture, recompressed
-        image.save(data / "train" / "top" / "copy.jpg", quality=90)
-    plan = PLAN.model_copy(update={"size": (12, 12), "epochs": 1, "batch": 8})
-    told: list[str] = []
-    done = train(TrainOptions(data, plan, output=tmp_path / "out"), lambda event: told.append(event.remark))
-    text = "\n".join(told)
-    assert "low/broken.jpg" in text and "top/copy.jpg = top/1.png" in text
-    assert done.notes and all(note in told for note in done.notes)
-    assert (done.parts["training"].images, done.parts["held-out"].images, done.parts["test"].images) == (36, 9, 6)
-    kept = plan.model_copy(update={"keep_duplicates": True})
-    assert train(TrainOptions(data, kept, output=tmp_path / "out")).parts["training"].images == 37
+    with Image.open(data / "test" / "top" / "1.png") as image:  # the same picture, compressed with losses
+        image.save(data / "train" / "top" / "copy.jpg", quality=95, subsampling=0)
+    shutil.copy(data / "train" / "low" / "3.png", data / "train" / "middle" / "low_3.png")
+    spec = ImageSpec(height=12, width=12, channels=3)
+    opened = open_parts(data, spec, PLAN, None, ignore)
+    text = "\n".join(opened.notes)
+    assert (
+        "low/broken.jpg" in text
+        and "top/copy.jpg = top/1.png" in text
+        and "different labels: low/3.png = middle/low_3.png" in text
+    )
+    assert {name: part.images for name, part in opened.counted.items()} == {"training": 37, "held-out": 9, "test": 6}
+    kept = open_parts(data, spec, PLAN.model_copy(update={"keep_duplicates": True}), None, ignore)
+    assert kept.counted["training"].images == 38 and any("kept, though" in note for note in kept.notes)
 
 
 def test_what_cannot_be_trained_on_is_refused_before_the_network_is_built(tmp_path: Path, archive: Path):
@@ -209,5 +215,5 @@ def test_what_cannot_be_trained_on_is_refused_before_the_network_is_built(tmp_pa
 def test_other_losses_and_heads(archive: Path, tmp_path: Path, update: dict, kind: str, measure: str):
     plan = PLAN.model_copy(update={"epochs": 1, **update})
     done = train(TrainOptions(archive, plan, output=tmp_path / "out"))
-    model = opened(tmp_path / "out")
+    model = model_in(tmp_path / "out")
     assert (done.measure, model.layers[-1].activation.__name__, model.output_shape) == (measure, kind, (None, 3))

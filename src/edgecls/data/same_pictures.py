@@ -10,7 +10,7 @@ from edgecls.data.pixel_file import PixelFile
 
 _HASH_ROWS, _HASH_COLUMNS = 8, 9  # 64 comparisons of neighbours in a row
 _SMALL = 16
-_MOST_BITS = 4  # of 64 that another compression of a picture turns over
+_MOST_BITS = 8  # of 64 that another compression of a picture may turn over
 _MOST_LEVELS = 3.0  # by which small copies of it differ on average; those of other pictures, though alike, by more
 _AT_ONCE = 1 << 22  # pairs
 _BATCH = 256
