@@ -49,7 +49,9 @@ def train(
         str | None, typer.Option(metavar="FROM", help="Which: 30% for the last of them, or 100 for layer 100 on. [100%]")
     ] = None,
     batch: Annotated[int | None, typer.Option(metavar="N", help="Images a step. [32]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At the start. [0.001]")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(metavar="RATE", help="At the start. [0.001; 0.01 while a base is frozen]")
+    ] = None,
     fine_tune_rate: Annotated[float | None, typer.Option(metavar="RATE", help="The same of fine-tuning. [a tenth]")] = None,
     find_rate: Annotated[
         bool, typer.Option("--find-rate", help="Find it: raise it step by step, take it where the loss falls steepest.")

@@ -20,6 +20,7 @@ PHASES = ("training", "fine-tuning")
 
 Phase = Literal["training", "fine-tuning"]
 TrainingMeasure = Literal["top-1", "balanced accuracy", "mAP"]
+_RATE, _HEAD_RATE = 1e-3, 1e-2
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
 
 
@@ -52,6 +53,7 @@ class TrainingPlan(Value):
 
     Attributes:
         model: `cnn`, `resnet`, a name of `keras.applications`, or the path of a classifier as base.
+        on_weights: whether the model brings weights, and its own layers so are frozen first.
         size: height and width of the images; None for what the model or the data say.
         grey: images of one channel.
         hidden: units of the dense layers between the features and the scores; None for the model's own.
@@ -62,7 +64,8 @@ class TrainingPlan(Value):
         fine_tune: passes after that, in which layers of the base train too.
         unfreeze: which: `100%`, the last `30%` of them, or from layer number `100` on.
         batch: images a step.
-        learning_rate, fine_tune_rate: at the start of each phase; None for a tenth.
+        learning_rate: at the start; None for what suits: see `first_rate`.
+        fine_tune_rate: of the second phase; None for a tenth.
         schedule: how it falls: along a cosine to zero, exponentially to a hundredth, by a factor of 5 after `plateau` epochs without a
             lower held-out loss, or not at all.
         weight_decay: of AdamW, on kernels alone.
@@ -78,6 +81,7 @@ class TrainingPlan(Value):
     """
 
     model: str = "cnn"
+    on_weights: bool = False
     size: tuple[int, int] | None = None
     grey: bool = False
     hidden: tuple[int, ...] | None = None
@@ -88,7 +92,7 @@ class TrainingPlan(Value):
     fine_tune: int = Field(default=0, ge=0)
     unfreeze: str = "100%"
     batch: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=1e-3, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
     fine_tune_rate: float | None = Field(default=None, gt=0)
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     schedule: Literal["cosine", "exponential", "plateau", "constant"] = "cosine"
@@ -121,10 +125,15 @@ class TrainingPlan(Value):
         return self
 
     @property
+    def first_rate(self) -> float:
+        """The learning rate at the start: of a new head on a frozen base ten times that of a whole network."""
+        return self.learning_rate or (_HEAD_RATE if self.on_weights else _RATE)
+
+    @property
     def phases(self) -> tuple[tuple[Phase, int, float], ...]:
         """Name, epochs and first learning rate of each phase."""
-        second = self.fine_tune_rate or self.learning_rate / 10
-        phases: list[tuple[Phase, int, float]] = [("training", self.epochs, self.learning_rate)]
+        second = self.fine_tune_rate or self.first_rate / 10
+        phases: list[tuple[Phase, int, float]] = [("training", self.epochs, self.first_rate)]
         return (*phases, ("fine-tuning", self.fine_tune, second)) if self.fine_tune else tuple(phases)
 
     def first_unfrozen(self, layers: int) -> int:

@@ -211,7 +211,7 @@ class _Run:
     def _nothing_good(self, number: int) -> None:
         """Raise where no epoch before is left to fall back on."""
         if not self.epochs:
-            rate = self._job.plan.learning_rate
+            rate = self._job.plan.first_rate
             raise TrainingError(
                 "training that converges", self.divergence, f"lower the learning rate: --learning-rate {rate / 10:g}"
             )

@@ -123,6 +123,7 @@ def _job(options: TrainOptions, on_event: OnEvent) -> TrainJob:
     body = choose_body(plan, options.weights, options.preprocess, allow_code=options.allow_code)
     on_event(Event("reading images"))
     spec = _image_spec(options, body)
+    plan = plan.model_copy(update={"on_weights": body.has_weights})
     parts = open_parts(options.data, spec, plan, options.labels, on_event)
     for note in (*body.notes, *parts.notes):
         on_event(Event("reading images", remark=note))
@@ -214,5 +215,5 @@ def _write(job: TrainJob, staged: Path, record: Training, network: Network, page
 
 def _diverged(job: TrainJob, record: Training) -> TrainingError:
     found = f"{record.stopped}; {job.folder / MODEL_NAME} has the weights of epoch {record.best_epoch}"
-    remedy = f"lower the learning rate: --learning-rate {job.plan.learning_rate / 10:g}"
+    remedy = f"lower the learning rate: --learning-rate {job.plan.first_rate / 10:g}"
     return TrainingError("training that converges", found, remedy)

@@ -28,6 +28,7 @@ class ChosenBody:
         spec: what the images of a base are; None of networks that take any.
         size: of the images where nothing says another; None of networks that take any.
         fact: what it depends on, as text.
+        has_weights: whether its layers come with weights.
         notes: what a person should know of it.
     """
 
@@ -35,6 +36,7 @@ class ChosenBody:
     spec: ImageSpec | None = None
     size: tuple[int, int] | None = None
     fact: str = ""
+    has_weights: bool = False
     notes: list[str] = field(default_factory=list)
 
 
@@ -62,6 +64,7 @@ def choose_body(plan: TrainingPlan, weights: str | None, preprocess: str | None,
             None,
             (application.size, application.size),
             fact,
+            weights is not None,
             [] if weights else [note],
         )
     if not path.exists():
@@ -106,4 +109,4 @@ def _of_file(path: Path, preprocess: str | None, allow_code: bool) -> ChosenBody
 
     notes = [f"base {path.name}: {len(base.layers)} layers, its head cut off: {', '.join(base.cut)}"]
     notes += [spec.note] if spec.provenance == "assumed" else []
-    return ChosenBody(build, spec, (spec.height, spec.width), loaded.source.sha256, notes)
+    return ChosenBody(build, spec, (spec.height, spec.width), loaded.source.sha256, True, notes)

@@ -1,0 +1,79 @@
+"""A classifier file as a base: of either Keras generation, nested, at another size; what it computes stays the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgecls.errors import UnsupportedModelError
+from edgecls.models import load_model
+from edgecls.models.flat_base import flat_base, resized
+
+
+def nested(keras: Any, head: str = "dense") -> Any:
+    """A Sequential of a scaling and a nested model, with a head behind it."""
+    layers = keras.layers
+    keras.utils.set_random_seed(5)
+    inner = keras.Input((16, 16, 3))
+    value = layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False, name="first")(inner)
+    value = layers.BatchNormalization(name="norm")(value)
+    skip = layers.ReLU(max_value=6.0)(value)
+    value = layers.DepthwiseConv2D(3, padding="same", name="deep")(skip)
+    value = layers.Add(name="sum")([value, skip])
+    body = keras.Model(inner, value, name="body")
+    body.get_layer("norm").set_weights([np.full(6, value, np.float32) for value in (1.5, 0.1, 0.2, 0.7)])
+    if head == "dense":
+        top = [layers.GlobalAveragePooling2D(), layers.Dense(8, activation="relu"), layers.Dense(3, activation="softmax")]
+    else:  # as MobileNetV1 of keras.applications ends
+        top = [
+            layers.GlobalAveragePooling2D(keepdims=True),
+            layers.Conv2D(3, 1),
+            layers.Reshape((3,)),
+            layers.Activation("softmax"),
+        ]
+    return keras.Sequential([keras.Input((16, 16, 3)), layers.Rescaling(1 / 127.5, -1), body, *top])
+
+
+@pytest.mark.parametrize(("package", "head"), [("keras", "dense"), ("tf_keras", "convolution")])
+def test_features_are_those_of_the_source(package: str, head: str, tmp_path: Path):
+    keras: Any = __import__(package)
+    source = nested(keras, head)
+    path = tmp_path / ("base.keras" if package == "keras" else "base.h5")
+    source.save(path)
+    loaded = load_model(path)
+    base = flat_base(loaded)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 16, 16, 3)).astype(np.float32)
+    expected = source.get_layer("body")(source.layers[0](pixels), training=False)
+    found = np.asarray(base.model(pixels, training=False))
+    assert np.allclose(found, expected, atol=1e-5 * np.abs(expected).max())  # the same sums, perhaps in another order
+    assert [layer.name for layer in base.layers if layer.weights] == ["first", "norm", "deep"]
+    assert len(base.cut) == len(source.layers) - 2 and not any(hasattr(layer, "layers") for layer in base.layers)
+
+
+def test_a_base_takes_images_of_another_size(tmp_path: Path):
+    import keras
+
+    source = nested(keras)
+    source.save(tmp_path / "base.keras")
+    base = flat_base(load_model(tmp_path / "base.keras"))
+    pixels = keras.Input((24, 20, 3))
+    features, layers = resized(base, pixels)
+    assert features.shape == (None, 12, 10, 6)
+    for layer, before in zip(layers, base.layers, strict=True):
+        assert all(np.array_equal(one, other) for one, other in zip(layer.get_weights(), before.get_weights(), strict=True))
+    with pytest.raises(UnsupportedModelError, match="a base that takes images of 24x20x1"):
+        resized(base, keras.Input((24, 20, 1)))
+
+
+def test_what_has_no_feature_map_is_no_base(tmp_path: Path):
+    import keras
+
+    layers = keras.layers
+    keras.Sequential([keras.Input((8, 8, 1)), layers.Flatten(), layers.Dense(3, activation="softmax")]).save(
+        tmp_path / "flat.keras"
+    )
+    with pytest.raises(UnsupportedModelError, match="a classifier with feature maps"):
+        flat_base(load_model(tmp_path / "flat.keras"))
