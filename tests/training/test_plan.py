@@ -29,7 +29,7 @@ def test_which_layer_is_the_first_to_train(unfreeze: str, first: int):
 
 def test_phases_have_rates_of_their_own():
     plan = TrainingPlan(model="base.h5", epochs=3, fine_tune=2, learning_rate=0.01)
-    assert plan.phases == (("training", 3, 0.01), ("fine-tuning", 2, 0.001))
+    assert plan.phases == (("training", 3, 0.01), ("fine-tuning", 2, 0.0001))
     assert TrainingPlan(epochs=3).phases == (("training", 3, 0.001),)
     assert TrainingPlan(model="base.h5", on_weights=True, epochs=1).phases == (("training", 1, 0.01),)
 

@@ -52,7 +52,7 @@ def train(
     learning_rate: Annotated[
         float | None, typer.Option(metavar="RATE", help="At the start. [0.001; 0.01 while a base is frozen]")
     ] = None,
-    fine_tune_rate: Annotated[float | None, typer.Option(metavar="RATE", help="The same of fine-tuning. [a tenth]")] = None,
+    fine_tune_rate: Annotated[float | None, typer.Option(metavar="RATE", help="The same of fine-tuning. [0.0001]")] = None,
     find_rate: Annotated[
         bool, typer.Option("--find-rate", help="Find it: raise it step by step, take it where the loss falls steepest.")
     ] = False,

@@ -20,7 +20,7 @@ PHASES = ("training", "fine-tuning")
 
 Phase = Literal["training", "fine-tuning"]
 TrainingMeasure = Literal["top-1", "balanced accuracy", "mAP"]
-_RATE, _HEAD_RATE = 1e-3, 1e-2
+_RATE, _HEAD_RATE, _FINE_RATE = 1e-3, 1e-2, 1e-4
 _SHARE = re.compile(r"(\d+(?:\.\d+)?)%")
 
 
@@ -65,7 +65,7 @@ class TrainingPlan(Value):
         unfreeze: which: `100%`, the last `30%` of them, or from layer number `100` on.
         batch: images a step.
         learning_rate: at the start; None for what suits: see `first_rate`.
-        fine_tune_rate: of the second phase; None for a tenth.
+        fine_tune_rate: of the second phase; None for 0.0001.
         schedule: how it falls: along a cosine to zero, exponentially to a hundredth, by a factor of 5 after `plateau` epochs without a
             lower held-out loss, or not at all.
         weight_decay: of AdamW, on kernels alone.
@@ -132,7 +132,7 @@ class TrainingPlan(Value):
     @property
     def phases(self) -> tuple[tuple[Phase, int, float], ...]:
         """Name, epochs and first learning rate of each phase."""
-        second = self.fine_tune_rate or self.first_rate / 10
+        second = self.fine_tune_rate or _FINE_RATE  # of Adam; ten times as much, and a small base forgets all that it knew
         phases: list[tuple[Phase, int, float]] = [("training", self.epochs, self.first_rate)]
         return (*phases, ("fine-tuning", self.fine_tune, second)) if self.fine_tune else tuple(phases)
 
