@@ -34,5 +34,5 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(model: Path) -> Iterator[Server]:
     """One worker, no token."""
-    with Server([model, "--workers", 1, "--max-upload", 1, "--max-pixels", 0.1]) as server:
+    with Server([model, "--workers", 1, "--max-upload", 1, "--max-pixels", 0.5]) as server:
         yield server

@@ -98,7 +98,7 @@ def test_a_worker_killed_at_rest_costs_nothing(model: Path, png: bytes) -> None:
         assert server.ask("POST", "/predict", png).status == 200
         [pid] = workers_of(server)
         os.kill(pid, signal.SIGKILL)
-        server.wait_for("while it had nothing to do")
+        server.wait_for("SIGKILL")
         assert server.ask("POST", "/predict", png).status == 200  # it waits for the next worker
         assert workers_of(server) != [pid]
 

@@ -87,7 +87,7 @@ def test_bodies_without_a_picture_are_refused(server: Server, body: bytes, kind:
 
 
 def test_what_is_too_large_is_refused(server: Server) -> None:
-    """The server takes 1 MiB and 100,000 pixels. The picture is a bomb: 25 million pixels in 25 KB."""
+    """The server takes 1 MiB and half a million pixels. The picture is a bomb: 25 million pixels in 25 KB."""
     assert server.ask("POST", "/predict", b"x" * (1 << 20) + b"x").status == 413
     bomb = io.BytesIO()
     Image.new("L", (5000, 5000)).save(bomb, "PNG")

@@ -1,17 +1,24 @@
-"""Attendant: one worker process as the web server sees it. Nothing here ever blocks the server's loop."""
+"""Attendant: one worker process as the web server sees it, and the line between the two.
+
+Questions and replies go over a socket of their own, which the server's loop reads and writes itself. The worker's pipes, with a thread
+behind them, start and end it; under load that thread would take turns with the loop at every batch, which costs more than all else here.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextlib
-import queue
+import pickle
+import socket
+import struct
 import threading
+import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
 
-from edgecls.errors import WorkerError
 from edgecls.serve.answering import answer, open_offer
 from edgecls.serve.card import Card
 from edgecls.serve.limits import Limits
@@ -21,6 +28,7 @@ from edgecls.system.worker import Worker
 
 _START_S = 120.0  # for a process to start and open all artifacts
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # there is a worker for each core already
+_LENGTH = struct.Struct("<Q")
 
 
 @dataclass
@@ -44,104 +52,145 @@ class Outcome:
 
     Attributes:
         replies: one for each ticket; None where there are none.
-        error: why there are none.
+        fault: the traceback, where our own code failed over it; empty where the process ended.
         was_begun: whether the worker may have worked on it; those behind it in the queue of a worker that ended were not.
     """
 
     tickets: list[Ticket]
-    replies: list[Reply] | None
-    error: BaseException | None = None
+    replies: list[Reply] | None = None
+    fault: str = ""
     was_begun: bool = True
 
 
 OnDone = Callable[["Attendant", Outcome], None]
 
 
-@dataclass(eq=False)
-class Attendant:
-    """A worker process with the batches that it has not answered yet.
+class Attendant(asyncio.Protocol):
+    """A worker process with the batches that it has not answered yet. All methods but `close` are for the loop's thread.
 
     Attributes:
-        on_done: called on the loop with the attendant and how a batch ended.
-        is_lost: whether the process has ended by itself.
+        cards: of the artifacts that it has open.
+        at_work: the first is the one that it works on.
+        lost: why it ended by itself; empty as long as it has not.
     """
 
-    worker: Worker
-    cards: list[Card]
-    loop: asyncio.AbstractEventLoop
-    timeout_s: float
-    on_done: OnDone
-    is_lost: bool = False
-    at_work: deque[list[Ticket]] = field(default_factory=deque)
-    _outbox: queue.SimpleQueue[list[Ticket] | None] = field(default_factory=queue.SimpleQueue)
-    _alarm: asyncio.TimerHandle | None = None
-
-    def __post_init__(self) -> None:
-        # A pipe that is full blocks who writes to it: a thread of its own, not the loop.
-        threading.Thread(target=self._send, daemon=True).start()
+    def __init__(self, worker: Worker, cards: list[Card], timeout_s: float, on_done: OnDone) -> None:
+        self.cards, self.at_work, self.lost = cards, deque[list[Ticket]](), ""
+        self._worker, self._timeout_s, self._on_done = worker, timeout_s, on_done
+        self._loop = asyncio.get_running_loop()
+        self._received = bytearray()
+        self._alarm: asyncio.TimerHandle | None = None
 
     @property
     def pid(self) -> int:
         """Process identifier."""
-        return self.worker.pid
+        return self._worker.pid
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is there no more."""
+        return bool(self.lost) or self._worker.has_ended
 
     def give(self, batch: list[Ticket]) -> None:
         """Send a batch, which is worked on after those before it."""
         self.at_work.append(batch)
-        self._outbox.put(batch)
+        self._line.write(_framed([ticket.question for ticket in batch]))
         if len(self.at_work) == 1:
             self._set_alarm()
 
     def kill(self) -> None:
-        """End the process at once; its batches get an error."""
-        threading.Thread(target=self.worker.kill, daemon=True).start()
+        """End the process at once; its batches are lost."""
+        threading.Thread(target=self._worker.kill, daemon=True).start()
 
     def close(self) -> None:
         """Let the process end. Blocks for a moment: for a thread."""
-        self._outbox.put(None)
-        self.worker.close()
+        self._worker.close()
 
-    def _send(self) -> None:
-        while (batch := self._outbox.get()) is not None:
-            found = self.worker.start(answer, [ticket.question for ticket in batch])
-            found.add_done_callback(lambda done, batch=batch: self._tell(batch, done))
+    def connection_made(self, transport: Any) -> None:
+        """Of asyncio: the line is there."""
+        self._line: asyncio.Transport = transport
 
-    def _tell(self, batch: list[Ticket], done: concurrent.futures.Future[list[Reply]]) -> None:
-        """From the thread that reads replies to the loop."""
-        with contextlib.suppress(RuntimeError):  # the loop is gone: the server has ended
-            self.loop.call_soon_threadsafe(self._finish, batch, done)
+    def data_received(self, data: bytes) -> None:
+        """Of asyncio: a part of a reply, or several."""
+        self._received += data
+        while len(self._received) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._received)[0]
+            if len(self._received) < end:
+                return
+            found = pickle.loads(memoryview(self._received)[_LENGTH.size : end])
+            del self._received[:end]
+            batch = self.at_work.popleft()
+            self._set_alarm()
+            self._on_done(self, Outcome(batch, fault=found) if isinstance(found, str) else Outcome(batch, found))
 
-    def _finish(self, batch: list[Ticket], done: concurrent.futures.Future[list[Reply]]) -> None:
-        error = done.exception()
-        was_begun = not self.is_lost
-        self.is_lost = self.is_lost or isinstance(error, WorkerError)
-        self.at_work.remove(batch)
+    def watch(self, ended: Future[None]) -> None:
+        """Have its end noticed, whatever brings it about."""
+
+        def tell(done: Future[None]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is gone: the server has ended
+                self._loop.call_soon_threadsafe(self._lose, str(done.exception() or "a worker process ended"))
+
+        ended.add_done_callback(tell)
+
+    def _lose(self, why: str) -> None:
+        self.lost = why
+        self._line.close()
+        batches = list(self.at_work)
+        self.at_work.clear()
         self._set_alarm()
-        self.on_done(self, Outcome(batch, None if error else done.result(), error, was_begun))
+        for number, batch in reversed(list(enumerate(batches))):  # the last first: those not begun keep their order in the queue
+            self._on_done(self, Outcome(batch, was_begun=number == 0))
 
     def _set_alarm(self) -> None:
         """A batch that is worked on for too long ends the process."""
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = self.loop.call_later(self.timeout_s, self.kill) if self.at_work else None
+        self._alarm = self._loop.call_later(self._timeout_s, self.kill) if self.at_work else None
 
 
-def hire(
-    served: Sequence[Served],
-    limits: Limits,
-    loop: asyncio.AbstractEventLoop,
-    on_done: OnDone,
-) -> Attendant:
-    """Start a worker and have it open the artifacts. Blocks: for a thread.
+async def hire(served: Sequence[Served], limits: Limits, on_done: OnDone) -> Attendant:
+    """Start a worker and have it open the artifacts.
 
     Raises:
         ArtifactError: one of them cannot be opened.
         WorkerError: the process ended over it.
     """
-    worker = Worker(environment=_ENVIRONMENT)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        worker = await asyncio.to_thread(Worker, _ENVIRONMENT, inherited=(theirs.fileno(),))
+        try:
+            opening = worker.start(open_offer, list(served), limits)
+            cards = await asyncio.to_thread(worker.wait, opening, _START_S)
+            attendant = Attendant(worker, cards, limits.timeout_s, on_done)
+            await asyncio.get_running_loop().create_unix_connection(lambda: attendant, sock=ours)
+            attendant.watch(worker.start(attend, theirs.fileno()))
+        except BaseException:
+            ours.close()
+            worker.kill()
+            raise
+    return attendant
+
+
+def attend(descriptor: int) -> None:
+    """What a worker does from then on: answer what comes over the line until it is closed.
+
+    Args:
+        descriptor: of the worker's end of the socket.
+    """
+    with socket.socket(fileno=descriptor) as line:
+        while head := line.recv(_LENGTH.size, socket.MSG_WAITALL):
+            [length] = _LENGTH.unpack(head)
+            line.sendall(_framed(_answered(line.recv(length, socket.MSG_WAITALL))))
+
+
+def _answered(body: bytes) -> list[Reply] | str:
+    """The replies, or where our own code fails the traceback: every failure must reach the server, which waits for it."""
     try:
-        cards = worker.wait(worker.start(open_offer, list(served), limits), _START_S)
-    except BaseException:
-        worker.kill()
-        raise
-    return Attendant(worker, cards, loop, limits.timeout_s, on_done)
+        return answer(pickle.loads(body))
+    except Exception:  # noqa: BLE001 - the border of a process
+        return traceback.format_exc()
+
+
+def _framed(message: Any) -> bytes:
+    body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    return _LENGTH.pack(len(body)) + body

@@ -13,13 +13,12 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from edgecls.errors import EdgeclsError, WorkerError
+from edgecls.errors import EdgeclsError
 from edgecls.serve.attendant import Attendant, Outcome, Ticket, hire
 from edgecls.serve.card import Card
 from edgecls.serve.limits import Limits
 from edgecls.serve.offer import Offer
 from edgecls.serve.question import Question, Reply, error_body
-from edgecls.system.worker import RemoteError
 
 _AHEAD = 2  # batches with a worker: the one it works on, and the next
 _LONGEST_PAUSE_S = 30.0
@@ -90,8 +89,8 @@ class Backend:
     def look_after(self) -> None:
         """Replace workers that ended while they had nothing to do; those that had something are noticed by that."""
         for attendant in self.attendants[:]:
-            if not attendant.at_work and attendant.worker.has_ended:
-                self._part_with(attendant, "a worker process ended while it had nothing to do")
+            if not attendant.at_work and attendant.has_ended:
+                self._part_with(attendant, attendant.lost or "a worker process ended while it had nothing to do")
 
     def enter(self) -> None:
         """A request comes in: the backend stays until it has left."""
@@ -124,7 +123,7 @@ class Backend:
         self.offer.close()
 
     async def _hire(self) -> Attendant:
-        return await asyncio.to_thread(hire, self.offer.served, self.limits, asyncio.get_running_loop(), self._done)
+        return await hire(self.offer.served, self.limits, self._done)
 
     def _plan(self) -> None:
         """Dispatch once all that arrives at this moment is there."""
@@ -174,15 +173,15 @@ class Backend:
         if outcome.replies is not None:
             for ticket, reply in zip(outcome.tickets, outcome.replies, strict=True):
                 _settle(ticket, reply)
-        elif outcome.was_begun:
-            if isinstance(outcome.error, RemoteError):
-                self._on_fault(f"{outcome.error}\n{outcome.error.trace}")
-            for ticket in outcome.tickets:  # not tried again: one of them may be what ended the process
-                _settle(ticket, _LOST if isinstance(outcome.error, WorkerError) else _FAILED)
+        elif outcome.was_begun:  # not tried again: one of them may be what ended the process
+            if outcome.fault:
+                self._on_fault(outcome.fault)
+            for ticket in outcome.tickets:
+                _settle(ticket, _FAILED if outcome.fault else _LOST)
         else:
             self._waiting.extendleft(reversed(outcome.tickets))
-        if attendant.is_lost:
-            self._part_with(attendant, str(outcome.error))
+        if attendant.lost:
+            self._part_with(attendant, attendant.lost)
         if self._waiting:
             self._plan()
 

@@ -45,6 +45,7 @@ class Metrics:
         )
         self.losses = Counter("edgecls_worker_losses", "Worker processes that ended by themselves.", registry=self._registry)
         self.reloads = Counter("edgecls_reloads", "Changes of what is served.", ["outcome"], registry=self._registry)
+        self._found: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._registry.register(_Now(gauges, processes))
 
     def text(self) -> bytes:
@@ -53,10 +54,17 @@ class Metrics:
 
     def observe(self, endpoint: str, status: int, seconds: float) -> None:
         """Count one answered request."""
-        self.requests.labels(endpoint, str(status)).inc()
-        self.seconds.labels(endpoint).observe(seconds)
+        counted, timed = self._found.get((endpoint, status)) or self._find(endpoint, status)
+        counted.inc()
+        timed.observe(seconds)
         if status >= 400:
             self.errors.labels(endpoint).inc()
+
+    def _find(self, endpoint: str, status: int) -> tuple[Counter, Histogram]:
+        """The counter and the histogram of an endpoint and a status; looking them up anew each time costs more than counting."""
+        found = self.requests.labels(endpoint, str(status)), self.seconds.labels(endpoint)
+        self._found[endpoint, status] = found
+        return found
 
 
 class _Now(Collector):

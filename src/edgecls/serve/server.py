@@ -61,6 +61,7 @@ def serve(request: ServeRequest, tell: Callable[[str], None]) -> None:
     import uvicorn
 
     from edgecls.serve.app import build_app
+    from edgecls.serve.connection import Connection
     from edgecls.serve.service import Service
 
     listener = _listener(request.host, request.port)
@@ -70,7 +71,7 @@ def serve(request: ServeRequest, tell: Callable[[str], None]) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        http="httptools",
+        http=Connection,
         lifespan="off",
         ws="none",
         proxy_headers=False,

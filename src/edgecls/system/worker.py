@@ -53,12 +53,18 @@ class Worker:
     Args:
         environment: variables set in the worker beside the caller's own; those of a command on this machine, not of where it leads.
         command: the words that start Python, here or on another machine.
+        inherited: open files, as descriptors, that the process gets under the same numbers; not on Windows.
 
     Raises:
         WorkerError: there is no such command.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None, command: Sequence[str] = THIS_PYTHON) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = THIS_PYTHON,
+        inherited: Sequence[int] = (),
+    ) -> None:
         self._command = tuple(command)
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - read when the process dies
         try:
@@ -68,6 +74,7 @@ class Worker:
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 env={**os.environ, **(environment or {})},
+                pass_fds=inherited,
             )
         except (OSError, ValueError) as error:
             raise WorkerError("a command that starts Python", f"{self._words}: {reason_of(error)}", "correct it") from None
