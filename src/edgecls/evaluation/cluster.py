@@ -41,10 +41,11 @@ _here = threading.local()  # a worker of a cluster runs several tasks side by si
 
 @dataclass(frozen=True)
 class Pool:
-    """An executor, and how many tasks it runs at once."""
+    """An executor, how many tasks it runs at once, and in how many processes."""
 
     executor: concurrent.futures.Executor
     slots: int
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -113,13 +114,14 @@ def dask_pool(address: str) -> Iterator[Pool]:
     except (OSError, ValueError, TimeoutError) as error:
         raise InputError("a Dask scheduler", f"{address}: {error}", "start one with `dask scheduler`") from None
     with client:
-        slots = sum(client.nthreads().values())
+        threads = client.nthreads()
+        slots = sum(threads.values())
         if not slots:
             raise InputError("a cluster with workers", f"{address} without any", f"start some with `dask worker {address}`")
         _check_versions(client, address)
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Sending large graph")  # pixels and artifacts are meant to travel
-            yield Pool(client.get_executor(pure=False), slots)
+            yield Pool(client.get_executor(pure=False), slots, len(threads))
 
 
 def examine_on(

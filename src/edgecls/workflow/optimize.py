@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import time
 
+from edgecls.evaluation import dask_pool
 from edgecls.records.event import OnEvent, ignore
 from edgecls.records.optimization import Optimization
 from edgecls.search import Budget, Strategy, propose
 from edgecls.workflow.best import conclude
 from edgecls.workflow.optimize_options import OptimizeRequest, check_request
+from edgecls.workflow.trial_cluster import ClusterMaker
 from edgecls.workflow.trial_makers import LocalMaker, Maker
 from edgecls.workflow.trial_search import TrialSearch
 
@@ -35,8 +37,20 @@ def optimize(
     started = time.monotonic()
     budget = Budget(request.seconds, request.trials, _RESERVE_S)
     with contextlib.ExitStack() as stack:
-        maker = maker or stack.enter_context(LocalMaker())
-        search = TrialSearch(request, maker, budget, on_event)
+        local = maker or stack.enter_context(LocalMaker())
+        trials = _cluster(stack, request.scheduler) if request.scheduler else local
+        search = TrialSearch(request, local, trials, budget, on_event)
         search.run(strategy)
-        maker.stop()
+        trials.stop()
         return conclude(search, time.monotonic() - started, on_event)
+
+
+def _cluster(stack: contextlib.ExitStack, address: str) -> Maker:
+    """The workers of a Dask cluster.
+
+    Raises:
+        InputError: no scheduler answers there, or it has no workers that could be used.
+    """
+    maker = ClusterMaker(stack.enter_context(dask_pool(address)), address)
+    stack.callback(maker.stop)
+    return maker

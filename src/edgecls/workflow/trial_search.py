@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.crew import BenchOptions
-from edgecls.errors import EdgeclsError, InputError, OutputError, StageError
+from edgecls.errors import EdgeclsError, InputError, MachineError, OutputError, StageError
 from edgecls.records.artifact import MANIFEST_NAME, Artifact, Manifest
 from edgecls.records.counted import counted
 from edgecls.records.event import Event, OnEvent
@@ -48,6 +48,7 @@ class TrialSearch:
     """All trials of one model, data and goal.
 
     Args:
+        local: a process of ours, which prepares the images and makes the float model's artifact.
         maker: makes the trials.
         budget: how long.
         on_event: told what is at work, and of every finished trial.
@@ -57,19 +58,19 @@ class TrialSearch:
         StageError: the float model could not be converted or measured.
     """
 
-    def __init__(self, request: OptimizeRequest, maker: Maker, budget: Budget, on_event: OnEvent) -> None:
+    def __init__(self, request: OptimizeRequest, local: Maker, maker: Maker, budget: Budget, on_event: OnEvent) -> None:
         self.request, self._maker, self._budget, self._on_event = request, maker, budget, on_event
         self._options = ModelOptions(**{name: getattr(request, name) for name in ModelOptions.__dataclass_fields__})
         request.folder.mkdir(parents=True, exist_ok=True)
         on_event(Event(f"reading {request.model.name} and its images"))
-        self.prepared: Prepared = maker.submit(prepare, self._options, request.data, request.training, request.folder).result()
+        self.prepared: Prepared = local.submit(prepare, self._options, request.data, request.training, request.folder).result()
         training = None if self.prepared.refusal else request.training
         self.space = Space(request.goal, common_schemes(request.goal), training, self.prepared.multiples)
         measured_with = (request.goal.minimize, request.machine.name if request.machine else "")
         options = (request.against, str(request.calibration_images), *request.goal.targets, *measured_with)
         self._facts = (*self.prepared.facts, __version__, request.training.model_dump_json(), *options)
         latency = BenchOptions() if request.goal.minimize == "latency" else _QUICK
-        self.bench = TrialBench(self.prepared, self._reference(), latency, request.machine)
+        self.bench = TrialBench(self.prepared, self._reference(local), latency, request.machine)
         self.reference = self._measure({}, CHOOSING_NAME)[0]
         if self.reference.status != "ok":
             raise StageError("a float model that runs", self.reference.reason, "see what `edgecls convert` says of it")
@@ -96,6 +97,7 @@ class TrialSearch:
 
         Raises:
             OutputError: a full disk. Finished trials stay.
+            MachineError: the scheduler of a cluster has gone. They stay too.
         """
         self._judge_kept()
         while True:
@@ -133,7 +135,7 @@ class TrialSearch:
         """Measure what was made, and keep the trial."""
         try:
             made = future.result()
-        except OutputError:
+        except (OutputError, MachineError):
             raise
         except (EdgeclsError, RemoteError) as error:
             trial = self._trial(item.candidate, "failed", reason=str(error)[:300])
@@ -242,7 +244,7 @@ class TrialSearch:
             paths = (self._folder(trial.candidate) / VARIANTS / variant_name(stages) for trial in makers)
             yield from [path for path in paths if path.is_dir()][:1]
 
-    def _reference(self) -> Path:
+    def _reference(self, local: Maker) -> Path:
         """The folder of the float32 artifact that all are held against; made where it is not there."""
         request = self.request
         recipe = Recipe(control=True, training=request.training) if request.against == "control" else None
@@ -255,7 +257,7 @@ class TrialSearch:
                 )
             self._on_event(Event("training the control" if recipe else "converting the float model"))
             job = TrialJob(self._options, request.data, request.calibration_images, candidate, ("tflite",), folder, self.choosing)
-            self._maker.submit(make_trial, job).result()
+            local.submit(make_trial, job).result()
         artifact = Manifest.read(folder / ARTIFACTS).artifacts[0]
         if artifact.status != "ok":
             reason = artifact.reason or (artifact.parity.reason if artifact.parity else "")
