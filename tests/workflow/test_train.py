@@ -217,3 +217,42 @@ def test_other_losses_and_heads(archive: Path, tmp_path: Path, update: dict, kin
     done = train(TrainOptions(archive, plan, output=tmp_path / "out"))
     model = model_in(tmp_path / "out")
     assert (done.measure, model.layers[-1].activation.__name__, model.output_shape) == (measure, kind, (None, 3))
+
+
+@pytest.mark.slow
+def test_learning_rates_are_tested_and_tried_with_logs(archive: Path, tmp_path: Path):
+    import tensorflow as tf
+
+    plan = PLAN.model_copy(update={"epochs": 1, "learning_rate": None, "optimizer": "sgd"})
+    found = train(TrainOptions(archive, plan, output=tmp_path / "found", find_rate=True))
+    rates = [point.learning_rate for point in found.rate_curve]
+    assert rates == sorted(rates) and rates[0] == pytest.approx(1e-6) and found.plan.learning_rate in rates
+    assert (tmp_path / "found" / "rate_curve.svg").read_text().startswith("<svg")
+    tried = train(TrainOptions(archive, plan, output=tmp_path / "tried", rates=(1e-2, 1e-6, 1e20), tensorboard=True))
+    assert [rate.learning_rate for rate in tried.rates] == [1e-2, 1e-6, 1e20]
+    scores = [rate.held_out_score for rate in tried.rates]
+    assert scores[0] is not None and scores[1] is not None and scores[2] is None
+    best = max(tried.rates[:2], key=lambda rate: (rate.held_out_score or 0.0, -(rate.held_out_loss or 0.0)))
+    assert tried.plan.learning_rate == best.learning_rate
+    assert not list((tmp_path / "tried").glob(".training*"))
+    files = sorted(str(path) for path in (tmp_path / "tried" / "tensorboard").rglob("events.out.tfevents.*"))
+    events = [tf.compat.v1.Event.FromString(item.numpy()) for item in tf.data.TFRecordDataset(files)]
+    tags = {value.tag for event in events for value in event.summary.value}
+    assert {"loss", "held_out_loss", "held_out_score", "learning_rate"} <= tags and events[0].file_version == "brain.Event:2"
+
+
+@pytest.mark.slow
+def test_half_precision_trains_where_it_gains_and_is_saved_in_full(archive: Path, tmp_path: Path, monkeypatch):
+    from edgecls.training import half
+
+    plan = PLAN.model_copy(update={"epochs": 1, "half": True})
+    monkeypatch.setattr(half, "computes_bfloat16", lambda: False)
+    with pytest.raises(InputError, match="leave --half out"):
+        train(TrainOptions(archive, plan, output=tmp_path / "out"))
+    monkeypatch.setattr(half, "computes_bfloat16", lambda: True)
+    done = train(TrainOptions(archive, plan, output=tmp_path / "out"))
+    model = model_in(tmp_path / "out")
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    with np.load(archive) as data:
+        accuracy = np.mean(model.predict(data["x"].astype(np.float32), verbose=0).argmax(axis=1) == data["y"])
+    assert accuracy > 0.9 * done.epochs[0].held_out_score  # the same weights, in float32

@@ -93,6 +93,11 @@ def train(
         bool, typer.Option("--allow-code", help="Load a base whose layers hold code. Trusted files only.")
     ] = False,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Of everything random. [0]")] = None,
+    plots: Annotated[Path | None, typer.Option(metavar="DIR", help="Write the report's charts as PNG files too.")] = None,
+    positive: Annotated[
+        str | None, typer.Option(metavar="CLASS", help="Class that ROC-AUC and threshold are of. [the second of two]")
+    ] = None,
+    recall: Annotated[float, typer.Option(metavar="SHARE", help="Of its images, for the threshold to find.")] = 0.95,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write logs for it, in the folder tensorboard.")] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where an earlier run of the same was stopped.")] = False,
     output: Annotated[
@@ -159,6 +164,9 @@ def train(
         find_rate=find_rate,
         rates=_rates(rates),
         tensorboard=tensorboard,
+        plots=plots,
+        positive=positive,
+        recall=recall,
         resume=resume,
     )
     with Bars() as bars:

@@ -12,6 +12,7 @@ import numpy as np
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.parts import array_shape
 from edgecls.errors import DataError, InputError, TrainingError
+from edgecls.evaluation.judged import RECALL
 from edgecls.formats import sha256
 from edgecls.formats.model_contract import add_contract
 from edgecls.records.event import Event, OnEvent, ignore
@@ -21,6 +22,7 @@ from edgecls.records.training import TRAINING_NAME, Training, TrainingPlan
 from edgecls.records.variant import MODEL_NAME
 from edgecls.reporting.rate_curve import rate_curve
 from edgecls.reporting.sample_sheet import write_sample_sheet
+from edgecls.system.extras import require
 from edgecls.system.store import changing, staging
 from edgecls.system.worker import peak_memory_bytes
 from edgecls.training.fitting import Fitted
@@ -54,6 +56,9 @@ class TrainOptions:
         find_rate: take the learning rate at which the loss falls steepest.
         rates: train with each of these, and keep the one that is best on the held-out images.
         tensorboard: write logs for it.
+        plots: folder to write the report's charts to as PNG files.
+        positive: label of the class that ROC-AUC and threshold are of; None: the second of two.
+        recall: share of its images that the threshold is to find.
         resume: go on where an earlier run of the same was stopped.
     """
 
@@ -69,6 +74,9 @@ class TrainOptions:
     find_rate: bool = False
     rates: tuple[float, ...] = ()
     tensorboard: bool = False
+    plots: Path | None = None
+    positive: str | None = None
+    recall: float = RECALL
     resume: bool = False
 
     @property
@@ -97,16 +105,19 @@ def train(options: TrainOptions, on_event: OnEvent = ignore) -> Training:
         on_event(Event("judging the model"))
         network = job.in_full(network)
         record = _record(job, network, fitted).model_copy(update={"rates": tried, "rate_curve": points})
-        evaluation, page = judge_training(job, network, record)
+        judged = judge_training(job, network, record, positive=options.positive, recall=options.recall)
         record = record.model_copy(
             update={
-                "evaluation": evaluation,
+                "evaluation": judged.evaluation,
                 "seconds": round(time.perf_counter() - began, 1),
                 "cpu_seconds": round(time.process_time() - used, 1),
                 "peak_memory_bytes": peak_memory_bytes(),
             }
         )
-        record = _write(job, staged, record, network, page)
+        title = f"{Path(job.plan.model).name}, judged on {judged.evaluation.images:,} {record.judged_on} images"
+        record = _write(job, staged, record, network, judged.page(title))
+        if options.plots:
+            judged.plot(options.plots)
     for path in options.folder.glob(".training.*checkpoint.npz"):
         path.unlink()
     if fitted.diverged:
@@ -127,6 +138,10 @@ def _job(options: TrainOptions, on_event: OnEvent) -> TrainJob:
     parts = open_parts(options.data, spec, plan, options.labels, on_event)
     for note in (*body.notes, *parts.notes):
         on_event(Event("reading images", remark=note))
+    if options.positive is not None and options.positive not in parts.labels:
+        raise InputError(
+            f"--positive among {', '.join(parts.labels[:8])}", repr(options.positive), "write it as the class is called"
+        )
     job = TrainJob(
         plan, body, spec, parts, options.data, options.folder, on_event, resume=options.resume, tensorboard=options.tensorboard
     )
@@ -137,6 +152,10 @@ def _job(options: TrainOptions, on_event: OnEvent) -> TrainJob:
 
 
 def _check(options: TrainOptions) -> None:
+    if not 0 < options.recall <= 1:
+        raise InputError("--recall above 0 and at most 1", f"{options.recall:g}", "write as --recall 0.95")
+    if options.plots:
+        require("matplotlib.figure", "plots")  # missed here, and not after the training
     if options.find_rate and options.rates:
         raise InputError("one of --find-rate and --rates", "both", "leave one of them out")
     if any(rate <= 0 for rate in options.rates):
