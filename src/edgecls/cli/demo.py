@@ -75,8 +75,9 @@ def _tell_next(report: Report, folder: Path, page: Path) -> None:
 
 
 def _program() -> str:
-    """What to type for this program: its name where the shell finds it, else the path it was started by."""
-    return "edgecls" if shutil.which("edgecls") else os.path.relpath(sys.argv[0])
+    """What to type for this program: its name where the shell finds it, else the path it was started by, which is short in a clone."""
+    started, near = Path(sys.argv[0]).absolute(), os.path.relpath(sys.argv[0])
+    return "edgecls" if shutil.which("edgecls") else str(started) if near.startswith("..") else near
 
 
 def _offer(page: Path, wanted: bool | None) -> None:
