@@ -15,46 +15,55 @@ from edgecls.compression.channels.passing import Read
 from edgecls.compression.channels.trace import Channels
 from edgecls.records.artifact import OutputKind
 from edgecls.system.extras import require
-from edgecls.training.losses import is_binary, logits_of, targets_of
+from edgecls.training.losses import is_binary, label_loss, logits_of
 
-_FAR = 1e9  # a logit so much lower takes no part in a softmax
-Loss = Callable[[Any, Any], Any]  # of a model's scores and the labels, the mean over images
+_TEMPERATURE = 4.0  # of the answers that are drawn: at 1 a network that is sure of itself gives the same one always
+Loss = Callable[[Any, Any], Any]  # of a model's scores and Gumbel noise [2, n, outputs], the mean over images
 
 
 def loss_of(kind: OutputKind, outputs: int) -> Loss:
-    """The log-odds against the labels: the loss that is trained with has no slope left on images that are answered well."""
+    """The cross-entropy against answers that are drawn from the model's own softened scores.
+
+    Its gradients squared are, on the mean, the curvature of how far the scores move (the Fisher information), which labels do not tell: the
+    loss of a trained network has no slope on images that are answered well, and the log-odds of the label alone miss what belongs to
+    the other classes.
+    """
     tf = require("tensorflow")
 
-    def against(scores: Any, labels: Any) -> Any:
-        logits = logits_of(scores, kind)
+    def against(scores: Any, noise: Any) -> Any:
+        logits = logits_of(scores, kind) / _TEMPERATURE
         if is_binary(kind, outputs):
-            return tf.reduce_mean(tf.reduce_sum((1 - 2 * targets_of(tf, labels, outputs)) * logits, axis=-1))
-        labelled = tf.one_hot(labels, outputs)
-        others = tf.reduce_logsumexp(logits - _FAR * labelled, axis=-1)
-        return tf.reduce_mean(others - tf.reduce_sum(logits * labelled, axis=-1))
+            answers = tf.cast(logits + noise[0] - noise[1] > 0, tf.float32)
+        else:
+            answers = tf.argmax(logits + noise[0], axis=-1)
+        return label_loss(logits, tf.stop_gradient(answers), kind, outputs)
 
     return against
 
 
-def taylor(model: Any, channels: Channels, batches: Iterable[tuple[np.ndarray, np.ndarray]], loss: Loss) -> np.ndarray:
-    """First-order Taylor importance on labelled model inputs, [channels.count]."""
+def taylor(model: Any, channels: Channels, batches: Iterable[np.ndarray], loss: Loss, seed: int = 0) -> np.ndarray:
+    """First-order Taylor importance on model inputs, [channels.count].
+
+    Args:
+        seed: of the answers that are drawn.
+    """
     tf = require("tensorflow")
     reads = list({id(read.tensor): read for read in channels.reads}.values())
     opened = require("tf_keras").Model(model.inputs, [*(read.tensor for read in reads), model.outputs[0]])
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def effects(inputs: Any, labels: Any) -> list[Any]:
+    def effects(inputs: Any, noise: Any) -> list[Any]:
         with tf.GradientTape() as tape:
             *tensors, scores = opened(inputs, training=False)
-            whole = loss(scores, labels) * tf.cast(tf.shape(inputs)[0], tf.float32)
+            whole = loss(scores, noise) * tf.cast(tf.shape(inputs)[0], tf.float32)
         gradients = tape.gradient(whole, tensors, unconnected_gradients="zero")
         return [_effect(tf, *one, channels.count) for one in zip(reads, tensors, gradients, strict=True)]
 
-    sums = [np.zeros(channels.count) for _ in reads]
-    for inputs, labels in batches:
-        sums = [
-            total + found.numpy() for total, found in zip(sums, effects(tf.constant(inputs), tf.constant(labels)), strict=True)
-        ]
+    sums, generator = [np.zeros(channels.count) for _ in reads], np.random.default_rng(seed)
+    for inputs in batches:
+        noise = generator.gumbel(size=(2, len(inputs), model.outputs[0].shape[-1])).astype(np.float32)
+        found = effects(tf.constant(inputs), tf.constant(noise))
+        sums = [total + values.numpy() for total, values in zip(sums, found, strict=True)]
     return _summed(channels, sums)
 
 
@@ -70,6 +79,13 @@ def _effect(tf: Any, read: Read, values: Any, gradients: Any, count: int) -> Any
 def magnitude(channels: Channels) -> np.ndarray:
     """The norm of the weights that make each channel, [channels.count]."""
     return _summed(channels, _kernel_norms(channels))
+
+
+def at_random(channels: Channels, seed: int | list[int]) -> np.ndarray:
+    """Chance, normalised as the others are, [channels.count]."""
+    generator = np.random.default_rng(seed)
+    made = [np.bincount(cut.units, minlength=channels.count) > 0 for cut in channels.cuts if cut.makes]
+    return _summed(channels, (places * generator.uniform(size=channels.count) for places in made))
 
 
 def _kernel_norms(channels: Channels) -> Iterator[np.ndarray]:
@@ -89,10 +105,13 @@ def batch_norm_scale(channels: Channels) -> np.ndarray:
 
 
 def _summed(channels: Channels, layers: Iterable[np.ndarray]) -> np.ndarray:
-    """The sum of what several layers tell of the channels, each divided by its norm."""
+    """The sum of what several layers tell of the channels, each as shares of what it has to lose.
+
+    So a group weighs as much as layers take it: one that many add to, as those along a residual network, more than one between two kernels.
+    """
     total = np.zeros(channels.count)
     for values in layers:
         values[0] = 0.0  # what stays anyway
-        norm = float(np.linalg.norm(values))
-        total += values / norm if norm else values
+        whole = float(values.sum())
+        total += values / whole if whole else values
     return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from edgecls.compression.channels.trace import Channels
 
 LEAST_KEPT = 1 / 8  # of the channels of a group, and so of each layer
 NEAR = 0.01  # of the multiply-accumulates: near enough to what was asked
+_FEW = 64  # groups: with more of them steps are small, and one at a time is enough
+_GAIN = 0.01  # of the loss: less is not worth another look
 
 
 @dataclass(frozen=True)
@@ -60,53 +63,72 @@ class _Search:
     ) -> None:
         self.cost = CostModel(channels)
         self.steps = [_Steps(group.channels, scores, sizes[group.layers], multiple) for group in channels.groups]
-        near = NEAR * self.cost.macs(self.cost.sizes)
-        self._least, self._most, self._macs = macs - near, macs + near, macs
+        self._near = NEAR * self.cost.macs(self.cost.sizes)
+        self._macs = macs
 
     def run(self) -> np.ndarray:
         """How many are left, [groups]: as many costs as asked where that can be met, else the nearest that was found."""
-        floors, found = np.zeros(len(self.steps), np.int64), []
-        while True:
-            left, last = self._take(floors)
-            left = self._give_back(left)
-            found.append(left)
-            if last is None or self.cost.macs(left) >= self._least:
-                break
-            floors[last[0]] = last[1]  # that step goes too far, whatever is given back for it: do without it
-        return min(found, key=lambda left: abs(self.cost.macs(left) - self._macs))
+        left = self._take()
+        while len(left) and (better := self._better(left)) is not None:
+            left = better
+        return left
 
-    def _take(self, floors: np.ndarray) -> tuple[np.ndarray, tuple[int, int] | None]:
-        """Take the step that loses least for what it saves, again and again; the last one, and what its group had left before it."""
-        left, last = self.cost.sizes.copy(), None
+    def _take(self) -> np.ndarray:
+        """Take the step that loses least for what it saves, again and again, until enough is gone."""
+        left = self.cost.sizes.copy()
         now = self.cost.macs(left)
-        while now > self._most:
-            step = np.array([one.next(count) for one, count in zip(self.steps, left, strict=True)])
-            loss = np.array([one.loss(count) for one, count in zip(self.steps, left, strict=True)])
-            loss[left - step < floors] = np.inf
-            after = self.cost.macs_without(left, step)
-            rate = loss / np.maximum(now - after, 1)
+        while now > self._macs + self._near:
+            after, change, moved = self._moves(left, -1)
+            rate = change / np.maximum(now - after, 1)
             if not np.isfinite(rate).any():
-                return left, None
-            best = int(np.argmin(rate))
-            last = best, int(left[best])
-            left[best] -= step[best]
-            now = float(after[best])
-        return left, last
-
-    def _give_back(self, left: np.ndarray) -> np.ndarray:
-        """Where too many are gone, give back the steps that lost most for what they saved."""
-        now = self.cost.macs(left)
-        while now < self._least:
-            back = np.array([one.taken(count) for one, count in zip(self.steps, left, strict=True)])
-            loss = np.array([one.loss(count + last) for one, count, last in zip(self.steps, left, back, strict=True)])
-            after = self.cost.macs_without(left, -back)
-            rate = np.where((back > 0) & (after <= self._most), loss / np.maximum(after - now, 1), 0.0)
-            if not rate.any():
                 break
-            best = int(np.argmax(rate))
-            left[best] += back[best]
+            best = int(np.argmin(rate))
+            left[best] = moved[best]
             now = float(after[best])
         return left
+
+    def _better(self, left: np.ndarray) -> np.ndarray | None:
+        """The best of what one step or two, taken or given back, make of a choice; None where that is no better.
+
+        Steps are coarse where groups are few: the last one that was taken may go too far, and another be too much then.
+        """
+        far, loss = (
+            self._far(np.array([self.cost.macs(left)]))[0],
+            sum(one.loss(n) for one, n in zip(self.steps, left, strict=True)),
+        )
+        best, found = (far, loss * (1 - _GAIN)), None
+        starts = [left]
+        if len(self.steps) <= _FEW:
+            starts += [start for direction in (-1, 1) for start in self._stepped(left, direction)]
+        for start in starts:
+            spent = sum(one.loss(n) for one, n in zip(self.steps, start, strict=True))
+            for direction in (-1, 1):
+                after, change, moved = self._moves(start, direction)
+                merits = list(zip(self._far(after), spent + change, range(len(moved)), strict=True))
+                *merit, place = min(merits)
+                if tuple(merit) < best:
+                    best, found = (merit[0], merit[1]), start.copy()
+                    found[place] = moved[place]
+        return found
+
+    def _stepped(self, left: np.ndarray, direction: int) -> Iterator[np.ndarray]:
+        """Every choice that is one step from another."""
+        _, change, moved = self._moves(left, direction)
+        for place in np.flatnonzero(np.isfinite(change)):
+            start = left.copy()
+            start[place] = moved[place]
+            yield start
+
+    def _moves(self, left: np.ndarray, direction: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each group's next step alone, -1 down or 1 up: the costs then, how the loss changes, how many are left; each [groups]."""
+        moved = np.array([one.next(n) if direction < 0 else one.previous(n) for one, n in zip(self.steps, left, strict=True)])
+        change = np.array([one.loss(to) - one.loss(n) for one, n, to in zip(self.steps, left, moved, strict=True)])
+        change = np.where(moved == left, np.inf, change)
+        return self.cost.macs_without(left, left - moved), change, moved
+
+    def _far(self, macs: np.ndarray) -> np.ndarray:
+        """By how much costs miss what was asked, beyond what is near enough."""
+        return np.maximum(np.abs(macs - self._macs) - self._near, 0.0)
 
 
 class _Steps:
@@ -121,22 +143,27 @@ class _Steps:
         self._fewest = multiple * math.ceil(math.ceil(size * LEAST_KEPT) / multiple)
 
     def next(self, left: int) -> int:
-        """How many go next, so that a multiple is left."""
-        return left % self._multiple or self._multiple
+        """How many are left after the next step, so that they are a multiple; as many as before where no more can go."""
+        after = left - (left % self._multiple or self._multiple)
+        return after if after >= self._fewest else left
 
-    def taken(self, left: int) -> int:
-        """How many went last; none where all are there."""
-        return min(self._multiple, len(self._order) - left)
+    def previous(self, left: int) -> int:
+        """How many were left before the last step."""
+        return min(left + self._multiple, len(self._order))
 
     def loss(self, left: int) -> float:
-        """The share that goes of what the group has left to lose; infinite where they have to stay.
+        """What it costs that so few are left; infinite where others have to stay.
 
-        A share, since the effects of single channels do not add up: the fewer are left, the more each of them carries.
+        The logarithm of the share of the group's importance that is left, squared. Logarithms, since the effects of single channels do not
+        add up: the fewer are left, the more each of them carries. Squared, since a trained network lies at the bottom of its loss, which
+        rises with the square of what disturbs it; disturbances of several groups, which are not alike, add in squares too.
         """
-        step, gone = self.next(left), len(self._order) - left
-        lost = self._sums[gone + step] - self._sums[gone] if left - step >= self._fewest else math.inf
-        rest = self._sums[-1] - self._sums[gone]
-        return float(lost / rest) if 0 < lost < math.inf else float(lost)
+        gone, whole = self._sums[len(self._order) - left], self._sums[-1]
+        if not gone:
+            return 0.0
+        if gone >= whole or math.isinf(gone):
+            return math.inf
+        return whole * math.log1p(-gone / whole) ** 2 if math.isfinite(whole) else 0.0
 
     def gone(self, left: int) -> np.ndarray:
         """The channels that are gone when so many are left."""

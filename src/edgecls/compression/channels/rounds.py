@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from edgecls.compression.channels.cost import multiply_accumulates
-from edgecls.compression.channels.importance import Loss, batch_norm_scale, magnitude, taylor
+from edgecls.compression.channels.importance import Loss, at_random, batch_norm_scale, magnitude, taylor
 from edgecls.compression.channels.ranking import choose, sizes_of
 from edgecls.compression.channels.removal import without
+from edgecls.compression.channels.statistics import estimate_again
 from edgecls.compression.channels.trace import Channels, trace_channels
 from edgecls.compression.strided import subsample_first
 from edgecls.records.recipe import ChannelPruning
@@ -50,6 +51,7 @@ class Rounds:
                 stays = choose(channels, self._scores(model, channels, number), left, self.stage.multiple, sizes).stays
                 write_checkpoint(self._path(number), self.fingerprint, [], [stays])
             model = without(model, channels, stays)
+            estimate_again(model, self._batches())
             yield number, model
             channels = trace_channels(model)
 
@@ -64,19 +66,19 @@ class Rounds:
 
     def _scores(self, model: Any, channels: Channels, number: int) -> np.ndarray:
         if self.stage.importance == "random":
-            return np.random.default_rng([self.seed, number]).uniform(size=channels.count)
+            return at_random(channels, [self.seed, number])
         if self.stage.importance == "magnitude":
             return magnitude(channels)
         if self.stage.importance == "batchnorm":
             return batch_norm_scale(channels)
         subsample_first(model)
-        return taylor(model, channels, self._batches(), self.loss)
+        return taylor(model, channels, self._batches(), self.loss, self.seed)
 
-    def _batches(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _batches(self) -> Iterator[np.ndarray]:
         """About as many training images as the recipe says, whole batches."""
         batches, count = self.images.epoch(0), 0
-        for inputs, labels in batches:
-            yield inputs, labels
+        for inputs, _ in batches:
+            yield inputs
             count += len(inputs)
             if count >= self.stage.images:
                 return
