@@ -1,9 +1,11 @@
 """What removing whole channels costs in accuracy and saves in time, beside a control, random channels and those of least magnitude.
 
     python benchmarks/channel_pruning.py [ROW …] [--seeds 0,1,2] [--importance taylor,magnitude,random] [--out results.json] [--folder DIR]
+                                         [--epochs N] [--images N]
 
 Every row fine-tunes one model with each seed and each importance, converts the variants, and asks the produced files about the test images,
-which nothing has seen before. With --folder, models and variants stay there, and another run trains only what the recipe has changed.
+which nothing has seen before. The results are written as they come. With --folder, models and variants stay there, and another run trains
+only what the recipe has changed; rows of one model share its control. --epochs and --images make it shorter than the table's.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Any
 from compression_accuracy import DISTILLATION, SHARED, examine, fashion, flowers, resnet8, tutorial
 from edgecls.crew import BenchOptions
 from edgecls.records.recipe import Recipe
-from edgecls.workflow import BenchRequest, CompressOptions, ConvertOptions, bench, compress, convert_all
+from edgecls.workflow import BenchRequest, CompressOptions, ConvertOptions, bench, compress, convert_all, read_variants
 
 SCHEMES = "tflite:float32,tflite:int8,onnx:float32,onnx:int8"
 IMPORTANCES = ("taylor", "magnitude", "random")
@@ -68,10 +70,11 @@ ROWS = {
 }
 
 
-def run_seed(row: Row, model: Path, data: Path, seed: int, importance: str, folder: Path) -> dict[str, Any]:
+def run_seed(
+    row: Row, model: Path, data: Path, seed: int, importance: str, place: Path, shorter: dict[str, int]
+) -> dict[str, Any]:
     """Compress, convert and examine with one seed and one importance; the control is trained beside the first."""
-    place = folder / importance
-    training = {**row.training, "seed": seed, "distillation": DISTILLATION}
+    training = {**row.training, **shorter, "seed": seed, "distillation": DISTILLATION}
     parts = {
         "channels": {"share": row.share, "importance": importance},
         "training": training,
@@ -87,10 +90,18 @@ def run_seed(row: Row, model: Path, data: Path, seed: int, importance: str, fold
             schemes=SCHEMES,
             calibration=data,
             calibration_images=200,
-            output=place / "artifacts",
+            output=place / artifacts_of(row),
         )
     )
-    return {"seed": seed, "importance": importance, **examine(manifest, place / "artifacts", data)}
+    read = {variant.name: variant for variant in read_variants(place / "variants")}[f"pruned-channels{100 * row.share:g}"]
+    widths = {layer: [change.before, change.after] for layer, change in read.widths.items()}
+    found = examine(manifest, place / artifacts_of(row), data)
+    return {"seed": seed, "importance": importance, "training": training, "widths": widths, **found}
+
+
+def artifacts_of(row: Row) -> str:
+    """Name of the folder of a row's files."""
+    return f"artifacts-{row.variant}"
 
 
 def under_control(row: Row, results: list[dict[str, Any]], importance: str) -> list[float]:
@@ -134,26 +145,33 @@ def main() -> None:
     parser.add_argument("--importance", default=",".join(IMPORTANCES), help=f"{IMPORTANCES[0]} first, which brings the control")
     parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir()) / "channel_pruning.json")
     parser.add_argument("--folder", type=Path, help="keep models and variants here; a temporary one by default")
+    parser.add_argument("--epochs", type=int, help="of the fine-tuning, instead of the row's")
+    parser.add_argument("--images", type=int, help="train on at most so many")
     arguments = parser.parse_args()
     if unknown := set(arguments.rows) - set(ROWS):
         parser.error(f"rows among {', '.join(ROWS)}, not {', '.join(unknown)}")
     if not SHARED.is_dir():
         print(f"left out: the models and images are not here ({SHARED})")
         sys.exit(0)
-    written: dict[str, Any] = {}
+    shorter = {"epochs": arguments.epochs, "limit": arguments.images}
+    shorter = {key: value for key, value in shorter.items() if value is not None}
+    written: dict[str, Any] = json.loads(arguments.out.read_text()) if arguments.out.exists() else {}
     for name in arguments.rows or ROWS:
         row, results = ROWS[name], []
+        written[name] = {"results": results}
         with tempfile.TemporaryDirectory(prefix="edgecls-bench-") as temporary:
-            folder = (arguments.folder or Path(temporary)) / name
+            folder = (arguments.folder or Path(temporary)) / row.prepare.__name__
             folder.mkdir(parents=True, exist_ok=True)
             model, data = row.prepare(folder)
-            for seed in map(int, arguments.seeds.split(",")):
-                for importance in arguments.importance.split(","):
-                    results.append(run_seed(row, model, data, seed, importance, folder / f"seed{seed}"))
-                    written[name] = {"results": results}
-                    arguments.out.write_text(json.dumps(written, indent=1))
-            first = folder / f"seed{arguments.seeds.split(',')[0]}" / arguments.importance.split(",")[0] / "artifacts"
-            written[name]["p50_ratios"] = ratios(row, first)
+            places = {
+                (seed, importance): folder / f"seed{seed}-{importance}"
+                for seed in map(int, arguments.seeds.split(","))
+                for importance in arguments.importance.split(",")
+            }
+            for (seed, importance), place in places.items():
+                results.append(run_seed(row, model, data, seed, importance, place, shorter))
+                arguments.out.write_text(json.dumps(written, indent=1))
+            written[name]["p50_ratios"] = ratios(row, next(iter(places.values())) / artifacts_of(row))
             arguments.out.write_text(json.dumps(written, indent=1))
         print(table(name, results))
         print(

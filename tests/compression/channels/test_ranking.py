@@ -108,6 +108,27 @@ def test_channels_that_change_nothing_come_last_by_taylor(model, channels):
     assert set(np.flatnonzero(scores[made] == 0)) == set(silent)
 
 
+def test_what_a_batch_norm_takes_away_does_not_count():
+    tf_keras = require("tf_keras")
+    tf_keras.utils.set_random_seed(5)
+    image = value = tf_keras.Input((6, 6, 3))
+    for name in ("first", "second", "third"):
+        value = tf_keras.layers.Conv2D(8, 1, name=name)(value)
+        value = tf_keras.layers.BatchNormalization()(value) if name == "second" else value
+    model = tf_keras.Model(image, tf_keras.layers.Dense(2)(tf_keras.layers.GlobalAveragePooling2D()(value)))
+    for name in ("first", "third"):  # channel 3 is always the same, and large
+        kernel, bias = model.get_layer(name).get_weights()
+        kernel[..., 3], bias[3] = 0, 50
+        model.get_layer(name).set_weights([kernel, bias])
+    channels = trace_channels(model)
+    images = np.random.default_rng(0).normal(size=(16, 6, 6, 3)).astype(np.float32)
+    scores = taylor(model, channels, [images], loss_of("logits", 2))
+    first, third = scores[channels.made["first"]], scores[channels.made["third"]]
+    assert np.argmin(first) == 3  # a BatchNorm follows the kernel that takes it
+    assert first[3] < 1e-4 * first.max()  # but for the rounding of a mean of 576 values of 50
+    assert third[3] > 0.1 * third.max()  # nothing makes up for it there
+
+
 def test_importance_is_about_answers_drawn_from_the_softened_scores():
     tf = require("tensorflow")
     logits = np.array([[8.0, 0.0, -2.0], [2.0, 0.0, 8.0]], np.float32)

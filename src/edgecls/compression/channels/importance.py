@@ -48,7 +48,7 @@ def taylor(model: Any, channels: Channels, batches: Iterable[np.ndarray], loss: 
         seed: of the answers that are drawn.
     """
     tf = require("tensorflow")
-    reads = list({id(read.tensor): read for read in channels.reads}.values())
+    reads = channels.reads
     opened = require("tf_keras").Model(model.inputs, [*(read.tensor for read in reads), model.outputs[0]])
 
     @tf.function(reduce_retracing=True, autograph=False)
@@ -72,6 +72,8 @@ def _effect(tf: Any, read: Read, values: Any, gradients: Any, count: int) -> Any
     if read.lane.stays:
         return tf.zeros(count)
     rank, axis = len(values.shape), read.lane.axis % len(values.shape)
+    if read.levelled:  # what is the same everywhere, a BatchNorm takes away again
+        values -= tf.reduce_mean(values, [place for place in range(rank) if place != axis], keepdims=True)
     each = tf.reduce_sum(values * gradients, [place for place in range(1, rank) if place != axis])
     return tf.reduce_sum(tf.abs(tf.math.unsorted_segment_sum(tf.transpose(each), read.lane.units, count)), axis=1)
 

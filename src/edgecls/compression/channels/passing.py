@@ -76,10 +76,17 @@ class Cost:
 
 @dataclass(frozen=True)
 class Read:
-    """A tensor that a kernel takes, with the units along its channels."""
+    """A tensor that a kernel takes, with the units along its channels.
+
+    Attributes:
+        made: the tensor that the kernel makes of it.
+        levelled: whether all kernels that take it give to a BatchNorm that goes by the batch, which takes means away.
+    """
 
     tensor: Any
     lane: Lane
+    made: Any
+    levelled: bool = False
 
 
 @dataclass
@@ -170,4 +177,4 @@ class Passing:
 
     def read(self) -> None:
         """Say that a kernel takes the input."""
-        self._findings.reads.append(Read(self.node.inputs[0], self.lanes[0]))
+        self._findings.reads.append(Read(self.node.inputs[0], self.lanes[0], self.node.outputs[0]))

@@ -69,7 +69,7 @@ def trace_channels(model: Any) -> Channels:
             lanes[id(tensor)] = given.get(index) or _fixed(tensor)
     for tensor in graph.outputs:
         findings.ties.protect(lanes[id(tensor)].units, _CLASSES)
-    return _resolved(findings)
+    return _resolved(findings, graph)
 
 
 def _pass(node: Node, lanes: list[Lane], findings: Findings) -> dict[int, Lane]:
@@ -93,7 +93,7 @@ def _fixed(tensor: Any) -> Lane:
     return Lane(-1, np.zeros(tensor.shape[-1] or 0 if len(tensor.shape) > 1 else 0, np.int64))
 
 
-def _resolved(findings: Findings) -> Channels:
+def _resolved(findings: Findings, graph: FlatGraph) -> Channels:
     """The units as numbers of channels: those that are tied have one, those that stay have 0."""
     roots, reasons = findings.ties.roots(), findings.ties.reasons()
     free = np.unique([root for root in np.unique(roots) if root != FIXED and root not in reasons])
@@ -112,10 +112,26 @@ def _resolved(findings: Findings) -> Channels:
         for reason in [reasons.get(root) for root in roots[units] if root in reasons][:1]
         if reason is not None
     }
-    reads = [Read(read.tensor, Lane(read.lane.axis, numbers[read.lane.units])) for read in findings.reads]
+    reads = [
+        replace(read, lane=Lane(read.lane.axis, numbers[read.lane.units]), levelled=levelled)
+        for read, levelled in _distinct(findings.reads, graph)
+    ]
     cuts, costs = numbered(findings.cuts.values(), "units"), numbered(findings.costs, "ins", "outs")
     settings = numbered(findings.settings.values(), "units")
     return Channels(len(free) + 1, made, cuts, settings, costs, reads, _groups(len(free) + 1, made, cuts), protected)
+
+
+def _distinct(reads: list[Read], graph: FlatGraph) -> list[tuple[Read, bool]]:
+    """Each tensor once, however many kernels take it, and whether BatchNorms take the means of all that they make of it."""
+    found = {id(read.tensor): read for read in reads}
+    together = [[_goes_by_batch(graph, other.made) for other in reads if other.tensor is one.tensor] for one in found.values()]
+    return [(read, all(levelled)) for read, levelled in zip(found.values(), together, strict=True)]
+
+
+def _goes_by_batch(graph: FlatGraph, tensor: Any) -> bool:
+    """Whether a tensor goes to a BatchNorm alone, and to one that is not frozen."""
+    taker = graph.sole_consumer(tensor, through_inert=False)
+    return taker is not None and "BatchNormalization" in taker.kind and taker.layer.trainable
 
 
 def _groups(count: int, made: dict[str, np.ndarray], cuts: list[Cut]) -> list[Group]:
