@@ -27,6 +27,10 @@ def compress(
         float | None,
         typer.Option(metavar="SHARE", help="Remove this share of the multiply-accumulates with whole channels, as 0.5."),
     ] = None,
+    channels_by: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Count macs, or latency: the time of the kernels on this machine. [macs]"),
+    ] = None,
     channel_importance: Annotated[
         str | None, typer.Option(metavar="NAME", help="Which go first: taylor, magnitude, batchnorm or random. [taylor]")
     ] = None,
@@ -113,6 +117,7 @@ def compress(
     flags = {
         "channels": {
             "share": prune_channels,
+            "by": channels_by,
             "importance": channel_importance,
             "multiple": channel_multiple,
             "rounds": channel_rounds,
@@ -188,7 +193,7 @@ def _refuse_idle(content: dict[str, Any], *, qat: bool, distill: bool, skips: bo
 
     channels = content.get("channels", {})
     idle = {
-        "--channel-importance, --channel-multiple, --channel-rounds or --no-distill": (
+        "--channels-by, --channel-importance, --channel-multiple, --channel-rounds or --no-distill": (
             bool(channels) and "share" not in channels,
             "--prune-channels",
         ),

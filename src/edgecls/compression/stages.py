@@ -288,7 +288,12 @@ def _with_channels(result: StageResult, job: StageJob) -> StageResult:
     shared = [layer for layer in before.made if layer in after.made]
     widths = {layer: Change(before=len(before.made[layer]), after=len(after.made[layer])) for layer in shared}
     notes, left = list(result.notes), macs.after / macs.before
-    if job.stages[-1] is removal and not is_near(left, removal.share):
+    if job.stages[-1] is removal and removal.by == "latency":
+        notes.append(
+            f"{job.name}: {removal.share:.0%} of the kernels' time on this machine were to go, with which {1 - left:.1%} of the "
+            "multiply-accumulates went"
+        )
+    elif job.stages[-1] is removal and not is_near(left, removal.share):
         notes.append(
             f"{job.name}: {1 - left:.1%} of the multiply-accumulates went, the nearest to what was asked that its steps came"
         )

@@ -35,6 +35,7 @@ class ChannelPruning(Value):
 
     Attributes:
         share: of the multiply-accumulates that goes, between 0 and 1, both excluded.
+        by: what is counted: `macs`, multiply-accumulates, or `latency`, the kernels' time on this machine, of which `share` then goes.
         importance: what tells which channels go first: `taylor`, how much the loss on training images would change; `magnitude` of their
             weights; `batchnorm`, the size of the factors that a BatchNorm gives them; `random`, for comparison.
         multiple: how many channels stay of a layer is a multiple of this, halved until the layer has four times as many.
@@ -45,6 +46,7 @@ class ChannelPruning(Value):
     """
 
     share: float = Field(gt=0, lt=1)
+    by: Literal["macs", "latency"] = "macs"
     importance: Literal["taylor", "magnitude", "batchnorm", "random"] = "taylor"
     multiple: int = Field(default=8, ge=1, le=64)
     rounds: int = Field(default=3, ge=1, le=20)

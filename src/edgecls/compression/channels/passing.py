@@ -64,12 +64,16 @@ class Cost:
     """Multiply-accumulates of a call: a factor times its inputs times its outputs, or times the latter alone where a kernel is depthwise.
 
     Attributes:
+        call: the name of the node.
+        shape: of its input, without the batch.
         ins: units of the inputs that one output takes, empty for a depthwise kernel.
         outs: units of the outputs.
     """
 
     layer: Any
-    factor: int
+    call: str
+    shape: tuple[int | None, ...]
+    factor: float
     ins: np.ndarray
     outs: np.ndarray
 
@@ -173,7 +177,7 @@ class Passing:
 
     def cost(self, factor: int, ins: np.ndarray, outs: np.ndarray) -> None:
         """Say how many multiply-accumulates the call takes for each pair of an input and an output; none of the first: for each output."""
-        self._findings.costs.append(Cost(self.layer, factor, ins, outs))
+        self._findings.costs.append(Cost(self.layer, self.node.name, self.shape(), factor, ins, outs))
 
     def read(self) -> None:
         """Say that a kernel takes the input."""

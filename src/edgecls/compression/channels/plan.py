@@ -9,6 +9,7 @@ import numpy as np
 
 from edgecls.compression.channels.cost import multiply_accumulates
 from edgecls.compression.channels.importance import magnitude
+from edgecls.compression.channels.latency import costed
 from edgecls.compression.channels.ranking import Choice, choose, sizes_of
 from edgecls.compression.channels.removal import without, zeroed
 from edgecls.compression.channels.trace import Channels, trace_channels
@@ -24,7 +25,7 @@ class Plan:
     """What would go by the magnitude of weights, which needs no images.
 
     Attributes:
-        macs: multiply-accumulates of the whole model.
+        macs: multiply-accumulates of the whole model; milliseconds where the recipe counts in time, as in `choice`.
     """
 
     model: Any
@@ -63,7 +64,7 @@ def plan_channels(model: Any, stage: ChannelPruning) -> Plan:
     Raises:
         RecipeError: so much cannot go; the error says how much can, and what stays.
     """
-    channels = trace_channels(model)
+    channels = costed(trace_channels(model), stage)
     macs = multiply_accumulates(channels)
     choice = planned_choice(channels, stage.share, stage.multiple)
     if not is_near(choice.macs / macs if macs else 1.0, stage.share):
@@ -94,7 +95,7 @@ def _unreachable(channels: Channels, stage: ChannelPruning, choice: Choice, macs
             remedies.append(f"--channel-multiple {multiple}")
             break
     return RecipeError(
-        f"{stage.share:.0%} of the multiply-accumulates to go",
+        f"{stage.share:.0%} of the {'multiply-accumulates' if stage.by == 'macs' else 'time of its kernels'} to go",
         f"a model of which {nearest:.1%} can, as an eighth of each layer and multiples of {stage.multiple} channels stay{named}",
         f"ask for {' or '.join(remedies)}" if remedies else "leave --prune-channels out",
     )

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgecls.compression.channels.cost import multiply_accumulates
 from edgecls.compression.channels.importance import Loss, at_random, batch_norm_scale, magnitude, taylor
+from edgecls.compression.channels.latency import costed
 from edgecls.compression.channels.ranking import choose, sizes_of
 from edgecls.compression.channels.removal import without
 from edgecls.compression.channels.statistics import estimate_again
@@ -42,7 +43,7 @@ class Rounds:
 
     def run(self, model: Any) -> Iterator[tuple[int, Any]]:
         """Round 1, 2 … and the model that is left; each is to be trained before the next is asked for."""
-        channels = trace_channels(model)
+        channels = costed(trace_channels(model), self.stage)
         sizes, macs = sizes_of(channels), multiply_accumulates(channels)
         for number in range(1, self.stage.rounds + 1):
             stays = self._chosen(number)
@@ -53,7 +54,7 @@ class Rounds:
             model = without(model, channels, stays)
             estimate_again(model, self._batches())
             yield number, model
-            channels = trace_channels(model)
+            channels = costed(trace_channels(model), self.stage)
 
     def _chosen(self, number: int) -> np.ndarray | None:
         kept = read_checkpoint(self._path(number), self.fingerprint, Epoch) if self.resume else None
