@@ -103,8 +103,12 @@ def _write_page(search: TrialSearch, found: Optimization, final: Report) -> None
 
 def _picks(pick: str | None, sentence: str, search: TrialSearch) -> list[Pick]:
     goal = search.request.goal
+    several = len(goal.targets) > 1
+    names = {
+        target: f"{pick}-{target}" if several and pick else pick for target in goal.targets
+    }  # as `TrialSearch.named` calls them
     return [
-        Pick(target=target, artifact=pick, within_points=goal.within_points, sentence=sentence) for target in goal.targets[:1]
+        Pick(target=target, artifact=name, within_points=goal.within_points, sentence=sentence) for target, name in names.items()
     ]
 
 
