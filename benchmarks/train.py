@@ -1,6 +1,6 @@
 """What `edgecls train` reaches beside the code that tutorials show, on real images; every training in a process of its own.
 
-python benchmarks/train.py PART [--seeds N] [--epochs N], with one of these parts:
+python benchmarks/train.py [PART] [--seeds N] [--epochs N], all of these parts or one:
 
 cifar      the three-block CNN on CIFAR-10's subset: the tutorial's plain Keras code and `--model cnn`, same images, batches and epochs
 flowers    flower photos at 128 pixels with MobileNetV1-0.25 of ImageNet as base, frozen and fine-tuned
@@ -35,7 +35,7 @@ COMMON, RARE, RATIO = "daisy", "roses", 10
 def main() -> None:
     """Run one part and print its table, line by line as it is found."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("part", choices=[*_PARTS, "tutorial", "fed"])
+    parser.add_argument("part", nargs="?", choices=[*_PARTS, "tutorial", "fed"], help="all but the last two by default")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--images", type=int, default=10_000)
@@ -46,7 +46,8 @@ def main() -> None:
     elif asked.part == "fed":
         print(json.dumps(fed(asked.images, asked.seeds)))
     else:
-        _PARTS[asked.part](asked)
+        for part in [asked.part] if asked.part else _PARTS:
+            _PARTS[part](asked)
 
 
 def tutorial(epochs: int, seed: int, images: int) -> dict[str, float]:
