@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from edgecls.records.training import Training, TrainingEpoch, TrainingMeasure, TrainingPlan
 from edgecls.reporting.units import format_bytes
 
@@ -23,7 +25,7 @@ def describe_training(training: Training) -> list[str]:
     best = next(epoch for epoch in training.epochs if epoch.epoch == training.best_epoch)
     counts = ", ".join(f"{part.images} {name}" for name, part in training.parts.items())
     lines = [
-        f"{training.plan.model}: {training.parameters:,} parameters, {len(training.labels)} classes; images: {counts}",
+        f"{Path(training.plan.model).name}: {training.parameters:,} parameters, {len(training.labels)} classes; images: {counts}",
         f"best of {len(training.epochs)} epochs: {best.epoch}, {training.measure} {best.held_out_score:.2%} held out; "
         f"{training.seconds:.0f} s, {training.cpu_seconds:.0f} s of processor time, {format_bytes(training.peak_memory_bytes)} of memory",
     ]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from edgecls.errors import InputError, ModelFileError
-from edgecls.system.extras import require
+from edgecls.system.extras import quiet_frameworks, require
 from edgecls.training.networks import Body
 from edgecls.training.prepared import prepared, take_rgb
 
@@ -44,7 +46,8 @@ class Application:
         given = self._prepared(pixels)
         before = {layer.name for layer in keras.Model(pixels, given).layers}
         try:
-            model = builder(include_top=False, weights=None if weights is None else str(weights), input_tensor=given)
+            with quiet_frameworks(), _untold(keras):
+                model = builder(include_top=False, weights=None if weights is None else str(weights), input_tensor=given)
         except Exception as error:
             raise _no_weights(self.name, weights, error) from error
         layers = tuple(layer for layer in model.layers if layer.name not in before)
@@ -65,6 +68,18 @@ class Application:
         if self.name.startswith("DenseNet") and pixels.shape[-1] == 3:
             return prepared(pixels, _TORCH_MEAN, _TORCH_STD)
         return prepared(pixels, (127.5,), (127.5,))
+
+
+@contextlib.contextmanager
+def _untold(keras: Any) -> Iterator[None]:
+    """Keep what Keras prints of a download off the terminal, where results alone belong."""
+    before = keras.config.is_interactive_logging_enabled()
+    keras.config.disable_interactive_logging()
+    try:
+        yield
+    finally:
+        if before:
+            keras.config.enable_interactive_logging()
 
 
 def find_application(name: str) -> Application | None:

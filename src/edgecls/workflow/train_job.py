@@ -114,7 +114,7 @@ class TrainJob:
 
             def tell(step: Step) -> None:
                 detail = f"epoch {step.epoch}, loss {step.loss:.4f}, {left(step.done, step.total)}"
-                self.on_event(Event("training", self.plan.model, step.done, step.total, detail=detail))
+                self.on_event(Event("training", Path(self.plan.model).name, step.done, step.total, detail=detail))
 
             def tell_epoch(epoch: TrainingEpoch) -> None:
                 words = describe_training_epoch(epoch, self.plan, objective.measure, left.words)
