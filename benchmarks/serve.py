@@ -209,7 +209,7 @@ def _wrk(server: _Server, path: str, body: bytes, headers: dict[str, str], folde
     done = subprocess.run([*command, "-d", str(seconds)], env=environment, capture_output=True, text=True, check=True)
     used, lasted = server.cpu_ms() - before, time.monotonic() - began
     requests, errors, p50_us, p99_us = map(float, re.search(r"RESULT (.*)", done.stdout)[1].split())  # type: ignore[index]
-    return Result(requests / lasted, used / requests, p50_us / 1000, p99_us / 1000, int(errors))
+    return Result(requests / lasted, used / max(requests, 1), p50_us / 1000, p99_us / 1000, int(errors))
 
 
 @contextlib.contextmanager

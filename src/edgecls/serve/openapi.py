@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from edgecls.serve.endpoints import MOST_TOP, VERSION
+from edgecls.serve.protocols.inputs import MOST_VALUE
 from edgecls.serve.protocols.open_inference import INPUT, OUTPUT
 from edgecls.serve.protocols.tensorflow_serving import SIGNATURES
 from edgecls.serve.service import Service
@@ -30,7 +31,7 @@ def openapi(service: Service) -> Schema:
         "openapi": "3.1.0",
         "info": {"title": "edgecls", "version": VERSION, "description": "What is in a picture."},
         "paths": {**_own_paths(service), **_v1_paths(service, names), **_v2_paths(service, names)},
-        "components": {"schemas": _SCHEMAS},
+        "components": {"schemas": {**_SCHEMAS, "PredictRequest": _predict_request(service)}},
     }
     if service.token:
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -44,7 +45,6 @@ def _own_paths(service: Service) -> Schema:
             "artifact", {"enum": sorted({*service.backend.offer.names, *service.backend.offer.aliases})}, "Which answers."
         ),
     ]
-    image = {"type": "string", "contentEncoding": "base64"}
     body = {
         "required": True,
         "content": {
@@ -54,7 +54,7 @@ def _own_paths(service: Service) -> Schema:
             },
             "application/json": {
                 "schema": {
-                    "type": "object", "required": ["image"], "properties": {"image": image}, "additionalProperties": False
+                    "type": "object", "required": ["image"], "properties": {"image": _PICTURE}, "additionalProperties": False
                 }
             },
         },
@@ -164,6 +164,22 @@ def _reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
+def _predict_request(service: Service) -> Schema:
+    """What TensorFlow Serving's REST takes: rows or columns, of tensors or of encoded pictures."""
+    most = {"minItems": 1, "maxItems": service.limits.images}
+    shapes = sorted({card.spec.input_shape for card in service.backend.cards.values()})
+    words = " or ".join(" x ".join(map(str, shape)) for shape in shapes)
+    tensor = {"type": "array", "description": f"Numbers of {words}, nested, each at most {MOST_VALUE:,.0f}."}
+    values = {"anyOf": [_list(tensor, **most), _list(_ENCODED, **most)]}
+    signature = {"enum": list(SIGNATURES)}
+    ways = ({"instances": values}, {"inputs": values})
+    return {
+        "oneOf": [
+            {**_object(*way), "properties": {"signature_name": signature, **way}, "additionalProperties": False} for way in ways
+        ]
+    }
+
+
 def _object(required: str, **properties: Schema) -> Schema:
     """An object; `required` names keys divided by spaces."""
     return {"type": "object", "required": required.split(), "properties": properties}
@@ -173,12 +189,14 @@ def _list(items: Schema, **limits: int) -> Schema:
     return {"type": "array", "items": items, **limits}
 
 
-_VALUES: Schema = {"description": "Nested lists of numbers, or for encoded images objects with the key b64."}
+# `format` is what tests make pictures by: no schema can say what is one.
+_PICTURE: Schema = {"type": "string", "minLength": 1, "contentEncoding": "base64", "format": "base64-picture"}
+_ENCODED: Schema = {**_object("b64", b64=_PICTURE), "additionalProperties": False}
 _TENSOR = _object(
     "name datatype shape",
     name=_TEXT,
     datatype={"enum": ["FP32", "FP16", "FP64", "UINT8", "BYTES"]},
-    shape=_list(_COUNT, minItems=1),
+    shape=_list({"type": "integer", "minimum": 1}, minItems=1),
     parameters={"type": "object"},
     data={"type": "array"},
 )
@@ -219,12 +237,6 @@ _SCHEMAS: Schema = {
         ),
         upload_bytes=_COUNT,
     ),
-    "PredictRequest": {
-        "type": "object",
-        "properties": {"signature_name": {"enum": list(SIGNATURES)}, "instances": _VALUES, "inputs": _VALUES},
-        "oneOf": [{"required": ["instances"]}, {"required": ["inputs"]}],
-        "additionalProperties": False,
-    },
     "PredictResponse": {"type": "object", "oneOf": [{"required": ["predictions"]}, {"required": ["outputs"]}]},
     "Status": _object("model_version_status", model_version_status=_list({"type": "object"})),
     "Metadata": _object("model_spec metadata", model_spec={"type": "object"}, metadata={"type": "object"}),

@@ -17,6 +17,7 @@ from edgecls.serve.card import Card
 from edgecls.serve.limits import Limits
 from edgecls.serve.question import Question, RefusedError, Reply
 
+MOST_VALUE = 1e6  # no image that is prepared for a model comes near it; scores of larger values would be no finite numbers
 _DEEPEST = 32  # levels of a nested list: numpy has no more axes than these either, JSON's own recursion ends far later
 
 
@@ -73,11 +74,9 @@ def prepared(values: Any, card: Card, limits: Limits) -> np.ndarray:
     if array.ndim == 0 or array.shape[1:] != shape:
         raise RefusedError(400, f"expected numbers of shape [n, {', '.join(map(str, shape))}], found {list(array.shape)}")
     require_count(len(array), limits)
-    with np.errstate(over="ignore"):
-        numbers = array.astype(np.float32)
-    if not np.isfinite(numbers).all():
-        raise RefusedError(400, "expected finite numbers of 32 bits, found others")
-    return card.plain_spec.invert(numbers)
+    if not (np.abs(array) <= MOST_VALUE).all():  # so that NaN is refused too
+        raise RefusedError(400, f"expected numbers of at most {MOST_VALUE:,.0f}, found others")
+    return card.plain_spec.invert(array.astype(np.float32))
 
 
 def as_numbers(values: Any) -> np.ndarray:
