@@ -54,8 +54,8 @@ def images(tmp_path: Path) -> Path:
 
 def asked(model: Path, data: Path, folder: Path, points: float = 99.0, **options) -> OptimizeRequest:
     goal = Goal(within_points=points, minimize="download", targets=("tflite",))
-    known = {"training": TRAINING, "output": folder, "trials": 2, "calibration_images": 20}
-    return OptimizeRequest(model=model, data=data, goal=goal, **(known | options))
+    known = {"goal": goal, "training": TRAINING, "output": folder, "trials": 2, "calibration_images": 20}
+    return OptimizeRequest(model=model, data=data, **(known | options))
 
 
 class Here:
@@ -174,6 +174,13 @@ def test_bad_input_is_refused_before_anything_is_trained(
     monkeypatch.setattr("edgecls.workflow.optimize_options.shutil.disk_usage", lambda path: usage._replace(free=10_000))
     with pytest.raises(OutputError, match=r"40 times the model, found .* with 9\.8 KiB free"):
         optimize(asked(model, images, folder))
+
+
+def test_latency_of_core_ml_needs_a_mac(images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edgecls.workflow.optimize_options.sys.platform", "linux")
+    goal = Goal(within_points=1, minimize="latency", targets=("tflite", "coreml"))
+    with pytest.raises(InputError, match="name a Mac with --latency-on"):
+        optimize(asked(tmp_path / "model.h5", images, tmp_path / "out", goal=goal))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -65,6 +66,14 @@ def check_request(request: OptimizeRequest) -> None:
     if request.machine is not None and request.goal.minimize != "latency":
         found = f"--latency-on {request.machine.name} beside --minimize {request.goal.minimize}"
         raise InputError("--minimize latency together with --latency-on", found, "leave one of them out")
+    if (
+        request.goal.minimize == "latency"
+        and "coreml" in request.goal.targets
+        and request.machine is None
+        and sys.platform != "darwin"
+    ):
+        remedy = "name a Mac with --latency-on, or leave coreml out of --targets"
+        raise InputError("a Mac to measure the latency of Core ML on", "this machine, which is none", remedy)
     if request.trials is not None and request.trials < 1:
         raise InputError("at least one trial", f"--trials {request.trials}", "leave --trials out for any number")
     if not common_schemes(request.goal):
