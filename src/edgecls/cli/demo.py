@@ -68,7 +68,7 @@ def demo(
 
 def _tell_next(report: Report, folder: Path, page: Path) -> None:
     program, quoted = _program(), shlex.quote(str(folder))
-    note(f"Made: {len(report.measurements)} files in {folder}. All of them, with every reason: {page}")
+    note(f"Made: {len(report.measurements)} files in {folder}; every figure and reason: {page}")
     note("Next, with a model of your own:")
     note(f"  {program} convert model.keras --calibration photos/ --labels labels.txt")
     note(f"  {program} embed {quoted} --into APP")
