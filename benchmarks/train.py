@@ -146,9 +146,9 @@ def _flowers(asked: argparse.Namespace) -> None:
             "--epochs",
             6,
             "--fine-tune",
-            10,
+            24,
             "--fine-tune-rate",
-            2e-4,
+            3e-4,
         )
         changes = ("--flip", "horizontal", "--zoom", 0.15, "--rotate", 10)
         for seed in range(asked.seeds):

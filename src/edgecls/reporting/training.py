@@ -29,5 +29,6 @@ def describe_training(training: Training) -> list[str]:
         f"best of {len(training.epochs)} epochs: {best.epoch}, {training.measure} {best.held_out_score:.2%} held out; "
         f"{training.seconds:.0f} s, {training.cpu_seconds:.0f} s of processor time, {format_bytes(training.peak_memory_bytes)} of memory",
     ]
-    judged = f"judged on the {training.judged_on} images:" if training.judged_on else ""
+    chose = ", which also chose the epoch" if training.judged_on == "held-out" else ""
+    judged = f"judged on the {training.judged_on} images{chose}:" if training.judged_on else ""
     return [*lines, *(line for line in (training.stopped, judged) if line)]
