@@ -125,8 +125,8 @@ def _pixels(values: np.ndarray, card: Card) -> np.ndarray:
     wanted = (spec.height, spec.width, spec.channels)
     if values.shape[1:] != wanted and values.shape[1:] != wanted[: 2 if spec.channels == 1 else 3]:
         raise RefusedError(400, f"expected pixels of shape [n, {', '.join(map(str, wanted))}], found {list(values.shape)}")
-    pixels = values.astype(np.uint8)
-    if not np.array_equal(pixels, values):
+    pixels = values.astype(np.uint8, copy=False)
+    if pixels is not values and not np.array_equal(pixels, values):
         raise RefusedError(400, "expected pixels from 0 to 255, found others")
     return pixels.reshape(-1, *wanted)
 
