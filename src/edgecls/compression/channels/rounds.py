@@ -46,6 +46,7 @@ class Rounds:
         channels = costed(trace_channels(model), self.stage)
         sizes, macs = sizes_of(channels), multiply_accumulates(channels)
         for number in range(1, self.stage.rounds + 1):
+            channels = costed(trace_channels(model), self.stage) if number > 1 else channels
             stays = self._chosen(number)
             if stays is None:
                 left = macs * (1 - self.stage.share * number / self.stage.rounds)
@@ -54,7 +55,6 @@ class Rounds:
             model = without(model, channels, stays)
             estimate_again(model, self._batches())
             yield number, model
-            channels = costed(trace_channels(model), self.stage)
 
     def _chosen(self, number: int) -> np.ndarray | None:
         kept = read_checkpoint(self._path(number), self.fingerprint, Epoch) if self.resume else None
