@@ -118,6 +118,8 @@ def under_control(row: Row, results: list[dict[str, Any]], importance: str) -> l
 def ratios(row: Row, folder: Path) -> dict[str, float]:
     """p50 of each file of the variant as a share of the base's, one thread, measured in one run."""
     report = bench(BenchRequest(folder, options=BenchOptions(min_seconds=3.0, min_runs=200)))
+    if failed := [f"{item.artifact}: {item.reason}" for item in report.measurements if item.latency is None]:
+        raise SystemExit("; ".join(failed))
     p50 = {item.artifact: item.latency.p50_ms for item in report.measurements if item.latency is not None}
     return {
         name.removeprefix(f"{row.variant}-"): value / p50[name.replace(row.variant, "base")]
