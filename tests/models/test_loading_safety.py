@@ -20,8 +20,8 @@ import pytest
 from written_models import convolution, edit_h5, edit_zip, small_classifier
 
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
+from edgecls.formats.computing_operations import COMPUTING
 from edgecls.models import load_model
-from edgecls.models.computing_operations import COMPUTING
 from edgecls.models.safety import scan_config, scan_operations
 
 

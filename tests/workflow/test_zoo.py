@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from edgecls.converters import plan_jobs
-from edgecls.records.artifact import TARGETS, Manifest
+from edgecls.records.artifact import DEFAULT_TARGETS, Manifest
 from edgecls.workflow import ConvertOptions, convert
 from zoo_models import CASES, ZooModel
 
@@ -36,7 +36,7 @@ def converted(request, zoo: Path, shared_data: Path, tmp_path_factory) -> tuple[
 def test_all_targets_and_schemes_pass(converted):
     _, folder, manifest = converted
     found = {(artifact.target, artifact.scheme): artifact for artifact in manifest.artifacts}
-    assert set(found) == set(plan_jobs(TARGETS, None, calibrated=True))
+    assert set(found) == set(plan_jobs(DEFAULT_TARGETS, None, calibrated=True))
     for (_, scheme), artifact in found.items():
         assert artifact.status == "ok", artifact
         assert artifact.parity is not None

@@ -142,7 +142,7 @@ def _split(paths: list[Path]) -> tuple[Path | None, list[Path]]:
     """Tell artifacts folders from artifacts (an .mlpackage is a folder too)."""
     from edgecls.errors import ArtifactError
 
-    folders = [path for path in paths if path.is_dir() and path.suffix != ".mlpackage"]
+    folders = [path for path in paths if path.is_dir() and path.suffix not in (".mlpackage", ".savedmodel")]
     if len(folders) > 1:
         raise ArtifactError(
             "one artifacts folder", ", ".join(str(folder) for folder in folders), "measure them one after another"

@@ -23,7 +23,9 @@ def convert(
             help="A .h5, .hdf5, .keras, architecture .json, SavedModel folder, model.json of TensorFlow.js, or what compress made.",
         ),
     ],
-    targets: Annotated[str, typer.Option(metavar="LIST", help="Among tflite, coreml, onnx.")] = "tflite,coreml,onnx",
+    targets: Annotated[
+        str, typer.Option(metavar="LIST", help="Among tflite, coreml, onnx; also saved_model.")
+    ] = "tflite,coreml,onnx",
     schemes: Annotated[
         str | None,
         typer.Option(

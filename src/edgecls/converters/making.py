@@ -1,4 +1,4 @@
-"""Making: the jobs of a conversion one after another. TFLite and ONNX are made here; Core ML beside them in a worker."""
+"""Making: the jobs of a conversion one after another. Core ML packages are made in a worker, beside all others here."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from edgecls.converters.conversion import Conversion, Made, artifact_path, unexp
 from edgecls.converters.coreml.jobs import CoreMLJobs, check_coreml
 from edgecls.converters.hub import Hub
 from edgecls.converters.notes import details_of, notes_of
+from edgecls.converters.saved_model.convert import write_saved_model
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError
 from edgecls.system.worker import Worker, preload
@@ -50,18 +51,21 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
 
 
 def _make(hub: Hub, jobs: Sequence[Job]) -> Iterator[Made]:
-    """The TFLite and ONNX files."""
+    """All but the Core ML packages."""
     conversion = hub.conversion
     for job in jobs:
         started, path = time.perf_counter(), artifact_path(conversion, job)
-        error = ""
+        error, told = "", list[str]()
         try:
-            path.write_bytes(hub.content(job))
+            if job.target == "saved_model":
+                told = write_saved_model(path, conversion.graph, conversion.record)
+            else:
+                path.write_bytes(hub.content(job))
         except EdgeclsError as failure:
             error = str(failure)
         except Exception as failure:  # noqa: BLE001 - border to four libraries: one artifact fails, the others go on
             error = unexpected(failure)
-        made = Made(job, path, conversion.requested(job), time.perf_counter() - started, error)
+        made = Made(job, path, conversion.requested(job), time.perf_counter() - started, error, told)
         yield made if error else _told(hub, _tell_int8(hub, made) if job.scheme == "int8" else made)
 
 
@@ -77,4 +81,4 @@ def _tell_int8(hub: Hub, made: Made) -> Made:
 
 
 def _told(hub: Hub, made: Made) -> Made:
-    return replace(made, notes=notes_of(made.job, hub), details=details_of(made.job, hub))
+    return replace(made, notes=[*made.notes, *notes_of(made.job, hub)], details=details_of(made.job, hub))

@@ -30,6 +30,7 @@ SUPPORT: dict[tuple[Target, Scheme], Support] = {
     ("onnx", "float32"): Support(),
     ("onnx", "float16"): Support(),
     ("onnx", "int8"): Support(needs_calibration=True),
+    ("saved_model", "float32"): Support(),
     ("coreml", "float32"): Support(),
     ("coreml", "float16"): Support(),
     ("coreml", "int8"): Support(needs_calibration=True),

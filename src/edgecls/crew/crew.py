@@ -20,7 +20,11 @@ from edgecls.system.worker import Worker, preload
 P = ParamSpec("P")
 R = TypeVar("R")
 START_TIMEOUT_S = 120.0  # for a worker to import its engine, which is not the artifact's time
-_ENGINES = {"tflite": "ai_edge_litert.interpreter", "onnx": "onnxruntime"}
+_ENGINES = {
+    "tflite": "ai_edge_litert.interpreter",
+    "onnx": "onnxruntime",
+    "saved_model": "edgecls.runners.saved_model",
+}  # without TensorFlow, which machines that measure need not have
 if sys.platform != "darwin":
     _ENGINES["coreml"] = "onnxruntime"  # of the reference; on macOS the runner loads Core ML itself, without TensorFlow
 

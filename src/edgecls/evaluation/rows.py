@@ -10,7 +10,7 @@ from edgecls.errors import InputError
 from edgecls.formats import file_sizes
 from edgecls.records.measurement import Measurement
 
-_REFERENCE_ORDER = ("tflite", "onnx", "coreml")
+_REFERENCE_ORDER = ("tflite", "onnx", "coreml", "saved_model")
 
 
 class Rows:

@@ -24,7 +24,7 @@ __all__ = [
 
 
 def describe(path: Path) -> FileDescription:
-    """Everything about a .tflite, .onnx or .mlpackage.
+    """Everything about a .tflite, .onnx, .mlpackage or .savedmodel.
 
     Raises:
         ArtifactError: missing, damaged or of another type.
@@ -35,6 +35,8 @@ def describe(path: Path) -> FileDescription:
         from edgecls.formats.tflite.read import describe_tflite as describe_target
     elif target == "onnx":
         from edgecls.formats.onnx.read import describe_onnx as describe_target
+    elif target == "saved_model":
+        from edgecls.formats.saved_model.read import describe_saved_model as describe_target
     else:
         from edgecls.formats.coreml.read import describe_mlpackage as describe_target
     return describe_target(path)

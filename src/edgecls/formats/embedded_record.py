@@ -12,6 +12,7 @@ from edgecls.formats.coreml.layout import locate
 from edgecls.formats.files import detect
 from edgecls.formats.onnx import protobuf
 from edgecls.formats.reading import DamagedError, damaged, mapped
+from edgecls.formats.saved_model.layout import RECORD_PATH, version_folder
 from edgecls.formats.tflite import schema as tflite_schema
 from edgecls.records.artifact import Target
 from edgecls.records.metadata import METADATA_KEY, ArtifactMetadata
@@ -28,6 +29,9 @@ def read_record(path: Path) -> ArtifactMetadata | None:
         ArtifactError: missing, damaged or of another type, or the record itself is damaged.
     """
     target = detect(path)
+    if target == "saved_model":
+        file = version_folder(path) / RECORD_PATH
+        return parse_record(file.read_bytes(), path) if file.is_file() else None
     try:
         text = _READERS[target](mapped(locate(path).model if target == "coreml" else path))
     except DamagedError as error:

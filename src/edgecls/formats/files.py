@@ -79,13 +79,15 @@ def detect(path: Path) -> Target:
     """
     settle(path.parent)
     if path.is_dir():
+        if path.suffix.lower() == SUFFIXES["saved_model"]:
+            return "saved_model"
         if (path / "Manifest.json").is_file():
             return "coreml"
         raise ArtifactError("a .tflite, .onnx or .mlpackage", f"the folder {path}, which has no Manifest.json", _REMEDY)
     head = _head(path)
     by_suffix: Target | None = next((target for target in TARGETS if SUFFIXES[target] == path.suffix.lower()), None)
-    if by_suffix == "coreml":
-        raise ArtifactError("an .mlpackage, which is a folder", f"{path}, which is a file", _REMEDY)
+    if by_suffix in ("coreml", "saved_model"):
+        raise ArtifactError(f"{SUFFIXES[by_suffix]}, which is a folder", f"{path}, which is a file", _REMEDY)
     if path.suffix.lower() == _MODEL_SUFFIX:
         return "coreml"
     if by_suffix is not None:

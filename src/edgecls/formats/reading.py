@@ -8,7 +8,7 @@ from pathlib import Path
 from edgecls.errors import ArtifactError
 from edgecls.records.artifact import Target
 
-_FORMATS: dict[Target, str] = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML"}
+_FORMATS: dict[Target, str] = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML", "saved_model": "SavedModel"}
 
 
 class DamagedError(ValueError):

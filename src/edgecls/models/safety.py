@@ -2,7 +2,7 @@
 
 Keras resolves classes and functions by the names a file gives, and Lambda layers carry marshalled Python. So every object of the
 architecture must be a class of Keras, of one of the packages below; whatever can carry, import or call other code is refused.
-Graphs may hold the operations of `computing_operations` alone.
+Graphs may hold the operations of `formats.computing_operations` alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from edgecls.errors import UnsafeModelError, UnsupportedModelError
-from edgecls.models.computing_operations import COMPUTING
+from edgecls.formats.computing_operations import COMPUTING
 from edgecls.models.config import objects
 from edgecls.models.tfmot import CLASSES, PACKAGE, strange_part
 

@@ -12,7 +12,7 @@ from edgecls.records.instant import Instant
 from edgecls.records.record import FileRecord, Record
 from edgecls.system.store import PlainName, settle
 
-Target = Literal["tflite", "coreml", "onnx"]
+Target = Literal["tflite", "coreml", "onnx", "saved_model"]
 Scheme = Literal[
     "float32",
     "float16",
@@ -37,8 +37,18 @@ OnnxBatch = int | Literal["free"]
 Verdict = Literal["passed", "failed", "not judged", "structure", "skipped"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)
-FORMATS: dict[str, str] = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML"}  # as people call them
-SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "coreml": ".mlpackage", "onnx": ".onnx"}
+DEFAULT_TARGETS: tuple[Target, ...] = (
+    "tflite",
+    "coreml",
+    "onnx",
+)  # for phones, browsers and small machines; a service is asked for
+FORMATS: dict[str, str] = {
+    "tflite": "TFLite",
+    "onnx": "ONNX",
+    "coreml": "Core ML",
+    "saved_model": "SavedModel",
+}  # as people call them
+SUFFIXES: dict[Target, str] = {"tflite": ".tflite", "coreml": ".mlpackage", "onnx": ".onnx", "saved_model": ".savedmodel"}
 MANIFEST_NAME = "manifest.json"
 REFERENCE_NAME = "reference.npz"
 

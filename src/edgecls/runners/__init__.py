@@ -17,7 +17,7 @@ def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) 
     """Open an artifact with the engine of its format; a Core ML package where there is no Core ML with its reference.
 
     Args:
-        path: a .tflite, .onnx or .mlpackage.
+        path: a .tflite, .onnx, .mlpackage or .savedmodel.
         spec: the images it takes; None: from the record inside the file, else from its input's shape (the note says so).
         threads: threads of one inference.
 
@@ -37,6 +37,10 @@ def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) 
         from edgecls.runners.onnx import OnnxRunner
 
         return OnnxRunner(path, spec, record, threads)
+    if target == "saved_model":
+        from edgecls.runners.saved_model import SavedModelRunner
+
+        return SavedModelRunner(path, spec, record, threads)
     from edgecls.runners.coreml import CoreMLRunner
 
     return CoreMLRunner(path, spec, record, threads)

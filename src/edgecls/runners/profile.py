@@ -44,7 +44,8 @@ def profile_artifact(path: Path, *, spec: ImageSpec, threads: int, runs: int) ->
         return _profile_onnx(path, spec, threads, runs)
     if target == "tflite":
         return _profile_tflite(path, spec, threads, runs)
-    raise ArtifactError("a .tflite or .onnx to profile", f"{path.name}", "profile Core ML packages with Xcode")
+    remedy = "profile Core ML packages with Xcode, SavedModels with TensorBoard"
+    raise ArtifactError("a .tflite or .onnx to profile", f"{path.name}", remedy)
 
 
 def _profile_onnx(path: Path, spec: ImageSpec, threads: int, runs: int) -> Profile:

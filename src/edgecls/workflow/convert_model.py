@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from edgecls.errors import DataError, InputError
-from edgecls.records.artifact import TARGETS, Artifact, Manifest, Target
+from edgecls.records.artifact import DEFAULT_TARGETS, Artifact, Manifest, Target
 from edgecls.system.private_folder import temporary_folder
 from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_options import ConvertOptions
@@ -33,9 +33,9 @@ class ConvertedArtifact:
         """The bytes of a TFLite or ONNX file, as their runtimes take them.
 
         Raises:
-            InputError: a Core ML package, which is a folder.
+            InputError: a Core ML package or SavedModel, which is a folder.
         """
-        if self.record.target == "coreml":
+        if "" not in self.files:
             raise InputError("a TFLite or ONNX artifact", f"{self.record.name}, a package of files", "use write(folder)")
         return self.files[""]
 
@@ -77,7 +77,7 @@ class ConvertedModel:
 def convert_model(
     model: Any,
     *,
-    targets: Sequence[Target] = TARGETS,
+    targets: Sequence[Target] = DEFAULT_TARGETS,
     schemes: str | None = None,
     calibration: Path | np.ndarray | None = None,
     labels: Sequence[str] | None = None,

@@ -12,7 +12,7 @@ from edgecls.converters import Estimator, Job
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.imagenet import IMAGENET
 from edgecls.errors import DataError, InputError, SchemeError
-from edgecls.records.artifact import TARGETS, Activation, Border, OnnxBatch, OnnxLayout, Target
+from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, OnnxBatch, OnnxLayout, Target
 from edgecls.records.variant import Variant, VariantSet
 from edgecls.workflow.opening import ModelOptions
 from edgecls.workflow.variants import source_name
@@ -39,7 +39,7 @@ class ConvertOptions(ModelOptions):
     """
 
     output: Path | None = None
-    targets: tuple[Target, ...] = TARGETS
+    targets: tuple[Target, ...] = DEFAULT_TARGETS
     schemes: str | None = None
     calibration: Path | None = None
     calibration_images: int = 500

@@ -17,7 +17,7 @@ from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.imagenet import IMAGENET
 from edgecls.errors import ArtifactError
 from edgecls.formats import change_since_conversion, sha256
-from edgecls.records.artifact import TARGETS, Border, Manifest, Target
+from edgecls.records.artifact import DEFAULT_TARGETS, Border, Manifest, Target
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.recipe import BASE, Recipe, Value, fingerprint, read_recipe
 from edgecls.records.report import Report
@@ -46,7 +46,7 @@ class ConvertPart(Value):
         keep_float: layers that stay float in int8 files.
     """
 
-    targets: tuple[Target, ...] = TARGETS
+    targets: tuple[Target, ...] = DEFAULT_TARGETS
     schemes: str | None = None
     calibration: Path | None = None
     calibration_images: int = Field(default=500, ge=1)

@@ -20,7 +20,7 @@ from edgecls.compression.channels import (
 )
 from edgecls.models import load_model, rebuild
 from edgecls.models.rebuild import AMPLIFIED, TOLERANCE
-from edgecls.records.artifact import TARGETS
+from edgecls.records.artifact import DEFAULT_TARGETS
 from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 from zoo_models import MODELS, ZooModel
@@ -67,7 +67,7 @@ def test_networks_of_keras_applications(tmp_path: Path, name: str, generation: i
     halved = tmp_path / "halved.keras"
     smaller.save(halved)
     manifest = convert(ConvertOptions(halved, schemes="float32", output=tmp_path / "out", preprocess="0..255"))
-    assert [(row.target, row.status) for row in manifest.artifacts] == [(target, "ok") for target in TARGETS]
+    assert [(row.target, row.status) for row in manifest.artifacts] == [(target, "ok") for target in DEFAULT_TARGETS]
 
 
 @pytest.mark.slow

@@ -42,6 +42,25 @@ def pair(entry: memoryview) -> tuple[str, str]:
     return texts.get(1, ""), texts.get(2, "")
 
 
+def pair_of(entry: memoryview) -> tuple[str, memoryview]:
+    """Key and value of a map entry whose value is a message."""
+    found = dict(fields(entry))
+    return bytes(found.get(1, b"")).decode("utf-8", "replace"), found.get(2, memoryview(b""))
+
+
+def numbers(data: memoryview) -> dict[int, int]:
+    """Field number -> value of the fields that are plain numbers; of repeated ones the last."""
+    position, found = 0, dict[int, int]()
+    while position < len(data):
+        key, position = _varint(data, position)
+        if key & 7 == 0:
+            found[key >> 3], position = _varint(data, position)
+            continue
+        length, position = _varint(data, position) if key & 7 == 2 else (_FIXED.get(key & 7, 0), position)
+        position += length
+    return found
+
+
 def _varint(data: memoryview, position: int) -> tuple[int, int]:
     value = 0
     for shift in range(0, 70, 7):

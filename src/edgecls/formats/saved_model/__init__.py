@@ -1,0 +1,1 @@
+"""Reads SavedModels that edgecls made, without TensorFlow."""
