@@ -74,11 +74,16 @@ def ratios(model: Any, share: float, folder: Path, seconds: float) -> dict[str, 
         rows = convert(options).artifacts
         if failed := [f"{row.name}: {row.reason}" for row in rows if row.status != "ok"]:
             raise SystemExit("; ".join(failed))
-        files += [folder / path.stem / row.path for row in rows]
+        for row in rows:  # a run asks for files of different names
+            file = folder / path.stem / row.path
+            files.append(file.rename(folder / f"{path.stem}-{file.name}"))
     request = BenchRequest(
         files=tuple(files), output=folder / "results.json", options=BenchOptions(min_seconds=seconds, min_runs=50)
     )
-    p50 = [item.latency.p50_ms if item.latency else float("nan") for item in bench(request).measurements]
+    report = bench(request)
+    if failed := [f"{item.artifact}: {item.reason}" for item in report.measurements if item.latency is None]:
+        raise SystemExit("; ".join(failed))
+    p50 = [item.latency.p50_ms for item in report.measurements if item.latency is not None]
     half = len(files) // 2
     names = [f"{path.suffix.removeprefix('.')} {'int8' if 'int8' in path.stem else 'float32'}" for path in files[:half]]
     whole_ms, smaller_ms = dict(zip(names, p50[:half], strict=True)), dict(zip(names, p50[half:], strict=True))
