@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as `extras.require` sets it: fixtures import the frameworks by themselves
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
