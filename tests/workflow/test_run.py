@@ -123,7 +123,7 @@ def test_what_came_out_of_another_recipe_is_not_kept(tmp_path: Path) -> None:
         (
             "schemes =",
             "scheme =",
-            r"the unknown key convert\.scheme \(known beside it: calibration, calibration_images, io, schemes, targets",
+            r"the unknown key convert\.scheme \(known beside it: calibration, calibration_images, estimator, io, keep_float, schemes,",
         ),
         ('data = "images.npz"', "", "data: field required"),
         ('targets = ["tflite"]', 'targets = ["tensorrt"]', r"convert\.targets\.0"),

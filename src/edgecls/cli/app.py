@@ -41,7 +41,7 @@ _GROUPS: dict[str, dict[Any, str]] = {  # what a person wants to do -> command -
     },
     "Measure": {
         bench: "Accuracy, latency, memory and size of every artifact",
-        evaluate: "Each class of a model or artifact, and its worst mistakes on a page",
+        evaluate: "Each class of a model or artifact, with a page of worst mistakes",
         diagnose: "Where a quantized artifact departs from its float self",
         inspect: "What is really in a model, an artifact or a folder of them",
         predict: "The best classes of images, with bars",
