@@ -51,25 +51,32 @@ def write_tflite(path: Path, *ending: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("ending", "kind", "is_sigmoid"),
+    ("ending", "last", "scores"),
     [
-        (("Sigmoid",), "Sigmoid", True),
-        (("Sigmoid", "Identity"), "Sigmoid", True),
-        (("Softmax",), "Softmax", False),
-        ((), "MatMul", False),
+        (("Sigmoid",), "Sigmoid", "sigmoid"),
+        (("Sigmoid", "Identity"), "Sigmoid", "sigmoid"),
+        (("Softmax",), "Softmax", "softmax"),
+        ((), "MatMul", "logits"),
     ],
 )
-def test_onnx(tmp_path: Path, ending: tuple[str, ...], kind: str, is_sigmoid: bool) -> None:
+def test_onnx(tmp_path: Path, ending: tuple[str, ...], last: str, scores: str) -> None:
     path = write_onnx(tmp_path / "m.onnx", *ending)
-    assert last_operation(path) == kind
-    assert open_runner(path).output_kind == ("sigmoid" if is_sigmoid else "softmax")
+    assert last_operation(path) == last
+    assert open_runner(path).output_kind == scores
 
 
-@pytest.mark.parametrize(("ending", "kind"), [(("LOGISTIC",), "LOGISTIC"), (("SOFTMAX",), "SOFTMAX"), ((), "FULLY_CONNECTED")])
-def test_tflite(tmp_path: Path, ending: tuple[str, ...], kind: str) -> None:
+@pytest.mark.parametrize(
+    ("ending", "last", "scores"),
+    [
+        (("LOGISTIC",), "LOGISTIC", "sigmoid"),
+        (("SOFTMAX",), "SOFTMAX", "softmax"),
+        ((), "FULLY_CONNECTED", "logits"),
+    ],
+)
+def test_tflite(tmp_path: Path, ending: tuple[str, ...], last: str, scores: str) -> None:
     path = write_tflite(tmp_path / "m.tflite", *ending)
-    assert last_operation(path) == kind
-    assert open_runner(path).output_kind == ("sigmoid" if kind == "LOGISTIC" else "softmax")
+    assert last_operation(path) == last
+    assert open_runner(path).output_kind == scores
 
 
 def test_a_damaged_file_is_said_to_be_damaged(tmp_path: Path) -> None:

@@ -154,9 +154,9 @@ def test_the_first_alone_is_benched_and_one_head_is_as_before(folder: Path, made
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ("mood,nose", "an output named 'nose'"),
+        ("mood,nose", "found 'nose'"),
         ("mood,mood", "each output once"),
-        ("mood,", "an output named ''"),
+        ("mood,", "found ''"),
         (None, "3 outputs"),
     ],
 )

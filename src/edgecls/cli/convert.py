@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgecls.cli.model_options import CustomObjects, Filter, Fit, InputSize, Signature, Verbose
+from edgecls.cli.model_options import AllowCode, CustomObjects, Filter, Fit, InputSize, Labels, Signature, Verbose, Weights
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -40,13 +40,11 @@ def convert(
     data: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Labelled images: verifies on them, and `bench` will measure on them.")
     ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Class names, one a line or JSON, or imagenet. [class_0, class_1 …]")
-    ] = None,
+    labels: Labels = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="DIR", help="Artifacts folder. [<model>.artifacts]")
     ] = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights, where MODEL is an architecture .json.")] = None,
+    weights: Weights = None,
     preprocess: Annotated[
         str | None,
         typer.Option(
@@ -105,9 +103,7 @@ def convert(
     signature: Signature = None,
     input_size: InputSize = None,
     custom_objects: CustomObjects = None,
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
-    ] = False,
+    allow_code: AllowCode = False,
     verify: Annotated[bool, typer.Option("--verify/--no-verify", help="Compare each artifact with the source model.")] = True,
     verbose: Verbose = False,
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON, for machines.")] = False,

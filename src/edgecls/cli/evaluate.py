@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgecls.cli.model_options import CustomObjects, Filter, Fit, InputSize, Signature
+from edgecls.cli.model_options import AllowCode, CustomObjects, Filter, Fit, InputSize, ModelOutput, Signature, Weights
 
 
 def evaluate(
@@ -47,16 +47,12 @@ def evaluate(
     ] = None,
     fit: Fit = None,
     filter: Filter = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights, where MODEL is an architecture .json.")] = None,
-    model_output: Annotated[
-        str | None, typer.Option("--output", metavar="NAME", help="Of a model with several outputs, the one that classifies.")
-    ] = None,
+    weights: Weights = None,
+    model_output: ModelOutput = None,
     signature: Signature = None,
     input_size: InputSize = None,
     custom_objects: CustomObjects = None,
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
-    ] = False,
+    allow_code: AllowCode = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines; the page is written with -o alone.")] = False,
 ) -> None:
     """Show precision, recall, F1 and support of each class of MODEL, and write a page with its worst mistakes."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgecls.cli.model_options import CustomObjects, InputSize, Signature
+from edgecls.cli.model_options import AllowCode, CustomObjects, InputSize, ModelOutput, Signature, Weights
 
 if TYPE_CHECKING:
     from edgecls.formats import FileDescription
@@ -25,18 +25,12 @@ def inspect(
             metavar="FILE", help="An artifact, a folder of artifacts, or a model: .tflite .onnx .mlpackage .keras .h5 …"
         ),
     ],
-    weights: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Weights of a model whose architecture is FILE, a .json.")
-    ] = None,
-    output: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of a model with several outputs, the one that classifies.")
-    ] = None,
+    weights: Weights = None,
+    output: ModelOutput = None,
     signature: Signature = None,
     input_size: InputSize = None,
     custom_objects: CustomObjects = None,
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
-    ] = False,
+    allow_code: AllowCode = False,
     compression: Annotated[
         bool, typer.Option("--compression", help="Of a model: what pruning, clustering and QAT can do with each layer.")
     ] = False,

@@ -22,6 +22,19 @@ Filter = Annotated[
         show_default=False,
     ),
 ]
+Labels = Annotated[
+    Path | None,
+    typer.Option("--labels", metavar="FILE", help="Class names, one a line or JSON, or imagenet. [class_0, class_1 …]"),
+]
+Preprocess = Annotated[
+    str | None,
+    typer.Option("--preprocess", metavar="NAME", help="How pixels enter, as `edgecls convert` takes it.", show_default=False),
+]
+Weights = Annotated[Path | None, typer.Option("--weights", metavar="FILE", help="Weights, where MODEL is an architecture .json.")]
+ModelOutput = Annotated[str | None, typer.Option("--output", metavar="NAME", help="Of several outputs, the one that classifies.")]
+AllowCode = Annotated[bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")]
+Flip = Annotated[bool, typer.Option("--flip", help="Augmentation: mirror left to right.")]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", help="At most N training images. [all]")]
 Signature = Annotated[
     str | None,
     typer.Option("--signature", metavar="NAME", help="Of a SavedModel with several serving signatures, the one to read."),

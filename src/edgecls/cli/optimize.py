@@ -8,7 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgecls.cli.model_options import CustomObjects, Filter, Fit, InputSize, Signature
+from edgecls.cli.model_options import (
+    AllowCode,
+    CustomObjects,
+    Filter,
+    Fit,
+    Flip,
+    InputSize,
+    Labels,
+    Limit,
+    ModelOutput,
+    Preprocess,
+    Signature,
+    Weights,
+)
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -50,29 +63,21 @@ def optimize(
     learning_rate: Annotated[float, typer.Option(metavar="RATE", help="At the start of its cosine.")] = 5e-4,
     distill: Annotated[bool, typer.Option("--distill/--no-distill", help="Learn from the model's own scores as well.")] = True,
     held_out: Annotated[float, typer.Option(metavar="SHARE", help="Of the images, at most 2000: half choose, half judge.")] = 0.2,
-    limit: Annotated[int | None, typer.Option(metavar="N", help="At most N training images. [all]")] = None,
-    flip: Annotated[bool, typer.Option("--flip", help="Augmentation: mirror left to right.")] = False,
+    limit: Limit = None,
+    flip: Flip = False,
     shift: Annotated[float, typer.Option(metavar="SHARE", help="Augmentation: move by up to this share of a side.")] = 0.0,
     zoom: Annotated[float, typer.Option(metavar="SHARE", help="Augmentation: enlarge by up to this share.")] = 0.0,
     seed: Annotated[int, typer.Option(metavar="N", help="Of everything random.")] = 0,
-    labels: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Class names, one a line or JSON. [class_0, class_1 …]")
-    ] = None,
-    preprocess: Annotated[
-        str | None, typer.Option(metavar="NAME", help="How pixels enter, as `edgecls convert` takes it.")
-    ] = None,
+    labels: Labels = None,
+    preprocess: Preprocess = None,
     fit: Fit = None,
     filter: Filter = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Weights, where MODEL is an architecture .json.")] = None,
-    model_output: Annotated[
-        str | None, typer.Option("--output", metavar="NAME", help="Of several outputs, the one that classifies.")
-    ] = None,
+    weights: Weights = None,
+    model_output: ModelOutput = None,
     signature: Signature = None,
     input_size: InputSize = None,
     custom_objects: CustomObjects = None,
-    allow_code: Annotated[
-        bool, typer.Option("--allow-code", help="Load models whose layers hold code. Trusted files only.")
-    ] = False,
+    allow_code: AllowCode = False,
     output: Annotated[
         Path | None, typer.Option("-o", "--out", metavar="DIR", help="Where everything goes. [<model>.optimized]")
     ] = None,

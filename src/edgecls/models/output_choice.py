@@ -38,7 +38,9 @@ def open_scores(computation: Computation, output: str | None) -> tuple[list[Scor
     unknown = next((name for name in chosen if name not in names), None)
     if unknown is not None:
         raise UnsupportedModelError(
-            f"an output named {unknown!r}", f"the outputs {_listing(computation)}", _advice(computation, names)
+            f"one of its outputs for --output, {_listing(computation)}",
+            repr(unknown),
+            f"{_advice(computation, names)}; the folder for what is made is -o",
         )
     if len(set(chosen)) < len(chosen):
         raise UnsupportedModelError("each output once", f"--output {output}", "leave out what is there twice")

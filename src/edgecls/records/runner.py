@@ -17,8 +17,8 @@ class Runner(Protocol):
     Attributes:
         spec: the images it takes; its `note` says where an assumption was made.
         outputs: length of the score vector.
-        output_kind: what the scores are; where the file does not say, `sigmoid` for a single output and for several that a sigmoid
-            makes, else `softmax`.
+        output_kind: what the scores are; where the file does not say, by the operation that makes them: `logits` of a dense layer, a
+            convolution or a mean, `sigmoid` of a sigmoid and of a single output, else `softmax`.
         labels: the classes' names, where the file itself gives them to its engine; empty otherwise.
         stand_in: what computes where the artifact's own engine does not exist, whose time and memory are not the artifact's; empty where
             it does.

@@ -19,6 +19,19 @@ from edgecls.records.metadata import ArtifactMetadata
 
 _MOST_CHANNELS = 4
 _SIGMOIDS = ("LOGISTIC", "Sigmoid")  # as TFLite and ONNX call it
+_LINEAR = (
+    "FULLY_CONNECTED",
+    "CONV_2D",
+    "ADD",
+    "MEAN",
+    "AVERAGE_POOL_2D",
+    "Gemm",
+    "MatMul",
+    "Conv",
+    "Add",
+    "ReduceMean",
+    "GlobalAveragePool",
+)
 _CACHED_BYTES = 512 << 10
 NOTHING_DECLARED = Declared()
 
@@ -163,10 +176,13 @@ def require_single(path: Path, kind: str, names: Sequence[str]) -> None:
 
 
 def output_kind(path: Path, record: ArtifactMetadata | None, outputs: int) -> OutputKind:
-    """What the scores are: as recorded, else a sigmoid where the file ends in one, else what classifiers usually end in."""
+    """What the scores are: as recorded, else by the operation that the file ends in, else what classifiers usually end in."""
     if record:
         return record.output_kind
-    return "sigmoid" if outputs == 1 or last_operation(path) in _SIGMOIDS else "softmax"
+    last = last_operation(path)
+    if last in _LINEAR:
+        return "logits"
+    return "sigmoid" if outputs == 1 or last in _SIGMOIDS else "softmax"
 
 
 def _layouts(spec: ImageSpec) -> tuple[Layout, ...]:
