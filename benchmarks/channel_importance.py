@@ -21,6 +21,7 @@ import numpy as np
 from compression_accuracy import SHARED, fashion, resnet8, tutorial
 from edgecls.compression.channels import choose, magnitude, multiply_accumulates, sizes_of, trace_channels, without
 from edgecls.compression.channels.importance import at_random, loss_of, taylor
+from edgecls.compression.channels.sensitivity import weighed
 from edgecls.compression.channels.statistics import estimate_again
 from edgecls.compression.strided import subsample_first
 from edgecls.data import open_images
@@ -52,8 +53,10 @@ def examine(path: Path, data: Path, preprocess: str | None, test_images: int) ->
 
     channels = trace_channels(model)
     whole = multiply_accumulates(channels)
+    kind = begun.model.output_kind
+    within = taylor(model, channels, batches(), loss_of(kind, begun.model.outputs))
     scores = {
-        "taylor": taylor(model, channels, batches(), loss_of(begun.model.output_kind, begun.model.outputs)),
+        "taylor": weighed(model, channels, within, batches(), kind),
         "magnitude": magnitude(channels),
         **{f"random {seed}": at_random(channels, seed) for seed in range(DRAWS)},
     }

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from edgecls.compression.channels.cost import multiply_accumulates
-from edgecls.compression.channels.importance import loss_of
 from edgecls.compression.channels.plan import is_near, plan_channels
 from edgecls.compression.channels.rounds import Rounds
 from edgecls.compression.channels.trace import trace_channels
@@ -143,8 +142,7 @@ def _train_without_channels(job: StageJob, stage: ChannelPruning) -> StageResult
     if stage.distill and training.distillation is None:
         training = training.model_copy(update={"distillation": Distillation()})
     short = training.model_copy(update={"epochs": stage.round_epochs, "patience": None})
-    loss = loss_of(job.kind, job.outputs)
-    rounds = Rounds(stage, job.images, loss, training.seed, job.checkpoint, job.fingerprint, job.resume)
+    rounds = Rounds(stage, job.images, job.kind, training.seed, job.checkpoint, job.fingerprint, job.resume)
     model, epochs = job.start(), []
     for number, smaller in rounds.run(model):
         model = smaller

@@ -32,7 +32,7 @@ def _activation(passing: Passing) -> None:
     _same(passing)
 
 
-def _across(passing: Passing, axes: Any) -> None:
+def across(passing: Passing, axes: Any) -> None:
     """What computes along some axes, and leaves the others alone."""
     lane, rank = passing.lanes[0], len(passing.shape())
     if lane.axis in from_last(axes, rank):
@@ -78,14 +78,14 @@ def _group_norm(passing: Passing) -> None:
     units = passing.units(axis)
     groups = len(units) if layer.groups == -1 else layer.groups
     size = len(units) // groups
-    _tie_rows(passing, units.reshape(groups, size).T)
+    tie_rows(passing, units.reshape(groups, size).T)
     passing.cut("gamma", -1, units)
     passing.cut("beta", -1, units)
     passing.setting("groups", units, lambda left: left // size)
     passing.give(units, axis)
 
 
-def _tie_rows(passing: Passing, rows: np.ndarray) -> None:
+def tie_rows(passing: Passing, rows: np.ndarray) -> None:
     """Tie the units of each column of a table."""
     for row in rows[1:]:
         passing.tie(rows[0], row)
@@ -114,8 +114,8 @@ def _convolution(passing: Passing, *, transposed: bool = False) -> None:
         _grouped_depthwise(passing, ins, axis)
         return
     outs = passing.new(layer.filters)
-    _tie_rows(passing, ins.reshape(groups, -1))  # as many stay in each group
-    _tie_rows(passing, outs.reshape(groups, -1))
+    tie_rows(passing, ins.reshape(groups, -1))  # as many stay in each group
+    tie_rows(passing, outs.reshape(groups, -1))
     taken = ins[: len(ins) // groups]
     passing.cut("kernel", -1 if transposed else -2, taken)
     _outputs(passing, "filters", outs, kernel_axis=-2 if transposed else -1)
@@ -246,13 +246,13 @@ RULES: dict[str, Rule] = {
     **_each(_same, "GaussianNoise", "GaussianDropout", "ActivityRegularization", "StochasticDepth"),
     **_sized(_same, "SpatialDropout"),
     "Activation": _activation,
-    "Softmax": lambda passing: _across(passing, passing.layer.axis),
+    "Softmax": lambda passing: across(passing, passing.layer.axis),
     "PReLU": _prelu,
     "Rescaling": lambda passing: _scaled(passing, "scale", "offset"),
     "Normalization": lambda passing: _scaled(passing, "mean", "variance"),
     "LayerScale": _layer_scale,
     **_each(_batch_norm, "BatchNormalization", "SyncBatchNormalization"),
-    **_each(lambda passing: _across(passing, passing.layer.axis), "LayerNormalization", "UnitNormalization"),
+    **_each(lambda passing: across(passing, passing.layer.axis), "LayerNormalization", "UnitNormalization"),
     "GroupNormalization": _group_norm,
     "Dense": _dense,
     **_sized(_convolution, "Conv"),

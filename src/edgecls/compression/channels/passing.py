@@ -99,6 +99,7 @@ class Findings:
 
     Attributes:
         made: id of a layer -> (layer, units) it makes.
+        refused: id of a layer -> why channels cannot be followed through one of its calls.
     """
 
     ties: Ties = field(default_factory=Ties)
@@ -107,6 +108,14 @@ class Findings:
     settings: dict[tuple[int, str], Setting] = field(default_factory=dict)
     costs: list[Cost] = field(default_factory=list)
     reads: list[Read] = field(default_factory=list)
+    refused: dict[int, str] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """Protect what layers hold that are called once where channels cannot be followed, wherever else they are called."""
+        held = [(item.layer, item.units) for item in (*self.cuts.values(), *self.settings.values())]
+        for layer, units in (*self.made.values(), *held):
+            if (reason := self.refused.get(id(layer))) is not None:
+                self.ties.protect(units, reason)
 
 
 class Passing:
@@ -145,9 +154,9 @@ class Passing:
         """Say what lies along an axis of an output."""
         self.given[index] = Lane(axis, units)
 
-    def keep(self, reason: str) -> None:
-        """Say that everything along the channels of the first input has to stay."""
-        self._findings.ties.protect(self.lanes[0].units, f"{self.node.name}: {reason}")
+    def keep(self, reason: str, index: int = 0) -> None:
+        """Say that everything along the channels of an input has to stay."""
+        self._findings.ties.protect(self.lanes[index].units, f"{self.node.name}: {reason}")
 
     def tie(self, first: np.ndarray, second: np.ndarray) -> None:
         """Say that units go together, pairwise."""
@@ -174,6 +183,12 @@ class Passing:
                 raise NotFollowedError("it is shared by tensors of several shapes")
             self.tie(settings[key].units, units)
         settings.setdefault(key, Setting(self.layer, name, units, value))
+
+    def refuse(self, reason: str) -> None:
+        """Say that the channels cannot be followed through the call: all that enters it stays, and all that its layer ever holds."""
+        for lane in self.lanes:
+            self._findings.ties.protect(lane.units, f"{self.node.name}: {reason}")
+        self._findings.refused[id(self.layer)] = f"{self.node.name}: {reason}"
 
     def cost(self, factor: int, ins: np.ndarray, outs: np.ndarray) -> None:
         """Say how many multiply-accumulates the call takes for each pair of an input and an output; none of the first: for each output."""

@@ -17,6 +17,7 @@ from edgecls.errors import CompressionError, RecipeError
 from edgecls.records.recipe import ChannelPruning
 
 NEAR = 0.02  # of the multiply-accumulates: channels go in whole steps, so that a share is met no nearer than a step
+_STEPS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # shares to ask for where a smaller one takes no step
 _TOLERANCE = 1e-3  # of the largest score: rounding that a hundred layers amplify stays below, a channel at a wrong place does not
 
 
@@ -73,8 +74,8 @@ def plan_channels(model: Any, stage: ChannelPruning) -> Plan:
 
 
 def is_near(left: float, share: float) -> bool:
-    """Whether so much is left of a model, 0..1, that the share that was to go is gone."""
-    return abs(1 - left - share) <= NEAR
+    """Whether so much is left of a model, 0..1, that the share that was to go is gone. Nothing is near to no share, however small."""
+    return abs(1 - left - share) <= min(NEAR, share / 2)
 
 
 def planned_choice(channels: Channels, share: float, multiple: int) -> Choice:
@@ -87,15 +88,20 @@ def _unreachable(channels: Channels, stage: ChannelPruning, choice: Choice, macs
     named = "".join(f"; {layer} stays: {reason}" for layer, reason in list(channels.protected.items())[:3])
     if not channels.groups:
         return RecipeError("channels to remove", f"none that can go{named}", "leave --prune-channels out")
-    nearest = 1 - choice.macs / macs
+    gone = 1 - choice.macs / macs
+    coarser = (share for share in _STEPS if share > stage.share and _is_met(channels, share, stage.multiple, macs))
+    nearest = gone if gone >= _STEPS[0] else next(coarser, None)
+    remedies = [f"--prune-channels {nearest:.3f}"] if nearest is not None else []
     finer = (multiple for multiple in (4, 2, 1) if multiple < stage.multiple)
-    remedies = [f"--prune-channels {nearest:.3f}"] if nearest >= 0.001 else []
-    for multiple in finer:
-        if is_near(planned_choice(channels, stage.share, multiple).macs / macs, stage.share):
-            remedies.append(f"--channel-multiple {multiple}")
-            break
+    remedies += [f"--channel-multiple {multiple}" for multiple in finer if _is_met(channels, stage.share, multiple, macs)][:1]
+    steps = f"an eighth of each layer and multiples of {stage.multiple} channels stay"
+    too_fine = f"a model that loses more with its least step, as {steps}"
     return RecipeError(
-        f"{stage.share:.0%} of the {'multiply-accumulates' if stage.by == 'macs' else 'time of its kernels'} to go",
-        f"a model of which {nearest:.1%} can, as an eighth of each layer and multiples of {stage.multiple} channels stay{named}",
+        f"{100 * stage.share:g}% of the {'multiply-accumulates' if stage.by == 'macs' else 'time of its kernels'} to go",
+        f"{too_fine if gone < _STEPS[0] else f'a model of which {gone:.1%} can, as {steps}'}{named}",
         f"ask for {' or '.join(remedies)}" if remedies else "leave --prune-channels out",
     )
+
+
+def _is_met(channels: Channels, share: float, multiple: int, macs: float) -> bool:
+    return is_near(planned_choice(channels, share, multiple).macs / macs, share)

@@ -55,6 +55,16 @@ def choose(channels: Channels, scores: np.ndarray, macs: float, multiple: int, s
     return Choice(stays, search.cost.macs(left))
 
 
+def strain(share: float) -> float:
+    """What the loss of a share of a group's importance costs, beside the whole of it.
+
+    The logarithm of what is left, squared. Logarithms, since the effects of single channels do not add up: the fewer are left, the more
+    each of them carries. Squared, since a trained network lies at the bottom of its loss, which rises with the square of what disturbs it;
+    disturbances of several groups, which are not alike, add in squares too.
+    """
+    return math.log1p(-share) ** 2
+
+
 class _Search:
     """Looks for how many channels of each group are to be left."""
 
@@ -63,7 +73,8 @@ class _Search:
     ) -> None:
         self.cost = CostModel(channels)
         self.steps = [_Steps(group.channels, scores, sizes[group.layers], multiple) for group in channels.groups]
-        self._near = NEAR * self.cost.macs(self.cost.sizes)
+        whole = self.cost.macs(self.cost.sizes)
+        self._near = min(NEAR * whole, max(whole - macs, 0) / 4)  # else a small share would be near to no share at all
         self._macs = macs
 
     def run(self) -> np.ndarray:
@@ -152,18 +163,13 @@ class _Steps:
         return min(left + self._multiple, len(self._order))
 
     def loss(self, left: int) -> float:
-        """What it costs that so few are left; infinite where others have to stay.
-
-        The logarithm of the share of the group's importance that is left, squared. Logarithms, since the effects of single channels do not
-        add up: the fewer are left, the more each of them carries. Squared, since a trained network lies at the bottom of its loss, which
-        rises with the square of what disturbs it; disturbances of several groups, which are not alike, add in squares too.
-        """
+        """What it costs that so few are left; infinite where others have to stay."""
         gone, whole = self._sums[len(self._order) - left], self._sums[-1]
         if not gone:
             return 0.0
         if gone >= whole or math.isinf(gone):
             return math.inf
-        return whole * math.log1p(-gone / whole) ** 2 if math.isfinite(whole) else 0.0
+        return whole * strain(gone / whole) if math.isfinite(whole) else 0.0
 
     def gone(self, left: int) -> np.ndarray:
         """The channels that are gone when so many are left."""

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 
 from edgecls.compression.channels.cost import multiply_accumulates
-from edgecls.compression.channels.importance import Loss, at_random, batch_norm_scale, magnitude, taylor
+from edgecls.compression.channels.importance import at_random, batch_norm_scale, loss_of, magnitude, taylor
 from edgecls.compression.channels.latency import costed
 from edgecls.compression.channels.ranking import choose, sizes_of
 from edgecls.compression.channels.removal import without
+from edgecls.compression.channels.sensitivity import weighed
 from edgecls.compression.channels.statistics import estimate_again
 from edgecls.compression.channels.trace import Channels, trace_channels
 from edgecls.compression.strided import subsample_first
+from edgecls.records.artifact import OutputKind
 from edgecls.records.recipe import ChannelPruning
 from edgecls.records.variant import Epoch
 from edgecls.training.checkpoint import read_checkpoint, write_checkpoint
@@ -28,14 +30,14 @@ class Rounds:
     """How the channels of a model go.
 
     Attributes:
-        loss: what the importance is about.
+        kind: of the model's output.
         checkpoint: path of round 1, 2 … for what was chosen in it.
         resume: choose as a run that was stopped has chosen.
     """
 
     stage: ChannelPruning
     images: TrainingImages
-    loss: Loss
+    kind: OutputKind
     seed: int
     checkpoint: Path
     fingerprint: str
@@ -73,7 +75,9 @@ class Rounds:
         if self.stage.importance == "batchnorm":
             return batch_norm_scale(channels)
         subsample_first(model)
-        return taylor(model, channels, self._batches(), self.loss, self.seed)
+        loss = loss_of(self.kind, model.output_shape[-1])
+        scores = taylor(model, channels, self._batches(), loss, self.seed)
+        return weighed(model, channels, scores, self._batches(), self.kind)
 
     def _batches(self) -> Iterator[np.ndarray]:
         """About as many training images as the recipe says, whole batches."""

@@ -10,6 +10,7 @@ import numpy as np
 from edgecls.compression.channels.passing import Lane, NotFollowedError
 
 Shape = Sequence[int | None]  # without the batch
+_OPEN = "it reshapes sides that are open"
 
 
 def from_last(axes: Any, rank: int) -> list[int]:
@@ -41,12 +42,31 @@ def reshaped(lane: Lane, shape: Shape, made: Shape) -> tuple[np.ndarray, int]:
     """
     if lane.stays:
         return np.zeros(made[-1] or 0, np.int64), -1
-    if None in (*shape, *made):
-        raise NotFollowedError("it reshapes sides that are open")
+    if None in made:
+        raise NotFollowedError(_OPEN)
+    return along(spread(lane, shape).reshape([int(side or 1) for side in made]))
+
+
+def spread(lane: Lane, shape: Shape) -> np.ndarray:
+    """The unit of each value of a tensor, [*shape].
+
+    Raises:
+        NotFollowedError: a side is open.
+    """
+    if None in shape:
+        raise NotFollowedError(_OPEN)
     column = lane.units.reshape(-1, *(1,) * (-lane.axis - 1))
-    spread = np.broadcast_to(column, [int(side or 1) for side in shape]).reshape([int(side or 1) for side in made])
-    for axis in range(-1, -len(made) - 1, -1):
-        rows = np.moveaxis(spread, axis, -1).reshape(-1, spread.shape[axis])
+    return np.broadcast_to(column, [int(side or 1) for side in shape])
+
+
+def along(units: np.ndarray) -> tuple[np.ndarray, int]:
+    """What lies along which axis of a tensor, of the unit of each of its values.
+
+    Raises:
+        NotFollowedError: no axis has a place for each channel.
+    """
+    for axis in range(-1, -units.ndim - 1, -1):
+        rows = np.moveaxis(units, axis, -1).reshape(-1, units.shape[axis])
         if (rows == rows[0]).all():
             return rows[0], axis
     raise NotFollowedError("it spreads its channels over several axes")

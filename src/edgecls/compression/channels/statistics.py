@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from edgecls.system.extras import require
-from edgecls.training.flat_graph import FlatGraph
+from edgecls.training.flat_graph import FlatGraph, Node
 
 
 def estimate_again(model: Any, batches: Iterable[np.ndarray]) -> None:
@@ -20,15 +21,38 @@ def estimate_again(model: Any, batches: Iterable[np.ndarray]) -> None:
     Args:
         batches: model inputs [n, *input_shape], float32.
     """
+    with _momenta(model) as norms:
+        graph = FlatGraph(model)
+        for number, inputs in enumerate(batches if norms else ()):
+            for layer in norms:
+                layer.momentum = number / (number + 1)  # the mean of all batches so far
+            _call(graph, inputs)
+
+
+@contextlib.contextmanager
+def still_statistics(model: Any) -> Iterator[None]:
+    """Let BatchNorms that compute as in training keep their mean and variance meanwhile."""
+    with _momenta(model) as norms:
+        for layer in norms:
+            layer.momentum = 1.0
+        yield
+
+
+def mode_of(node: Node, kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Keywords of a call, a BatchNorm as in training and everything else as at inference."""
+    return {**kwargs, "training": True} if _goes_by_batch(node.layer) else kwargs
+
+
+@contextlib.contextmanager
+def _momenta(model: Any) -> Iterator[list[Any]]:
+    """The BatchNorms that go by the batch, whose momenta are put back in the end."""
     norms = [layer for layer in model.layers if _goes_by_batch(layer)]
     momenta = [layer.momentum for layer in norms]
-    graph = FlatGraph(model)
-    for number, inputs in enumerate(batches if norms else ()):
-        for layer in norms:
-            layer.momentum = number / (number + 1)  # the mean of all batches so far
-        _call(graph, inputs)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
+    try:
+        yield norms
+    finally:
+        for layer, momentum in zip(norms, momenta, strict=True):
+            layer.momentum = momentum
 
 
 def _goes_by_batch(layer: Any) -> bool:
@@ -41,5 +65,5 @@ def _call(graph: FlatGraph, inputs: np.ndarray) -> None:
     values: dict[int, Any] = {id(graph.inputs[0]): tf.constant(inputs)}
     for node in graph.nodes:
         args, kwargs = node.called(values)
-        results = node.layer(*args, **{**kwargs, "training": True} if _goes_by_batch(node.layer) else kwargs)
+        results = node.layer(*args, **mode_of(node, kwargs))
         values.update(zip((id(tensor) for tensor in node.outputs), tf.nest.flatten(results), strict=True))

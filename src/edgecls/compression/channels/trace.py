@@ -69,6 +69,7 @@ def trace_channels(model: Any) -> Channels:
             lanes[id(tensor)] = given.get(index) or _fixed(tensor)
     for tensor in graph.outputs:
         findings.ties.protect(lanes[id(tensor)].units, _CLASSES)
+    findings.settle()
     return _resolved(findings, graph)
 
 
@@ -84,8 +85,7 @@ def _pass(node: Node, lanes: list[Lane], findings: Findings) -> dict[int, Lane]:
             reason = str(error)
         else:
             return passing.given
-    for lane in lanes:
-        findings.ties.protect(lane.units, f"{node.name}: {reason}")
+    passing.refuse(reason)
     return {}
 
 
