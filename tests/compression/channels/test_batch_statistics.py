@@ -16,7 +16,7 @@ def model() -> Any:
     tf_keras = require("tf_keras")
     layers = tf_keras.layers
     image = tf_keras.Input((4, 4, 2))
-    value = layers.Dropout(0.5)(layers.BatchNormalization(name="moves", momentum=0.9)(image))
+    value = layers.RandomFlip()(layers.Dropout(0.5)(layers.BatchNormalization(name="moves", momentum=0.9)(image)))
     value = layers.BatchNormalization(name="behind")(value)
     return tf_keras.Model(image, layers.BatchNormalization(name="frozen", trainable=False)(value))
 

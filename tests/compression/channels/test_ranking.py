@@ -165,3 +165,11 @@ def test_more_than_can_go_is_refused_with_what_can(model):
     assert "classes stays: the classes stay" in text
     share = float(text.partition("--prune-channels ")[2].split()[0])
     plan_channels(model, ChannelPruning(share=share))  # what the remedy says works
+
+
+def test_a_share_below_the_least_step_is_refused_with_one_that_can_go(model):
+    with pytest.raises(RecipeError, match=r"0\.1% .*loses more with its least step") as caught:
+        plan_channels(model, ChannelPruning(share=0.001))
+    share = float(str(caught.value).partition("--prune-channels ")[2].split()[0])
+    plan = plan_channels(model, ChannelPruning(share=share))
+    assert 0 < 1 - plan.choice.macs / plan.macs < 2 * share

@@ -181,5 +181,7 @@ def test_a_layer_without_a_rule_keeps_what_enters_it(folder):
     network.__name__ = "_attending"
     model, channels = built(network, 3, folder)
     assert channels.count - 1 == 5
-    assert [reason for reason in channels.protected.values() if "MultiHeadAttention is not known here" in reason]
+    held, *_ = reasons = [reason for reason in channels.protected.values() if "MultiHeadAttention is not known here" in reason]
+    assert channels.protected["attention"] == held
+    assert len(reasons) == 2  # the convolution before it, and itself
     assert_proven(model, channels, chosen(channels, 0, 0.5))

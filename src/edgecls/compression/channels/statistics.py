@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -40,7 +41,8 @@ def still_statistics(model: Any) -> Iterator[None]:
 
 def mode_of(node: Node, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Keywords of a call, a BatchNorm as in training and everything else as at inference."""
-    return {**kwargs, "training": True} if _goes_by_batch(node.layer) else kwargs
+    takes_mode = "training" in inspect.signature(node.layer.call).parameters
+    return {**kwargs, "training": _goes_by_batch(node.layer)} if takes_mode else kwargs
 
 
 @contextlib.contextmanager

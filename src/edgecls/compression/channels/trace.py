@@ -41,7 +41,7 @@ class Channels:
         made: layer with weights -> the channel of each of its outputs.
         cuts, settings, costs, reads: as the rules told, `units` now being numbers of channels.
         groups: the channels that can go.
-        protected: layer with weights -> why outputs of it have to stay.
+        protected: layer with weights -> why outputs of it, or what it holds inside, have to stay.
     """
 
     count: int
@@ -112,6 +112,9 @@ def _resolved(findings: Findings, graph: FlatGraph) -> Channels:
         for reason in [reasons.get(root) for root in roots[units] if root in reasons][:1]
         if reason is not None
     }
+    for layer in dict.fromkeys(node.layer for node in graph.nodes if node.layer.weights):
+        if (reason := findings.refused.get(id(layer))) is not None:
+            protected.setdefault(layer.name, reason)
     reads = [
         replace(read, lane=Lane(read.lane.axis, numbers[read.lane.units]), levelled=levelled)
         for read, levelled in _distinct(findings.reads, graph)
