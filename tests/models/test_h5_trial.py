@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -67,13 +69,50 @@ def killed(path: Path, member: str) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 
 
+def another(path: Path) -> Path:
+    return shutil.copyfile(path, path.with_name("another.h5"))
+
+
 def test_a_process_that_ended_between_two_files_is_no_fault_of_the_next(nothing_in_it: Path):
     h5_trial.try_reading(nothing_in_it)
     h5_trial._worker().kill()
-    h5_trial.try_reading(nothing_in_it)
+    h5_trial.try_reading(another(nothing_in_it))
 
 
 def test_one_process_reads_all_files(nothing_in_it: Path, monkeypatch: pytest.MonkeyPatch):
     h5_trial.try_reading(nothing_in_it)
     monkeypatch.setattr(Worker, "__init__", lambda *_: pytest.fail("another process"))
+    h5_trial.try_reading(another(nothing_in_it))
+
+
+def test_a_file_is_read_once_until_it_changes(nothing_in_it: Path, monkeypatch: pytest.MonkeyPatch):
+    asked: list[Any] = []
+    start = Worker.start
+    monkeypatch.setattr(Worker, "start", lambda self, *call: asked.append(call[0]) or start(self, *call))
+    for _ in range(3):
+        h5_trial.try_reading(nothing_in_it)
+    assert asked.count(h5_trial.read_all) == 1
+    nothing_in_it.write_bytes(nothing_in_it.read_bytes() + b"more")
     h5_trial.try_reading(nothing_in_it)
+    assert asked.count(h5_trial.read_all) == 2
+
+
+def test_a_file_that_hung_is_tried_again(nothing_in_it: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    h5_trial._worker.cache_clear()
+    monkeypatch.setattr(h5_trial, "read_all", killed)
+    for _ in range(2):
+        with pytest.raises(ModelFileError, match="hangs or dies"):
+            h5_trial.try_reading(nothing_in_it)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_member_is_the_same_however_it_is_kept(compression: int, tmp_path: Path):
+    content = bytes(range(256)) * 64
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", compression) as archive:
+        archive.writestr("m", content)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive, h5_trial.open_member(archive, "m") as member:
+        member.seek(1000)
+        assert member.read(100) == content[1000:1100]
+        member.seek(3)
+        assert member.read() == content[3:]

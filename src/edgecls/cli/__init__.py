@@ -14,7 +14,9 @@ def main() -> None:
     """Entry point of the `edgecls` command."""
     try:
         from edgecls.cli.app import app  # within the try: Ctrl-C may come while modules are still being imported
+        from edgecls.system.extras import take_as_own
 
+        take_as_own()
         app(prog_name="edgecls")
     except KeyboardInterrupt as interrupt:
         code, line = exit_code_for(interrupt)

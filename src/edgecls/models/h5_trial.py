@@ -5,10 +5,11 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from edgecls.errors import ModelFileError, WorkerError
 from edgecls.models.h5_reach import reaches
@@ -19,6 +20,7 @@ from edgecls.system.worker import Worker, preload
 H5_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 _START_S = 600.0  # for a process to start and import where many others want the processor; sound files take milliseconds then
 _LEAST_S, _BYTES_PER_S = 60.0, 5e6
+_survived: set[tuple[object, ...]] = set()  # files that were read, as they were then: a conversion looks into its model several times
 
 
 def try_reading(path: Path, member: str = "") -> None:
@@ -27,15 +29,20 @@ def try_reading(path: Path, member: str = "") -> None:
     Raises:
         ModelFileError: the library hung or died.
     """
+    state = path.stat()
+    contents = (path.absolute(), member, state.st_ino, state.st_size, state.st_mtime_ns)
+    if contents in _survived:
+        return
     if _worker().has_ended:
         _worker.cache_clear()
     worker = _worker()
     try:
-        worker.wait(worker.start(read_all, path, member), _LEAST_S + path.stat().st_size / _BYTES_PER_S)
+        worker.wait(worker.start(read_all, path, member), _LEAST_S + state.st_size / _BYTES_PER_S)
     except WorkerError:
         raise ModelFileError(
             "a whole HDF5 file", f"{path}, on which the HDF5 library hangs or dies", "copy or download it again"
         ) from None
+    _survived.add(contents)
 
 
 @functools.cache
@@ -52,7 +59,7 @@ def read_all(path: Path, member: str) -> None:
     """Read every attribute and all data of an HDF5 file that reaches no other one."""
     h5py = require("h5py")
     with contextlib.ExitStack() as stack, contextlib.suppress(*H5_ERRORS):
-        source = stack.enter_context(stack.enter_context(zipfile.ZipFile(path)).open(member)) if member else path
+        source = stack.enter_context(open_member(stack.enter_context(zipfile.ZipFile(path)), member)) if member else path
         file = stack.enter_context(h5py.File(source, "r"))
         if any(reaches(file)):
             return
@@ -63,6 +70,14 @@ def read_all(path: Path, member: str) -> None:
             if isinstance(item, h5py.Dataset):
                 with contextlib.suppress(*H5_ERRORS):
                     _read_data(item, path.stat().st_size)
+
+
+def open_member(archive: zipfile.ZipFile, member: str) -> IO[bytes]:
+    """A member to read at will. One that is stored as it is, which cannot be longer than its archive, is taken into memory: zipfile
+    reads all that lies between two places, and computes its checksum."""
+    if archive.getinfo(member).compress_type != zipfile.ZIP_STORED:
+        return archive.open(member)
+    return io.BytesIO(archive.read(member))
 
 
 def _items(file: Any) -> Iterator[Any]:

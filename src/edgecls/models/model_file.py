@@ -13,7 +13,7 @@ from typing import Any, Literal
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
 from edgecls.models import tfjs
 from edgecls.models.h5_reach import refuse_reach
-from edgecls.models.h5_trial import H5_ERRORS, try_reading
+from edgecls.models.h5_trial import H5_ERRORS, open_member, try_reading
 from edgecls.system.archive_errors import ZIP_ERRORS
 from edgecls.system.extras import require
 
@@ -178,7 +178,7 @@ def _h5(path: Path, archive: zipfile.ZipFile | None = None, member: str = "") ->
     h5py = require("h5py")
     try_reading(path, member)
     try:
-        with archive.open(member) if archive else contextlib.nullcontext(path) as source, h5py.File(source, "r") as file:
+        with open_member(archive, member) if archive else contextlib.nullcontext(path) as source, h5py.File(source, "r") as file:
             refuse_reach(file, path)
             yield file
     except H5_ERRORS as error:

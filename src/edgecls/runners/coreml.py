@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import platform
 import sys
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,7 +19,7 @@ from edgecls.records.engine import Engine
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.metadata import ArtifactMetadata
 from edgecls.runners.coreml_border import CoreMLBorder
-from edgecls.system.extras import require
+from edgecls.system.extras import hidden, require
 
 
 class CoreMLRunner:
@@ -90,14 +89,6 @@ def _load(path: Path) -> Any:
     return model
 
 
-@contextlib.contextmanager
-def _without_tensorflow() -> Iterator[None]:
+def _without_tensorflow() -> AbstractContextManager[None]:
     """coremltools imports TensorFlow, PyTorch and scikit-learn where they are installed; executing a package needs none of them."""
-    hidden = [name for name in ("tensorflow", "torch", "sklearn") if name not in sys.modules and "coremltools" not in sys.modules]
-    for name in hidden:
-        sys.modules[name] = None  # type: ignore[assignment]  # as the import system marks a module that must not be found
-    try:
-        yield
-    finally:
-        for name in hidden:
-            sys.modules.pop(name, None)
+    return hidden(() if "coremltools" in sys.modules else ("tensorflow", "torch", "sklearn"))

@@ -10,7 +10,9 @@ import re
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from types import ModuleType
 
 from edgecls.errors import MissingExtraError
@@ -29,11 +31,28 @@ _TENSORFLOW_FAMILY = {
     "tensorflow_model_optimization",
     "litert_quantizer",
 }
+# What Keras and coremltools import where it is installed, for parts of theirs that nothing here uses: half the time of their own import.
+_UNUSED = ("matplotlib", "pandas", "sklearn", "torch", "torchaudio", "torchvision", "transformers", "xgboost")
 _LOGGERS = ("absl", "tensorflow", "tf_keras", "tf2onnx", "coremltools")
 # What TensorFlow and LiteRT write to stderr whatever their log levels say.
 _CHATTER = re.compile(
     rb"[IWE]\d{4} |WARNING: All log messages before absl|To enable the following instructions|INFO: Created TensorFlow Lite|\s*$"
 )
+
+
+@dataclass
+class _Process:
+    """What is known of this process."""
+
+    is_own: bool = False
+
+
+_process = _Process()
+
+
+def take_as_own() -> None:
+    """Say that this process runs edgecls alone: its frameworks are then imported without what only other programs use of them."""
+    _process.is_own = True
 
 
 def require(module: str, extra: str = "convert") -> ModuleType:
@@ -52,6 +71,24 @@ def require(module: str, extra: str = "convert") -> ModuleType:
     except ImportError as error:
         package = _NAMES.get(module.partition(".")[0], module.partition(".")[0])
         raise MissingExtraError(f"the package {package}", str(error), f"run: pip install 'edgecls[{extra}]'") from None
+
+
+@contextlib.contextmanager
+def hidden(modules: Iterable[str]) -> Iterator[None]:
+    """Let none of the modules be found that nobody has imported yet: libraries go on without those they merely support."""
+    names = [name for name in modules if name not in sys.modules]
+    for name in names:
+        sys.modules[name] = None  # type: ignore[assignment]  # as the import system marks a module that must not be found
+    try:
+        yield
+    finally:
+        for name in names:
+            sys.modules.pop(name, None)
+
+
+def without_unused() -> AbstractContextManager[None]:
+    """Import frameworks in here: in a process of edgecls' own without what they would import for parts that it does not use."""
+    return hidden(_UNUSED if _process.is_own else ())
 
 
 @contextlib.contextmanager
@@ -90,7 +127,7 @@ def _without_logs() -> Iterator[None]:
 @contextlib.contextmanager
 def _quiet_import() -> Iterator[None]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _keras_on_tensorflow(), quiet_frameworks():
+    with _keras_on_tensorflow(), quiet_frameworks(), without_unused():
         try:
             yield
         finally:

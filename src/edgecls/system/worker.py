@@ -34,6 +34,7 @@ from types import TracebackType
 from typing import IO, Any, ParamSpec, TypeVar
 
 from edgecls.errors import EdgeclsError, WorkerError, reason_of
+from edgecls.system.extras import take_as_own, without_unused
 from edgecls.version import __version__
 
 P = ParamSpec("P")
@@ -268,7 +269,7 @@ class RemoteError(Exception):
 
 def preload(modules: Sequence[str]) -> None:
     """Import modules ahead of the first job: start this in a fresh worker while the caller is still busy."""
-    with few_collections():
+    with few_collections(), without_unused():
         for module in modules:
             importlib.import_module(module)
 
@@ -390,6 +391,7 @@ def _reply(body: bytes) -> bytes:
 
 
 def _main() -> None:
+    take_as_own()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the caller decides; it closes our stdin
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())

@@ -88,7 +88,8 @@ def convert(options: ConvertOptions, on_event: OnEvent = ignore, workers: Worker
         stack.push(workers.kill_if_failed)
         worker = workers.coreml if any(job.target == "coreml" for job in jobs) else None
         with few_collections():
-            source = _prepare(options, variant, staged, on_event, stack, int8=any(job.scheme == "int8" for job in jobs))
+            int8 = any(job.scheme == "int8" for job in jobs)
+            source = _prepare(options, variant, staged, on_event, stack, int8=int8, learned=learned)
         release_memory()  # the model itself is not needed any more
         verifier = Verifier(source.record, workers.examining, worker, source.questions, source.int8_questions)
         for job in jobs:
@@ -144,9 +145,16 @@ class _Source:
 
 
 def _prepare(
-    options: ConvertOptions, variant: Variant | None, staged: Path, on_event: OnEvent, stack: contextlib.ExitStack, *, int8: bool
+    options: ConvertOptions,
+    variant: Variant | None,
+    staged: Path,
+    on_event: OnEvent,
+    stack: contextlib.ExitStack,
+    *,
+    int8: bool,
+    learned: bool,
 ) -> _Source:
-    """`stack` closes what has to stay open as long as artifacts are compared."""
+    """`stack` closes what has to stay open as long as artifacts are compared; `learned`: training for int8 left ranges."""
     on_event(Event(f"reading {options.model.name}"))
     opened = open_model(options, options.model / MODEL_NAME if variant else None)
     model = opened.model.end_with(options.activation) if options.activation else opened.model
@@ -179,8 +187,8 @@ def _prepare(
         artifacts=[],
     )
     some = spec.apply(questions.pixels.read(0, PARITY_IMAGES))
-    learned = learned_ranges(variant, model, some) if int8 and (variant or learns_ranges(options)) else None
-    return _Source(model.freeze(staged), record, calibration, learned, questions, int8_questions, goal, manifest)
+    ranges = learned_ranges(variant, model, some) if int8 and (variant or learned) else None
+    return _Source(model.freeze(staged), record, calibration, ranges, questions, int8_questions, goal, manifest)
 
 
 def toolchain() -> dict[str, str]:

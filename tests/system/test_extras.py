@@ -1,0 +1,87 @@
+"""Optional frameworks are imported without what they would import for parts that nothing here uses, but only where that is nobody's loss."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgecls.system.extras import hidden, without_unused
+from edgecls.system.worker import Worker, preload
+
+_FRAMEWORK = "try:\n    import matplotlib\nexcept ImportError:\n    matplotlib = None\n"
+
+
+def found(name: str) -> bool:
+    """Whether a module is there to be imported; asked in a worker."""
+    return importlib.util.find_spec(name) is not None
+
+
+def imported(name: str) -> bool:
+    """Whether a module was imported; asked in a worker."""
+    return sys.modules.get(name) is not None
+
+
+def supported(name: str) -> bool:
+    """Whether the framework of these tests has found what it supports; asked in a worker."""
+    return sys.modules[name].matplotlib is not None
+
+
+@pytest.fixture(autouse=True)
+def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers find the functions of this file."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
+
+
+@pytest.fixture
+def framework(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reachable: None) -> str:
+    """A module that imports matplotlib where it is installed, as Keras does; and a matplotlib that is."""
+    (tmp_path / "framework_of_tests.py").write_text(_FRAMEWORK, encoding="utf-8")
+    (tmp_path / "matplotlib.py").write_text("", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]))
+    return "framework_of_tests"
+
+
+def test_hidden_modules_are_not_found_inside_alone():
+    assert found("wave") and not imported("wave")
+    with hidden(["wave", "json"]):
+        assert not found("wave")
+        with pytest.raises(ImportError):
+            importlib.import_module("wave")
+        assert imported("json"), "what is imported already stays"
+    assert found("wave")
+    assert importlib.import_module("wave")
+
+
+def test_a_worker_imports_frameworks_without_what_they_merely_support(framework: str):
+    with Worker() as worker:
+        worker.call(preload, [framework])
+        assert not worker.call(supported, framework)
+        assert worker.call(found, "matplotlib"), "whoever asks for it afterwards gets it"
+
+
+def test_a_process_of_others_is_left_as_it_is(framework: str):
+    code = (
+        f"import sys; from edgecls.system.worker import preload; preload(['{framework}']); print('matplotlib' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "True"
+
+
+def test_this_process_is_not_edgecls_own():
+    with without_unused():
+        assert found("json")
+
+
+@pytest.mark.parametrize("module", ["tensorflow", "coremltools"])
+def test_frameworks_in_a_worker_come_without_plots_tables_and_trees(module: str):
+    pytest.importorskip(module)
+    with Worker({"TF_CPP_MIN_LOG_LEVEL": "3"}) as worker:
+        worker.call(preload, [module])
+        assert worker.call(imported, module)
+        assert not [name for name in ("matplotlib", "pandas", "sklearn") if worker.call(imported, name)]
