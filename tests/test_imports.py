@@ -57,6 +57,14 @@ except SystemExit as leaving:
     assert not loaded_by(code) & (FRAMEWORKS | HEAVY)
 
 
+def test_bench_loads_nothing_that_only_other_commands_need() -> None:
+    """The first inference waits for every import: a third of them was for training and conversion."""
+    loaded = loaded_by("import edgecls.cli.app, edgecls.workflow.bench")
+    rooms = ("models", "training", "converters", "compression", "search", "embed", "serve", "reporting", "diagnosis")
+    assert not [name for name in loaded if name.startswith(tuple(f"edgecls.{room}" for room in rooms))]
+    assert not loaded & FRAMEWORKS
+
+
 @pytest.mark.parametrize(
     ("module", "line"),
     [

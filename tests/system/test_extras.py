@@ -1,4 +1,4 @@
-"""Optional frameworks are imported without what they would import for parts that nothing here uses, but only where that is nobody's loss."""
+"""Frameworks are imported without what they merely support, in processes of edgecls' own alone."""
 
 from __future__ import annotations
 
@@ -66,9 +66,7 @@ def test_a_worker_imports_frameworks_without_what_they_merely_support(framework:
 
 
 def test_a_process_of_others_is_left_as_it_is(framework: str):
-    code = (
-        f"import sys; from edgecls.system.worker import preload; preload(['{framework}']); print('matplotlib' in sys.modules)"
-    )
+    code = f"import sys; from edgecls.system.worker import preload; preload(['{framework}']); print('matplotlib' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "True"
 

@@ -78,6 +78,9 @@ def bench(
     json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, for machines.")] = False,
 ) -> None:
     """Measure every artifact of OUT, and FILES beside it, each in a process of its own."""
+    from edgecls.system.spare import start_spare
+
+    start_spare(["edgecls.timing.stopwatch", "edgecls.runners"])  # for the artifact that is measured first
     from edgecls.cli.output import console, show, show_json
     from edgecls.cli.progress import Bars
     from edgecls.crew import BenchOptions

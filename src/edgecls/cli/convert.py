@@ -109,6 +109,9 @@ def convert(
     json: Annotated[bool, typer.Option("--json", help="Print the manifest as JSON, for machines.")] = False,
 ) -> None:
     """Convert MODEL to TFLite, Core ML and ONNX, and prove that every artifact still computes the same."""
+    from edgecls.system.spare import start_spare
+
+    start_spare(["h5py"])  # which reads the model's weights first
     from edgecls.cli.output import console, show, show_json
     from edgecls.cli.progress import Bars
     from edgecls.converters import parse_targets

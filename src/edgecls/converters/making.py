@@ -42,7 +42,10 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
     early = CoreMLJobs(conversion, [job for job in coreml if job.scheme != "int8"], worker)
     early.start()
     here = [job for job in conversion.jobs if job.target != "coreml"]
-    yield from _make(hub, sorted(here, key=lambda job: job.scheme == "int8"))  # int8 last: the others need not wait
+    for made in _make(hub, sorted(here, key=lambda job: job.scheme == "int8")):  # int8 last: the others need not wait
+        yield made
+        if early.are_done:  # so that they are examined meanwhile
+            yield from early.finish()
     int8 = CoreMLJobs(conversion, [job for job in coreml if job.scheme == "int8"], worker)
     int8.start(hub.shared_int8)
     yield from early.finish()

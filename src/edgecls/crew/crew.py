@@ -15,23 +15,25 @@ from edgecls.crew.distant import DistantWorker
 from edgecls.crew.environment import Site, survey
 from edgecls.errors import WorkerError
 from edgecls.system.machine import Machine
+from edgecls.system.spare import take_worker
 from edgecls.system.worker import Worker, preload
 
 P = ParamSpec("P")
 R = TypeVar("R")
 START_TIMEOUT_S = 120.0  # for a worker to import its engine, which is not the artifact's time
-_ENGINES = {
-    "tflite": "ai_edge_litert.interpreter",
-    "onnx": "onnxruntime",
-    "saved_model": "edgecls.runners.saved_model",
-}  # without TensorFlow, which machines that measure need not have
+_ENGINES = {  # target -> what opens and runs its artifacts: without TensorFlow, which machines that measure need not have
+    "tflite": ("ai_edge_litert.interpreter", "edgecls.runners.tflite"),
+    "onnx": ("onnxruntime", "edgecls.runners.onnx"),
+    "saved_model": ("edgecls.runners.saved_model",),
+}
 if sys.platform != "darwin":
-    _ENGINES["coreml"] = "onnxruntime"  # of the reference; on macOS the runner loads Core ML itself, without TensorFlow
+    _ENGINES["coreml"] = ("onnxruntime", "edgecls.runners.coreml_reference")
+    # of the reference; on macOS the runner loads Core ML itself, without TensorFlow
 
 
 def engines(targets: Iterable[str]) -> list[str]:
     """The modules that run artifacts of these targets: loaded ahead, so that importing is not counted as an artifact's time."""
-    return sorted({_ENGINES[target] for target in targets if target in _ENGINES})
+    return sorted({module for target in targets for module in _ENGINES.get(target, ())})
 
 
 class Crew:
@@ -75,7 +77,7 @@ class Crew:
 
     def _start(self) -> Worker:
         if self._machine is None:
-            return Worker()
+            return take_worker()
         worker = DistantWorker(self._machine, self._keys)
         with contextlib.suppress(WorkerError):  # its first job tells
             worker.greet(START_TIMEOUT_S)  # one after another: an ssh server turns away many that come at once

@@ -14,13 +14,16 @@ from typing import IO, Any
 from edgecls.errors import ModelFileError, WorkerError
 from edgecls.models.h5_reach import reaches
 from edgecls.system.extras import require
+from edgecls.system.spare import take_worker
 from edgecls.system.worker import Worker, preload
 
 # what h5py raises on damaged files, wherever it follows a link, reads a name or makes a type of one
 H5_ERRORS = (ArithmeticError, AttributeError, LookupError, MemoryError, OSError, RuntimeError, TypeError, ValueError)
 _START_S = 600.0  # for a process to start and import where many others want the processor; sound files take milliseconds then
 _LEAST_S, _BYTES_PER_S = 60.0, 5e6
-_survived: set[tuple[object, ...]] = set()  # files that were read, as they were then: a conversion looks into its model several times
+_survived: set[tuple[object, ...]] = (
+    set()
+)  # files that were read, as they were then: a conversion looks into its model several times
 
 
 def try_reading(path: Path, member: str = "") -> None:
@@ -48,7 +51,7 @@ def try_reading(path: Path, member: str = "") -> None:
 @functools.cache
 def _worker() -> Worker:
     """One for all files of this process: starting it takes longer than reading them."""
-    worker = Worker()
+    worker = take_worker()
     atexit.register(worker.close)
     worker.greet(_START_S)
     worker.wait(worker.start(preload, ["h5py", __name__]), _START_S)

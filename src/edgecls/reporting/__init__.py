@@ -2,62 +2,68 @@
 
 from __future__ import annotations
 
-from edgecls.reporting.conversion import conversion_grid
-from edgecls.reporting.csv_file import runs_csv
-from edgecls.reporting.description import description_tables
-from edgecls.reporting.evaluation import evaluation_table
-from edgecls.reporting.evaluation_page import evaluation_page
-from edgecls.reporting.gate import gate_line, gate_markdown, gate_table
-from edgecls.reporting.github import gate_annotations
-from edgecls.reporting.junit import gate_junit
-from edgecls.reporting.markdown import conversion_markdown, report_markdown, runs_markdown, to_markdown
-from edgecls.reporting.measurements import report_grid
-from edgecls.reporting.page import report_html
-from edgecls.reporting.plots import evaluation_plots
-from edgecls.reporting.predictions import prediction_bars
-from edgecls.reporting.runs import Run, merge_reports
-from edgecls.reporting.table import (
-    conversion_table,
-    delegates_table,
-    demo_table,
-    diagnosis_table,
-    optimization_table,
-    preflight_table,
-    report_table,
-    to_table,
-    variants_table,
-)
-from edgecls.reporting.units import format_bytes
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Run",
-    "conversion_grid",
-    "conversion_markdown",
-    "conversion_table",
-    "delegates_table",
-    "demo_table",
-    "description_tables",
-    "diagnosis_table",
-    "evaluation_page",
-    "evaluation_plots",
-    "evaluation_table",
-    "format_bytes",
-    "gate_annotations",
-    "gate_junit",
-    "gate_line",
-    "gate_markdown",
-    "gate_table",
-    "merge_reports",
-    "optimization_table",
-    "prediction_bars",
-    "preflight_table",
-    "report_grid",
-    "report_html",
-    "report_markdown",
-    "report_table",
-    "runs_csv",
-    "runs_markdown",
-    "to_markdown",
-    "to_table",
-    "variants_table",
-]
+from edgecls.system.lazy import export_lazily
+
+if TYPE_CHECKING:
+    from edgecls.reporting.conversion import conversion_grid as conversion_grid
+    from edgecls.reporting.csv_file import runs_csv as runs_csv
+    from edgecls.reporting.description import description_tables as description_tables
+    from edgecls.reporting.evaluation import evaluation_table as evaluation_table
+    from edgecls.reporting.evaluation_page import evaluation_page as evaluation_page
+    from edgecls.reporting.gate import gate_line as gate_line
+    from edgecls.reporting.gate import gate_markdown as gate_markdown
+    from edgecls.reporting.gate import gate_table as gate_table
+    from edgecls.reporting.github import gate_annotations as gate_annotations
+    from edgecls.reporting.junit import gate_junit as gate_junit
+    from edgecls.reporting.markdown import conversion_markdown as conversion_markdown
+    from edgecls.reporting.markdown import report_markdown as report_markdown
+    from edgecls.reporting.markdown import runs_markdown as runs_markdown
+    from edgecls.reporting.markdown import to_markdown as to_markdown
+    from edgecls.reporting.measurements import report_grid as report_grid
+    from edgecls.reporting.page import report_html as report_html
+    from edgecls.reporting.plots import evaluation_plots as evaluation_plots
+    from edgecls.reporting.predictions import prediction_bars as prediction_bars
+    from edgecls.reporting.runs import Run as Run
+    from edgecls.reporting.runs import merge_reports as merge_reports
+    from edgecls.reporting.table import conversion_table as conversion_table
+    from edgecls.reporting.table import delegates_table as delegates_table
+    from edgecls.reporting.table import demo_table as demo_table
+    from edgecls.reporting.table import diagnosis_table as diagnosis_table
+    from edgecls.reporting.table import optimization_table as optimization_table
+    from edgecls.reporting.table import preflight_table as preflight_table
+    from edgecls.reporting.table import report_table as report_table
+    from edgecls.reporting.table import to_table as to_table
+    from edgecls.reporting.table import variants_table as variants_table
+    from edgecls.reporting.units import format_bytes as format_bytes
+
+_EXPORTS = {
+    "conversion": ("conversion_grid",),
+    "csv_file": ("runs_csv",),
+    "description": ("description_tables",),
+    "evaluation": ("evaluation_table",),
+    "evaluation_page": ("evaluation_page",),
+    "gate": ("gate_line", "gate_markdown", "gate_table"),
+    "github": ("gate_annotations",),
+    "junit": ("gate_junit",),
+    "markdown": ("conversion_markdown", "report_markdown", "runs_markdown", "to_markdown"),
+    "measurements": ("report_grid",),
+    "page": ("report_html",),
+    "plots": ("evaluation_plots",),
+    "predictions": ("prediction_bars",),
+    "runs": ("Run", "merge_reports"),
+    "table": (
+        "conversion_table",
+        "delegates_table",
+        "demo_table",
+        "diagnosis_table",
+        "optimization_table",
+        "preflight_table",
+        "report_table",
+        "to_table",
+        "variants_table",
+    ),
+    "units": ("format_bytes",),
+}
+__all__ = export_lazily(__name__, _EXPORTS)  # noqa: PLE0605 - a list of strings

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from edgecls.formats import detect, read_record
 from edgecls.records.image_spec import ImageSpec
+from edgecls.records.profile import Profile
 from edgecls.records.runner import Runner
-from edgecls.runners.profile import profile_artifact
 
 __all__ = ["Runner", "open_exact", "open_runner", "open_stand_in", "profile_artifact"]
 
@@ -64,3 +64,17 @@ def open_exact(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -
     from edgecls.runners.onnx import OnnxRunner
 
     return OnnxRunner(path, spec, read_record(path), threads, exact=True)
+
+
+def profile_artifact(path: Path, *, spec: ImageSpec, threads: int, runs: int) -> Profile:
+    """Profile an artifact's operations.
+
+    Args:
+        runs: inferences; the median of each operation counts.
+
+    Raises:
+        ArtifactError: a Core ML package, whose engine tells nothing of single operations; or it cannot be opened.
+    """
+    from edgecls.runners.profile import profile_operations
+
+    return profile_operations(path, spec=spec, threads=threads, runs=runs)

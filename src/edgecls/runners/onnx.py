@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.coreml_reference.engine import EXACT_INT8
 from edgecls.errors import ArtifactError, UnsupportedOperationError
 from edgecls.records.artifact import OutputKind
 from edgecls.records.engine import Engine
@@ -133,6 +132,8 @@ def _open_session(path: Path, threads: int, profile_prefix: str, exact: bool) ->
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.log_severity_level = 3
     if exact:
+        from edgecls.coreml_reference.engine import EXACT_INT8  # here, so that other files need not wait for the reference
+
         options.add_session_config_entry(*EXACT_INT8)
     if profile_prefix:
         options.enable_profiling, options.profile_file_prefix = True, profile_prefix

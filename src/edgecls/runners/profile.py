@@ -30,7 +30,7 @@ _CONVERSIONS = frozenset(
 _INTEGERS = ("int8", "uint8", "int16", "int32")
 
 
-def profile_artifact(path: Path, *, spec: ImageSpec, threads: int, runs: int) -> Profile:
+def profile_operations(path: Path, *, spec: ImageSpec, threads: int, runs: int) -> Profile:
     """Profile an artifact.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import logging
 import os
@@ -64,13 +65,17 @@ def require(module: str, extra: str = "convert") -> ModuleType:
     loaded = sys.modules.get(module)
     if loaded is not None:
         return loaded
+    is_first = "tensorflow" not in sys.modules
     quiet = _quiet_import() if module.partition(".")[0] in _TENSORFLOW_FAMILY else contextlib.nullcontext()
     try:
         with quiet:
-            return importlib.import_module(module)
+            found = importlib.import_module(module)
     except ImportError as error:
         package = _NAMES.get(module.partition(".")[0], module.partition(".")[0])
         raise MissingExtraError(f"the package {package}", str(error), f"run: pip install 'edgecls[{extra}]'") from None
+    if is_first and "tensorflow" in sys.modules and gc.get_freeze_count():
+        gc.freeze()  # in `new_objects_alone`, which these are not any more: a quarter of a second each time the collector walks them
+    return found
 
 
 @contextlib.contextmanager

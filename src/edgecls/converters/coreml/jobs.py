@@ -34,7 +34,12 @@ class CoreMLJobs:
     def __init__(self, conversion: Conversion, jobs: Sequence[Job], worker: Worker | None) -> None:
         self.conversion, self.jobs, self.worker = conversion, jobs, worker
         self.future: Future[dict[Scheme, Path]] | None = None
-        self.error, self.started = "", 0.0
+        self.error, self.started, self.finished = "", 0.0, False
+
+    @property
+    def are_done(self) -> bool:
+        """Whether `finish` would answer without waiting."""
+        return self.future is None or self.future.done()
 
     def start(self, shared: Callable[[], SharedInt8] | None = None) -> None:
         """Begin; `shared` gives int8 its parameters."""
@@ -63,9 +68,10 @@ class CoreMLJobs:
             self.error = unexpected(failure)
 
     def finish(self) -> Iterator[Made]:
-        """Wait for them."""
-        if not self.jobs:
+        """Wait for them; nothing where they were handed out before."""
+        if not self.jobs or self.finished:
             return
+        self.finished = True
         try:
             if self.future is not None:
                 self.future.result()
