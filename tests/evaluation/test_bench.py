@@ -483,7 +483,10 @@ class TestImageSpecOf:
 
 
 def test_workers_for_core_ml_load_no_framework_ahead():
-    assert set(engines(["coreml"])) <= {"onnxruntime"}  # coremltools by itself would bring TensorFlow
+    assert set(engines(["coreml"])) <= {
+        "onnxruntime",
+        "edgecls.runners.coreml_reference",
+    }  # coremltools by itself would bring TensorFlow
 
 
 def test_bad_data_is_told_before_any_work(tmp_path: Path):
