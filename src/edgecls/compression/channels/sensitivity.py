@@ -73,15 +73,13 @@ def divergences(
         masks: [channels.count] of 0 and 1: what kernels take of a channel is multiplied with it.
     """
     tf = require("tensorflow")
-    logits = _masked(model, channels, kind)
-
-    @tf.function(reduce_retracing=True, autograph=False)
-    def distance(inputs: Any, mask: Any) -> Any:
-        whole = logits(inputs, tf.ones_like(mask))
-        return distillation_loss(logits(inputs, mask), whole, kind, whole.shape[-1], _SOFTENED)
-
+    logits = tf.function(_masked(model, channels, kind), reduce_retracing=True, autograph=False)
+    whole = np.ones(channels.count, np.float32)
+    found = []
     with still_statistics(model):
-        found = [[float(distance(tf.constant(inputs), tf.constant(mask))) for mask in masks] for inputs in batches]
+        for inputs in map(tf.constant, batches):
+            expected, *others = (logits(inputs, tf.constant(mask)) for mask in (whole, *masks))
+            found.append([float(distillation_loss(other, expected, kind, expected.shape[-1], _SOFTENED)) for other in others])
     return np.mean(found, axis=0) if found else np.zeros(len(masks))
 
 
