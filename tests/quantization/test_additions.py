@@ -139,7 +139,10 @@ def test_averages_and_sums_of_a_whole_network_are_the_same_in_both(window: int, 
     scores = [open_runner(tmp_path / "out" / f"base-{name}").predict(images) for name in ("tflite-int8.tflite", "onnx-int8.onnx")]
     # Both soften the same int8 logits, each with its own exp: floats apart by their rounding, where one step of a logit makes over 1e-3.
     same = np.abs(scores[0] - scores[1]).max(axis=1) < 1e-5
-    assert same.mean() >= 0.99  # a convolution's float32 product may round otherwise, a few times in a million codes
+    # A convolution's float32 product may round otherwise, a few times in a million codes, of which an image has 16,000: in 5 % of images.
+    # Averages that round otherwise would do so in every image.
+    assert same.mean() >= 0.95
+    assert (scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).mean() >= 0.99
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(str(tmp_path / "out" / "base-onnx-int8.onnx"), options, providers=["CPUExecutionProvider"])

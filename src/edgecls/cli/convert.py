@@ -83,6 +83,9 @@ def convert(
     estimator: Annotated[
         str | None, typer.Option(metavar="NAME", help="int8 ranges: minmax, percentile or mse. [the one that loses least]")
     ] = None,
+    effort: Annotated[
+        str, typer.Option(metavar="NAME", help="int8: high tries every way and rounds wide layers by data too; slower.")
+    ] = "normal",
     minimum_deployment_target: Annotated[
         str | None, typer.Option("--minimum-deployment-target", metavar="NAME", help="Core ML: iOS15, iOS16, macOS13 …")
     ] = None,
@@ -141,6 +144,7 @@ def convert(
         activation=_activation(add_softmax, add_sigmoid),
         io=_choice("--io", io, ("float32", "int8", "uint8")),
         estimator=_choice("--estimator", estimator, ("minmax", "percentile", "mse")),
+        effort=_choice("--effort", effort, ("normal", "high")),
         minimum_deployment_target=minimum_deployment_target,
         keep_float=tuple(keep_float or ()),
         mixed_precision=mixed_precision,

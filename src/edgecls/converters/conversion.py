@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edgecls.converters.support import Job
-from edgecls.quantization.ranges import Estimator
+from edgecls.quantization.ranges import Effort, Estimator
 from edgecls.records.artifact import SUFFIXES, Border, OnnxBatch, OnnxLayout, Requested
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.records.metadata import ArtifactMetadata
@@ -29,10 +29,12 @@ class CalibrationImages:
     Attributes:
         batches: opens the images anew, as model inputs [n, *input_shape], float32.
         estimator: range estimator, None for the one that loses least on these images.
+        effort: how much time the quantization may take.
     """
 
     batches: Callable[[], Iterable[np.ndarray]]
     estimator: Estimator | None = None
+    effort: Effort = "normal"
 
 
 @dataclass(frozen=True)

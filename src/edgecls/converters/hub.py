@@ -145,7 +145,7 @@ class Hub:
                 remark = f"; not the learned ones, of which there is {error.found}"
         if calibration is None:
             raise StageError("calibration images for int8", "none", "plan jobs with plan_jobs, which refuses this")
-        settings |= {"estimator": calibration.estimator, "threads": conversion.threads}
+        settings |= {"estimator": calibration.estimator, "effort": calibration.effort, "threads": conversion.threads}
         quantized = quantize(self.float_graph, self.onnx, calibration.batches, **settings)
         return replace(quantized, remark=remark)
 

@@ -7,58 +7,38 @@ It costs nothing at inference.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from edgecls.formats.onnx.names import WEIGHT_CHANNEL_AXIS, tflite_name
 from edgecls.formats.tflite.graph import BIAS, TFLiteGraph
-from edgecls.quantization.scales import HIGHEST, float16_scale
-
-if TYPE_CHECKING:
-    import onnx
+from edgecls.quantization.float16_scales import with_float16_scales
+from edgecls.quantization.weighted_layers import WeightedLayer
 
 
-def weighted_inputs(model: onnx.ModelProto) -> dict[str, str]:
-    """For each operation with constant weights: TFLite name of its output -> name of the value it reads."""
-    constants = {item.name for item in model.graph.initializer}
-    return {
-        tflite_name(node.output[0]): node.input[0]
-        for node in model.graph.node
-        if node.op_type in WEIGHT_CHANNEL_AXIS and node.input[1] in constants
-    }
-
-
-def bias_shifts(model: onnx.ModelProto, means: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What to add to the bias of each operation, by the TFLite name of its output.
+def bias_shifts(
+    layers: Sequence[WeightedLayer], means: Mapping[str, np.ndarray], rounded: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """What to add to the bias of each layer, by its name.
 
     Args:
-        model: float ONNX model.
-        means: mean of every channel [C] of the values that `weighted_inputs` names.
+        means: mean of every channel [C] of the values that layers read.
+        rounded: weights of layers as their file will hold them, by name; those of the others are rounded to the nearest codes.
     """
-    from onnx import numpy_helper
-
-    constants = {item.name: item for item in model.graph.initializer}
     shifts = {}
-    for node in model.graph.node:
-        if node.op_type not in ("Conv", "Gemm", "MatMul") or node.input[1] not in constants or node.input[0] not in means:
+    for layer in layers:
+        if layer.source not in means:
             continue
-        weights = numpy_helper.to_array(constants[node.input[1]]).astype(np.float64)
-        if node.op_type != "Conv":
-            transposed = any(item.name == "transB" and item.i for item in node.attribute)
-            weights = weights if transposed else weights.T
-        lost = weights - _rounded(weights)
-        per_input = lost.reshape(*lost.shape[:2], -1).sum(axis=2)  # [outputs, inputs per group]
-        groups = next((item.i for item in node.attribute if item.name == "group"), 1)
-        mean = means[node.input[0]].reshape(groups, -1)
-        if per_input.shape[0] % groups or mean.shape[1] != per_input.shape[1]:
+        lost = layer.weights.astype(np.float64) - rounded.get(layer.name, _nearest(layer.weights))
+        mean = means[layer.source].reshape(layer.groups, -1)
+        if len(lost) % layer.groups or mean.shape[1] != lost.shape[1]:
             continue
-        grouped = per_input.reshape(groups, -1, per_input.shape[1])
-        shifts[tflite_name(node.output[0])] = np.einsum("goi,gi->go", grouped, mean).ravel()
+        grouped = lost.sum(axis=2).reshape(layer.groups, -1, lost.shape[1])
+        shifts[layer.name] = np.einsum("goi,gi->go", grouped, mean).ravel()
     return shifts
 
 
-def shift_biases(graph: TFLiteGraph, shifts: dict[str, np.ndarray]) -> None:
+def shift_biases(graph: TFLiteGraph, shifts: Mapping[str, np.ndarray]) -> None:
     """Shift the biases of a float32 TFLite model; operations without a bias stay as they are.
 
     Args:
@@ -71,8 +51,7 @@ def shift_biases(graph: TFLiteGraph, shifts: dict[str, np.ndarray]) -> None:
             graph.replace_constant(operation, BIAS, bias.ravel() + shift)
 
 
-def _rounded(weights: np.ndarray) -> np.ndarray:
+def _nearest(weights: np.ndarray) -> np.ndarray:
     """Weights [outputs, …] as symmetric int8 per output channel stores them."""
-    scale = np.abs(weights).reshape(len(weights), -1).max(axis=1) / HIGHEST
-    scale = np.where(scale > 0, float16_scale(scale), 1.0).reshape(-1, *[1] * (weights.ndim - 1))
-    return np.rint(weights / scale) * scale
+    rows, scales = with_float16_scales(weights.reshape(len(weights), -1))
+    return (np.rint(rows / scales[:, None].astype(np.float64)) * scales[:, None]).reshape(weights.shape)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edgecls.formats.onnx.names import INPUT, has_free_batch
+from edgecls.quantization.moments import Moments, empty_moments, probe_layer, samples_of
 from edgecls.quantization.ranges import ValueHistogram, sample_places
+from edgecls.quantization.weighted_layers import WeightedLayer
 from edgecls.system.extras import quiet_frameworks
 
 if TYPE_CHECKING:
@@ -24,11 +26,22 @@ class Statistics:
         histograms: by value name.
         means: mean of each channel [C] (axis 1), by value name.
         images: number of images seen.
+        moments: of what the weights of a layer are multiplied with, by the layer's name.
     """
 
     histograms: dict[str, ValueHistogram]
     means: dict[str, np.ndarray]
     images: int
+    moments: dict[str, Moments] = field(default_factory=dict)
+
+    def joined(self, other: Statistics) -> Statistics:
+        """Of the images of both; moments are this one's."""
+        if not other.images:
+            return self
+        histograms = {name: histogram.joined(other.histograms[name]) for name, histogram in self.histograms.items()}
+        images = self.images + other.images
+        means = {name: (mean * self.images + other.means[name] * other.images) / images for name, mean in self.means.items()}
+        return Statistics(histograms, means, images, self.moments)
 
 
 def collect_statistics(
@@ -37,6 +50,7 @@ def collect_statistics(
     channel_tensors: Sequence[str],
     batches: Iterable[np.ndarray],
     threads: int,
+    layers: Sequence[WeightedLayer] = (),
 ) -> Statistics:
     """Run the float ONNX model over all batches and gather the values of its tensors.
 
@@ -48,6 +62,7 @@ def collect_statistics(
         channel_tensors: names of values whose mean per channel is wanted.
         batches: model inputs [n, *input_shape], float32.
         threads: cores to use.
+        layers: those whose moments are wanted.
     """
     import onnxruntime
 
@@ -58,6 +73,8 @@ def collect_statistics(
     ranks = _ranks(model)
     channels = [name for name in dict.fromkeys(channel_tensors) if ranks.get(name, 0) >= 2]
     probed = _probe(model, [name for name in present if name != INPUT], channels)
+    sampled = _probe_layers(probed, layers, _shapes(model))
+    moments = empty_moments(sampled)
     session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
     histograms = {name: ValueHistogram() for name in present}
     sums: dict[str, np.ndarray] = {}
@@ -72,8 +89,10 @@ def collect_statistics(
                 histogram.add(float(next(values)), float(next(values)), next(values))
         for name in channels:
             sums[name] = sums.get(name, 0.0) + next(values).astype(np.float64) * len(batch)
+        for name, layer in sampled.items():
+            moments[name].add(samples_of(layer, next(values)))
         images += len(batch)
-    return Statistics(histograms, {name: total / images for name, total in sums.items()}, images)
+    return Statistics(histograms, {name: total / images for name, total in sums.items()}, images, moments)
 
 
 def collect_from_tflite(
@@ -130,6 +149,24 @@ def _inferred(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 def _ranks(model: onnx.ModelProto) -> dict[str, int]:
     return {value.name: len(value.type.tensor_type.shape.dim) for value in _inferred(model)}
+
+
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Of each value for one image, without the axis of images; 0 where a length is not known."""
+    return {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim][1:] for value in _inferred(model)}
+
+
+def _probe_layers(
+    probed: onnx.ModelProto, layers: Sequence[WeightedLayer], shapes: Mapping[str, list[int]]
+) -> dict[str, WeightedLayer]:
+    """Add what the weights of layers are multiplied with to the outputs; those whose inputs have a shape that is known, by name."""
+    sampled = {}
+    for layer in layers:
+        shape = shapes.get(layer.source, [])
+        if shape and all(shape) and len(shape) == (3 if layer.window else 1):
+            probe_layer(probed.graph, layer, shape)
+            sampled[layer.name] = layer
+    return sampled
 
 
 def _probe(model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequence[str]) -> onnx.ModelProto:

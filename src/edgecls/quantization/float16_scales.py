@@ -26,17 +26,20 @@ def round_to_float16(graph: TFLiteGraph, float_layers: Collection[str] = ()) -> 
         weights, bias = graph.floats(operation.operand(KERNEL)), graph.floats(operation.operand(BIAS))
         if weights is None:
             continue
-        graph.replace_constant(operation, KERNEL, _with_float16_scales(weights, axis))
+        by_channel = np.moveaxis(weights, axis, 0)
+        rows, _ = with_float16_scales(by_channel.reshape(len(by_channel), -1))
+        scaled = np.moveaxis(rows.reshape(by_channel.shape), 0, axis)
+        graph.replace_constant(operation, KERNEL, np.ascontiguousarray(scaled, np.float32))
         if bias is not None:
             graph.replace_constant(operation, BIAS, float16_bias(bias))
 
 
-def _with_float16_scales(weights: np.ndarray, axis: int) -> np.ndarray:
-    by_channel = np.moveaxis(weights, axis, 0)
-    rows = by_channel.reshape(len(by_channel), -1).copy()
+def with_float16_scales(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights [outputs, weights of one] whose largest is 127 times a float16 scale, and the scales [outputs]; 1 where all are zero."""
+    rows = rows.astype(np.float32)
     places = np.arange(len(rows)), np.abs(rows).argmax(axis=1)
     largest = rows[places]
     scale = np.abs(largest) / np.float32(HIGHEST)
     raised = float16_scale(scale)
     rows[places] = np.where(raised == scale, largest, np.copysign(raised * np.float32(HIGHEST), largest))
-    return np.ascontiguousarray(np.moveaxis(rows.reshape(by_channel.shape), 0, axis), np.float32)
+    return rows, np.where(raised > 0, raised, np.float32(1))

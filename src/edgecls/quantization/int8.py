@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -11,23 +12,29 @@ import numpy as np
 from edgecls.formats.onnx.names import AS_MATRIX, INPUT, OUTPUT
 from edgecls.formats.tflite.graph import SAME_VALUES, TFLiteGraph
 from edgecls.quantization.additions import Additions
-from edgecls.quantization.bias_correction import bias_shifts, shift_biases, weighted_inputs
-from edgecls.quantization.calibration import collect_from_tflite, collect_statistics
+from edgecls.quantization.bias_correction import bias_shifts, shift_biases
+from edgecls.quantization.calibration import Statistics, collect_from_tflite, collect_statistics
+from edgecls.quantization.choosing import FEWEST, Measured, is_better, measure
+from edgecls.quantization.clips import clipped_ranges, keep_clips
 from edgecls.quantization.float16_scales import round_to_float16
-from edgecls.quantization.ranges import ESTIMATORS, Estimator, Range, ValueHistogram, estimate_ranges
+from edgecls.quantization.ranges import ESTIMATORS, Effort, Estimator, Range, ValueHistogram, estimate_ranges
 from edgecls.quantization.reduced import reduce_tflite
+from edgecls.quantization.rounding import MOST_WEIGHTS, round_layers, set_kernels
 from edgecls.quantization.scales import float16_range
 from edgecls.quantization.small_channels import raise_small_channels
+from edgecls.quantization.weighted_layers import WeightedLayer, weighted_layers
 from edgecls.records.counted import counted
 from edgecls.system.extras import quiet_frameworks
 
 if TYPE_CHECKING:
     import onnx
 
-# The attempts compete on the first calibration images: as many as make so many values in the network, so that small networks, whose
-# losses lie close together, are judged on hundreds and large ones do not take long. A count, not a time: the choice must repeat.
+# The attempts compete on as many images as make so many values in the network, so that small networks, whose losses lie close together,
+# are judged on hundreds and large ones do not take long. A count, not a time: the choice must repeat.
 TRIAL_VALUES = 2**26
 TRIAL_IMAGES = (32, 512)  # at least and at most
+GROUP = 4  # images that make the attempts, or judge them, together: larger ones run no faster
+ESTIMATED: tuple[Estimator, ...] = ("percentile", "mse")  # what challenges the range from the lowest to the highest value
 
 
 @dataclass(frozen=True)
@@ -36,22 +43,22 @@ class Quantized:
 
     Attributes:
         model: TFLite bytes, float32 at the border: what it rounds, every format rounds.
-        estimator: the range estimator that made it; `learned` where quantization-aware training did.
-        bias_corrected: whether biases took back the mean error of rounded weights.
-        losses: what each attempt lost against the float model on the calibration images (see `score_loss`), the mean of its heads.
+        way: how it was made; None where quantization-aware training learned the parameters.
+        losses: share of the scores' energy that each attempt lost against the float model on the images that judged, the mean of its heads.
         images: number of calibration images seen.
+        judges: how many of them judged the attempts; 0 where there were too few to judge any.
         float_layers: names of the output tensors of operations that stayed float.
         remake: the same model with other operations left float, by the names of their output tensors.
         with_int8_border: the same, with int8 at the border.
-        loss: what any model with float32 at the border loses on the first calibration images; infinite where there are none.
+        loss: what any model with float32 at the border loses on the images that judged; infinite where there are none.
         remark: what else is to be told of where the ranges come from.
     """
 
     model: bytes
-    estimator: Estimator | Literal["learned"]
-    bias_corrected: bool
+    way: Way | None
     losses: dict[str, float]
     images: int
+    judges: int
     float_layers: Collection[str]
     remake: Callable[[Collection[str]], bytes]
     with_int8_border: Callable[[Collection[str]], bytes]
@@ -59,15 +66,20 @@ class Quantized:
     remark: str = ""
 
     @property
+    def estimator(self) -> Estimator | Literal["learned"]:
+        """The range estimator that made it; `learned` where quantization-aware training did."""
+        return self.way.estimator if self.way else "learned"
+
+    @property
     def origin(self) -> str:
-        """Where the ranges come from, in one sentence."""
-        if self.estimator == "learned":
+        """Where the ranges and the weights come from, in one sentence."""
+        if self.way is None:
             return "int8 ranges and weights as quantization-aware training learned them"
         losses = ", ".join(f"{name} {loss:.3%}" for name, loss in self.losses.items())
-        return (
-            f"int8 ranges from {counted(self.images, 'calibration image')} by {self.estimator}; "
-            f"error energy of the scores by estimator: {losses}{self.remark}"
+        judged = (
+            f"error energy of the scores on {self.judges} of them that judged" if self.judges else "too few to judge others by"
         )
+        return f"int8 ranges from {counted(self.images, 'calibration image')} by {self.way}; {judged}: {losses}{self.remark}"
 
 
 def quantize(
@@ -78,8 +90,9 @@ def quantize(
     estimator: Estimator | None,
     threads: int,
     float_layers: Collection[str] = (),
+    effort: Effort = "normal",
 ) -> Quantized:
-    """Calibrate in one streamed pass and quantize, keeping of all attempts the one that loses least.
+    """Calibrate and quantize. Two of three images make the attempts; the third judges them, and the ranges of the best come from all.
 
     Args:
         graph: of the float32 TFLite model with a signature.
@@ -88,63 +101,126 @@ def quantize(
         estimator: `minmax`, `percentile`, `mse`, or None to try all.
         threads: cores to use.
         float_layers: names of the output tensors of operations that stay float.
+        effort: with `high` every estimator is tried with weights rounded by data, and those of wide layers are too.
     """
-    tensors, additions = Tensors(graph), Additions(graph)
-    reads, values = weighted_inputs(onnx_model), tensors.values_in(onnx_model)
-    seen = collect_statistics(onnx_model, list(values.values()), list(reads.values()), batches(), threads)
-    histograms = tensors.complete({name: seen.histograms[value] for name, value in values.items()})
-    missing = [name for name in tensors.onnx_names if name not in histograms]
-    if missing:
-        histograms |= collect_from_tflite(graph.file, missing, batches(), threads)
-    shifts = bias_shifts(onnx_model, seen.means)
-    trial = _first(batches(), int(np.clip(TRIAL_VALUES // tensors.values_per_image, *TRIAL_IMAGES)))
+    maker = Maker(graph, onnx_model, batches, threads, effort)
+    judges = partial(_shared_out, batches, judging=True) if maker.judging_images >= FEWEST else batches
+    trial = _first(judges(), int(np.clip(TRIAL_VALUES // maker.tensors.values_per_image, *TRIAL_IMAGES)))
     reference = _run_tflite(graph.file, trial, threads)
 
-    def make(name: Estimator, corrected: bool, floats: Collection[str], border: Literal["float32", "int8"] = "float32") -> bytes:
-        kept = {layer: shift for layer, shift in shifts.items() if layer not in floats}  # float weights lose nothing to take back
-        ranges = {tensor: float16_range(representable(value)) for tensor, value in estimate_ranges(histograms, name).items()}
-        ranges = additions.settle(ranges)
-        model = graph.copy()
-        if corrected:
-            shift_biases(model, kept)
-        raise_small_channels(model, ranges, floats)
-        round_to_float16(model, floats)
-        return reduce_tflite(model, "int8", ranges, border, floats)
+    def measured(model: bytes) -> Measured:
+        return measure(reference, _run_tflite(model, trial, threads))
 
-    def loss(model: bytes) -> float:
-        heads = zip(reference, _run_tflite(model, trial, threads), strict=True)
-        return float(np.mean([score_loss(asked, found) for asked, found in heads]))
+    tried: dict[Way, Measured] = {}
 
-    def attempt(name: Estimator, corrected: bool) -> tuple[float, bytes]:
-        quantized = make(name, corrected, float_layers)
-        return loss(quantized), quantized
+    def better(best: Way, *challengers: Way, expected: bool = False) -> Way:
+        for way in (best, *challengers):
+            if way not in tried:
+                tried[way] = measured(maker.make(way, float_layers, tried_out=True))
+        ahead = [way for way in challengers if is_better(tried[way], tried[best], expected=expected)]
+        return min(ahead, key=lambda way: float(tried[way].logits.mean()), default=best)
 
-    candidates: Sequence[Estimator] = (estimator,) if estimator else ESTIMATORS
-    attempts = {name: attempt(name, True) for name in candidates}
-    best = min(candidates, key=lambda name: attempts[name][0])
-    losses: dict[str, float] = {name: lost for name, (lost, _) in attempts.items()}
-    plain_loss, plain = attempt(best, False)
-    keep_plain = plain_loss < losses[best]
+    best = Way(estimator or "minmax")
+    best = better(best, *(replace(best, estimator=name) for name in ESTIMATED if estimator is None))
+    if maker.rounded:  # its layers lose less by construction
+        best = better(best, replace(best, rounding="by data"), expected=True)
+        if effort == "high" and estimator is None:
+            best = better(best, *(replace(best, estimator=name) for name in ESTIMATORS if name != best.estimator))
+    if best.rounding == "nearest":  # what data rounds leaves the mean error to the bias
+        best = better(best, replace(best, bias_corrected=False))
     return Quantized(
-        model=plain if keep_plain else attempts[best][1],
-        estimator=best,
-        bias_corrected=not keep_plain,
-        losses={**losses, f"{best} without bias correction": plain_loss},
-        images=seen.images,
+        model=maker.make(best, float_layers),
+        way=best,
+        losses={str(way): found.loss for way, found in tried.items()},
+        images=maker.images,
+        judges=len(trial) if maker.judging_images >= FEWEST else 0,
         float_layers=float_layers,
-        remake=lambda floats: make(best, not keep_plain, floats),
-        with_int8_border=lambda floats: make(best, not keep_plain, floats, "int8"),
-        loss=loss,
+        remake=lambda floats: maker.make(best, floats),
+        with_int8_border=lambda floats: maker.make(best, floats, "int8"),
+        loss=lambda model: measured(model).loss,
     )
 
 
-def score_loss(reference: np.ndarray, scores: np.ndarray) -> float:
-    """Share of the reference scores' energy that is error: sum (s - r)² / sum r².
+@dataclass(frozen=True)
+class Way:
+    """One way of quantizing.
 
-    Scores are centred per image: an offset common to all classes changes no decision.
+    Attributes:
+        estimator: of the activations' ranges.
+        rounding: of weights: to the nearest code, or `by data` (see `rounding`).
+        bias_corrected: whether biases take back the mean error of rounded weights.
     """
-    reference, scores = (values - values.mean(axis=1, keepdims=True) * (values.shape[1] > 1) for values in (reference, scores))
-    return float(np.sum((scores - reference) ** 2) / max(float(np.sum(reference**2)), np.finfo(np.float32).tiny))
+
+    estimator: Estimator
+    rounding: Literal["nearest", "by data"] = "nearest"
+    bias_corrected: bool = True
+
+    def __str__(self) -> str:
+        rounding = "" if self.rounding == "nearest" else " with weights rounded by data"
+        return f"{self.estimator}{rounding}{'' if self.bias_corrected else ' without bias correction'}"
+
+
+class Maker:
+    """Makes the int8 TFLite model of each way of quantizing.
+
+    Attributes:
+        tensors: of the float model.
+        images, judging_images: number of calibration images, and of those that only judge.
+        rounded: weights of layers rounded by data, by the layer's name.
+    """
+
+    def __init__(
+        self,
+        graph: TFLiteGraph,
+        onnx_model: onnx.ModelProto,
+        batches: Callable[[], Iterable[np.ndarray]],
+        threads: int,
+        effort: Effort = "normal",
+    ) -> None:
+        self._graph, self._threads = graph, threads
+        self.tensors, self._additions, self._clips = Tensors(graph), Additions(graph), clipped_ranges(graph)
+        self._layers, self._model = weighted_layers(onnx_model), onnx_model
+        sampled = [layer for layer in self._layers if layer.weights[0].size <= MOST_WEIGHTS[effort]]
+        self._making = self._see(partial(_shared_out, batches, judging=False), sampled)
+        judging = self._see(partial(_shared_out, batches, judging=True), ())
+        self._all = self._making.joined(judging)
+        self.images, self.judging_images = self._all.images, judging.images
+        self.rounded: Mapping[str, np.ndarray] = {}
+        if self.judging_images >= FEWEST:
+            self.rounded = round_layers(graph, self._layers, self._making.moments, MOST_WEIGHTS[effort])
+
+    def make(
+        self, way: Way, floats: Collection[str], border: Literal["float32", "int8"] = "float32", *, tried_out: bool = False
+    ) -> bytes:
+        """The model.
+
+        Args:
+            floats: names of the output tensors of operations that stay float.
+            tried_out: with the ranges of the images that do not judge.
+        """
+        seen = self._making if tried_out else self._all
+        estimated = keep_clips(estimate_ranges(seen.histograms, way.estimator), self._clips, seen.histograms)
+        ranges = self._additions.settle({name: float16_range(representable(value)) for name, value in estimated.items()})
+        rounded = self.rounded if way.rounding == "by data" else {}
+        model = self._graph.copy()
+        if way.bias_corrected:
+            shifts = bias_shifts(self._layers, seen.means, rounded)
+            shift_biases(model, {layer: shift for layer, shift in shifts.items() if layer not in floats})  # those lose nothing
+        raise_small_channels(model, ranges, floats)
+        set_kernels(model, self._graph, rounded, floats)
+        round_to_float16(model, floats)
+        return reduce_tflite(model, "int8", ranges, border, floats)
+
+    def _see(self, batches: Callable[[], Iterable[np.ndarray]], layers: Sequence[WeightedLayer]) -> Statistics:
+        """Statistics whose histograms have the names of TFLite."""
+        values = self.tensors.values_in(self._model)
+        sources = [layer.source for layer in self._layers]
+        seen = collect_statistics(self._model, list(values.values()), sources, batches(), self._threads, layers)
+        histograms = self.tensors.complete({name: seen.histograms[value] for name, value in values.items()})
+        missing = [name for name in self.tensors.onnx_names if name not in histograms]
+        if missing:
+            histograms |= collect_from_tflite(self._graph.file, missing, batches(), self._threads)
+        return replace(seen, histograms=histograms)
 
 
 def representable(value: Range) -> Range:
@@ -190,6 +266,12 @@ class Tensors:
             if before not in complete and after in complete:
                 complete[before] = complete[after]
         return complete
+
+
+def _shared_out(batches: Callable[[], Iterable[np.ndarray]], *, judging: bool) -> Iterator[np.ndarray]:
+    """Every third group of GROUP images, which judges, or the others."""
+    groups = (batch[start : start + GROUP] for batch in batches() for start in range(0, len(batch), GROUP))
+    return (group for place, group in enumerate(groups) if (place % 3 == 2) == judging)
 
 
 def _first(batches: Iterable[np.ndarray], count: int) -> np.ndarray:

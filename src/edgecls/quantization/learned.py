@@ -90,10 +90,10 @@ def quantize_learned(graph: TFLiteGraph, learned: LearnedRanges, *, float_layers
 
     return Quantized(
         model=make(float_layers),
-        estimator="learned",
-        bias_corrected=False,
+        way=None,
         losses={},
         images=0,
+        judges=0,
         float_layers=float_layers,
         remake=make,
         with_int8_border=lambda floats: make(floats, "int8"),

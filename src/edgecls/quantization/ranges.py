@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 from collections.abc import Callable, Mapping
 from typing import Literal, NamedTuple, get_args
@@ -9,6 +10,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 
 Estimator = Literal["minmax", "percentile", "mse"]
+Effort = Literal["normal", "high"]
 ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 
 BINS = 2048
@@ -38,6 +40,18 @@ class ValueHistogram:
 
     def add(self, low: float, high: float, sample: np.ndarray) -> None:
         """Take in the extremes of all values of a batch and a flat subsample of them."""
+        self._cover(low, high)
+        self._count(sample.astype(np.float64))  # the bins of a span that is itself near the smallest float32 would have no width
+
+    def joined(self, other: ValueHistogram) -> ValueHistogram:
+        """The values of both; those of the narrower span count as in the middle of their bins."""
+        wider, narrower = (self, other) if self.span >= other.span else (other, self)
+        result = copy.deepcopy(wider)
+        result._cover(narrower.low, narrower.high)
+        result._count((narrower.edges[:-1] + narrower.edges[1:]) / 2, narrower.counts)
+        return result
+
+    def _cover(self, low: float, high: float) -> None:
         self.low, self.high = min(self.low, low), max(self.high, high)
         reach = max(abs(self.low), abs(self.high))
         if not self.span:
@@ -47,11 +61,12 @@ class ValueHistogram:
             self.counts = np.zeros(BINS, np.int64)
             self.counts[BINS // 4 : -BINS // 4] = merged
             self.span *= 2
+
+    def _count(self, values: np.ndarray, times: np.ndarray | None = None) -> None:
         if self.span:
-            # in float64: the bins of a span that is itself near the smallest float32 would have no width
-            self.counts += np.histogram(sample.astype(np.float64), BINS, (-self.span, self.span))[0]
+            self.counts += np.histogram(values, BINS, (-self.span, self.span), weights=times)[0]
         else:  # nothing but zeros so far: they stay in their bin however the span grows
-            self.counts[BINS // 2] += sample.size
+            self.counts[BINS // 2] += values.size if times is None else times.sum()
 
     @property
     def edges(self) -> np.ndarray:

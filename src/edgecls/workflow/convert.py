@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecls.converters import CalibrationImages, Conversion, Estimator, Job, Made, convert_jobs, plan_jobs
+from edgecls.converters import CalibrationImages, Conversion, Job, Made, convert_jobs, plan_jobs
 from edgecls.converters.onnx.input import check_layout
 from edgecls.data import ImageSet, open_images
 from edgecls.data.digits import DIGITS_NAME
@@ -251,7 +251,7 @@ def _open_data(
             options.calibration, spec, role="calibration", labels=record.labels, limit=options.calibration_images
         )
         if calibrating:
-            calibration = _calibration(images, spec, options.estimator)
+            calibration = _calibration(images, spec, options)
             notes = [f"calibration images: {images.note}"] if images.decode().note else []
         count = len(images) if calibrating else images.candidates
         sources.append(DataSource(path=_remembered(options.calibration), role="calibration", images=count))
@@ -267,8 +267,10 @@ def _remembered(path: Path) -> str:
     return str(path) if str(path) == DIGITS_NAME and not path.exists() else str(path.absolute())
 
 
-def _calibration(images: ImageSet, spec: ImageSpec, estimator: Estimator | None) -> CalibrationImages:
-    return CalibrationImages(lambda: (spec.apply(pixels) for pixels in images.batches(CALIBRATION_BATCH)), estimator)
+def _calibration(images: ImageSet, spec: ImageSpec, options: ConvertOptions) -> CalibrationImages:
+    return CalibrationImages(
+        lambda: (spec.apply(pixels) for pixels in images.batches(CALIBRATION_BATCH)), options.estimator, options.effort
+    )
 
 
 def _questions(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from edgecls.converters import Estimator, Job
+from edgecls.converters import Effort, Estimator, Job
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.imagenet import IMAGENET
 from edgecls.errors import DataError, InputError, SchemeError
@@ -47,6 +47,7 @@ class ConvertOptions(ModelOptions):
     activation: Activation | None = None
     io: Border = "float32"
     estimator: Estimator | None = None
+    effort: Effort = "normal"
     minimum_deployment_target: str | None = None
     keep_float: tuple[str, ...] = ()
     mixed_precision: str | None = None
@@ -90,7 +91,8 @@ def learns_ranges(options: ConvertOptions) -> bool:
     """
     from edgecls.models import was_trained_for_int8
 
-    return not (options.estimator or options.mixed_precision) and was_trained_for_int8(options.model)
+    calibrates = options.estimator or options.mixed_precision or options.effort != "normal"
+    return not calibrates and was_trained_for_int8(options.model)
 
 
 def _refuse_idle_options(options: ConvertOptions, jobs: Sequence[Job]) -> None:
@@ -104,6 +106,7 @@ def _refuse_idle_options(options: ConvertOptions, jobs: Sequence[Job]) -> None:
         "--mixed-precision": (options.mixed_precision is not None and not int8, "the scheme int8"),
         "--keep-float": (bool(options.keep_float) and not int8, "the scheme int8"),
         "--estimator": (options.estimator is not None and not int8, "the scheme int8"),
+        "--effort high": (options.effort != "normal" and not int8, "the scheme int8"),
         "--minimum-deployment-target": (
             options.minimum_deployment_target is not None and not any(job.target == "coreml" for job in jobs),
             "the target coreml",
@@ -118,6 +121,7 @@ def _refuse_settled_options(options: ConvertOptions, *, learned: bool) -> None:
     """A variant keeps what its model was compressed with."""
     settled = {
         "--estimator": options.estimator if learned else None,
+        "--effort": options.effort if learned and options.effort != "normal" else None,
         "--mixed-precision": options.mixed_precision if learned else None,
         "--labels": options.labels,
         "--preprocess": options.preprocess,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from edgecls.errors import ArtifactError, SchemeError
 from edgecls.records.artifact import Manifest
@@ -64,5 +65,6 @@ def set_options(options: ConvertOptions) -> dict[str, ConvertOptions]:
     jobs = {BASE: replace(shared, model=base, **opened, base_of=done)}
     for name in done.variants:
         variant = open_variant(options.model / name)
-        jobs[name] = replace(shared, model=options.model / name, estimator=None if variant.qat else options.estimator)
+        idle: dict[str, Any] = {"estimator": None, "effort": "normal"} if variant.qat else {}  # training learned its ranges
+        jobs[name] = replace(shared, model=options.model / name, **idle)
     return jobs

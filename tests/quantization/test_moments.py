@@ -1,0 +1,60 @@
+"""Moments: what a layer's weights are multiplied with, as the layer itself sees it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from edgecls.formats.onnx.names import INPUT, OUTPUT
+from edgecls.quantization.calibration import collect_statistics
+from edgecls.quantization.weighted_layers import weighted_layers
+
+SIDE, CHANNELS = 4, 4
+
+
+def convolution(outputs: int, **attributes: Any) -> onnx.ModelProto:
+    """One convolution [3, 3] of an image of 4 channels."""
+    inputs = CHANNELS // attributes.get("group", 1)
+    weights = np.random.default_rng(0).normal(size=(outputs, inputs, 3, 3)).astype(np.float32)
+    node = helper.make_node("Conv", [INPUT, "kernel"], [OUTPUT], **attributes)
+    graph = helper.make_graph(
+        [node],
+        "convolution",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", CHANNELS, SIDE, SIDE])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(weights, "kernel")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"pads": [1, 1, 1, 1]},
+        {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+        {"pads": [0, 0, 1, 1], "strides": [2, 2], "group": CHANNELS},
+        {"dilations": [2, 2], "pads": [2, 2, 2, 2]},
+        {},
+    ],
+)
+def test_the_moments_explain_the_variance_of_the_output(attributes: dict[str, Any]):
+    """Outputs are weights times samples, so their covariance is weights times moments times weights. Images are so small that every place
+    is seen."""
+    import onnxruntime
+
+    model = convolution(8, **attributes)
+    images = np.random.default_rng(1).normal(1, 2, (3, CHANNELS, SIDE, SIDE)).astype(np.float32)
+    (layer,) = weighted_layers(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    answer = np.asarray(session.run([OUTPUT], {INPUT: images})[0])
+    moments = collect_statistics(model, [], [], [images], 1, [layer]).moments[layer.name]
+    rows = layer.weights.reshape(layer.groups, -1, moments.total.shape[1])
+    variance = np.einsum("goi,gij,goj->go", rows, moments.about_mean(), rows).ravel()
+    assert moments.samples == answer[:, 0].size
+    assert variance == pytest.approx(
+        answer.transpose(1, 0, 2, 3).reshape(8, -1).var(axis=1), rel=1e-3
+    )  # sums of float32 products
