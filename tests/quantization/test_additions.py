@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
+from edgecls.quantization.additions import settled_together
 from edgecls.quantization.ranges import Range
 from edgecls.quantization.scales import float16_range, onnxruntime_sums, settled_sum, xnnpack_sums
 from edgecls.runners import open_runner
@@ -108,6 +110,22 @@ def test_widening_never_makes_it_worse(first: Range, second: Range, total: Range
     assert settled.high >= total.high - (total.high - total.low) / 255  # the zero point may move by a step
 
 
+def test_what_is_added_is_widened_where_no_scale_of_the_sum_lets_engines_agree() -> None:
+    """Ranges of a network whose files differed in 3 of 200 images: six pairs were left at the best of the sum's 24 scales."""
+    ranges = {"conv": Range(-0.9714889526367188, 0.9341239929199219), "skip": Range(0.0, 1.5359687805175781)}
+    ranges["sum"] = Range(0.0, 2.2392654418945312)
+    names = "conv", "skip", "sum"
+
+    def left(settled: Mapping[str, Range]) -> int:
+        first, second, total = (settled[name] for name in names)
+        return int(np.count_nonzero(by_litert(first, second, total) != by_onnxruntime(first, second, total)))
+
+    settled = settled_together(ranges, names, "conv")
+    assert left(settled_together(ranges, names, None)) > left(settled) == 0
+    assert settled["skip"] == ranges["skip"]
+    assert ranges["conv"].high < settled["conv"].high <= ranges["conv"].high * (1 + 1 / 64)
+
+
 @pytest.mark.parametrize("window", [2, pytest.param(8, marks=pytest.mark.slow)])
 def test_averages_and_sums_of_a_whole_network_are_the_same_in_both(window: int, tmp_path: Path) -> None:
     """Averages of 2x2 codes lie half-way between two codes every fourth time; a network of sums and averages must not amplify that."""
@@ -139,10 +157,7 @@ def test_averages_and_sums_of_a_whole_network_are_the_same_in_both(window: int, 
     scores = [open_runner(tmp_path / "out" / f"base-{name}").predict(images) for name in ("tflite-int8.tflite", "onnx-int8.onnx")]
     # Both soften the same int8 logits, each with its own exp: floats apart by their rounding, where one step of a logit makes over 1e-3.
     same = np.abs(scores[0] - scores[1]).max(axis=1) < 1e-5
-    # A convolution's float32 product may round otherwise, a few times in a million codes, of which an image has 16,000: in 5 % of images.
-    # Averages that round otherwise would do so in every image.
-    assert same.mean() >= 0.95
-    assert (scores[0].argmax(axis=1) == scores[1].argmax(axis=1)).mean() >= 0.99
+    assert same.mean() >= 0.99  # a convolution's float32 product may round otherwise, a few times in a million codes
     options = onnxruntime.SessionOptions()
     options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
     onnxruntime.InferenceSession(str(tmp_path / "out" / "base-onnx-int8.onnx"), options, providers=["CPUExecutionProvider"])

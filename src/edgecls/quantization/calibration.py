@@ -27,12 +27,14 @@ class Statistics:
         means: mean of each channel [C] (axis 1), by value name.
         images: number of images seen.
         moments: of what the weights of a layer are multiplied with, by the layer's name.
+        winners: the lowest of the images' highest values, by value name.
     """
 
     histograms: dict[str, ValueHistogram]
     means: dict[str, np.ndarray]
     images: int
     moments: dict[str, Moments] = field(default_factory=dict)
+    winners: dict[str, float] = field(default_factory=dict)
 
     def joined(self, other: Statistics) -> Statistics:
         """Of the images of both; moments are this one's."""
@@ -41,7 +43,8 @@ class Statistics:
         histograms = {name: histogram.joined(other.histograms[name]) for name, histogram in self.histograms.items()}
         images = self.images + other.images
         means = {name: (mean * self.images + other.means[name] * other.images) / images for name, mean in self.means.items()}
-        return Statistics(histograms, means, images, self.moments)
+        winners = {name: min(lowest, other.winners[name]) for name, lowest in self.winners.items()}
+        return Statistics(histograms, means, images, self.moments, winners)
 
 
 def collect_statistics(
@@ -51,6 +54,7 @@ def collect_statistics(
     batches: Iterable[np.ndarray],
     threads: int,
     layers: Sequence[WeightedLayer] = (),
+    logits: Sequence[str] = (),
 ) -> Statistics:
     """Run the float ONNX model over all batches and gather the values of its tensors.
 
@@ -63,6 +67,7 @@ def collect_statistics(
         batches: model inputs [n, *input_shape], float32.
         threads: cores to use.
         layers: those whose moments are wanted.
+        logits: names of values whose lowest winner is wanted; those the graph does not have are left out of the result.
     """
     import onnxruntime
 
@@ -72,12 +77,14 @@ def collect_statistics(
     options.log_severity_level = 3
     ranks = _ranks(model)
     channels = [name for name in dict.fromkeys(channel_tensors) if ranks.get(name, 0) >= 2]
-    probed = _probe(model, [name for name in present if name != INPUT], channels)
+    ending = [name for name in logits if ranks.get(name, 0) >= 2]
+    probed = _probe(model, [name for name in present if name != INPUT], channels, ending)
     sampled = _probe_layers(probed, layers, _shapes(model))
     moments = empty_moments(sampled)
     session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
     histograms = {name: ValueHistogram() for name in present}
     sums: dict[str, np.ndarray] = {}
+    winners = dict.fromkeys(ending, np.inf)
     probes = [output.name for output in session.get_outputs()][len(model.graph.output) :]
     images = 0
     for batch in _rebatch(batches, whole=has_free_batch(model)):
@@ -89,10 +96,12 @@ def collect_statistics(
                 histogram.add(float(next(values)), float(next(values)), next(values))
         for name in channels:
             sums[name] = sums.get(name, 0.0) + next(values).astype(np.float64) * len(batch)
+        for name in ending:
+            winners[name] = min(winners[name], float(next(values).min()))
         for name, layer in sampled.items():
             moments[name].add(samples_of(layer, next(values)))
         images += len(batch)
-    return Statistics(histograms, {name: total / images for name, total in sums.items()}, images, moments)
+    return Statistics(histograms, {name: total / images for name, total in sums.items()}, images, moments, winners)
 
 
 def collect_from_tflite(
@@ -169,8 +178,10 @@ def _probe_layers(
     return sampled
 
 
-def _probe(model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequence[str]) -> onnx.ModelProto:
-    """The model with more outputs: minimum, maximum and a sample of each tensor, and the channel means of some.
+def _probe(
+    model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequence[str], logits: Sequence[str]
+) -> onnx.ModelProto:
+    """The model with more outputs: minimum, maximum and a sample of each tensor, the channel means of some and the winners of logits.
 
     Only these few values leave the session.
     """
@@ -200,8 +211,9 @@ def _probe(model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequ
         )
         graph.output.extend(helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in (low, high, sample))
     ranks = _ranks(model)
-    for name in channel_tensors:
-        mean, axes = f"{name}/probe/mean", [axis for axis in range(ranks[name]) if axis != 1]
-        graph.node.append(helper.make_node("ReduceMean", [name], [mean], axes=axes, keepdims=0))
-        graph.output.append(helper.make_tensor_value_info(mean, TensorProto.FLOAT, None))
+    kept = [("ReduceMean", name, 1) for name in channel_tensors] + [("ReduceMax", name, 0) for name in logits]
+    for kind, name, axis in kept:
+        found, axes = f"{name}/probe/{kind}", [other for other in range(ranks[name]) if other != axis]
+        graph.node.append(helper.make_node(kind, [name], [found], axes=axes, keepdims=0))
+        graph.output.append(helper.make_tensor_value_info(found, TensorProto.FLOAT, None))
     return probed

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edgecls.quantization.logits import LEAST_SHARE
+
 FEWEST = 4  # images that may judge: the error of a mean of fewer is not known
 STANDARD_ERRORS = 1.0  # of a mean difference, that chance explains
-_LEAST_SHARE = 1e-6  # of a probability, so that what rounding makes of the smallest does not count
 
 
 @dataclass(frozen=True)
@@ -104,5 +105,5 @@ def _shares(scores: np.ndarray) -> np.ndarray:
         scores = np.concatenate([first, 1 - first], axis=1)
     elif (scores < 0).any() or np.abs(scores.sum(axis=1) - 1).max() > 0.05:
         scores = np.exp(scores - scores.max(axis=1, keepdims=True))
-    shares = np.maximum(scores, _LEAST_SHARE)
+    shares = np.maximum(scores, LEAST_SHARE)
     return shares / shares.sum(axis=1, keepdims=True)

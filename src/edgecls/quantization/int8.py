@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from edgecls.quantization.calibration import Statistics, collect_from_tflite, co
 from edgecls.quantization.choosing import FEWEST, Measured, is_better, measure
 from edgecls.quantization.clips import clipped_ranges, keep_clips
 from edgecls.quantization.float16_scales import round_to_float16
+from edgecls.quantization.logits import Logits
 from edgecls.quantization.ranges import ESTIMATORS, Effort, Estimator, Range, ValueHistogram, estimate_ranges
 from edgecls.quantization.reduced import reduce_tflite
 from edgecls.quantization.rounding import MOST_WEIGHTS, round_layers, set_kernels
@@ -178,7 +179,8 @@ class Maker:
         effort: Effort = "normal",
     ) -> None:
         self._graph, self._threads = graph, threads
-        self.tensors, self._additions, self._clips = Tensors(graph), Additions(graph), clipped_ranges(graph)
+        self.tensors, self._additions = Tensors(graph), Additions(graph)
+        self._clips, self._logits = clipped_ranges(graph), Logits(graph)
         self._layers, self._model = weighted_layers(onnx_model), onnx_model
         sampled = [layer for layer in self._layers if layer.weights[0].size <= MOST_WEIGHTS[effort]]
         self._making = self._see(partial(_shared_out, batches, judging=False), sampled)
@@ -200,6 +202,7 @@ class Maker:
         """
         seen = self._making if tried_out else self._all
         estimated = keep_clips(estimate_ranges(seen.histograms, way.estimator), self._clips, seen.histograms)
+        estimated = self._logits.settle(estimated, seen.histograms, seen.winners)
         ranges = self._additions.settle({name: float16_range(representable(value)) for name, value in estimated.items()})
         rounded = self.rounded if way.rounding == "by data" else {}
         model = self._graph.copy()
@@ -212,15 +215,18 @@ class Maker:
         return reduce_tflite(model, "int8", ranges, border, floats)
 
     def _see(self, batches: Callable[[], Iterable[np.ndarray]], layers: Sequence[WeightedLayer]) -> Statistics:
-        """Statistics whose histograms have the names of TFLite."""
+        """Statistics whose histograms and winners have the names of TFLite."""
         values = self.tensors.values_in(self._model)
         sources = [layer.source for layer in self._layers]
-        seen = collect_statistics(self._model, list(values.values()), sources, batches(), self._threads, layers)
+        logits = {name: values[name] for names in self._logits.groups for name in names if name in values}
+        wanted: dict[str, Any] = {"layers": layers, "logits": list(dict.fromkeys(logits.values()))}
+        seen = collect_statistics(self._model, list(values.values()), sources, batches(), self._threads, **wanted)
+        winners = {name: seen.winners[value] for name, value in logits.items() if value in seen.winners}
         histograms = self.tensors.complete({name: seen.histograms[value] for name, value in values.items()})
         missing = [name for name in self.tensors.onnx_names if name not in histograms]
         if missing:
             histograms |= collect_from_tflite(self._graph.file, missing, batches(), self._threads)
-        return replace(seen, histograms=histograms)
+        return replace(seen, histograms=histograms, winners=winners)
 
 
 def representable(value: Range) -> Range:

@@ -114,15 +114,24 @@ def settled_sum(first: Range, second: Range, total: Range) -> Range:
         return total
     fewest, best, candidate = STEPS**2, total, total
     for _ in range(_CANDIDATES):
-        ranges = first, second, candidate
-        found = int(np.count_nonzero(xnnpack_sums(*ranges) != onnxruntime_sums(*ranges)))
+        found = disagreements(first, second, candidate)
         if found < fewest:
             fewest, best = found, candidate
         if not fewest:
             break
-        scale = _parameters(candidate)[0]
-        candidate = scaled_range(candidate, float(np.nextafter(scale.astype(np.float16), np.float16(np.inf))))
+        candidate = widened(candidate)
     return best
+
+
+def disagreements(first: Range, second: Range, total: Range) -> int:
+    """How many pairs of codes both engines sum to other codes."""
+    return int(np.count_nonzero(xnnpack_sums(first, second, total) != onnxruntime_sums(first, second, total)))
+
+
+def widened(value: Range) -> Range:
+    """The range of the next larger float16 scale."""
+    scale = _parameters(value)[0]
+    return scaled_range(value, float(np.nextafter(scale.astype(np.float16), np.float16(np.inf))))
 
 
 def is_clustered(kernel: np.ndarray) -> bool:
