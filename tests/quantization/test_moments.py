@@ -10,13 +10,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from edgecls.formats.onnx.names import INPUT, OUTPUT
+from edgecls.quantization import moments
 from edgecls.quantization.calibration import collect_statistics
 from edgecls.quantization.weighted_layers import weighted_layers
 
 SIDE, CHANNELS = 4, 4
 
 
-def convolution(outputs: int, **attributes: Any) -> onnx.ModelProto:
+def convolution(outputs: int, side: int = SIDE, **attributes: Any) -> onnx.ModelProto:
     """One convolution [3, 3] of an image of 4 channels."""
     inputs = CHANNELS // attributes.get("group", 1)
     weights = np.random.default_rng(0).normal(size=(outputs, inputs, 3, 3)).astype(np.float32)
@@ -24,7 +25,7 @@ def convolution(outputs: int, **attributes: Any) -> onnx.ModelProto:
     graph = helper.make_graph(
         [node],
         "convolution",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", CHANNELS, SIDE, SIDE])],
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, ["batch", CHANNELS, side, side])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, None)],
         [numpy_helper.from_array(weights, "kernel")],
     )
@@ -41,20 +42,29 @@ def convolution(outputs: int, **attributes: Any) -> onnx.ModelProto:
         {},
     ],
 )
-def test_the_moments_explain_the_variance_of_the_output(attributes: dict[str, Any]):
-    """Outputs are weights times samples, so their covariance is weights times moments times weights. Images are so small that every place
-    is seen."""
+def test_the_moments_explain_the_variance_of_the_output(attributes: dict[str, Any], monkeypatch: pytest.MonkeyPatch):
+    """Every place is seen."""
+    monkeypatch.setattr(moments, "PLACES", (SIDE**2, SIDE**2))
+    explains(convolution(8, **attributes), SIDE, slice(None))
+
+
+def test_padded_places_are_left_out_where_they_are_few(monkeypatch: pytest.MonkeyPatch):
+    """36 of 64 are not padded: as many as are asked for, and over a half."""
+    monkeypatch.setattr(moments, "PLACES", (36, 36))
+    explains(convolution(8, 8, pads=[1, 1, 1, 1]), 8, slice(1, -1))
+
+
+def explains(model: onnx.ModelProto, side: int, seen: slice) -> None:
+    """Outputs are weights times samples, so their covariance is weights times moments times weights."""
     import onnxruntime
 
-    model = convolution(8, **attributes)
-    images = np.random.default_rng(1).normal(1, 2, (3, CHANNELS, SIDE, SIDE)).astype(np.float32)
+    images = np.random.default_rng(1).normal(1, 2, (3, CHANNELS, side, side)).astype(np.float32)
     (layer,) = weighted_layers(model)
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    answer = np.asarray(session.run([OUTPUT], {INPUT: images})[0])
-    moments = collect_statistics(model, [], [], [images], 1, [layer]).moments[layer.name]
-    rows = layer.weights.reshape(layer.groups, -1, moments.total.shape[1])
-    variance = np.einsum("goi,gij,goj->go", rows, moments.about_mean(), rows).ravel()
-    assert moments.samples == answer[:, 0].size
-    assert variance == pytest.approx(
-        answer.transpose(1, 0, 2, 3).reshape(8, -1).var(axis=1), rel=1e-3
-    )  # sums of float32 products
+    answer = np.asarray(session.run([OUTPUT], {INPUT: images})[0])[:, :, seen, seen]
+    found = collect_statistics(model, [], [], [images], 1, [layer]).moments[layer.name]
+    rows = layer.weights.reshape(layer.groups, -1, found.total.shape[1])
+    variance = np.einsum("goi,gij,goj->go", rows, found.about_mean(), rows).ravel()
+    assert found.samples == answer[:, 0].size
+    expected = answer.transpose(1, 0, 2, 3).reshape(8, -1).var(axis=1)
+    assert variance == pytest.approx(expected, rel=1e-3)  # sums of float32 products

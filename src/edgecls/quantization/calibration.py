@@ -75,11 +75,12 @@ def collect_statistics(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    ranks = _ranks(model)
+    shapes = _shapes(model)
+    ranks = {name: len(shape) for name, shape in shapes.items()}
     channels = [name for name in dict.fromkeys(channel_tensors) if ranks.get(name, 0) >= 2]
     ending = [name for name in logits if ranks.get(name, 0) >= 2]
-    probed = _probe(model, [name for name in present if name != INPUT], channels, ending)
-    sampled = _probe_layers(probed, layers, _shapes(model))
+    probed = _probe(model, [name for name in present if name != INPUT], channels, ending, shapes)
+    sampled = _probe_layers(probed, layers, shapes)
     moments = empty_moments(sampled)
     session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
     histograms = {name: ValueHistogram() for name in present}
@@ -148,21 +149,13 @@ def _sample(batch: np.ndarray) -> np.ndarray:
     return batch.reshape(len(batch), -1)[:, sample_places(batch[0].size)]
 
 
-def _inferred(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
-    """Every value whose shape is known."""
+def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+    """Of each value whose shape is known; 0 where a length is not."""
     from onnx import shape_inference
 
     graph = shape_inference.infer_shapes(model).graph
-    return [*graph.value_info, *graph.input, *graph.output]
-
-
-def _ranks(model: onnx.ModelProto) -> dict[str, int]:
-    return {value.name: len(value.type.tensor_type.shape.dim) for value in _inferred(model)}
-
-
-def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
-    """Of each value for one image, without the axis of images; 0 where a length is not known."""
-    return {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim][1:] for value in _inferred(model)}
+    values = [*graph.value_info, *graph.input, *graph.output]
+    return {value.name: [axis.dim_value for axis in value.type.tensor_type.shape.dim] for value in values}
 
 
 def _probe_layers(
@@ -171,7 +164,7 @@ def _probe_layers(
     """Add what the weights of layers are multiplied with to the outputs; those whose inputs have a shape that is known, by name."""
     sampled = {}
     for layer in layers:
-        shape = shapes.get(layer.source, [])
+        shape = shapes.get(layer.source, [])[1:]  # of one image
         if shape and all(shape) and len(shape) == (3 if layer.window else 1):
             probe_layer(probed.graph, layer, shape)
             sampled[layer.name] = layer
@@ -179,7 +172,11 @@ def _probe_layers(
 
 
 def _probe(
-    model: onnx.ModelProto, tensors: Sequence[str], channel_tensors: Sequence[str], logits: Sequence[str]
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    channel_tensors: Sequence[str],
+    logits: Sequence[str],
+    shapes: Mapping[str, Sequence[int]],
 ) -> onnx.ModelProto:
     """The model with more outputs: minimum, maximum and a sample of each tensor, the channel means of some and the winners of logits.
 
@@ -191,10 +188,7 @@ def _probe(
     probed = onnx.ModelProto()
     probed.CopyFrom(model)
     graph = probed.graph
-    elements = {
-        value.name: int(np.prod([max(1, dimension.dim_value) for dimension in value.type.tensor_type.shape.dim]))
-        for value in _inferred(model)
-    }
+    elements = {name: int(np.prod(np.maximum(shape, 1))) for name, shape in shapes.items()}
     sizes = {name: elements.get(name, 1) for name in tensors}  # of one image; a tensor of unknown shape is taken whole
     for size in sorted(set(sizes.values())):
         for kind, value in (("rows", np.array([-1, size])), ("places", sample_places(size))):
@@ -210,10 +204,9 @@ def _probe(
             ]
         )
         graph.output.extend(helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in (low, high, sample))
-    ranks = _ranks(model)
     kept = [("ReduceMean", name, 1) for name in channel_tensors] + [("ReduceMax", name, 0) for name in logits]
     for kind, name, axis in kept:
-        found, axes = f"{name}/probe/{kind}", [other for other in range(ranks[name]) if other != axis]
+        found, axes = f"{name}/probe/{kind}", [other for other in range(len(shapes[name])) if other != axis]
         graph.node.append(helper.make_node(kind, [name], [found], axes=axes, keepdims=0))
         graph.output.append(helper.make_tensor_value_info(found, TensorProto.FLOAT, None))
     return probed

@@ -17,7 +17,7 @@ from edgecls.quantization.weighted_layers import WeightedLayer, Window
 if TYPE_CHECKING:
     import onnx
 
-PLACES = 16, 64  # of each image, at least and at most
+PLACES = 8, 64  # of each image, at least and at most
 
 
 @dataclass
@@ -108,8 +108,14 @@ def _places(window: Window, height: int, width: int, most: int) -> tuple[tuple[i
     pads = window.pads or _same(window, reach, (height, width))
     padded = height + pads[0] + pads[2], width + pads[1] + pads[3]
     rows, columns = ((length - seen) // stride + 1 for length, seen, stride in zip(padded, reach, window.strides, strict=True))
-    chosen = np.sort(np.random.default_rng(0).permutation(rows * columns)[:most])
+    chosen = np.arange(rows * columns)
     top, left = chosen // columns * window.strides[0], chosen % columns * window.strides[1]
+    inner = (top >= pads[0]) & (left >= pads[1]) & (top + reach[0] <= pads[0] + height) & (left + reach[1] <= pads[1] + width)
+    if inner.sum() >= max(most, inner.size / 2):  # what is padded is then rare: a large value need not be padded for it
+        top, left = top[inner] - pads[0], left[inner] - pads[1]
+        pads, padded = (0, 0, 0, 0), (height, width)
+    some = np.sort(np.random.default_rng(0).permutation(len(top))[:most])
+    top, left = top[some], left[some]
     down, across = (np.arange(size) * dilation for size, dilation in zip(window.size, window.dilations, strict=True))
     inside = (down[:, None] * padded[1] + across).ravel()
     return pads, (top * padded[1] + left)[:, None] + inside

@@ -28,7 +28,6 @@ EXACT = 9  # weights: 2 ** 9 choices
 MOST_WEIGHTS: dict[Effort, int] = {"normal": 1152, "high": 4608}
 DAMPING = 0.01  # of the mean second moment, added to each: GPTQ's
 _BLOCK = 64  # columns after which errors are passed on to all that follow, in one product
-_ROWS = 64  # outputs whose choices are held at a time
 _FROM_TFLITE = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2), "FULLY_CONNECTED": (0, 1)}
 
 
@@ -122,16 +121,15 @@ def _try_all(steps: np.ndarray, moments: np.ndarray) -> np.ndarray:
     flips = (
         np.arange(2**columns)[:, None] >> np.arange(columns)
     ) & 1  # [choices, weights]: 1 for the code that is not the nearest
+    first, second = np.triu_indices(columns, 1)
+    both = (flips[:, first] & flips[:, second]).astype(np.float64)
     near = np.rint(steps)
-    aside = np.where(_is_whole(steps), 0, np.where(steps > near, 1, -1))  # where the other code is
-    roots = np.linalg.cholesky(moments)
-    best = np.empty_like(steps)
-    for start in range(0, len(steps), _ROWS):
-        rows = slice(start, start + _ROWS)
-        errors = flips * aside[rows, None] + (near - steps)[rows, None]
-        choice = np.square(errors @ roots[rows]).sum(axis=2).argmin(axis=1)
-        best[rows] = near[rows] + flips[choice] * aside[rows]
-    return best
+    aside = np.where(_is_whole(steps), 0, np.where(steps > near, 1, -1)).astype(np.float64)  # where the other code is
+    # The error of a choice is (e + f a) H (e + f a), with e of the nearest codes: linear in each flip f and each pair of flips.
+    alone = aside * (2 * np.einsum("oi,oij->oj", near - steps, moments) + aside * np.diagonal(moments, axis1=1, axis2=2))
+    pairs = 2 * aside[:, first] * aside[:, second] * moments[:, first, second]
+    choice = (alone @ flips.T.astype(np.float64) + pairs @ both.T).argmin(axis=1)
+    return near + flips[choice] * aside
 
 
 def _pass_errors_on(steps: np.ndarray, moment: np.ndarray) -> np.ndarray:
