@@ -47,7 +47,7 @@ class World:
 
     def __init__(self, needed: set[str], judging_needs: set[str] | None = None) -> None:
         self.needed, self.judging_needs = needed, judging_needs or needed
-        self.start = Quantized(b"", "minmax", False, {}, 1, (), remake=_named, with_int8_border=_named, loss=self.loss)
+        self.start = Quantized(b"", None, {}, 1, 0, (), remake=_named, with_int8_border=_named, loss=self.loss)
 
     def loss(self, model: bytes) -> float:
         return float(len(self.needed - set(model.decode().split(","))))
@@ -84,7 +84,7 @@ def test_what_came_in_by_the_way_is_left_out_again():
     world = World({"b", "d"})
     ranks = iter(range(1000))
     world.start = Quantized(
-        b"", "minmax", False, {}, 1, (), remake=_named, with_int8_border=_named, loss=lambda model: next(ranks)
+        b"", None, {}, 1, 0, (), remake=_named, with_int8_border=_named, loss=lambda model: next(ranks)
     )  # a loss that says nothing: layers come in as they stand
     assert set(world.search().kept) == {"b", "d"}
 
