@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -51,7 +51,7 @@ class Quantized:
         float_layers: names of the output tensors of operations that stayed float.
         remake: the same model with other operations left float, by the names of their output tensors.
         with_int8_border: the same, with int8 at the border.
-        loss: what any model with float32 at the border loses on the images that judged; infinite where there are none.
+        loss: what any model with float32 at the border loses on the calibration images; infinite where there are none.
         remark: what else is to be told of where the ranges come from.
     """
 
@@ -106,18 +106,15 @@ def quantize(
     """
     maker = Maker(graph, onnx_model, batches, threads, effort)
     judges = partial(_shared_out, batches, judging=True) if maker.judging_images >= FEWEST else batches
-    trial = _first(judges(), int(np.clip(TRIAL_VALUES // maker.tensors.values_per_image, *TRIAL_IMAGES)))
-    reference = _run_tflite(graph.file, trial, threads)
-
-    def measured(model: bytes) -> Measured:
-        return measure(reference, _run_tflite(model, trial, threads))
-
+    most = int(np.clip(TRIAL_VALUES // maker.tensors.values_per_image, *TRIAL_IMAGES))
+    trial = Trial(graph.file, lambda: _first(judges(), most), threads)
+    whole = Trial(graph.file, lambda: _first(batches(), most), threads)
     tried: dict[Way, Measured] = {}
 
     def better(best: Way, *challengers: Way, expected: bool = False) -> Way:
         for way in (best, *challengers):
             if way not in tried:
-                tried[way] = measured(maker.make(way, float_layers, tried_out=True))
+                tried[way] = trial.measure(maker.make(way, float_layers, tried_out=True))
         ahead = [way for way in challengers if is_better(tried[way], tried[best], expected=expected)]
         return min(ahead, key=lambda way: float(tried[way].logits.mean()), default=best)
 
@@ -134,11 +131,11 @@ def quantize(
         way=best,
         losses={str(way): found.loss for way, found in tried.items()},
         images=maker.images,
-        judges=len(trial) if maker.judging_images >= FEWEST else 0,
+        judges=len(trial.images) if maker.judging_images >= FEWEST else 0,
         float_layers=float_layers,
         remake=lambda floats: maker.make(best, floats),
         with_int8_border=lambda floats: maker.make(best, floats, "int8"),
-        loss=lambda model: measured(model).loss,
+        loss=lambda model: whole.measure(model).loss,
     )
 
 
@@ -159,6 +156,30 @@ class Way:
     def __str__(self) -> str:
         rounding = "" if self.rounding == "nearest" else " with weights rounded by data"
         return f"{self.estimator}{rounding}{'' if self.bias_corrected else ' without bias correction'}"
+
+
+class Trial:
+    """Measures models against the float model on the same images, which are read when the first is measured.
+
+    Args:
+        reference: the float32 TFLite model.
+        images: gives model inputs [n, *input_shape], float32.
+    """
+
+    def __init__(self, reference: bytes, images: Callable[[], np.ndarray], threads: int) -> None:
+        self._reference, self._images, self._threads = reference, images, threads
+
+    @cached_property
+    def images(self) -> np.ndarray:
+        return self._images()
+
+    @cached_property
+    def _asked(self) -> list[np.ndarray]:
+        return _run_tflite(self._reference, self.images, self._threads)
+
+    def measure(self, model: bytes) -> Measured:
+        """How a model with float32 at the border answers."""
+        return measure(self._asked, _run_tflite(model, self.images, self._threads))
 
 
 class Maker:
