@@ -7,10 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgecls.diagnosis.layers_onnx import OnnxLayers
+from edgecls.diagnosis.layers_tflite import TFLiteLayers
+from edgecls.diagnosis.sensitivity import measure_sensitivity
 from edgecls.formats.tflite.graph import TFLiteGraph
 from edgecls.quantization.logits import LEAST_SHARE, REACH, Logits
 from edgecls.quantization.parameters import read_parameters
 from edgecls.quantization.ranges import Range, ValueHistogram
+from edgecls.records.artifact import OutputKind
 from edgecls.runners import open_runner
 from edgecls.workflow import ConvertOptions, convert
 
@@ -75,3 +79,19 @@ def test_files_step_as_finely_as_the_logits_that_decide_need(folder: Path):
     with np.load(folder.parent / "images.npz") as archive:
         scores = [open_runner(file).predict(archive["x"]) for file in files]
     assert np.abs(scores[0] - scores[1]).max() <= 1 / 256
+
+
+@pytest.mark.parametrize("suffix", ["tflite", "onnx"])
+def test_what_decides_nothing_is_no_fault_of_the_file(folder: Path, suffix: str):
+    """Seven of eight logits are out of the range; a diagnosis that counted them would call this layer the worst."""
+    kind: OutputKind = "sigmoid" if folder.name == "sigmoid" else "softmax"
+    opened = TFLiteLayers if suffix == "tflite" else OnnxLayers
+    runner = opened(*(folder / f"base-{suffix}-{scheme}.{suffix}" for scheme in ("float32", "int8")))
+    with np.load(folder.parent / "images.npz") as archive:
+        inputs = [image[None] for image in archive["x"].astype(np.float32) / 255]
+    layers = {layer.name: layer for layer in measure_sensitivity(runner, inputs, kind).layers}
+    read = [layer for layer in layers.values() if layer.readers == [runner.output] and layer.range is not None]
+    assert read
+    for layer in read:
+        assert layer.range is not None and layer.range.clipped == 0
+        assert layer.own_snr_db is not None and layer.own_snr_db > 30  # steps of 0.11 beside logits of 15 to 30

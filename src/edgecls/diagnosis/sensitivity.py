@@ -11,23 +11,28 @@ together. Of the layer's own error, what rounding and clipping f(x') to the outp
 the rest is that of weights, bias and integer arithmetic.
 
 A tensor's noise is its error energy over its signal energy: of the whole tensor or of its median channel, whichever is more. One loud
-channel would otherwise hide that all others drown in the steps of a range stretched for it.
+channel would otherwise hide that all others drown in the steps of a range stretched for it. Of logits what decides counts alone: int8 files
+need not hold the others (see `quantization.logits`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from edgecls.data.multi_hot import decision_of
 from edgecls.diagnosis.layer_values import LayerInfo, LayerRunner, Values
 from edgecls.evaluation.parity import decide
+from edgecls.formats.tflite.graph import SAME_VALUES
+from edgecls.quantization.logits import deciding
 from edgecls.quantization.ranges import Range, ValueHistogram, middle, sample_places
 from edgecls.records.artifact import OutputKind
 from edgecls.records.diagnosis import Cause, Decision, LayerDiagnosis, TensorRange, WeightRange
 
+_DECIDING = ("SOFTMAX", "LOGISTIC", "SIGMOID")  # as engines call them, in capitals
 USED_SHARE = 0.999  # of the values is what a range should be spent on
 
 
@@ -101,7 +106,8 @@ def measure_sensitivity(
         kind: what the scores are, which says how an image is decided.
         calibration: of the calibration images, where they are at hand.
     """
-    sums = {layer.name: _Sums(layer, calibration) for layer in runner.layers}
+    logits = _logits(runner)
+    sums = {layer.name: _Sums(layer, calibration, logits.get(layer.name)) for layer in runner.layers}
     images = agreed = 0
     decision: Decision = "winner"
     for image in inputs:
@@ -119,12 +125,28 @@ def measure_sensitivity(
     return Sensitivity(layers, images, snr_db(noise), agreed / images if images else 0.0, decision)
 
 
+def _logits(runner: LayerRunner) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """The layers that the last softmax or sigmoid reads, with what leaves of their values those that decide."""
+    kinds = {layer.name: layer.operation.upper() for layer in runner.layers}
+    if kinds.get(runner.output) not in _DECIDING:
+        return {}
+    decides = partial(deciding, bounded=kinds[runner.output] != "SOFTMAX")
+    found, read = {}, runner.output
+    while sources := [layer.name for layer in runner.layers if layer.readers == [read]]:
+        read = sources[0]
+        found[read] = decides
+        if kinds[read] not in SAME_VALUES:
+            break
+    return found
+
+
 @dataclass
 class _Sums:
     """Energies per channel and counts of one layer over all images so far."""
 
     info: LayerInfo
     calibration: Extremes | None
+    decides: Callable[[np.ndarray], np.ndarray] | None = None
     signal: np.ndarray = field(default_factory=lambda: np.zeros(1))
     error: np.ndarray = field(default_factory=lambda: np.zeros(1))
     own: np.ndarray = field(default_factory=lambda: np.zeros(1))
@@ -137,6 +159,8 @@ class _Sums:
     def add(self, values: Values, name: str) -> None:
         """Take in the tensors of one image."""
         expected, found, alone = values.float_model[name], values.quantized[name], values.layer_alone[name]
+        if self.decides is not None:
+            expected, found, alone = map(self.decides, (expected, found, alone))
         axis = self.info.channel_axis
         self.signal = self.signal + _energies(expected, axis)
         self.error = self.error + _energies(found - expected, axis)

@@ -52,6 +52,15 @@ class Logits:
         return settled
 
 
+def deciding(values: np.ndarray, *, bounded: bool) -> np.ndarray:
+    """The logits of one image with those that no range needs to cover moved to where a share ends.
+
+    Args:
+        bounded: a sigmoid reads them, each by itself; else a softmax.
+    """
+    return np.clip(values, -REACH, REACH) if bounded else np.maximum(values, values.max() - REACH)
+
+
 def _read_by(graph: TFLiteGraph, ends: Collection[list[int]], kind: str) -> list[list[str]]:
     """Names of the tensors with what an operation of that kind reads, for each that ends the model; none whose input others read too, or
     that answers for several places of an image."""
