@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from edgecls.records.image_spec import PREPROCESS_CHOICES, ImageSpec
@@ -24,3 +25,18 @@ def test_grey_images_have_the_names_too():
 def test_what_no_text_says_is_said_by_none():
     with pytest.raises(ValueError, match="BGR"):
         _ = ImageSpec(height=8, width=8, channels=3, color_order="BGR", mean=(1.0,)).preprocess
+
+
+@pytest.mark.parametrize("text", ["0..255", "-1..1", "imagenet-torch", "imagenet-caffe", "mean=3,std=0.1 1e-7 30"])
+@pytest.mark.parametrize("layout", ["HWC", "CHW"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_inputs_are_those_of_float32_arithmetic_pixel_by_pixel(text: str, layout: str, dtype: type):
+    spec = ImageSpec(height=5, width=7, channels=3).with_preprocess(text).model_copy(update={"layout": layout})
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 5, 7, 3)).astype(dtype)
+    values = (pixels[..., ::-1] if spec.color_order == "BGR" else pixels).astype(np.float32)
+    expected = (values - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
+    expected = expected.transpose(0, 3, 1, 2) if layout == "CHW" else expected
+    found = np.empty((4, *spec.input_shape), np.float32)
+    assert spec.apply(pixels, out=found) is found
+    assert found.tobytes() == np.ascontiguousarray(expected).tobytes()
+    assert spec.apply(pixels[:0]).shape == (0, *spec.input_shape)

@@ -167,7 +167,8 @@ def _prepare(
     goal = accuracy_goal(options.mixed_precision, options.data, record, staged, options.threads, on_event)
     on_event(Event("asking the source model"))
     questions = _questions(options, model, spec, stack, PARITY_IMAGES)
-    int8_questions = _questions(options, model, spec, stack, INT8_PARITY_IMAGES) if int8 else questions
+    more = int8 and questions.kind == "images"  # synthetic ones are the same, however many are asked for
+    int8_questions = _questions(options, model, spec, stack, INT8_PARITY_IMAGES) if more else questions
     on_event(Event("freezing the graph"))
     manifest = Manifest(
         created=datetime.datetime.now(datetime.UTC),
@@ -186,8 +187,9 @@ def _prepare(
         recipes={variant.name: variant.recipe} if variant else {},
         artifacts=[],
     )
-    some = spec.apply(questions.pixels.read(0, PARITY_IMAGES))
-    ranges = learned_ranges(variant, model, some) if int8 and (variant or learned) else None
+    ranges = None
+    if int8 and (variant or learned):
+        ranges = learned_ranges(variant, model, spec.apply(questions.pixels.read(0, PARITY_IMAGES)))
     return _Source(model.freeze(staged), record, calibration, ranges, questions, int8_questions, goal, manifest)
 
 
