@@ -83,3 +83,23 @@ def test_frameworks_in_a_worker_come_without_plots_tables_and_trees(module: str)
         worker.call(preload, [module])
         assert worker.call(imported, module)
         assert not [name for name in ("matplotlib", "pandas", "sklearn") if worker.call(imported, name)]
+
+
+def test_what_a_framework_brings_is_not_walked_again_and_again(tmp_path: Path):
+    (tmp_path / "tensorflow.py").write_text("objects = [[] for _ in range(1000)]", encoding="utf-8")
+    code = """
+import gc
+from edgecls.system.extras import require
+from edgecls.system.worker import new_objects_alone
+gc.disable()
+with new_objects_alone():
+    before = gc.get_freeze_count()
+    require("wave")
+    assert gc.get_freeze_count() == before, "what else is there may have to be collected"
+    require("tensorflow")
+    assert gc.get_freeze_count() > before + 1000
+assert not gc.get_freeze_count()
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert not done.returncode, done.stderr

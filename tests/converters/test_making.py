@@ -1,0 +1,51 @@
+"""Artifacts are handed out as soon as they are made, so that they are examined while the next ones are."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from edgecls.converters import Conversion, Job, convert_jobs, making
+
+JOBS = [Job("tflite", "float32"), Job("tflite", "int8"), Job("onnx", "int8"), Job("coreml", "float16")]
+
+
+class Hub:
+    """Makes nothing; the package is done when `done_with` is."""
+
+    def __init__(self, conversion: Conversion, package: Future[Any], done_with: Job | None) -> None:
+        self.conversion, self.package, self.done_with = conversion, package, done_with
+        self.float_layers = frozenset[str]()
+        self.quantized = SimpleNamespace(estimator="minmax", float_layers=())
+        self.shared_int8 = lambda: None
+
+    def content(self, job: Job) -> bytes:
+        if job == self.done_with:
+            self.package.set_result({})
+        return b"a file"
+
+
+@pytest.mark.parametrize(
+    ("done_with", "order"),
+    [
+        (JOBS[0], ["tflite float32", "coreml float16", "tflite int8", "onnx int8"]),
+        (JOBS[1], ["tflite float32", "tflite int8", "coreml float16", "onnx int8"]),
+    ],
+)
+def test_core_ml_packages_do_not_wait_for_int8(done_with: Job, order: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    package: Future[Any] = Future()
+    record: Any = SimpleNamespace(name="base")
+    graph: Any = None
+    worker: Any = SimpleNamespace(start=lambda *_, **__: package)
+    conversion = Conversion(graph=graph, record=record, jobs=JOBS, folder=tmp_path)
+    (tmp_path / "base-coreml-float16.mlpackage").mkdir()
+    monkeypatch.setattr(making, "Hub", lambda conversion: Hub(conversion, package, done_with))
+    monkeypatch.setattr(making, "notes_of", lambda *_: [])
+    monkeypatch.setattr(making, "details_of", lambda *_: [])
+    made = list(convert_jobs(conversion, worker))
+    assert [f"{item.job.target} {item.job.scheme}" for item in made] == order
+    assert not [item.error for item in made if item.error]
