@@ -44,9 +44,14 @@ def embedded_sample(folder: Path) -> tuple[Path, Path]:
     what = ("--targets", "tflite,onnx", "--schemes", "float32,int8", "--preprocess=-1..1")
     files = ("--calibration", folder / "images.npz", "--labels", folder / "labels.txt")
     _edgecls("convert", folder / "small.keras", "--out", artifacts, *what, *files)
+    embed_all(artifacts, sample)
+    return artifacts, sample
+
+
+def embed_all(artifacts: Path, sample: Path) -> None:
+    """Put a folder's float32 and int8 files into a copy of the sample, in the place of what is there."""
     names = [word for name in ARTIFACTS for word in ("--artifact", name)]
     _edgecls("embed", artifacts, "--into", sample, *names)
-    return artifacts, sample
 
 
 def _make_model(folder: Path) -> None:
