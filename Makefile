@@ -68,7 +68,7 @@ bench: $(STAMP) ## The benchmarks of benchmarks/README.md
 	@echo "The tables above explained, and the figures of record: benchmarks/README.md"
 
 docs: $(STAMP) ## The documentation as a site, in site/; every link is checked
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "site/index.html; to read while you write: $(BIN)/mkdocs serve"
 
 lint: $(STAMP) ## ruff, pyright and the import contracts

@@ -94,10 +94,9 @@ def test_the_gallery_runs_from_its_first_cell_to_its_last(tmp_path: Path) -> Non
     Reader(tmp_path).does(f"python {ROOT / 'tests/documents.py'} {ROOT / 'docs/gallery.ipynb'}")
 
 
-@pytest.mark.slow
 def test_the_site_builds_and_hears_of_a_link_to_nowhere(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs")
-    for name in ("docs", "tools", "benchmarks", "android_sample", "ios_sample", "web_sample"):
+    for name in (".github", "docs", "tools", "benchmarks", "android_sample", "ios_sample", "web_sample"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("node_modules", "build", "*.artifacts"))
     for path in [*ROOT.glob("*.md"), ROOT / "mkdocs.yml"]:
         shutil.copy(path, tmp_path)

@@ -23,19 +23,20 @@ OUTSIDE = {  # file in the repository -> page of the site
     "ios_sample/README.md": "ios_sample.md",
     "web_sample/README.md": "web_sample.md",
     "SECURITY.md": "security.md",
-    "README.md": "index.md",
     "docs/gallery.ipynb": "gallery.md",
 }
+PAGES = {**OUTSIDE, "README.md": "index.md"}  # of which docs/index.md says the same for the site
 PICTURES = [*sorted((ROOT / "android_sample/docs").glob("*.png"))]
-_LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-_FENCE = re.compile(r"(^```.*?^```|`[^`\n]*`)", re.MULTILINE | re.DOTALL)
+# Code, which stays as it is, or a link, whose text may be code.
+_CODE_OR_LINK = re.compile(
+    r"^```.*?^```|`[^`\n]*`|(?P<picture>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)", re.MULTILINE | re.DOTALL
+)
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages and pictures that lie elsewhere."""
     for source, page in OUTSIDE.items():
-        if source != "README.md":  # index.md says the same for the site
-            files.append(File.generated(config, page, content=_text(ROOT / source)))
+        files.append(File.generated(config, page, content=_text(ROOT / source)))
     for picture in PICTURES:
         files.append(File.generated(config, f"pictures/{picture.name}", content=picture.read_bytes()))
     notebook = files.get_file_from_path("gallery.ipynb")
@@ -47,20 +48,17 @@ def on_files(files: Files, config: Any) -> Files:
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     """Turn the links of the repository into those of the site; code stays as it is."""
     place = next((source for source, name in OUTSIDE.items() if name == page.file.src_uri), f"docs/{page.file.src_uri}")
-    parts = _FENCE.split(markdown)
-    return "".join(
-        part if index % 2 else _LINK.sub(lambda found: _relinked(found, place), part) for index, part in enumerate(parts)
-    )
+    return _CODE_OR_LINK.sub(lambda found: _relinked(found, place), markdown)
 
 
 def _relinked(found: re.Match[str], place: str) -> str:
-    picture, text, target = found.groups()
-    if "://" in target or target.startswith("#"):
+    picture, text, target = found["picture"], found["text"], found["target"]
+    if target is None or "://" in target or target.startswith("#"):
         return found[0]
     path, _, anchor = target.partition("#")
     file = posixpath.normpath(posixpath.join(posixpath.dirname(place), path))
     inside = file.removeprefix("docs/")
-    page = OUTSIDE.get(file) or (inside if inside != file else None)
+    page = PAGES.get(file) or (inside if inside != file else None)
     if page is None and ROOT / file in PICTURES:
         page = f"pictures/{Path(file).name}"
     if page is None:
