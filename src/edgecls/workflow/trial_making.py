@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import shutil
 import time
@@ -16,7 +15,7 @@ from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import EdgeclsError
 from edgecls.records.artifact import Manifest, OutputKind, Target
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.recipe import Training, variant_name
+from edgecls.records.recipe import ChannelPruning, Training, variant_name
 from edgecls.records.trial import Candidate
 from edgecls.records.variant import Epoch, Variant
 from edgecls.search import LossBar
@@ -33,7 +32,6 @@ from edgecls.workflow.workers import Workers
 VARIANTS, ARTIFACTS = "variants", "artifacts"  # folders of a trial
 _PROOF_IMAGES = 8
 _OPENING = [name for name in ModelOptions.__dataclass_fields__ if name != "model"]  # of a variant they are settled
-_MULTIPLES = (8, 4, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -221,8 +219,7 @@ def _train(job: TrialJob, options: dict[str, Any]) -> tuple[list[float], str]:
 
 def _trainable(loaded: Any, proof: Any) -> tuple[str, dict[float, int]]:
     """Why a model cannot be trained, or which shares of it can go with channels."""
-    from edgecls.compression.channels.cost import multiply_accumulates
-    from edgecls.compression.channels.plan import is_near, planned_choice
+    from edgecls.compression.channels.plan import fitting_multiple
     from edgecls.compression.channels.trace import trace_channels
     from edgecls.models.rebuild import rebuild
 
@@ -231,9 +228,6 @@ def _trainable(loaded: Any, proof: Any) -> tuple[str, dict[float, int]]:
     except EdgeclsError as error:
         return f"expected {error.expected}, found {error.found}", {}
     channels = trace_channels(flat)
-    macs, multiples = multiply_accumulates(channels), {}
-    for share in CHANNEL_SHARES if channels.groups else ():
-        fitting = (multiple for multiple in _MULTIPLES if is_near(planned_choice(channels, share, multiple).macs / macs, share))
-        with contextlib.suppress(StopIteration):
-            multiples[share] = next(fitting)
-    return "", multiples
+    most = ChannelPruning.model_fields["multiple"].default
+    found = {share: fitting_multiple(channels, share, most) for share in CHANNEL_SHARES}
+    return "", {share: multiple for share, multiple in found.items() if multiple}

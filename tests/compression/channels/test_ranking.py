@@ -11,7 +11,7 @@ import pytest
 from edgecls.compression.channels import Channels, choose, multiply_accumulates, sizes_of, trace_channels, without
 from edgecls.compression.channels.cost import weights_left
 from edgecls.compression.channels.importance import at_random, batch_norm_scale, loss_of, magnitude, taylor
-from edgecls.compression.channels.plan import plan_channels
+from edgecls.compression.channels.plan import fitting_multiple, is_near, plan_channels, planned_choice
 from edgecls.errors import RecipeError
 from edgecls.records.recipe import ChannelPruning
 from edgecls.system.extras import require
@@ -52,6 +52,16 @@ def test_shares_are_met_in_whole_multiples(model, channels, share, multiple):
     assert widths["classes"] == 2
     # one channel of `narrow` costs 9 · 32 · 64 and more, of all 280 thousand
     assert chosen.macs == pytest.approx((1 - share) * whole, abs=(0.02 if multiple == 1 else 0.08) * whole)
+
+
+def test_multiples_are_halved_where_none_of_eight_meets_the_share(channels):
+    whole = multiply_accumulates(channels)
+    share = 0.3
+    found = fitting_multiple(channels, share, 8)
+    assert found is not None and found < 8
+    assert not is_near(planned_choice(channels, share, 2 * found).macs / whole, share)
+    assert is_near(planned_choice(channels, share, found).macs / whole, share)
+    assert fitting_multiple(channels, 0.999, 8) is None  # an eighth of each layer stays
 
 
 def test_an_eighth_stays_and_the_least_important_go(channels):

@@ -67,10 +67,10 @@ def plan_channels(model: Any, stage: ChannelPruning) -> Plan:
     """
     channels = costed(trace_channels(model), stage)
     macs = multiply_accumulates(channels)
-    choice = planned_choice(channels, stage.share, stage.multiple)
-    if not is_near(choice.macs / macs if macs else 1.0, stage.share):
-        raise _unreachable(channels, stage, choice, macs)
-    return Plan(model, channels, choice, macs)
+    multiple = fitting_multiple(channels, stage.share, stage.multiple)
+    if multiple is None:
+        raise _unreachable(channels, stage, macs)
+    return Plan(model, channels, planned_choice(channels, stage.share, multiple), macs)
 
 
 def is_near(left: float, share: float) -> bool:
@@ -78,30 +78,31 @@ def is_near(left: float, share: float) -> bool:
     return abs(1 - left - share) <= min(NEAR, share / 2)
 
 
+def fitting_multiple(channels: Channels, share: float, most: int) -> int | None:
+    """The greatest multiple of channels with which a share can be met: `most`, or what halving leaves of it; None where none can."""
+    macs = multiply_accumulates(channels)
+    while not (found := bool(macs) and is_near(planned_choice(channels, share, most).macs / macs, share)) and most > 1:
+        most //= 2
+    return most if found else None
+
+
 def planned_choice(channels: Channels, share: float, multiple: int) -> Choice:
     """The channels that would go for a share of the multiply-accumulates, by the magnitude of weights."""
     return choose(channels, magnitude(channels), (1 - share) * multiply_accumulates(channels), multiple, sizes_of(channels))
 
 
-def _unreachable(channels: Channels, stage: ChannelPruning, choice: Choice, macs: float) -> RecipeError:
+def _unreachable(channels: Channels, stage: ChannelPruning, macs: float) -> RecipeError:
     """Why a share cannot go, and what can be asked instead."""
     named = "".join(f"; {layer} stays: {reason}" for layer, reason in list(channels.protected.items())[:3])
     if not channels.groups:
         return RecipeError("channels to remove", f"none that can go{named}", "leave --prune-channels out")
-    gone = 1 - choice.macs / macs
-    coarser = (share for share in _STEPS if share > stage.share and _is_met(channels, share, stage.multiple, macs))
+    gone = 1 - planned_choice(channels, stage.share, 1).macs / macs
+    coarser = (share for share in _STEPS if share > stage.share and fitting_multiple(channels, share, stage.multiple))
     nearest = gone if gone >= _STEPS[0] else next(coarser, None)
-    remedies = [f"--prune-channels {nearest:.3f}"] if nearest is not None else []
-    finer = (multiple for multiple in (4, 2, 1) if multiple < stage.multiple)
-    remedies += [f"--channel-multiple {multiple}" for multiple in finer if _is_met(channels, stage.share, multiple, macs)][:1]
-    steps = f"an eighth of each layer and multiples of {stage.multiple} channels stay"
+    steps = "an eighth of each layer stays"
     too_fine = f"a model that loses more with its least step, as {steps}"
     return RecipeError(
         f"{100 * stage.share:g}% of the {'multiply-accumulates' if stage.by == 'macs' else 'time of its kernels'} to go",
         f"{too_fine if gone < _STEPS[0] else f'a model of which {gone:.1%} can, as {steps}'}{named}",
-        f"ask for {' or '.join(remedies)}" if remedies else "leave --prune-channels out",
+        f"ask for --prune-channels {nearest:.3f}" if nearest is not None else "leave --prune-channels out",
     )
-
-
-def _is_met(channels: Channels, share: float, multiple: int, macs: float) -> bool:
-    return is_near(planned_choice(channels, share, multiple).macs / macs, share)
