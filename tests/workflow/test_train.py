@@ -82,7 +82,7 @@ def test_what_comes_out_says_itself_what_it_takes(trained: Path):
     assert record.image_spec == contract.image_spec
     assert (record.parts["training"].images, record.parts["held-out"].images) == (96, 24)  # a fifth of 120
     assert record.parts["held-out"].classes == dict.fromkeys(NAMES, 8)
-    assert [epoch.epoch for epoch in record.epochs] == [1, 2] and record.best_epoch in (1, 2)
+    assert [epoch.epoch for epoch in record.epochs] == [1, 2] and record.kept_epoch in (1, 2)
     assert record.epochs[-1].loss < record.epochs[0].loss
     assert record.cpu_seconds > 0 and record.peak_memory_bytes > 100 << 20  # TensorFlow alone takes more
     assert not (trained / CHECKPOINT_NAME).exists()

@@ -204,7 +204,7 @@ class Training(FileRecord):
         loss_kind: what was minimized, in words.
         parameters: numbers in the model, all of them and those that trained at last.
         layers_of_base: how many of the model's layers came with weights, and in which the second phase begins.
-        best_epoch: whose weights the model file has; 0 for those it started from.
+        kept_epoch: whose weights the model file has; 0 for those it started from.
         stopped: why before the last epoch; empty where it was not.
         notes: what a person should know of data and model.
         cpu_seconds: of all cores; `seconds` are those on the clock.
@@ -233,7 +233,7 @@ class Training(FileRecord):
     rates: list[TriedRate] = Field(default_factory=list)
     rate_curve: list[RatePoint] = Field(default_factory=list)
     epochs: list[TrainingEpoch] = Field(default_factory=list)
-    best_epoch: int = 0
+    kept_epoch: int = 0
     stopped: str = ""
     judged_on: str = ""
     evaluation: Evaluation | None = None

@@ -22,11 +22,11 @@ def describe_training_epoch(epoch: TrainingEpoch, plan: TrainingPlan, measure: T
 
 def describe_training(training: Training) -> list[str]:
     """What came out, in lines."""
-    best = next(epoch for epoch in training.epochs if epoch.epoch == training.best_epoch)
+    kept = next(epoch for epoch in training.epochs if epoch.epoch == training.kept_epoch)
     counts = ", ".join(f"{part.images} {name}" for name, part in training.parts.items())
     lines = [
         f"{Path(training.plan.model).name}: {training.parameters:,} parameters, {len(training.labels)} classes; images: {counts}",
-        f"best of {len(training.epochs)} epochs: {best.epoch}, {training.measure} {best.held_out_score:.2%} held out; "
+        f"epoch {kept.epoch} of {len(training.epochs)} kept: {training.measure} {kept.held_out_score:.2%} held out; "
         f"{training.seconds:.0f} s, {training.cpu_seconds:.0f} s of processor time, {format_bytes(training.peak_memory_bytes)} of memory",
     ]
     chose = ", which also chose the epoch" if training.judged_on == "held-out" else ""

@@ -64,16 +64,16 @@ class Fitting:
 
 @dataclass(frozen=True)
 class Fitted:
-    """A training that is over; the network has the weights of its best epoch.
+    """A training that is over; the network has the weights of the epoch that was kept.
 
     Attributes:
-        best: number of that epoch.
+        kept: number of that epoch.
         stopped: why before the last one, empty where it was not.
         diverged: whether because the loss was no number any more.
     """
 
     epochs: list[TrainingEpoch]
-    best: int
+    kept: int
     stopped: str = ""
     diverged: bool = False
 
@@ -98,7 +98,7 @@ def fit(job: Fitting, *, resume: bool = False) -> Fitted:
     for phase, epochs, rate in job.plan.phases:
         done = [epoch for epoch in run.epochs if epoch.phase == phase]
         if run.epochs and not done:
-            run.take_best()  # fine-tuning goes on from the best of what was before
+            run.take_kept()  # fine-tuning goes on from the best of what was before
         if diverged:
             break
         run.begin(phase, epochs, rate)
@@ -112,8 +112,8 @@ def fit(job: Fitting, *, resume: bool = False) -> Fitted:
                 break
             done.append(epoch)
             job.on_epoch(epoch)
-    run.take_best()
-    return Fitted(run.epochs, run.best, stopped, diverged)
+    run.take_kept()
+    return Fitted(run.epochs, run.kept, stopped, diverged)
 
 
 def scores_of(model: Any, stream: Stream) -> np.ndarray:
@@ -126,15 +126,29 @@ def merit(epoch: TrainingEpoch) -> tuple[float, float]:
     return epoch.held_out_score, -epoch.held_out_loss
 
 
+def kept_epoch(epochs: Sequence[TrainingEpoch], images: int) -> TrainingEpoch:
+    """The last epoch that the held-out images cannot tell from the best one: within a standard error of its score.
+
+    Few images rank epochs by chance, and a high by chance early on would throw away what the falling rate of the rest brings: the rule
+    of one standard error (Breiman, Friedman, Olshen, Stone 1984).
+
+    Args:
+        images: number of held-out images.
+    """
+    best = max(epoch.held_out_score for epoch in epochs)
+    error = math.sqrt(best * (1 - best) / images)
+    return next(epoch for epoch in reversed(epochs) if epoch.held_out_score >= best - error)
+
+
 class _Run:
     """The state of a training. Its variables are those of the network, which hold the random generators too, and of the optimizer."""
 
     def __init__(self, job: Fitting) -> None:
         self._job, self._model = job, job.network.model
         self.epochs: list[TrainingEpoch] = []
-        self.best = 0
+        self.kept = 0
         self.divergence = ""
-        self._best_weights: list[np.ndarray] = []
+        self._kept_weights: list[np.ndarray] = []
         self._saved: list[np.ndarray] | None = None
         self._total = job.trained.steps * sum(epochs for _, epochs, _ in job.plan.phases)
 
@@ -179,10 +193,10 @@ class _Run:
         self._remember(epoch)
         return epoch
 
-    def take_best(self) -> None:
-        """Put the best epoch's weights into the network."""
-        if self._best_weights:
-            _assign(self._model.weights, self._best_weights)
+    def take_kept(self) -> None:
+        """Put the weights of the epoch that was kept into the network."""
+        if self._kept_weights:
+            _assign(self._model.weights, self._kept_weights)
 
     def restore(self) -> None:
         """Take epochs, weights and random state from the checkpoint, as far as there is one; the optimizer's when its phase begins."""
@@ -191,16 +205,19 @@ class _Run:
             return
         self.epochs, values = found
         count = len(self._model.weights)
-        self._saved, self._best_weights = values[:-count], values[-count:]
-        self.best = max(self.epochs, key=merit).epoch
+        self._saved, self._kept_weights = values[:-count], values[-count:]
+        self.kept = self._kept().epoch
         _assign(self._model.variables, self._saved[: len(self._model.variables)])
 
     def _remember(self, epoch: TrainingEpoch) -> None:
-        if not self.epochs or merit(epoch) > max(map(merit, self.epochs)):
-            self.best, self._best_weights = epoch.epoch, [np.asarray(value) for value in self._model.weights]
         self.epochs.append(epoch)
-        values = [*(np.asarray(value) for value in self._state()), *self._best_weights]
+        if self._kept() is epoch:
+            self.kept, self._kept_weights = epoch.epoch, [np.asarray(value) for value in self._model.weights]
+        values = [*(np.asarray(value) for value in self._state()), *self._kept_weights]
         write_checkpoint(self._job.checkpoint, self._job.fingerprint, self.epochs, values)
+
+    def _kept(self) -> TrainingEpoch:
+        return kept_epoch(self.epochs, len(self._job.held_out_labels))
 
     def _state(self) -> list[Any]:
         return [*self._model.variables, *self._optimizer.variables]

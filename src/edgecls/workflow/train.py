@@ -204,7 +204,7 @@ def _record(job: TrainJob, network: Network, fitted: Fitted) -> Training:
         layers_of_base=len(network.base),
         first_unfrozen=plan.first_unfrozen(len(network.base)) if plan.fine_tune else None,
         epochs=fitted.epochs,
-        best_epoch=fitted.best,
+        kept_epoch=fitted.kept,
         stopped=fitted.stopped,
         judged_on=judged_on(job),
         notes=[*job.body.notes, *job.parts.notes],
@@ -233,6 +233,6 @@ def _write(job: TrainJob, staged: Path, record: Training, network: Network, page
 
 
 def _diverged(job: TrainJob, record: Training) -> TrainingError:
-    found = f"{record.stopped}; {job.folder / MODEL_NAME} has the weights of epoch {record.best_epoch}"
+    found = f"{record.stopped}; {job.folder / MODEL_NAME} has the weights of epoch {record.kept_epoch}"
     remedy = f"lower the learning rate: --learning-rate {job.plan.first_rate / 10:g}"
     return TrainingError("training that converges", found, remedy)

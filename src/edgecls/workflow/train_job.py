@@ -180,13 +180,13 @@ def try_rates(job: TrainJob, rates: tuple[float, ...]) -> tuple[TrainJob, Networ
             job.on_event(Event("training", remark=f"learning rate {rate:g}: {error.found}"))
             tried.append(TriedRate(learning_rate=rate, held_out_score=None, held_out_loss=None))
             continue
-        epoch = fitted.epochs[fitted.best - 1]
+        epoch = fitted.epochs[fitted.kept - 1]
         tried.append(TriedRate(learning_rate=rate, held_out_score=epoch.held_out_score, held_out_loss=epoch.held_out_loss))
         words = (
             f"learning rate {rate:g}: {job.objective.measure} {epoch.held_out_score:.2%}, held-out loss {epoch.held_out_loss:.4f}"
         )
         job.on_event(Event("training", remark=words))
-        if best is None or merit(epoch) > merit(best[2].epochs[best[2].best - 1]):
+        if best is None or merit(epoch) > merit(best[2].epochs[best[2].kept - 1]):
             best = one, network, fitted
     if best is None:
         raise TrainingError(
