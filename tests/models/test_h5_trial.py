@@ -14,6 +14,7 @@ import pytest
 from edgecls.errors import ModelFileError
 from edgecls.models import h5_trial
 from edgecls.models.model_file import examine
+from edgecls.system import spare
 from edgecls.system.worker import Worker
 
 
@@ -57,6 +58,7 @@ def nothing_in_it(tmp_path: Path) -> Path:
 
 def test_a_library_that_dies_is_survived(nothing_in_it: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.setattr(spare, "_spares", [])  # one that was started before does not find this file
     h5_trial._worker.cache_clear()
     with monkeypatch.context() as patch:
         patch.setattr(h5_trial, "read_all", killed)

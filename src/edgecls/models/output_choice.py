@@ -40,7 +40,7 @@ def open_scores(computation: Computation, output: str | None) -> tuple[list[Scor
         raise UnsupportedModelError(
             f"one of its outputs for --output, {_listing(computation)}",
             repr(unknown),
-            f"{_advice(computation, names)}; the folder for what is made is -o",
+            f"the folder for what is made is -o; {_advice(computation, names)}",
         )
     if len(set(chosen)) < len(chosen):
         raise UnsupportedModelError("each output once", f"--output {output}", "leave out what is there twice")
