@@ -14,7 +14,7 @@ from edgecls.formats.tflite.graph import SAME_VALUES, TFLiteGraph
 from edgecls.quantization.float_layers import never_int8
 from edgecls.quantization.ranges import Range
 from edgecls.records.artifact import Scheme
-from edgecls.system.extras import require
+from edgecls.system.extras import quiet_frameworks, require
 
 # With float input and output the last softmax stays float: its int8 form has steps of 1/256, which makes ties between classes.
 FLOAT_BORDER_OPERATIONS = ("INPUT", "OUTPUT", "SOFTMAX")
@@ -49,7 +49,8 @@ def reduce_tflite(
     quantizer = require("litert_quantizer.quantizer").Quantizer(graph.pack(), _recipe(scheme, border, float_layers, per_channel))
     result = {name: _as_result(value) for name, value in (ranges or {}).items()}
     progress_bars = io.StringIO()  # it prints them and its statistics
-    with contextlib.redirect_stdout(progress_bars), contextlib.redirect_stderr(progress_bars):
+    # It may be the first of the process to open an interpreter, which tells of its delegate.
+    with quiet_frameworks(), contextlib.redirect_stdout(progress_bars), contextlib.redirect_stderr(progress_bars):
         quantized = quantizer.quantize(result or None)
     model = bytes(quantized.quantized_model)
     return _with_outputs_of_signature(model) if len(graph.outputs) > 1 else model
