@@ -8,9 +8,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from edgecls.system.worker import Worker
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # as `extras.require` sets it: fixtures import the frameworks by themselves
 
@@ -72,6 +75,18 @@ def foreign_onnx(foreign_tflite: dict[str, Path], tmp_path_factory: pytest.TempP
     from foreign_files import onnx_files
 
     return onnx_files(foreign_tflite["float32"], tmp_path_factory.mktemp("foreign_onnx"))
+
+
+@pytest.fixture(autouse=True)
+def spares(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A worker started ahead for the command of one test is not the next test's, whose workers may have to find other modules."""
+    from edgecls.system import spare
+
+    started: list[Worker] = []
+    monkeypatch.setattr(spare, "_spares", started)
+    yield
+    for worker in started:
+        worker.close()
 
 
 @pytest.fixture

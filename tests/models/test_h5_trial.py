@@ -14,7 +14,6 @@ import pytest
 from edgecls.errors import ModelFileError
 from edgecls.models import h5_trial
 from edgecls.models.model_file import examine
-from edgecls.system import spare
 from edgecls.system.worker import Worker
 
 
@@ -56,10 +55,15 @@ def nothing_in_it(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_library_that_dies_is_survived(nothing_in_it: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def finds_this_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next process that reads can import this file; the one that was started before could not."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
-    monkeypatch.setattr(spare, "_spares", [])  # one that was started before does not find this file
     h5_trial._worker.cache_clear()
+
+
+@pytest.mark.usefixtures("finds_this_file")
+def test_a_library_that_dies_is_survived(nothing_in_it: Path, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
         patch.setattr(h5_trial, "read_all", killed)
         with pytest.raises(ModelFileError, match="hangs or dies"):
@@ -99,9 +103,8 @@ def test_a_file_is_read_once_until_it_changes(nothing_in_it: Path, monkeypatch: 
     assert asked.count(h5_trial.read_all) == 2
 
 
+@pytest.mark.usefixtures("finds_this_file")
 def test_a_file_that_hung_is_tried_again(nothing_in_it: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
-    h5_trial._worker.cache_clear()
     monkeypatch.setattr(h5_trial, "read_all", killed)
     for _ in range(2):
         with pytest.raises(ModelFileError, match="hangs or dies"):

@@ -16,7 +16,6 @@ from edgecls.system.worker import Worker
 def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers find the functions of this file."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), *sys.path]))
-    monkeypatch.setattr(spare, "_spares", [])
 
 
 def is_imported(name: str) -> bool:
