@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import os
 import shutil
 import signal
@@ -181,6 +182,26 @@ def test_bodies_that_do_not_come_are_not_waited_for(model: Path) -> None:
         gone.close()
         while server.metric("edgecls_inside_requests"):
             time.sleep(0.01)
+
+
+def test_heads_that_do_not_come_are_not_waited_for(model: Path) -> None:
+    head = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+    with Server([model, "--workers", 1, "--timeout", 0.5]) as server:
+        silent, trickling, second = (socket.create_connection(("127.0.0.1", server.port), 60) for _ in range(3))
+        with silent, trickling, second:
+            second.sendall(head + b"\r\n")
+            assert second.recv(4096).startswith(b"HTTP/1.1 200")
+            time.sleep(1.0)  # between two requests it may be idle for longer
+            second.sendall(head + b"\r\n")
+            assert second.recv(4096).startswith(b"HTTP/1.1 200")
+            second.sendall(head[:-1])
+            trickling.sendall(head)
+            with pytest.raises(ConnectionError):
+                for byte in itertools.islice(itertools.cycle(b"X-Slow: 1\r\n"), 300):
+                    trickling.sendall(bytes([byte]))
+                    time.sleep(0.1)
+            assert (silent.recv(1), second.recv(1)) == (b"", b"")
+        assert server.ask("GET", "/healthz").status == 200
 
 
 def test_a_token_is_asked_of_all_but_health_and_the_page(model: Path, png: bytes) -> None:

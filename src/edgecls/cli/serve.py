@@ -44,7 +44,9 @@ def serve(
     queue: Annotated[int, typer.Option(min=1, max=100_000, metavar="N", help="Most requests inside; others get 503.")] = 256,
     max_upload: Annotated[float, typer.Option(min=0.001, max=1024, metavar="MIB", help="Most of a request's body.")] = 16.0,
     max_pixels: Annotated[float, typer.Option(min=0.001, max=1000, metavar="MILLIONS", help="Most pixels of a picture.")] = 50.0,
-    timeout: Annotated[float, typer.Option(min=0.1, max=3600, metavar="S", help="For a body to come, and for an answer.")] = 30.0,
+    timeout: Annotated[
+        float, typer.Option(min=0.1, max=3600, metavar="S", help="For a head, a body, and an answer to come.")
+    ] = 30.0,
     preprocess: Annotated[
         str | None,
         typer.Option(metavar="HOW", help="How pixels enter files that do not say: 0..255, 0..1, -1..1, imagenet-torch …"),

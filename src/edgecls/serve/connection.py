@@ -1,7 +1,8 @@
-"""Connection: uvicorn's, with fewer calls of the system for each answer."""
+"""Connection: uvicorn's, with fewer calls of the system for each answer, and an end to waiting for a request's head."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -11,11 +12,48 @@ _CONTINUE = b"HTTP/1.1 100"
 
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's connection, which writes the head of an answer and its body together."""
+    """uvicorn's connection, which writes the head of an answer and its body together.
+
+    uvicorn ends a connection that is idle between two requests, and no other: one on which nothing comes at first, or a head byte by byte,
+    would hold its place for as long as its client likes.
+
+    Args:
+        head_s: within which a request's head has to come, once the connection is made or its first byte is there.
+    """
+
+    def __init__(self, *args: Any, head_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._head_s = head_s
+        self._late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         """Of asyncio."""
         super().connection_made(_Joining(transport))  # type: ignore[arg-type]
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Of asyncio."""
+        super().data_received(data)
+        if self._late is None and (self.cycle is None or self.cycle.response_complete):
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Of the parser."""
+        self._await_no_head()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Of asyncio."""
+        self._await_no_head()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._late = self.loop.call_later(self._head_s, self.transport.close)
+
+    def _await_no_head(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 class _Joining:

@@ -17,7 +17,8 @@ class Limits:
         waiting_bytes: bodies of these together; more is 503 likewise.
         batch: questions that go to a worker together.
         batch_delay_ms: how long a question waits for others while all workers are busy, before it is sent behind their work.
-        timeout_s: for a body to arrive (then 408), and for an answer once it has (then 503).
+        timeout_s: for a request's head to arrive (then its connection ends), for its body (then 408), and for an answer once it has (then
+            503).
         connections: open at the same time; more is 503.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import math
 import os
 import signal
@@ -71,7 +72,7 @@ def serve(request: ServeRequest, tell: Callable[[str], None]) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        http=Connection,
+        http=functools.partial(Connection, head_s=request.limits.timeout_s),  # type: ignore[arg-type]
         lifespan="off",
         ws="none",
         proxy_headers=False,
