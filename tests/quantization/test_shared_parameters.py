@@ -6,6 +6,7 @@ ONNX's activations are uint8, and its weights but for depthwise kernels: their z
 from __future__ import annotations
 
 import collections
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -105,3 +106,21 @@ def test_onnx_batches_are_free_and_each_image_answers_for_itself(folder: Path):
     apart = np.concatenate([np.asarray(session.run(None, {"image": image[None]})[0]) for image in images])
     # float32 sums in another order: some roundings of 6e-8 each
     np.testing.assert_allclose(together, apart, rtol=1e-4, atol=1e-6)
+
+
+def test_a_convolution_behind_a_resizing_is_computed_in_integers(tmp_path: Path):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    layers, image = keras.layers, keras.Input((20, 24, 3))
+    value = layers.Rescaling(1 / 255)(layers.Resizing(16, 16)(image))
+    value = layers.Resizing(20, 20, "nearest")(layers.Conv2D(8, 3, activation="relu")(value))
+    value = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="relu")(value))
+    keras.Model(image, layers.Dense(4, activation="softmax")(value)).save(tmp_path / "m.keras")
+    images = np.random.default_rng(0).integers(0, 256, (20, 20, 24, 3), np.uint8)
+    np.savez(tmp_path / "images.npz", x=images, y=np.arange(20) % 4)
+    options = ConvertOptions(tmp_path / "m.keras", targets=("tflite", "onnx"), schemes="int8", output=tmp_path / "out")
+    made = convert(replace(options, calibration=tmp_path / "images.npz"))
+    held = {artifact.name: artifact.actual for artifact in made.artifacts}
+    stayed_float = {name: [one.operation for one in actual.stayed_float] for name, actual in held.items() if actual}
+    assert stayed_float == {"base-tflite-int8": ["SOFTMAX"], "base-onnx-int8": ["Softmax"]}

@@ -115,6 +115,7 @@ def _tf2onnx(model: bytes) -> onnx.ModelProto:
         try:
             with tf.Graph().as_default() as empty:
                 graph = graphs.process_tf_graph(empty, opset=OPSET, tflite_path=str(path), custom_op_handlers=_handlers())
+            _name_resizings(graph)
             converted = optimizers.optimize_graph(graph, catch_errors=False, optimizers=passes).make_model("edgecls")
         except Exception as error:  # tf2onnx raises bare ValueErrors and KeyErrors from everywhere
             raise _unsupported(f"{type(error).__name__}: {error}") from error
@@ -122,6 +123,25 @@ def _tf2onnx(model: bytes) -> onnx.ModelProto:
     if foreign:
         raise _unsupported(", ".join(foreign))
     return converted
+
+
+def _name_resizings(graph: Any) -> None:
+    """Let what a Resize makes have the name of its TFLite tensor, which tf2onnx gives to the transpose behind it: that one is dropped where
+    it meets another, and a value without its name would have no int8 parameters.
+    """
+    for behind in [node for node in graph.get_nodes() if node.type == "Transpose" and node.inputs[0].type == "Resize"]:
+        resize, name = behind.inputs[0], behind.output[0]
+        if name in graph.outputs or len(graph.find_output_consumers(resize.output[0])) > 1:
+            continue
+        made = {
+            node: {"attr": node.attr, "shapes": node.output_shapes, "dtypes": node.output_dtypes} for node in (resize, behind)
+        }
+        takers = graph.find_output_consumers(name)
+        for node in made:
+            graph.remove_node(node.name)
+        graph.make_node("Resize", resize.input, outputs=[name], name=resize.name, **made[resize])
+        moved = graph.make_node("Transpose", [name], name=behind.name, **made[behind])
+        graph.replace_all_inputs(name, moved.output[0], ops=takers)
 
 
 def _unsupported(found: str) -> ConversionError:
