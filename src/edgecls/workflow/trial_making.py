@@ -219,7 +219,7 @@ def _train(job: TrialJob, options: dict[str, Any]) -> tuple[list[float], str]:
 
 def _trainable(loaded: Any, proof: Any) -> tuple[str, dict[float, int]]:
     """Why a model cannot be trained, or which shares of it can go with channels."""
-    from edgecls.compression.channels.plan import fitting_multiple
+    from edgecls.compression.channels.plan import fitting_choice
     from edgecls.compression.channels.trace import trace_channels
     from edgecls.models.rebuild import rebuild
 
@@ -229,5 +229,5 @@ def _trainable(loaded: Any, proof: Any) -> tuple[str, dict[float, int]]:
         return f"expected {error.expected}, found {error.found}", {}
     channels = trace_channels(flat)
     most = ChannelPruning.model_fields["multiple"].default
-    found = {share: fitting_multiple(channels, share, most) for share in CHANNEL_SHARES}
-    return "", {share: multiple for share, multiple in found.items() if multiple}
+    found = {share: fitting_choice(channels, share, most) for share in CHANNEL_SHARES}
+    return "", {share: choice.multiple for share, choice in found.items() if choice}

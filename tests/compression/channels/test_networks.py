@@ -12,8 +12,7 @@ from application_models import SIZES, application
 from double_precision import in_double
 from edgecls.compression.channels import (
     choose,
-    fitting_multiple,
-    magnitude,
+    fitting_choice,
     multiply_accumulates,
     sizes_of,
     trace_channels,
@@ -35,9 +34,8 @@ def assert_halved(model: Any) -> Any:
     """The smaller model. Half of the costs go, and with chosen and with random channels the scores are those with zeros in their place."""
     channels = trace_channels(model)
     whole = multiply_accumulates(channels)
-    multiple = fitting_multiple(channels, SHARE, 8)
-    assert multiple is not None
-    chosen = choose(channels, magnitude(channels), (1 - SHARE) * whole, multiple, sizes_of(channels))
+    chosen = fitting_choice(channels, SHARE, 8)
+    assert chosen is not None
     assert chosen.macs == pytest.approx((1 - SHARE) * whole, abs=NEAR * whole)
     smaller = without(model, channels, chosen.stays)
     assert multiply_accumulates(trace_channels(smaller)) == pytest.approx(chosen.macs)

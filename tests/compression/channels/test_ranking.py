@@ -11,7 +11,7 @@ import pytest
 from edgecls.compression.channels import Channels, choose, multiply_accumulates, sizes_of, trace_channels, without
 from edgecls.compression.channels.cost import weights_left
 from edgecls.compression.channels.importance import at_random, batch_norm_scale, loss_of, magnitude, taylor
-from edgecls.compression.channels.plan import fitting_multiple, is_near, plan_channels, planned_choice
+from edgecls.compression.channels.plan import fitting_choice, is_near, plan_channels, planned_choice
 from edgecls.errors import RecipeError
 from edgecls.records.recipe import ChannelPruning
 from edgecls.system.extras import require
@@ -57,11 +57,11 @@ def test_shares_are_met_in_whole_multiples(model, channels, share, multiple):
 def test_multiples_are_halved_where_none_of_eight_meets_the_share(channels):
     whole = multiply_accumulates(channels)
     share = 0.3
-    found = fitting_multiple(channels, share, 8)
-    assert found is not None and found < 8
-    assert not is_near(planned_choice(channels, share, 2 * found).macs / whole, share)
-    assert is_near(planned_choice(channels, share, found).macs / whole, share)
-    assert fitting_multiple(channels, 0.999, 8) is None  # an eighth of each layer stays
+    found = fitting_choice(channels, share, 8)
+    assert found is not None and found.multiple < 8
+    assert not is_near(planned_choice(channels, share, 2 * found.multiple).macs / whole, share)
+    assert is_near(found.macs / whole, share)
+    assert fitting_choice(channels, 0.999, 8) is None  # an eighth of each layer stays
 
 
 def test_an_eighth_stays_and_the_least_important_go(channels):

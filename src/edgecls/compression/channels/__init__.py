@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgecls.compression.channels.cost import multiply_accumulates
 from edgecls.compression.channels.importance import magnitude
-from edgecls.compression.channels.plan import Plan, fitting_multiple, plan_channels, planned_choice
+from edgecls.compression.channels.plan import Plan, fitting_choice, plan_channels, planned_choice
 from edgecls.compression.channels.ranking import Choice, choose, sizes_of
 from edgecls.compression.channels.removal import without, zeroed
 from edgecls.compression.channels.trace import Channels, trace_channels
@@ -14,7 +14,7 @@ __all__ = [
     "Choice",
     "Plan",
     "choose",
-    "fitting_multiple",
+    "fitting_choice",
     "magnitude",
     "multiply_accumulates",
     "plan_channels",

@@ -67,10 +67,10 @@ def plan_channels(model: Any, stage: ChannelPruning) -> Plan:
     """
     channels = costed(trace_channels(model), stage)
     macs = multiply_accumulates(channels)
-    multiple = fitting_multiple(channels, stage.share, stage.multiple)
-    if multiple is None:
+    choice = fitting_choice(channels, stage.share, stage.multiple)
+    if choice is None:
         raise _unreachable(channels, stage, macs)
-    return Plan(model, channels, planned_choice(channels, stage.share, multiple), macs)
+    return Plan(model, channels, choice, macs)
 
 
 def is_near(left: float, share: float) -> bool:
@@ -78,12 +78,15 @@ def is_near(left: float, share: float) -> bool:
     return abs(1 - left - share) <= min(NEAR, share / 2)
 
 
-def fitting_multiple(channels: Channels, share: float, most: int) -> int | None:
-    """The greatest multiple of channels with which a share can be met: `most`, or what halving leaves of it; None where none can."""
+def fitting_choice(channels: Channels, share: float, most: int) -> Choice | None:
+    """What is planned with the greatest multiple that can meet a share: `most`, or what halving leaves of it; None where none can."""
     macs = multiply_accumulates(channels)
-    while not (found := bool(macs) and is_near(planned_choice(channels, share, most).macs / macs, share)) and most > 1:
+    while macs and most:
+        choice = planned_choice(channels, share, most)
+        if is_near(choice.macs / macs, share):
+            return choice
         most //= 2
-    return most if found else None
+    return None
 
 
 def planned_choice(channels: Channels, share: float, multiple: int) -> Choice:
@@ -97,7 +100,7 @@ def _unreachable(channels: Channels, stage: ChannelPruning, macs: float) -> Reci
     if not channels.groups:
         return RecipeError("channels to remove", f"none that can go{named}", "leave --prune-channels out")
     gone = 1 - planned_choice(channels, stage.share, 1).macs / macs
-    coarser = (share for share in _STEPS if share > stage.share and fitting_multiple(channels, share, stage.multiple))
+    coarser = (share for share in _STEPS if share > stage.share and fitting_choice(channels, share, stage.multiple))
     nearest = gone if gone >= _STEPS[0] else next(coarser, None)
     steps = "an eighth of each layer stays"
     too_fine = f"a model that loses more with its least step, as {steps}"

@@ -8,7 +8,7 @@ import numpy as np
 
 from edgecls.compression.channels.cost import CostModel, weights_left
 from edgecls.compression.channels.importance import magnitude
-from edgecls.compression.channels.plan import fitting_multiple, planned_choice
+from edgecls.compression.channels.plan import fitting_choice, planned_choice
 from edgecls.compression.channels.trace import Channels, trace_channels
 from edgecls.records.preflight import ChannelGroup, ChannelPreflight, ChannelRemoval
 from edgecls.records.recipe import ChannelPruning
@@ -41,7 +41,7 @@ def preflight_channels(model: Any) -> ChannelPreflight:
 
 
 def _removal(model: Any, channels: Channels, share: float, multiple: int) -> ChannelRemoval:
-    choice = planned_choice(channels, share, fitting_multiple(channels, share, multiple) or multiple)
+    choice = fitting_choice(channels, share, multiple) or planned_choice(channels, share, multiple)
     norms = magnitude(channels)
     return ChannelRemoval(
         share=share,

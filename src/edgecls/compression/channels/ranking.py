@@ -25,10 +25,12 @@ class Choice:
     Attributes:
         stays: bool [channels.count].
         macs: multiply-accumulates that are left.
+        multiple: of which as many stay in each group, where it is large enough.
     """
 
     stays: np.ndarray
     macs: float
+    multiple: int
 
 
 def sizes_of(channels: Channels) -> Counter[tuple[str, ...]]:
@@ -52,7 +54,7 @@ def choose(channels: Channels, scores: np.ndarray, macs: float, multiple: int, s
     stays = channels.all.copy()
     for one, count in zip(search.steps, left, strict=True):
         stays[one.gone(count)] = False
-    return Choice(stays, search.cost.macs(left))
+    return Choice(stays, search.cost.macs(left), multiple)
 
 
 def strain(share: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from edgecls.compression.channels.cost import multiply_accumulates
 from edgecls.compression.channels.importance import at_random, batch_norm_scale, loss_of, magnitude, taylor
 from edgecls.compression.channels.latency import costed
-from edgecls.compression.channels.plan import fitting_multiple
+from edgecls.compression.channels.plan import fitting_choice
 from edgecls.compression.channels.ranking import choose, sizes_of
 from edgecls.compression.channels.removal import without
 from edgecls.compression.channels.sensitivity import weighed
@@ -48,7 +48,8 @@ class Rounds:
         """Round 1, 2 … and the model that is left; each is to be trained before the next is asked for."""
         channels = costed(trace_channels(model), self.stage)
         sizes, macs = sizes_of(channels), multiply_accumulates(channels)
-        multiple = fitting_multiple(channels, self.stage.share, self.stage.multiple) or self.stage.multiple
+        planned = fitting_choice(channels, self.stage.share, self.stage.multiple)
+        multiple = planned.multiple if planned else self.stage.multiple
         for number in range(1, self.stage.rounds + 1):
             channels = costed(trace_channels(model), self.stage) if number > 1 else channels
             stays = self._chosen(number)
