@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edgecls.cli.train import OPTIONS
 from edgecls.errors import DataError, RecipeError
-from edgecls.records.recipe import parse_recipe
+from edgecls.records.recipe import parse_options
 from edgecls.records.training import RatePoint, TrainingPlan
 from edgecls.reporting.rate_curve import rate_curve
 from edgecls.reporting.sample_sheet import write_sample_sheet
@@ -37,17 +38,18 @@ def test_phases_have_rates_of_their_own():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"unfreeze": "half"}, "a layer's number, as 100, or the share"),
+        ({"unfreeze": "half"}, "--unfreeze: a layer's number, as 100, or the share"),
         ({"unfreeze": "0%"}, "share of the last layers"),
-        ({"fine_tune": 2}, "fine_tune without a base"),
+        ({"fine_tune": 2}, "--fine-tune without a base"),
         ({"binary": True, "multi_label": True}, "not both"),
-        ({"optimiser": "sgd"}, "the unknown key optimiser"),
-        ({"batch": 0}, "batch"),
+        ({"optimizer": "adagrad"}, "--optimizer: input should be 'adamw', 'adam' or 'sgd', given 'adagrad'"),
+        ({"fine_tune_rate": 0.0}, "--fine-tune-rate: input should be greater than 0"),
+        ({"augmentation": {"rotation": 200}}, "--rotate: input should be less"),
     ],
 )
 def test_what_is_no_plan_is_said(content: dict, message: str):
     with pytest.raises(RecipeError, match=message):
-        parse_recipe(content, TrainingPlan, "the options")
+        parse_options(content, TrainingPlan, OPTIONS)
 
 
 def test_balanced_weights_let_classes_count_alike():

@@ -190,7 +190,7 @@ def test_latency_of_core_ml_needs_a_mac(images: Path, tmp_path: Path, monkeypatc
         (("--within", "loss<0.5", "--minimize", "download"), "--within 'drop<=POINTS'"),
         (("--within", "drop<=0.5", "--minimize", "speed"), "--minimize with one of download, size, latency"),
         (("--within", "drop<=0.5", "--minimize", "size", "--time", "0m"), "a time such as 30m"),
-        (("--within", "drop<=0.5", "--minimize", "size", "--held-out", "2"), "held_out: input should be less than 0.9"),
+        (("--within", "drop<=0.5", "--minimize", "size", "--held-out", "2"), "--held-out: input should be less than 0.9"),
         (("--within", "drop<=0.5", "--minimize", "size", "--targets", "tensorrt"), "targets among"),
         (("--within", "drop<=0.5", "--minimize", "size", "--against", "float"), "--against with one of base, control"),
         (("--within", "drop<=0.5", "--minimize", "size", "--latency-on", "true"), "started by `true`"),

@@ -27,6 +27,23 @@ from edgecls.cli.output import note
 if TYPE_CHECKING:
     from edgecls.records.recipe import Recipe
 
+_OPTIONS = {
+    "channels": "--prune-channels",
+    "channels.share": "--prune-channels",
+    "channels.by": "--channels-by",
+    "channels.importance": "--channel-importance",
+    "channels.multiple": "--channel-multiple",
+    "channels.rounds": "--channel-rounds",
+    "pruning": "--prune",
+    "pruning.sparsity": "--prune",
+    "pruning.pattern": "--prune-pattern",
+    "pruning.schedule": "--prune-schedule",
+    "clustering": "--cluster",
+    "clustering.clusters": "--cluster",
+    "training.distillation.weight": "--distill-weight",
+}
+_TECHNIQUES = ("channels", "pruning", "clustering", "qat", "control")
+
 
 def compress(
     model: Annotated[
@@ -48,7 +65,8 @@ def compress(
         str | None, typer.Option(metavar="NAME", help="Which go first: taylor, magnitude, batchnorm or random. [taylor]")
     ] = None,
     channel_multiple: Annotated[
-        int | None, typer.Option(metavar="N", help="Leave multiples of N channels, where a layer has four times as many. [8]")
+        int | None,
+        typer.Option(metavar="N", help="Leave multiples of N channels at most, where a layer has four times as many. [8]"),
     ] = None,
     channel_rounds: Annotated[
         int | None, typer.Option(metavar="N", help="Remove them in N rounds, with an epoch between two. [3]")
@@ -217,10 +235,13 @@ def _refuse_idle(content: dict[str, Any], *, qat: bool, distill: bool, skips: bo
 
 def _recipe(path: Path | None, content: dict[str, Any]) -> Recipe:
     from edgecls.errors import RecipeError
-    from edgecls.records.recipe import Recipe, parse_recipe, read_recipe
+    from edgecls.records.recipe import Recipe, parse_options, read_recipe
 
+    if path is None and not content.keys() & set(_TECHNIQUES):
+        remedy = "ask for --prune-channels, --prune, --cluster, --qat or --control, or give --recipe FILE"
+        raise RecipeError("an option that says what to do", "none", remedy)
     if path is None:
-        return parse_recipe(content, Recipe, "the options")
+        return parse_options(content, Recipe, _OPTIONS)
     if content:
         found = f"--recipe {path} beside options for {', '.join(content)}"
         raise RecipeError("a recipe file, or the options that say the same", found, "give one")

@@ -151,9 +151,9 @@ def _goal(within: str, minimize: str, targets: str) -> Goal:
 
 
 def _training(content: dict[str, Any]) -> Training:
-    from edgecls.records.recipe import Training, parse_recipe
+    from edgecls.records.recipe import Training, parse_options
 
-    return parse_recipe({key: value for key, value in content.items() if value is not None}, Training, "the options")
+    return parse_options({key: value for key, value in content.items() if value is not None}, Training, {})
 
 
 def _machine(text: str | None) -> Machine | None:

@@ -11,6 +11,8 @@ import typer
 from edgecls.cli.model_options import Filter, Fit
 from edgecls.cli.output import note
 
+OPTIONS = {"augmentation.rotation": "--rotate", "hidden": "--head"}  # of which the names are not those of the plan
+
 
 def train(
     data: Annotated[
@@ -108,7 +110,7 @@ def train(
     """Train a classifier on DATA. `edgecls convert` needs no option for it: size, preprocessing and labels are in the model file."""
     from edgecls.cli.output import console, show, show_json
     from edgecls.cli.progress import Bars
-    from edgecls.records.recipe import parse_recipe
+    from edgecls.records.recipe import parse_options
     from edgecls.records.training import TrainingPlan
     from edgecls.reporting.evaluation import evaluation_table
     from edgecls.reporting.training import describe_training
@@ -150,7 +152,7 @@ def train(
         "seed": seed,
         "augmentation": _given(augmentation),
     }
-    plan = parse_recipe(_given(content), TrainingPlan, "the options")
+    plan = parse_options(_given(content), TrainingPlan, OPTIONS)
     options = TrainOptions(
         data,
         plan,

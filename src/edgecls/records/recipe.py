@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -321,10 +322,36 @@ def parse_recipe(content: dict[str, Any], kind: type[T], where: str) -> T:
         raise RecipeError("a recipe of known keys and possible values", f"{where}: {found}", "mend it there") from None
 
 
+def parse_options(content: dict[str, Any], kind: type[T], names: Mapping[str, str]) -> T:
+    """A value from options of the command line.
+
+    Args:
+        names: key -> the option that gives its value, where that is not called as the last part of the key.
+
+    Raises:
+        RecipeError: a value out of its range, or values that contradict each other.
+    """
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        found = "; ".join(_option_sentence(detail, names) for detail in error.errors()[:3])
+        raise RecipeError("options with possible values", found, "choose others") from None
+
+
+def _option_sentence(detail: Any, names: Mapping[str, str]) -> str:
+    parts = [part for part in detail["loc"] if isinstance(part, str)]
+    key = ".".join(parts)
+    return _told(detail, key and (names.get(key) or f"--{parts[-1].replace('_', '-')}"))
+
+
 def _sentence(detail: Any, kind: type[Value]) -> str:
     key = ".".join(str(part) for part in detail["loc"])
     if detail["type"] == "extra_forbidden":
         return f"the unknown key {key} (known beside it: {', '.join(_neighbours(detail['loc'], kind))})"
+    return _told(detail, key)
+
+
+def _told(detail: Any, key: str) -> str:
     message = detail["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     given = "" if detail["type"] in ("value_error", "missing") else f", given {detail['input']!r}"

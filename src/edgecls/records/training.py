@@ -119,9 +119,11 @@ class TrainingPlan(Value):
     @model_validator(mode="after")
     def _check(self) -> TrainingPlan:
         if self.binary and self.multi_label:
-            raise ValueError("one of binary (two classes that exclude each other) and multi_label, not both")
+            raise ValueError("one of --head binary (two classes that exclude each other) and --multi-label, not both")
         if self.fine_tune and self.model in SCRATCH:
-            raise ValueError(f"fine_tune without a base: every layer of {self.model} trains from the start; raise epochs instead")
+            raise ValueError(
+                f"--fine-tune without a base: every layer of {self.model} trains from the start; raise --epochs instead"
+            )
         return self
 
     @property
