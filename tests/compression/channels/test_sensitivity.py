@@ -85,6 +85,17 @@ def test_channels_that_carry_nothing_do_not_make_their_group_worthless(model, im
     assert found[loud].sum() > 100 * found[channels.made["faint"]].sum()
 
 
+def test_channels_that_have_to_stay_are_no_part_of_what_their_group_can_lose(model, images):
+    channels = trace_channels(model)
+    loud, faint = channels.made["loud"], channels.made["faint"]
+    within = np.random.default_rng(1).uniform(0.5, 1, channels.count)
+    within[loud[:1]] = within[faint] = np.inf
+    found = weighed(model, channels, within, [images], "logits")
+    assert np.isinf(found[loud[:1]]).all() and np.isinf(found[faint]).all()
+    assert found[loud[1:]] / found[loud[1:]].sum() == pytest.approx(within[loud[1:]] / within[loud[1:]].sum())
+    assert 0 < found[loud[1:]].sum() < np.inf
+
+
 def _softened(logits: np.ndarray) -> np.ndarray:
     shares = np.exp(logits.astype(np.float64) / 4)
     return shares / shares.sum(axis=1, keepdims=True)

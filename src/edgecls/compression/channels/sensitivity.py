@@ -35,18 +35,19 @@ def weighed(model: Any, channels: Channels, scores: np.ndarray, batches: Iterabl
 
     Args:
         model: flat tf_keras model.
-        scores: importances within each group, [channels.count].
+        scores: importances within each group, [channels.count]; what is infinite stays so, and is no part of what its group can lose.
         batches: model inputs [n, *input_shape], of which the first few are taken.
     """
-    parts = [_least(group.channels, scores) for group in channels.groups]
+    members = [group.channels[np.isfinite(scores[group.channels])] for group in channels.groups]
+    parts = [_least(able, scores) for able in members]
     masks = [_without(channels, part) for part in parts]
     count = min(max(_CALLS // max(len(masks), 1), 1), _LONGEST)
     moved = divergences(model, channels, islice(batches, count), masks, kind)
     found = scores.copy()
-    for group, part, distance in zip(channels.groups, parts, moved, strict=True):
-        whole, gone = scores[group.channels].sum(), scores[part].sum()
+    for able, part, distance in zip(members, parts, moved, strict=True):
+        whole, gone = scores[able].sum(), scores[part].sum()
         if 0 < gone < whole:
-            found[group.channels] *= max(distance, _LEAST_MOVED) / strain(gone / whole) / whole
+            found[able] *= max(distance, _LEAST_MOVED) / strain(gone / whole) / whole
     return found
 
 
@@ -54,8 +55,8 @@ def _least(members: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The least important channels of a group: a part of them, more where these carry next to nothing, never all."""
     order = members[np.argsort(scores[members], kind="stable")]
     carried = np.cumsum(scores[order])
-    enough = int(np.searchsorted(carried, _LEAST_GONE * carried[-1])) + 1
-    return order[: min(max(round(_PART * len(order)), enough), len(order) - 1)]
+    enough = int(np.searchsorted(carried, _LEAST_GONE * scores[order].sum())) + 1
+    return order[: min(max(round(_PART * len(order)), enough), max(len(order) - 1, 0))]
 
 
 def _without(channels: Channels, gone: np.ndarray) -> np.ndarray:
