@@ -142,3 +142,18 @@ class ParityError(StageError):
 
 class WorkerError(StageError):
     """A worker process crashed or ran out of time."""
+
+
+class RemoteError(Exception):
+    """An exception of a worker that is no EdgeclsError, with the worker's traceback as text.
+
+    Attributes:
+        os_error: number, description and file, where it was the operating system that refused.
+    """
+
+    def __init__(self, kind: str, message: str, trace: str, os_error: tuple[int, str, str | None] | None = None) -> None:
+        self.kind, self.message, self.trace, self.os_error = kind, message, trace, os_error
+        super().__init__(kind, message, trace, os_error)
+
+    def __str__(self) -> str:
+        return f"{self.kind}: {self.message}"

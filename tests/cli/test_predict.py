@@ -86,6 +86,13 @@ def test_an_engine_that_dies_is_one_line_and_exit_2(
     )
 
 
+def test_a_name_that_no_file_can_have_is_one_line_and_exit_2(edgecls: Command, classifier: Path) -> None:
+    """The worker meets it: what the operating system refuses there is told as it is here."""
+    result = edgecls("predict", classifier, f"{'x' * 300}.png")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("error: expected a path the file system can hold, found xxx")
+
+
 def killed(*_: object) -> None:
     os.kill(os.getpid(), signal.SIGSEGV)
 

@@ -107,15 +107,18 @@ def test_what_is_no_whole_model_is_refused_in_a_line(model, tmp_path):
         return [{"paths": paths, "weights": weights}]
 
     name = sound["weightsManifest"][0]["paths"][0]
+    huge = {"dtype": "uint8", "scale": 3e38, "min": 3e38}
     for paths, weights, message in (
         (["../secret.bin"], entries, "names '../secret.bin'"),
         (["http://host/x.bin"], entries, "names 'http://host/x.bin'"),
         (["gone.bin"], entries, "gone.bin is missing"),
+        (["x" * 300], entries, "xxx is missing"),
         ([name], entries[:-1], "bytes too many"),
         ([name], [*entries, {"name": "more", "shape": [9], "dtype": "float32"}], "damaged"),
         ([name], [{**entries[0], "name": "other"}, *entries[1:]], f"has none for {entries[0]['name']}"),
         ([name], [{**entries[0], "shape": entries[0]["shape"][::-1]}, *entries[1:]], "weights of shape"),
         ([name], [{**entries[0], "dtype": "string"}, *entries[1:]], "damaged"),
+        ([name], [{**entries[0], "quantization": huge}, *entries[1:]], "overflow"),
     ):
         with pytest.raises(ModelFileError, match=message):
             load_model(edited(folder, weightsManifest=manifest(paths, weights)))

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 import edgecls
-from edgecls.errors import WorkerError
-from edgecls.system.worker import RemoteError, Worker, few_collections, new_objects_alone
+from edgecls.errors import RemoteError, WorkerError
+from edgecls.system.worker import Worker, few_collections, new_objects_alone
 
 WAIT_S = 60.0  # for what takes a fraction of a second on an idle machine
 CUT = """

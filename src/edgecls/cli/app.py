@@ -27,7 +27,7 @@ from edgecls.cli.report import report
 from edgecls.cli.run import run
 from edgecls.cli.serve import serve
 from edgecls.cli.train import train
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.version import __version__
 
 _GROUPS: dict[str, dict[Any, str]] = {  # what a person wants to do -> command -> its line in the list, which fits 80 columns
@@ -73,7 +73,7 @@ class _Commands(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except (EdgeclsError, OSError, KeyboardInterrupt) as error:
+        except (EdgeclsError, RemoteError, OSError, KeyboardInterrupt) as error:
             code, line = exit_code_for(error)
             if code is None:
                 raise

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 
-from edgecls.errors import EdgeclsError, OutputError
+from edgecls.errors import EdgeclsError, OutputError, RemoteError
 
 _INTERRUPTED = 130  # what shells report for SIGINT: 128 + 2
 _OS_ERRORS = {
@@ -21,6 +21,9 @@ def exit_code_for(error: BaseException) -> tuple[int | None, str]:
     """(exit code, the line for stderr); (None, "") for a failure that is nobody's mistake and must show its traceback."""
     if isinstance(error, KeyboardInterrupt):
         return _INTERRUPTED, "interrupted: nothing half-written was left"
+
+    if isinstance(error, RemoteError) and error.os_error:
+        error = OSError(*error.os_error)
     if isinstance(error, OSError) and error.errno in _OS_ERRORS:
         expected, remedy = _OS_ERRORS[error.errno]
         place = f"{error.filename}: " if error.filename else ""

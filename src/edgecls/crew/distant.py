@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from edgecls.data import PixelFile
-from edgecls.errors import EdgeclsError, MachineError, WorkerError
+from edgecls.errors import EdgeclsError, MachineError, RemoteError, WorkerError
 from edgecls.formats import sha256
 from edgecls.formats.files import members
 from edgecls.system import depot
 from edgecls.system.machine import Machine
-from edgecls.system.worker import RemoteError, Worker, missing
+from edgecls.system.worker import Worker, missing
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -15,11 +15,11 @@ import numpy as np
 from edgecls.crew.crew import START_TIMEOUT_S
 from edgecls.crew.jobs import Failure, OpenRunner, failure_of
 from edgecls.data import PixelFile
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.evaluation.answers import Answers, join
 from edgecls.evaluation.shares import judge_share
 from edgecls.records.image_spec import ImageSpec
-from edgecls.system.worker import RemoteError, Worker, preload
+from edgecls.system.worker import Worker, preload
 
 _ALIGNMENT = (
     8  # shares begin where batches of runners (1, 2, 4 or 8 images) begin: the same batches and bits, whatever the workers

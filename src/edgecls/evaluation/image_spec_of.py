@@ -6,9 +6,9 @@ from pathlib import Path
 
 from edgecls.crew.crew import START_TIMEOUT_S, Crew, ask, engines
 from edgecls.crew.jobs import Failure, OpenRunner, failure_of
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.records.image_spec import ImageSpec
-from edgecls.system.worker import RemoteError, preload
+from edgecls.system.worker import preload
 
 
 def image_spec_of(path: Path, target: str, *, open_runner: OpenRunner, timeout_s: float) -> ImageSpec | Failure:

@@ -6,6 +6,7 @@ The architecture is that of Keras, in its own JSON. Source of the format: `weigh
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ def shard_paths(config: dict[str, Any], path: Path) -> list[Path]:
                     f"{path}, which names {str(name)[:100]!r}",
                     f"put them beside it; {_WHOLE}",
                 )
-            if not (path.parent / plain).is_file():
+            if not os.path.isfile(path.parent / plain):  # noqa: PTH113 - False for a name that no file can have, too
                 raise ModelFileError("all weights beside model.json", f"{path}, where {plain} is missing", _WHOLE)
             shards.append(path.parent / plain)
     return shards
@@ -127,8 +128,9 @@ def _read_entry(entry: Any, data: bytes, offset: int, path: Path) -> tuple[str, 
             raise ValueError(f"{name} of shape {shape}")
         values = np.frombuffer(data, stored, count, offset).reshape(shape)
         if rule and rule["dtype"] != "float16":
-            values = values * np.float32(rule["scale"]) + np.float32(rule["min"])
-    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
+            with np.errstate(over="raise"):
+                values = values * np.float32(rule["scale"]) + np.float32(rule["min"])
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, str(error)) from None
     return name, values.astype(np.float32) if dtype == "float32" else values, offset + count * stored.itemsize
 

@@ -33,7 +33,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, ParamSpec, TypeVar
 
-from edgecls.errors import EdgeclsError, WorkerError, reason_of
+from edgecls.errors import EdgeclsError, RemoteError, WorkerError, reason_of
 from edgecls.system.extras import take_as_own, without_unused
 from edgecls.version import __version__
 
@@ -256,17 +256,6 @@ class Worker:
         return shlex.join(self._command)
 
 
-class RemoteError(Exception):
-    """An exception of a worker that is no EdgeclsError, with the worker's traceback as text."""
-
-    def __init__(self, kind: str, message: str, trace: str) -> None:
-        self.kind, self.message, self.trace = kind, message, trace
-        super().__init__(kind, message, trace)
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.message}"
-
-
 def preload(modules: Sequence[str]) -> None:
     """Import modules ahead of the first job: start this in a fresh worker while the caller is still busy."""
     with few_collections(), without_unused():
@@ -387,7 +376,12 @@ def _reply(body: bytes) -> bytes:
     except EdgeclsError as error:
         return _dump((False, error))
     except Exception as error:
-        return _dump((False, RemoteError(type(error).__name__, str(error), traceback.format_exc())))
+        refused = isinstance(error, OSError) and error.errno and (error.errno, str(error.strerror), _name(error.filename))
+        return _dump((False, RemoteError(type(error).__name__, str(error), traceback.format_exc(), refused or None)))
+
+
+def _name(filename: object) -> str | None:
+    return None if filename is None else os.fsdecode(filename) if isinstance(filename, bytes) else str(filename)
 
 
 def _main() -> None:
@@ -413,6 +407,5 @@ def _main() -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["edgecls.system.worker"] = sys.modules["__main__"]  # RemoteError must pickle under its public name
-    RemoteError.__module__ = "edgecls.system.worker"
+    sys.modules["edgecls.system.worker"] = sys.modules["__main__"]  # callers ask for functions of this file by that name
     _main()

@@ -10,10 +10,10 @@ from typing import TypeVar
 from edgecls.crew import desk
 from edgecls.crew.crew import START_TIMEOUT_S, Crew, ask, engines
 from edgecls.crew.jobs import BenchJob, BenchOptions, Failure, OpenRunner, Profiler, failure_of
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.records.latency import Latency, Sustained, ThreadsLatency, Throughput
 from edgecls.records.profile import Profile
-from edgecls.system.worker import RemoteError, Worker, preload
+from edgecls.system.worker import Worker, preload
 from edgecls.timing import stopwatch
 
 R = TypeVar("R")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.crew import BenchOptions
-from edgecls.errors import EdgeclsError, InputError, MachineError, OutputError, StageError
+from edgecls.errors import EdgeclsError, InputError, MachineError, OutputError, RemoteError, StageError
 from edgecls.records.artifact import MANIFEST_NAME, Artifact, Manifest
 from edgecls.records.counted import counted
 from edgecls.records.event import Event, OnEvent
@@ -23,7 +23,6 @@ from edgecls.reporting.optimization import describe_progress, describe_trial
 from edgecls.search import Budget, Space, Strategy, best_of
 from edgecls.search.stopping import loss_bar
 from edgecls.system.store import write_text
-from edgecls.system.worker import RemoteError
 from edgecls.version import __version__
 from edgecls.workflow.held_out import CHOOSING_NAME, JUDGING_NAME
 from edgecls.workflow.opening import ModelOptions

@@ -11,13 +11,13 @@ import numpy as np
 
 from edgecls.converters import Job, Made
 from edgecls.converters.coreml.structure import check_structure
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.evaluation.examination import Examined, Questions, examine, heads_of, named
 from edgecls.evaluation.siblings import judge_siblings
 from edgecls.formats import file_sizes, sha256
 from edgecls.records.artifact import Artifact, Parity
 from edgecls.records.metadata import ArtifactMetadata
-from edgecls.system.worker import RemoteError, Worker
+from edgecls.system.worker import Worker
 
 # the worker that examines a file and its answer; None where there is no file
 Pending: TypeAlias = "tuple[Worker, Future[Examined]] | None"

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from edgecls.converters.conversion import Conversion, Made, artifact_path, unexpected
 from edgecls.converters.support import Job
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.records.artifact import Requested, Scheme
-from edgecls.system.worker import RemoteError, Worker
+from edgecls.system.worker import Worker
 
 if TYPE_CHECKING:
     from edgecls.converters.coreml.int8 import SharedInt8
