@@ -25,6 +25,8 @@ Every error says, in one line, what was expected, what was found and what to do.
         ├── CompressionError      training that went wrong, or a sparsity that was not reached
         ├── ParityError
         └── WorkerError           a worker process that crashed or ran out of time
+
+`RemoteError` is none of them: it carries what a worker did not raise on purpose.
 """
 
 from __future__ import annotations

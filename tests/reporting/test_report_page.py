@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from edgecls.errors import InputError
 from edgecls.records.accuracy import Accuracy, ClassAccuracy, Confusion, Flips
@@ -249,6 +250,25 @@ def test_a_histogram_stands_in_for_samples_that_were_not_kept() -> None:
     starts = [float(start) for start in re.findall(r"M([\d.]+) ", found.strips[0].path)]
     assert len(starts) > 140
     assert abs(found.strips[0].p50 - found.width / 2) < 0.2
+
+
+def test_what_a_coarse_clock_took_for_nothing_is_drawn_at_the_edge() -> None:
+    """A browser's clock may have steps of a tenth of a millisecond."""
+    coarse = Latency(runs=8, p50_ms=0.0, p90_ms=0.1, p99_ms=0.1, min_ms=0.0, max_ms=0.1)
+    fine = Latency(runs=8, p50_ms=0.2, p90_ms=0.3, p99_ms=0.4, min_ms=0.1, max_ms=0.4)
+    damaged = fine.model_copy(update={"p50_ms": 0.0})
+    found = strips([("coarse", coarse), ("fine", fine), ("damaged", damaged)])
+    assert found
+    assert [strip.name for strip in found.strips] == ["fine", "damaged"]
+    assert found.strips[1].p50 == 0
+
+
+@pytest.mark.parametrize("name", ["p50_ms", "min_ms"])
+@pytest.mark.parametrize("value", [-1.0, float("inf"), float("nan"), 1e300])
+def test_times_that_cannot_be_are_refused(name: str, value: float) -> None:
+    times = {"p50_ms": 2.0, "p90_ms": 3.6, "p99_ms": 3.9, "min_ms": 1.0, "max_ms": 4.0}
+    with pytest.raises(ValidationError, match=name):
+        Latency(runs=8, **{**times, name: value})
 
 
 def test_a_sustained_run_and_a_profile_have_their_places() -> None:

@@ -8,15 +8,26 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from edgecls.errors import ModelFileError
+from edgecls.models.h5_trial import H5_ERRORS
+from edgecls.system.archive_errors import ZIP_ERRORS
 from edgecls.system.extras import require
 
 _WEIGHTS = "model.weights.h5"
 
 
 def has_windows_paths(path: Path) -> bool:
-    """Whether groups of weights in a `.keras` archive are named with backslashes."""
-    with zipfile.ZipFile(path) as archive, archive.open(_WEIGHTS) as stream, require("h5py").File(stream, "r") as file:
-        return bool(_backslashed(file))
+    """Whether groups of weights in a `.keras` archive are named with backslashes.
+
+    Raises:
+        ModelFileError: the names of its weights cannot be read.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(_WEIGHTS) as stream, require("h5py").File(stream, "r") as file:
+            return bool(_backslashed(file))
+    except (*H5_ERRORS, *ZIP_ERRORS) as error:
+        found = f"{path}, whose weights are damaged: {error}"
+        raise ModelFileError("a whole .keras archive", found, "copy or download it again") from None
 
 
 def write_with_slashes(source: Path, target: Path) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from edgecls.records.amounts import Bytes
 from edgecls.records.artifact import OutputKind, Scheme, Target
 from edgecls.records.codes import Codes
 from edgecls.records.image_spec import ImageSpec
@@ -41,8 +42,8 @@ class EmbeddedArtifact(Record):
     file: PlainName
     target: Target
     scheme: Scheme
-    size_bytes: int
-    compressed_bytes: int
+    size_bytes: Bytes
+    compressed_bytes: Bytes
     sha256: str
     input: Border
     output: Border

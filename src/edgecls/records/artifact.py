@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 
 from pydantic import Field
 
+from edgecls.records.amounts import Bytes
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.instant import Instant
 from edgecls.records.record import FileRecord, Record
@@ -178,8 +179,8 @@ class Artifact(Record):
     reason: str = ""
     requested: Requested
     actual: Actual | None = None
-    size_bytes: int = 0
-    compressed_bytes: int = 0
+    size_bytes: Bytes = 0
+    compressed_bytes: Bytes = 0
     sha256: str = ""
     parity: Parity | None = None
     seconds: float = 0.0

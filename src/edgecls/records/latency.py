@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from edgecls.records.amounts import Milliseconds
 from edgecls.records.interval import Interval
 from edgecls.records.record import Record
 
@@ -15,7 +16,7 @@ Doubt = Literal["too_few_runs", "too_noisy", "machine_loaded", "frequency_change
 class Histogram(Record):
     """Counts between neighbouring edges; `edges_ms` has one more."""
 
-    edges_ms: list[float]
+    edges_ms: list[Milliseconds]
     counts: list[int]
 
 
@@ -62,15 +63,15 @@ class Latency(Record):
     """
 
     runs: int
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    min_ms: float
-    max_ms: float
-    samples_ms: list[float] = Field(default_factory=list)
+    p50_ms: Milliseconds
+    p90_ms: Milliseconds
+    p99_ms: Milliseconds
+    min_ms: Milliseconds
+    max_ms: Milliseconds
+    samples_ms: list[Milliseconds] = Field(default_factory=list)
     warmup_runs: int = 0
     p50_interval: Interval | None = None
-    rounds_p50_ms: list[float] = Field(default_factory=list)
+    rounds_p50_ms: list[Milliseconds] = Field(default_factory=list)
     histogram: Histogram | None = None
     validity: Validity | None = None
     conditions: Conditions | None = None
@@ -111,7 +112,7 @@ class Throughput(Record):
     engine_batch: int
     threads: int
     images_per_second: float
-    batch_p50_ms: float
+    batch_p50_ms: Milliseconds
     batches: int
 
 
@@ -120,8 +121,8 @@ class Minute(Record):
 
     minute: int
     runs: int
-    p50_ms: float
-    p90_ms: float
+    p50_ms: Milliseconds
+    p90_ms: Milliseconds
 
 
 class Sustained(Record):

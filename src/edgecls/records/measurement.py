@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from edgecls.records.accuracy import Accuracy, Flips
+from edgecls.records.amounts import Bytes, Milliseconds
 from edgecls.records.engine import Engine
 from edgecls.records.latency import Latency, LatencyRatio, Sustained, ThreadsLatency, Throughput
 from edgecls.records.multilabel import MultiLabelAccuracy
@@ -38,16 +39,16 @@ class Measurement(Record):
     scheme: str
     status: Status = "ok"
     reason: str = ""
-    size_bytes: int = 0
-    compressed_bytes: int = 0
+    size_bytes: Bytes = 0
+    compressed_bytes: Bytes = 0
     accuracy: Accuracy | None = None
     multilabel: MultiLabelAccuracy | None = None
     flips: Flips | None = None
     latency: Latency | None = None
     latency_ratio: LatencyRatio | None = None
-    load_ms: float | None = None
-    first_inference_ms: float | None = None
-    peak_memory_bytes: int | None = None
+    load_ms: Milliseconds | None = None
+    first_inference_ms: Milliseconds | None = None
+    peak_memory_bytes: Bytes | None = None
     threads: int = 1
     threads_latency: list[ThreadsLatency] = Field(default_factory=list)
     throughput: list[Throughput] = Field(default_factory=list)

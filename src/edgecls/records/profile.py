@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from edgecls.records.amounts import Milliseconds
 from edgecls.records.record import Record
 
 
@@ -38,7 +39,7 @@ class Profile(Record):
     """
 
     runs: int
-    total_ms: float
+    total_ms: Milliseconds
     operations: list[OperationTime]
     float_share: float | None = None
     unaccelerated_share: float | None = None

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from edgecls.records.amounts import Bytes
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.instant import Instant
 from edgecls.records.measurement import Measurement
@@ -34,7 +35,7 @@ class Environment(Record):
     processor: str = ""
     instruction_sets: list[str] = Field(default_factory=list)
     cores: int = 0
-    memory_bytes: int = 0
+    memory_bytes: Bytes = 0
     device: str = ""
     python: str = ""
     packages: dict[str, str] = Field(default_factory=dict)

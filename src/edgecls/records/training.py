@@ -8,6 +8,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from edgecls.records.amounts import Bytes
 from edgecls.records.evaluation import Evaluation
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.instant import Instant
@@ -242,7 +243,7 @@ class Training(FileRecord):
     notes: list[str] = Field(default_factory=list)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
-    peak_memory_bytes: int = 0
+    peak_memory_bytes: Bytes = 0
     model_sha256: str = ""
 
     @classmethod

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from edgecls.records.amounts import Milliseconds
 from edgecls.records.artifact import LabelsSource, OutputKind, Source
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.instant import Instant
@@ -41,7 +42,7 @@ class Epoch(Record):
     held_out_accuracy: float
     measure: Measure = "top-1"
     sparsity: float
-    step_ms: float
+    step_ms: Milliseconds
 
 
 class Kernel(Record):

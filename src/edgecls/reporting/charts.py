@@ -14,6 +14,7 @@ from edgecls.reporting.pareto import pareto_front
 WIDTH, HEIGHT = 440, 320
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 16, 44
 _LOG_FROM = 5.0  # a range of more than this ratio is drawn on a logarithmic axis
+_WIDEST = 1e9  # of logarithmic axes, the greatest value over the least
 _LETTER, _LINE = 6.1, 13.0  # size of a character of a label
 _STRIP_WIDTH, _STRIP_HEIGHT, _STRIP_BINS = 600, 34, 150
 _STEPS = (1.0, 2.0, 5.0)
@@ -30,10 +31,9 @@ class Axis:
     log: bool = False
 
     def position(self, value: float) -> float:
-        """Pixel of a value."""
-        low, high, value = (
-            (math.log(number) for number in (self.low, self.high, value)) if self.log else (self.low, self.high, value)
-        )
+        """Pixel of a value; what lies outside is at the end, as a time that a coarse clock took for nothing."""
+        low, high, value = self.low, self.high, min(max(value, self.low), self.high)
+        low, high, value = (math.log(number) for number in (low, high, value)) if self.log else (low, high, value)
         return round(self.start + (value - low) / (high - low) * (self.end - self.start), 1)
 
     def ticks(self) -> list[float]:
@@ -176,7 +176,7 @@ def strips(latencies: Sequence[tuple[str, Latency]]) -> Strips | None:
     if not sampled:
         return None
     low, high = min(found.min_ms for _, found in sampled), max(found.max_ms for _, found in sampled)
-    axis = Axis(low / 1.05, high * 1.05, 0, _STRIP_WIDTH, log=True)
+    axis = Axis(max(low, high / _WIDEST) / 1.05, high * 1.05, 0, _STRIP_WIDTH, log=True)
     edges = np.geomspace(axis.low, axis.high, _STRIP_BINS + 1)
     rows = []
     for name, latency in sampled:
@@ -194,6 +194,7 @@ def _axis(values: Sequence[float], start: float, end: float, log: bool) -> Axis:
     """A range with room around the values."""
     low, high = min(values), max(values)
     if log:
+        low = max(low, high / _WIDEST)
         room = (high / low) ** 0.08
         return Axis(low / room, high * room, start, end, True)
     room = (high - low) * 0.12 or abs(high) * 0.1 or 1.0
