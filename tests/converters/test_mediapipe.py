@@ -120,6 +120,19 @@ def test_what_we_say_it_refuses_it_refuses(
         mediapipe_env.classify(path, _photos(shared_data, tmp_path, 32, 1))
 
 
+def test_int8_of_uint8_converted_by_edgecls_answers_as_our_runner(zoo: Path, shared_data: Path, tmp_path: Path) -> None:
+    from edgecls.workflow import convert_model
+
+    model, photos = zoo / "mlperf_tiny" / "pretrainedResnet.h5", _photos(shared_data, tmp_path, 32, 60)
+    calibration = np.stack([np.asarray(Image.open(photo)) for photo in photos])
+    made = convert_model(
+        model, targets=["tflite"], schemes="int8", io="uint8", calibration=calibration, labels=_record().labels, preprocess="0..255"
+    )  # fmt: skip
+    path = made.of("tflite", "int8").write(tmp_path / "out")
+    assert not [said for said in made.manifest.details if "MediaPipe" in said]
+    assert _agree(path, photos[::5], TOLERANCES["int8"]) >= 3  # clear winners
+
+
 def test_imagenet_mobilenet_converted_by_edgecls_answers_as_our_runner(zoo: Path, shared_data: Path, tmp_path: Path) -> None:
     from edgecls.workflow import ConvertOptions, convert
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -99,6 +102,14 @@ def test_layers_and_functions_are_found(framework, python_file, tmp_path, name, 
     images = np.random.default_rng(0).uniform(0, 1, (3, 8, 8, 3)).astype(np.float32)
     np.testing.assert_allclose(loaded.predict(images), model(images).numpy(), rtol=1e-5, atol=1e-6)
     assert loaded.source.custom_objects == "layers_of_mine.py"
+
+
+def test_what_the_file_imports_is_as_quiet_as_without_it(framework, python_file, tmp_path):
+    path, _ = saved_model(framework, tmp_path / "m.h5", python_file())
+    options = ["--custom-objects", str(python_file()), "--allow-code"]
+    command = [sys.executable, "-m", "edgecls.cli", "inspect", str(path), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=os.environ | {"KERAS_BACKEND": "jax"})
+    assert done.stderr == ""
 
 
 def test_an_architecture_with_weights(framework, python_file, tmp_path):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import edgecls
-from edgecls.errors import InputError
+from edgecls.errors import EdgeclsError, InputError
 from edgecls.runners import open_runner
 from edgecls.system.extras import require
 
@@ -56,6 +56,49 @@ def test_what_is_not_there_is_told_with_its_reason():
         made.of("onnx", "float32")
 
 
+def test_heads_layout_and_number_of_images_are_as_asked(tmp_path: Path):
+    keras = require("keras")
+    inputs = keras.Input((None, None, 3))
+    value = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(inputs))
+    outputs = [keras.layers.Dense(units, name=name)(value) for name, units in (("kind", 3), ("colour", 2))]
+    made = edgecls.convert_model(
+        keras.Model(inputs, outputs), targets=["onnx"], schemes="float32", output="kind,colour", input_size="8x6",
+        onnx_layout="nchw", onnx_batch=2,
+    )  # fmt: skip
+    session = require("onnxruntime").InferenceSession(made.of("onnx", "float32").content, providers=["CPUExecutionProvider"])
+    assert session.get_inputs()[0].shape == [2, 3, 8, 6]
+    kinds, colours = session.run(None, {"image": np.ones((2, 3, 8, 6), np.float32)})
+    assert (kinds.shape, colours.shape) == ((2, 3), (2, 2))
+
+
+def test_a_model_of_ones_own_layers_and_a_signature(tmp_path: Path):
+    tf = require("tensorflow")
+    python = tmp_path / "mine.py"
+    python.write_text("import keras\n\nclass Twice(keras.layers.Layer):\n    def call(self, value):\n        return 2 * value\n")
+    scope: dict[str, Any] = {}
+    exec(python.read_text(), scope)
+    keras = require("keras")
+    inputs = keras.Input((8, 8, 3))
+    value = keras.layers.GlobalAveragePooling2D()(scope["Twice"]()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(value))
+    arguments: dict[str, Any] = {"targets": ["tflite"], "schemes": "float32"}
+    with pytest.raises(EdgeclsError, match="--custom-objects"):
+        edgecls.convert_model(model, **arguments)
+    with pytest.raises(EdgeclsError, match="--allow-code"):
+        edgecls.convert_model(model, custom_objects=python, **arguments)
+    assert edgecls.convert_model(model, custom_objects=python, allow_code=True, **arguments).artifacts
+    module = tf.Module()
+    shape = tf.TensorSpec((None, 8, 8, 3), tf.float32)
+    module.up = tf.function(lambda image: {"scores": tf.nn.softmax(tf.reduce_mean(image, (1, 2)))}, input_signature=[shape])
+    module.down = tf.function(lambda image: {"scores": tf.nn.softmax(-tf.reduce_mean(image, (1, 2)))}, input_signature=[shape])
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"up": module.up, "down": module.down})
+    made = edgecls.convert_model(tmp_path / "saved", signature="down", preprocess="0..1", **arguments)
+    image = np.zeros((1, 8, 8, 3), np.uint8)
+    image[..., 1] = 255
+    runner = open_runner(made.of("tflite", "float32").write(tmp_path))
+    assert runner.predict(image)[0].argmin() == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -63,6 +106,18 @@ def test_what_is_not_there_is_told_with_its_reason():
         ({"model": "nowhere.h5"}, "nowhere.h5"),
         ({"model": "nowhere.h5", "calibration": np.zeros((3, 3))}, r"shape \(3, 3\)"),
         ({"model": "nowhere.h5", "calibration": [1]}, "found a list"),
+        ({"model": classifier("keras"), "io": "int16"}, "--io among float32, int8, uint8, found 'int16'"),
+        ({"model": classifier("keras"), "onnx_layout": "chwn"}, "--onnx-layout among nhwc, nchw"),
+        ({"model": classifier("keras"), "onnx_batch": -1}, "--onnx-batch between 1 and 1024, or free"),
+        ({"model": classifier("keras"), "activation": "tanh"}, "activation among softmax, sigmoid"),
+        ({"model": classifier("keras"), "input_size": "64x64"}, "images of 12x12"),
+        ({"model": classifier("keras"), "signature": "a"}, "which is none"),
+        ({"model": classifier("keras"), "output": "a,b"}, "outputs"),
+        ({"model": classifier("keras"), "targets": ["tensorrt"]}, "targets among"),
+        ({"model": classifier("keras"), "targets": "tflite"}, "targets among"),
+        ({"model": classifier("keras"), "schemes": "int4"}, "choose among"),
+        ({"model": classifier("keras"), "schemes": ["float32"]}, "write as 'float32,tflite:int8'"),
+        ({"model": classifier("keras"), "labels": "nowhere.txt"}, "nothing at nowhere.txt"),
     ],
 )
 def test_bad_input_is_refused(arguments: dict[str, Any], message: str):

@@ -13,6 +13,7 @@ from edgecls.cli.output import note
 
 if TYPE_CHECKING:
     from edgecls.records.artifact import Activation, Manifest, OnnxBatch
+    from edgecls.workflow import ConvertOptions
 
 
 def convert(
@@ -121,6 +122,13 @@ def convert(
     from edgecls.reporting import conversion_table
     from edgecls.workflow import ConvertOptions, convert_all
 
+    choices: dict[str, Any] = {  # `convert` refuses what is none of theirs
+        "io": io,
+        "estimator": estimator,
+        "effort": effort,
+        "onnx_weights": onnx_weights,
+        "onnx_layout": onnx_layout,
+    }
     options = ConvertOptions(
         model=model,
         output=output,
@@ -138,18 +146,14 @@ def convert(
         signature=signature,
         input_size=input_size,
         custom_objects=custom_objects,
-        onnx_weights=_choice("--onnx-weights", onnx_weights, ("uint8", "int8")),
-        onnx_layout=_choice("--onnx-layout", onnx_layout, ("nhwc", "nchw")),
         onnx_batch=_batch(onnx_batch),
         activation=_activation(add_softmax, add_sigmoid),
-        io=_choice("--io", io, ("float32", "int8", "uint8")),
-        estimator=_choice("--estimator", estimator, ("minmax", "percentile", "mse")),
-        effort=_choice("--effort", effort, ("normal", "high")),
         minimum_deployment_target=minimum_deployment_target,
         keep_float=tuple(keep_float or ()),
         mixed_precision=mixed_precision,
         allow_code=allow_code,
         verify=verify,
+        **choices,
     )
     with Bars() as bars:
         manifest = convert_all(options, bars)
@@ -157,17 +161,9 @@ def convert(
         show_json(manifest)
     else:
         show(conversion_table(manifest, console().width, verbose=verbose))
-        _remarks(manifest, options.folder)
+        _remarks(manifest, options)
     if any(artifact.status != "ok" for artifact in manifest.artifacts):
         raise typer.Exit(3)
-
-
-def _choice(flag: str, value: str | None, choices: tuple[str, ...]) -> Any:
-    from edgecls.errors import InputError
-
-    if value is not None and value not in choices:
-        raise InputError(f"{flag} among {', '.join(choices)}", repr(value), "choose one of them")
-    return value
 
 
 def _batch(value: str | None) -> OnnxBatch | None:
@@ -188,11 +184,11 @@ def _activation(softmax: bool, sigmoid: bool) -> Activation | None:
     return "softmax" if softmax else "sigmoid" if sigmoid else None
 
 
-def _remarks(manifest: Manifest, folder: Path) -> None:
+def _remarks(manifest: Manifest, options: ConvertOptions) -> None:
     from edgecls.data.imagenet import CLASSES
     from edgecls.records.counted import counted
 
-    spec, quoted = manifest.image_spec, shlex.quote(str(folder))
+    spec, quoted = manifest.image_spec, shlex.quote(str(options.folder))
     if spec.provenance == "assumed":
         note(f"{spec.note} Which one fits labelled images: edgecls bench {quoted} --preprocess auto --data PATH")
     if spec.resizing_note:
@@ -202,7 +198,7 @@ def _remarks(manifest: Manifest, folder: Path) -> None:
     elif manifest.labels_source == "default":
         note("No labels given: the classes are called class_0, class_1 … Name them with --labels FILE.")
     schemes = {artifact.scheme for artifact in manifest.artifacts if artifact.target == "tflite"}
-    if not manifest.data and schemes and "int8" not in schemes:
+    if options.schemes is None and not manifest.data and schemes and "int8" not in schemes:
         note("No int8 without images to calibrate on: add --calibration PATH for it.")
     made = sum(artifact.status == "ok" for artifact in manifest.artifacts)
-    note(f"{folder}: {counted(made, 'artifact')}. To measure: edgecls bench {quoted}")
+    note(f"{options.folder}: {counted(made, 'artifact')}. To measure: edgecls bench {quoted}")

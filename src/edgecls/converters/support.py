@@ -60,11 +60,7 @@ def parse_targets(text: str) -> list[Target]:
         SchemeError: empty, or a target nobody knows.
     """
     names = [name.strip() for name in text.split(",") if name.strip()]
-    unknown = [name for name in names if name not in TARGETS]
-    if unknown or not names:
-        raise SchemeError(
-            f"targets among {', '.join(TARGETS)}", repr(unknown[0] if unknown else text), "name them divided by commas"
-        )
+    _require_targets(names)
     return [cast(Target, name) for name in dict.fromkeys(names)]
 
 
@@ -77,8 +73,12 @@ def plan_jobs(targets: Sequence[Target], schemes: str | None, *, calibrated: boo
         calibrated: whether calibration images are given.
 
     Raises:
-        SchemeError: an unknown scheme, one that no asked target has, or one that needs calibration images where there are none.
+        SchemeError: no target, or one nobody knows; an unknown scheme, one that no asked target has, or one that needs calibration images
+            where there are none.
     """
+    _require_targets(targets)
+    if not isinstance(schemes, str | None):  # as a list, which targets are
+        raise SchemeError("schemes divided by commas in one text", repr(schemes), "write as 'float32,tflite:int8'")
     if schemes is None:
         return [
             Job(*key)
@@ -96,6 +96,13 @@ def plan_jobs(targets: Sequence[Target], schemes: str | None, *, calibrated: boo
             "add --calibration PATH (a folder of about 100 images, or an .npz)",
         )
     return [Job(*key) for key in SUPPORT if key in wanted]
+
+
+def _require_targets(names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in TARGETS]
+    if unknown or not names:
+        found = repr(unknown[0]) if unknown else "none"
+        raise SchemeError(f"targets among {', '.join(TARGETS)}", found, "name them, divided by commas")
 
 
 def _jobs_named(item: str, targets: Sequence[Target]) -> list[Job]:

@@ -79,6 +79,7 @@ def read_custom_objects(path: Path, generation: Generation, allow_code: bool) ->
             f"{path}, Python code that would run, without it",
             "if you trust whoever wrote it, repeat with --allow-code",
         )
+    keras = require(_PACKAGES[generation])  # before the file imports it: quietly, and on TensorFlow
     module = _run(path)
     found = {name: value for name, value in vars(module).items() if _is_own(name, value)}
     if not found:
@@ -94,8 +95,7 @@ def read_custom_objects(path: Path, generation: Generation, allow_code: bool) ->
                 f"{path}, whose {name} is of Keras {other}",
                 f"import {_PACKAGES[generation]} in it, where it imports {_other_imports(generation)}",
             )
-    registered_name = require(_PACKAGES[generation]).saving.get_registered_name
-    return CustomObjects(path, {own_name(registered_name(value)): value for value in found.values()} | found)
+    return CustomObjects(path, {own_name(keras.saving.get_registered_name(value)): value for value in found.values()} | found)
 
 
 def _run(path: Path) -> ModuleType:

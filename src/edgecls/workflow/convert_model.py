@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from edgecls.errors import DataError, InputError
-from edgecls.records.artifact import DEFAULT_TARGETS, Artifact, Manifest, Target
+from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Artifact, Border, Manifest, OnnxBatch, OnnxLayout, Target
 from edgecls.system.private_folder import temporary_folder
 from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_options import ConvertOptions
@@ -80,13 +80,19 @@ def convert_model(
     targets: Sequence[Target] = DEFAULT_TARGETS,
     schemes: str | None = None,
     calibration: Path | np.ndarray | None = None,
-    labels: Sequence[str] | None = None,
+    labels: Path | Sequence[str] | None = None,
     preprocess: str | None = None,
     fit: str | None = None,
     filter: str | None = None,
-    io: Literal["float32", "int8", "uint8"] = "float32",
+    io: Border = "float32",
     keep_float: Sequence[str] = (),
+    onnx_layout: OnnxLayout | None = None,
+    onnx_batch: OnnxBatch | None = None,
+    activation: Activation | None = None,
+    output: str | None = None,
+    signature: str | None = None,
     input_size: str | None = None,
+    custom_objects: Path | None = None,
     allow_code: bool = False,
     verify: bool = True,
 ) -> ConvertedModel:
@@ -98,12 +104,17 @@ def convert_model(
         schemes: as on the command line, `float32,int8` or `tflite:int8`; None for all that are possible.
         calibration: images for int8: a path, or an array [n, height, width, channels] of pixels 0..255 (uint8) or, as float32, of model
             inputs.
-        labels: class names.
+        labels: class names, or a file of them as `--labels` takes it.
         preprocess: how pixels enter the model, as `--preprocess`; None where the model tells.
         fit, filter: how pictures become the model's size, as `--fit` and `--filter`; None for squeezed, bilinear with antialiasing.
         io: what the int8 TFLite file takes and gives.
         keep_float: layers that stay float in int8 files.
+        onnx_layout, onnx_batch: axes of the ONNX files' input, and how many images they take at once; None for the model's, and any number.
+        activation: ends every file, where the model itself gives logits.
+        output: of a model with several outputs, the one that classifies, or several of them as `a,b`.
+        signature: of a SavedModel with several, the serving function.
         input_size: `224x224`, height x width, of a model that leaves them open.
+        custom_objects: Python file with the model's own layers; it is run, so only with `allow_code`.
         allow_code: load files whose layers hold code.
         verify: compare every artifact with the model.
 
@@ -124,7 +135,13 @@ def convert_model(
             filter=filter,
             io=io,
             keep_float=tuple(keep_float),
+            onnx_layout=onnx_layout,
+            onnx_batch=onnx_batch,
+            activation=activation,
+            model_output=output,
+            signature=signature,
             input_size=input_size,
+            custom_objects=custom_objects and Path(custom_objects),
             allow_code=allow_code,
             verify=verify,
         )
@@ -156,9 +173,9 @@ def _as_images(images: Path | np.ndarray | None, folder: Path) -> Path | None:
     return path
 
 
-def _as_label_file(labels: Sequence[str] | None, folder: Path) -> Path | None:
-    if labels is None:
-        return None
+def _as_label_file(labels: Path | Sequence[str] | None, folder: Path) -> Path | None:
+    if labels is None or isinstance(labels, str | Path):
+        return labels and Path(labels)
     path = folder / "labels.txt"
     path.write_text("\n".join(labels), encoding="utf-8")
     return path

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from edgecls.converters import Effort, Estimator, Job
 from edgecls.data.digits import DIGITS_NAME
@@ -17,6 +17,7 @@ from edgecls.records.variant import Variant, VariantSet
 from edgecls.workflow.opening import ModelOptions
 from edgecls.workflow.variants import source_name
 
+OnnxWeights = Literal["uint8", "int8"]
 _MOST_IMAGES = 1024  # that an ONNX file may be made to take at once
 
 
@@ -51,7 +52,7 @@ class ConvertOptions(ModelOptions):
     minimum_deployment_target: str | None = None
     keep_float: tuple[str, ...] = ()
     mixed_precision: str | None = None
-    onnx_weights: Literal["uint8", "int8"] = "uint8"
+    onnx_weights: OnnxWeights = "uint8"
     onnx_layout: OnnxLayout | None = None
     onnx_batch: OnnxBatch | None = None
     verify: bool = True
@@ -74,6 +75,7 @@ def check_options(options: ConvertOptions, jobs: Sequence[Job], variant: Variant
     Raises:
         SchemeError, DataError, InputError.
     """
+    _refuse_unknown_choices(options)
     _refuse_idle_options(options, jobs)
     if isinstance(options.onnx_batch, int) and not 0 < options.onnx_batch <= _MOST_IMAGES:
         expected = f"--onnx-batch between 1 and {_MOST_IMAGES}, or free"
@@ -93,6 +95,20 @@ def learns_ranges(options: ConvertOptions) -> bool:
 
     calibrates = options.estimator or options.mixed_precision or options.effort != "normal"
     return not calibrates and was_trained_for_int8(options.model)
+
+
+def _refuse_unknown_choices(options: ConvertOptions) -> None:
+    choices = {
+        "--io": (options.io, Border),
+        "--estimator": (options.estimator, Estimator),
+        "--effort": (options.effort, Effort),
+        "--onnx-weights": (options.onnx_weights, OnnxWeights),
+        "--onnx-layout": (options.onnx_layout, OnnxLayout),
+        "activation": (options.activation, Activation),
+    }
+    for option, (value, known) in choices.items():
+        if value is not None and value not in get_args(known):
+            raise InputError(f"{option} among {', '.join(get_args(known))}", repr(value), "choose one of them")
 
 
 def _refuse_idle_options(options: ConvertOptions, jobs: Sequence[Job]) -> None:
