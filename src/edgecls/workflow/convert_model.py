@@ -174,8 +174,10 @@ def _as_images(images: Path | np.ndarray | None, folder: Path) -> Path | None:
 
 
 def _as_label_file(labels: Path | Sequence[str] | None, folder: Path) -> Path | None:
-    if labels is None or isinstance(labels, str | Path):
-        return labels and Path(labels)
+    if labels is None:
+        return None
+    if isinstance(labels, str | Path):
+        return Path(labels)
     path = folder / "labels.txt"
     path.write_text("\n".join(labels), encoding="utf-8")
     return path
