@@ -103,3 +103,13 @@ assert not gc.get_freeze_count()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert not done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(("given", "kept"), [(None, "1"), ("3", "3")])
+def test_products_of_a_process_of_ours_wait_on_no_core(given: str | None, kept: str, monkeypatch: pytest.MonkeyPatch):
+    """But for somebody who says how many threads they should have."""
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    if given:
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
+    with Worker() as worker:
+        assert worker.call(os.getenv, "OPENBLAS_NUM_THREADS") == kept

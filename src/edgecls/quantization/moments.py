@@ -7,7 +7,6 @@ samples for each weight. Only these leave the session.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,38 +17,49 @@ if TYPE_CHECKING:
     import onnx
 
 PLACES = 8, 64  # of each image, at least and at most
+_TOGETHER = 512  # samples of a layer
 
 
-@dataclass
 class Moments:
-    """Of one layer, summed over the images seen.
+    """Second moments of what the weights of one layer are multiplied with, over the images seen.
+
+    Samples wait until there are enough of them: each product reads and writes all moments, which takes longer than what few samples give.
 
     Attributes:
-        samples: how many.
-        total: [groups, weights], float64, of what samples are above the origin.
-        products: [groups, weights, weights], float64, of the same.
-        origin: [groups, 1, weights], float32, near the mean: products of values far from zero would leave float32 no digits for how
-            they vary.
+        weights: how many one output has.
+        samples: seen so far.
     """
 
-    samples: int
-    total: np.ndarray
-    products: np.ndarray
-    origin: np.ndarray | None = None
+    def __init__(self, groups: int, weights: int) -> None:
+        self.weights, self.samples = weights, 0
+        self._total = np.zeros((groups, weights))  # of what samples are above the origin
+        self._products = np.zeros((groups, weights, weights))
+        # Near the mean: products of values far from zero would leave float32 no digits for how they vary.
+        self._origin: np.ndarray | None = None
+        self._waiting: list[np.ndarray] = []
 
     def add(self, values: np.ndarray) -> None:
         """Take in samples [groups, n, weights], float32."""
-        if self.origin is None:
-            self.origin = values.mean(axis=1, keepdims=True)
-        values = values - self.origin
+        self._waiting.append(values)
         self.samples += values.shape[1]
-        self.total += values.sum(axis=1)
-        self.products += np.matmul(values.transpose(0, 2, 1), values)
+        if sum(part.shape[1] for part in self._waiting) >= _TOGETHER:
+            self._multiply()
 
     def about_mean(self) -> np.ndarray:
-        """Second moments about the mean [groups, weights, weights]."""
-        mean = self.total / self.samples
-        return self.products / self.samples - mean[:, :, None] * mean[:, None, :]
+        """Second moments about the mean [groups, weights, weights], float64."""
+        if self._waiting:
+            self._multiply()
+        mean = self._total / self.samples
+        return self._products / self.samples - mean[:, :, None] * mean[:, None, :]
+
+    def _multiply(self) -> None:
+        values = np.concatenate(self._waiting, axis=1)
+        self._waiting = []
+        if self._origin is None:
+            self._origin = values.mean(axis=1, keepdims=True)
+        values -= self._origin
+        self._total += values.sum(axis=1)
+        self._products += np.matmul(values.transpose(0, 2, 1), values)
 
 
 def probe_layer(graph: onnx.GraphProto, layer: WeightedLayer, shape: Sequence[int]) -> None:
@@ -95,11 +105,7 @@ def samples_of(layer: WeightedLayer, values: np.ndarray) -> np.ndarray:
 
 def empty_moments(layers: Mapping[str, WeightedLayer]) -> dict[str, Moments]:
     """Of layers, before any image."""
-    found = {}
-    for name, layer in layers.items():
-        weights = layer.weights.shape[1] * layer.weights.shape[2]
-        found[name] = Moments(0, np.zeros((layer.groups, weights)), np.zeros((layer.groups, weights, weights)))
-    return found
+    return {name: Moments(layer.groups, layer.weights.shape[1] * layer.weights.shape[2]) for name, layer in layers.items()}
 
 
 def _places(window: Window, height: int, width: int, most: int) -> tuple[tuple[int, ...], np.ndarray]:

@@ -46,7 +46,7 @@ def round_layers(
     rounded = {}
     for layer in layers:
         seen, kernel = moments.get(layer.name), kernels.get(layer.name)
-        if seen is None or kernel is None or seen.products.shape[1] > most_weights or is_clustered(layer.weights):
+        if seen is None or kernel is None or seen.weights > most_weights or is_clustered(layer.weights):
             continue
         if kernel.shape != layer.weights.shape or not np.allclose(kernel, layer.weights, rtol=1e-5, atol=1e-8):
             continue
