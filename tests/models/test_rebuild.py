@@ -10,6 +10,7 @@ import pytest
 from application_models import SIZES, application
 from edgecls.errors import StageError, UnsupportedModelError
 from edgecls.models import activations, load_model, rebuild, written_out
+from edgecls.models.counterparts import NoCounterpartError, make_counterpart
 from edgecls.models.rebuild import AMPLIFIED, TOLERANCE
 from zoo_models import CASES
 
@@ -207,7 +208,15 @@ def test_an_augmentation_that_changes_nothing_at_inference_is_left_out(keras, sa
     model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(values)))
     rebuilt = rebuild(load_model(saved(model, "model.keras")))
     assert rebuilt.notes[0].startswith(f"augment ({kind}) is left out: it changes nothing at inference")
+    assert kind != "RandomCrop" or rebuilt.notes[0].endswith("and that of tf_keras gives another shape.")
     assert "augment" not in [layer.name for layer in rebuilt.model.layers]
+
+
+def test_a_setting_is_no_default_that_it_merely_equals(keras, tf_keras):
+    """tf_keras pads no Resizing; 0.0, the default of Keras 3, asks for nothing. An integer 0 equals it and is another."""
+    make_counterpart(tf_keras, keras.layers.Resizing(4, 4, fill_value=0.0), 3)
+    with pytest.raises(NoCounterpartError, match="its setting fill_value=0 is unknown to tf_keras"):
+        make_counterpart(tf_keras, keras.layers.Resizing(4, 4, fill_value=0), 3)
 
 
 @pytest.mark.parametrize("key", ["...", "..., ::-1", "0:1, ..., 1:", "..., 1"])

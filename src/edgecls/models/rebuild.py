@@ -261,7 +261,9 @@ class _Difference:
 def _wrong(each: list[_Difference]) -> dict[int, str]:
     """Layers whose counterparts compute something else, and how far off they are."""
     return {
-        id(item.call.layer): f"that of tf_keras differs by {item.share:.2g} of its largest output"
+        id(item.call.layer): "that of tf_keras gives another shape"
+        if item.share == np.inf
+        else f"that of tf_keras differs by {item.share:.2g} of its largest output"
         for item in each
         if not item.share <= TOLERANCE
     }
