@@ -200,6 +200,14 @@ def test_a_short_conversion_tells_the_verdict_the_weights_and_the_users_notes() 
     assert "how it was made" in " ".join(render(conversion_table(found, 200), 200).split())
 
 
+def test_agreement_is_of_sets_where_each_class_has_a_sigmoid() -> None:
+    found = manifest(int8_artifact())
+    for kind, outputs, title in (("softmax", 10, "same top-1"), ("sigmoid", 10, "same set"), ("sigmoid", 1, "same top-1")):
+        told = found.model_copy(update={"output_kind": kind, "outputs": outputs})
+        for verbose in (False, True):
+            assert title in " ".join(render(conversion_table(told, 200, verbose=verbose), 200).split())
+
+
 def test_a_rejected_artifact_keeps_its_reason_in_the_short_table() -> None:
     parity = Parity(samples=5, top1_agreement=0.2, inputs="synthetic", verdict="failed", reason="top-1 agrees on 20% of 5")
     rejected = artifact("float16", status="rejected", parity=parity)

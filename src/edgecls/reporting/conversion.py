@@ -24,13 +24,20 @@ def conversion_grid(manifest: Manifest) -> Grid:
         Column[Artifact]("stayed float", _actual(lambda found: str(len(found.stayed_float) or "")), numeric=True, rank=6),
         Column[Artifact]("verified", _parity(lambda found: found.verdict)),
         Column[Artifact]("difference", _parity(_difference), numeric=True, rank=2),
-        Column[Artifact]("same top-1", _parity(lambda found: format_share(found.top1_agreement)), numeric=True, rank=2),
+        Column[Artifact](
+            agreement_title(manifest), _parity(lambda found: format_share(found.top1_agreement)), numeric=True, rank=2
+        ),
         Column[Artifact](
             "SNR", _parity(lambda found: "" if found.snr_db is None else f"{found.snr_db:.1f} dB"), numeric=True, rank=7
         ),
         Column[Artifact]("status", lambda row: row.status if row.status != "ok" else ""),
     ]
     return make_grid(columns, manifest.artifacts, lambda row: row.status == "ok", _notes(manifest))
+
+
+def agreement_title(manifest: Manifest) -> str:
+    """What artifacts are alike in on a share of the images: the winner, or the set of classes where each has a sigmoid of its own."""
+    return "same set" if manifest.output_kind == "sigmoid" and manifest.outputs > 1 else "same top-1"
 
 
 def _actual(text: Callable[[Actual], str]) -> Callable[[Artifact], str]:

@@ -14,7 +14,7 @@ from edgecls.records.latency import Doubt
 from edgecls.records.measurement import Measurement
 from edgecls.records.pick import Pick
 from edgecls.records.report import Report
-from edgecls.reporting.conversion import INPUTS, failure_notes
+from edgecls.reporting.conversion import INPUTS, agreement_title, failure_notes
 from edgecls.reporting.findings import DOUBTFUL, SIGNIFICANT, profile_notes, ranking_notes
 from edgecls.reporting.grid import Column, Grid, make_grid, told_once
 from edgecls.reporting.measurements import (
@@ -50,7 +50,10 @@ def conversion_summary(manifest: Manifest) -> Grid:
         Column[Artifact]("weights", _weights, rank=3),
         Column[Artifact]("verified", lambda row: row.parity.verdict if row.parity else ""),
         Column[Artifact](
-            "same top-1", lambda row: format_share(row.parity.top1_agreement) if row.parity else "", numeric=True, rank=1
+            agreement_title(manifest),
+            lambda row: format_share(row.parity.top1_agreement) if row.parity else "",
+            numeric=True,
+            rank=1,
         ),
         Column[Artifact]("status", lambda row: row.status if row.status != "ok" else ""),
     ]
