@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,3 +133,21 @@ def test_integer_pixels_reach_every_target(tmp_path: Path) -> None:
     keras.Model(inputs, keras.layers.Dense(5)(keras.layers.Flatten()(value))).export(str(tmp_path / "model"), verbose=False)
     manifest = convert(ConvertOptions(model=tmp_path / "model", schemes="tflite:float32,coreml:float32", output=tmp_path / "out"))
     assert [artifact.status for artifact in manifest.artifacts] == ["ok", "ok"], manifest.artifacts
+
+
+def test_an_operation_that_a_format_lacks_is_named_with_its_layer(tmp_path: Path) -> None:
+    keras = require("keras")
+    inputs = keras.Input((12, 12, 3))
+    value = keras.layers.GlobalAveragePooling2D()(keras.layers.Resizing(8, 8, "bicubic", name="smaller")(inputs))
+    keras.Model(inputs, keras.layers.Dense(5)(value)).save(tmp_path / "model.keras")
+    options = ConvertOptions(model=tmp_path / "model.keras", schemes="float32", output=tmp_path / "out")
+    manifest = convert(replace(options, targets=("tflite", "onnx", "coreml", "saved_model")))
+    rows = {row.target: row.reason for row in manifest.artifacts}
+    place = r"found ResizeBicubic \([\w/]*smaller[\w/]*/ResizeBicubic\); "
+    remedy = "replace that layer: ONNX files are made of TFLite's operations too"
+    assert re.fullmatch(f"expected a graph of TFLite's own operations, {place}{remedy}", rows["tflite"] or "")
+    assert rows["onnx"] == rows["tflite"]
+    assert re.fullmatch(
+        f"expected a graph that coremltools converts to float32, {place}replace the layer .*", rows["coreml"] or ""
+    )
+    assert not rows["saved_model"]

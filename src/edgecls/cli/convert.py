@@ -201,4 +201,4 @@ def _remarks(manifest: Manifest, options: ConvertOptions) -> None:
     if options.schemes is None and not manifest.data and schemes and "int8" not in schemes:
         note("No int8 without images to calibrate on: add --calibration PATH for it.")
     made = sum(artifact.status == "ok" for artifact in manifest.artifacts)
-    note(f"{options.folder}: {counted(made, 'artifact')}. To measure: edgecls bench {quoted}")
+    note(f"{options.folder}: {counted(made, 'artifact')}.{f' To measure: edgecls bench {quoted}' if made else ''}")

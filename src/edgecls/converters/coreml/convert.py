@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +29,7 @@ from edgecls.system.worker import few_collections
 __all__ = ["MINIMUM_TARGETS", "check_structure", "convert_coreml"]
 
 INPUT_NAME, SCORES_NAME, LABEL_NAME = "image", "scores", "classLabel"
+_UNKNOWN = re.compile(r"""Conversion for TF op '(\w+)' not implemented\.\s+name: "([^"]+)\"""")  # what it is, where it is
 
 # The oldest system each scheme runs on: ML programs came with iOS 15; int8 weights, tables and sparse kernels with iOS 16; quantized
 # activations with iOS 17; 4-bit weights and kernels that are both sparse and packed with iOS 18.
@@ -116,17 +118,17 @@ def _build(
     compressed: list[Scheme] = [scheme for scheme in targets if scheme not in ("float32", "float16")]
     package = kept or staging / "float16.mlpackage"
     if "float16" in targets or compressed:
-        with _failures(record, "float16"):
+        with _failures("float16"):
             float16 = _float16(graph, record, targets.get("float16", min(targets.values())), staging, package)
         if "float16" in targets:
             yield "float16", float16
     if "float32" in targets:
-        with _failures(record, "float32"):
+        with _failures("float32"):
             full = _convert(graph, record, "float32", targets["float32"], staging)
         yield "float32", full
     compressed.sort(key=lambda scheme: scheme in SPARSE)  # which may be refused: after all others
     for scheme in compressed:
-        with _failures(record, scheme):
+        with _failures(scheme):
             change = _change(scheme, package, int8)
             yield scheme, _rewrite(float16, scheme, targets[scheme], staging, change)
 
@@ -265,7 +267,7 @@ def _deployment_target(scheme: Scheme, name: str | None) -> Any:
 
 
 @contextmanager
-def _failures(record: ArtifactMetadata, scheme: Scheme) -> Iterator[None]:
+def _failures(scheme: Scheme) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -273,9 +275,17 @@ def _failures(record: ArtifactMetadata, scheme: Scheme) -> Iterator[None]:
     except coreml_program.CONVERTER_ERRORS as error:
         raise ConversionError(
             f"a graph that coremltools converts to {scheme}",
-            f"{record.name}: {type(error).__name__}: {str(error)[:400]}",
-            "replace the operation that is named, or choose --targets tflite,onnx",
+            _cause(error),
+            "replace the layer that it comes from: Core ML has nothing for it",
         ) from error
+
+
+def _cause(error: Exception) -> str:
+    """What coremltools could not convert and where, or else the first line of what it says."""
+    unknown = _UNKNOWN.search(str(error))
+    if unknown:
+        return f"{unknown[1]} ({unknown[2].removeprefix('model/')})"
+    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
 
 
 @contextmanager

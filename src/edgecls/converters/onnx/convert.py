@@ -145,7 +145,7 @@ def _name_resizings(graph: Any) -> None:
 
 
 def _unsupported(found: str) -> ConversionError:
-    return ConversionError("operations that exist in ONNX", found[:300], "replace that layer, or choose --targets tflite,coreml")
+    return ConversionError("operations that exist in ONNX", found[:300], "replace that layer, or choose --targets tflite")
 
 
 def _handlers() -> dict[str, Any]:

@@ -6,9 +6,15 @@ on its tensors, so that a tensor has one name everywhere.
 
 from __future__ import annotations
 
+import re
+
 from edgecls.errors import ConversionError
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.system.extras import quiet_frameworks, require
+
+_FOREIGN = re.compile(
+    r"""loc\(.*?"([^":]+)"\]?\)*: 'tf\.(\w+)' op is neither a custom op nor a flex op"""
+)  # where it is, what it is
 
 
 def float_tflite(graph: FrozenGraph) -> bytes:
@@ -33,5 +39,8 @@ def float_tflite(graph: FrozenGraph) -> bytes:
 
 
 def _first_cause(error: Exception) -> str:
+    foreign = dict.fromkeys(f"{operation} ({place})" for place, operation in _FOREIGN.findall(str(error)))
+    if foreign:
+        return ", ".join(foreign)[:300]
     lines = [line.strip() for line in str(error).splitlines() if "error:" in line or "is neither a custom op" in line]
     return (lines[0] if lines else f"{type(error).__name__}: {error}")[:300]
