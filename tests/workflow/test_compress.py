@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -363,3 +364,21 @@ def test_a_layer_to_keep_float_that_is_none(small_model: Path, small_images: Pat
         with pytest.raises(RecipeError, match=expected):
             compress(CompressOptions(small_model, small_images, asked, output=tmp_path / "v"))
         assert not (tmp_path / "v").exists()
+
+
+def test_the_command_that_compress_ends_with_works_where_a_file_of_layers_is_trusted(edgecls, small_images: Path, tmp_path: Path):
+    python = tmp_path / "mine.py"
+    python.write_text("import keras\n\nclass Twice(keras.layers.Layer):\n    def call(self, value):\n        return 2 * value\n")
+    scope: dict[str, Any] = {}
+    exec(python.read_text(), scope)
+    import keras
+
+    inputs = keras.Input((12, 12, 3))
+    value = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(scope["Twice"]()(inputs)))
+    keras.Model(inputs, keras.layers.Dense(3, activation="softmax")(value)).save(tmp_path / "own.keras")
+    options = ["--custom-objects", python, "--allow-code", "--preprocess", "0..1", "--prune", "0.5", "--epochs", "1"]
+    done = edgecls("compress", tmp_path / "own.keras", "--data", small_images, "-o", tmp_path / "v", *options)
+    assert done.exit_code == 0, done.stderr
+    command = shlex.split(done.stderr.strip().splitlines()[-1].partition("edgecls ")[2])
+    done = edgecls(*command, "--targets", "tflite", "--schemes", "float32", "-o", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr

@@ -201,7 +201,7 @@ def compress(
     for assumed in (done.image_spec.note if done.image_spec.provenance == "assumed" else "", done.image_spec.resizing_note):
         if assumed:
             note(assumed)
-    folder = shlex.quote(str(options.folder))
+    folder = f"{shlex.quote(str(options.folder))}{' --allow-code' if allow_code else ''}"
     note(f"{options.folder}: {counted(len(done.variants), 'variant')}. Convert them with their base: edgecls convert {folder}")
 
 

@@ -138,7 +138,8 @@ def optimize(
             note(f"what would help: {advice}")
         raise typer.Exit(1)
     note(f"{folder / BEST}: its artifacts; put them into an app: edgecls embed {shlex.quote(str(folder / BEST))} --into APP")
-    note(f"{folder / RECIPE_NAME}: makes them again: edgecls run {shlex.quote(str(folder / RECIPE_NAME))}")
+    trust = " --allow-code" if allow_code else ""
+    note(f"{folder / RECIPE_NAME}: makes them again: edgecls run {shlex.quote(str(folder / RECIPE_NAME))}{trust}")
 
 
 def _goal(within: str, minimize: str, targets: str) -> Goal:

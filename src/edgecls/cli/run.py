@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edgecls.cli.model_options import Verbose
 from edgecls.cli.output import note
-
-if TYPE_CHECKING:
-    pass
 
 
 def run(
