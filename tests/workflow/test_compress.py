@@ -248,7 +248,7 @@ def test_a_saved_model_of_inference_alone_cannot_be_trained(small_images: Path, 
 
     network = Network()
     tf.saved_model.save(network, str(tmp_path / "saved"), signatures=network.serve)
-    with pytest.raises(UnsupportedModelError, match="a model with layers"):
+    with pytest.raises(UnsupportedModelError, match="a model with layers, found a SavedModel, which holds"):
         compress(CompressOptions(tmp_path / "saved", small_images, recipe(qat={}), output=tmp_path / "v"))
 
 

@@ -25,7 +25,8 @@ _REFERENCE_VARIABLES = {"Variable", "VariableV2"}
 _KERAS_METADATA = "keras_metadata.pb"
 _EXPORT_AGAIN = "export it again with model.export('folder')"
 INFERENCE_ONLY = (
-    "a SavedModel holds the traced inference function alone, without layers to train; give the Keras file it was exported from"
+    "a SavedModel, which holds the traced inference function alone, without layers to train; "
+    "give the Keras file it was exported from"
 )
 
 

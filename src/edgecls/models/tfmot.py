@@ -22,9 +22,7 @@ _PARTS = r"ConstantSparsity|PolynomialDecay|NoOpActivation|OutputOnlyConfig|\w+Q
 CLASSES = re.compile(rf"{_WRAPPERS}|{_PARTS}")
 _FIELDS = ("pruning_schedule", "quantize_config", "quantizer")  # of wrappers, which resolve them among all names of their modules
 _STRIPPERS = {"PruneLowMagnitude": ("sparsity", "strip_pruning"), "ClusterWeights": ("clustering", "strip_clustering")}
-QAT_REFUSAL = (
-    "it was trained for int8 by tensorflow-model-optimization, whose layers round; give the float model that was made from"
-)
+QAT_REFUSAL = "one trained for int8 by tensorflow-model-optimization, whose layers round; give the float model that was made from"
 
 
 def is_wrapped(config: Any) -> bool:
