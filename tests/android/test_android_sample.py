@@ -31,8 +31,6 @@ FILTERS = {
     "LANCZOS": Image.Resampling.LANCZOS,
 }
 ZIP_HEADERS = 30 + 46  # of an entry and in the directory, each with its name behind it
-# Pillow computes the same sums in C; both times are processor time of one thread, the best of several.
-MOST_TIMES_PILLOW = 3.0
 
 
 def test_every_test_in_kotlin_ran(built: Built) -> None:
@@ -47,7 +45,8 @@ def test_every_test_in_kotlin_ran(built: Built) -> None:
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_twelve_megapixels_take_about_as_long_as_with_pillow(built: Built, name: str) -> None:
+def test_twelve_megapixels_take_no_longer_than_with_pillow(built: Built, name: str) -> None:
+    """Pillow computes the same sums in C; both times are processor time of one thread, the best of several."""
     ours = json.loads((built.build / "resize_ms.json").read_text())[name]
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8))
     times = []
@@ -55,7 +54,7 @@ def test_twelve_megapixels_take_about_as_long_as_with_pillow(built: Built, name:
         start = time.thread_time()
         picture.resize((224, 224), FILTERS[name])
         times.append((time.thread_time() - start) * 1000)
-    assert ours <= MOST_TIMES_PILLOW * min(times), f"{ours:.1f} ms, Pillow {min(times):.1f} ms"
+    assert ours <= min(times), f"{ours:.1f} ms, Pillow {min(times):.1f} ms"
 
 
 def test_sample_without_a_model_is_a_sentence(tmp_path: Path) -> None:

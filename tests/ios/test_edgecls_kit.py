@@ -27,8 +27,6 @@ FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
-# Pillow computes the same sums in C, with pixels of four bytes; both times are of this processor, one core, the best of five.
-MOST_TIMES_PILLOW = 2.0
 
 
 def test_its_own_tests_pass(output: Path):
@@ -48,15 +46,16 @@ def test_the_code_is_formatted(swift: Swift):
 
 
 @pytest.mark.parametrize("name", FILTERS)
-def test_twelve_megapixels_take_about_as_long_as_with_pillow(output: Path, name: str):
+def test_twelve_megapixels_take_no_longer_than_with_pillow(output: Path, name: str):
+    """Pillow computes the same sums in C; both times are processor time of one thread, the best of five."""
     ours = json.loads((output / "resize_ms.json").read_text())[name]
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8))
     times = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.thread_time()
         picture.resize((224, 224), FILTERS[name])
-        times.append((time.perf_counter() - start) * 1000)
-    assert ours <= MOST_TIMES_PILLOW * min(times), f"{ours:.1f} ms, Pillow {min(times):.1f} ms"
+        times.append((time.thread_time() - start) * 1000)
+    assert ours <= min(times), f"{ours:.1f} ms, Pillow {min(times):.1f} ms"
 
 
 def test_results_follow_the_schema(output: Path):

@@ -116,35 +116,25 @@ private func cut(_ picture: Pixels, columns: Range<Int>, rows: Range<Int>) -> Pi
     return Pixels(height: rows.count, width: columns.count, channels: channels, values: values)
 }
 
-private let half = Int64(1) << (Weights.fractionBits - 1)
+private let half = Int32(1) << (Weights.fractionBits - 1)
 
 /// Of a sum of pixels times weights.
 @inline(__always)
-private func pixel(_ sum: Int64) -> UInt8 {
+private func pixel(_ sum: Int32) -> UInt8 {
     UInt8(truncatingIfNeeded: max(0, min(255, sum >> Weights.fractionBits)))
 }
 
-/// Every row of some, narrower.
+/// Every row of some, narrower: one channel at a time, so that the pixels that are added up lie side by side.
 private func weighAcross(_ picture: Pixels, _ weights: Weights, rows: Range<Int>) -> Pixels {
     let width = weights.firsts.count
     let channels = picture.channels
     let count = rows.count * width * channels
+    var plane = [Int16](repeating: 0, count: picture.width + weights.stride)  // zeros at its end, for the zeros behind the weights
     let values = [UInt8](unsafeUninitializedCapacity: count) { target, filled in
-        picture.values.withUnsafeBufferPointer { source in
-            weights.values.withUnsafeBufferPointer { table in
-                for (place, row) in rows.enumerated() {
-                    let line = source.baseAddress! + row * picture.width * channels
-                    let out = target.baseAddress! + place * width * channels
-                    for column in 0..<width {
-                        let start = line + weights.firsts[column] * channels
-                        let row = table.baseAddress! + column * weights.stride
-                        if channels == 3 {
-                            weighColor(start, row, weights.counts[column], out + column * 3)
-                        } else {
-                            out[column] = weighGray(start, row, weights.counts[column])
-                        }
-                    }
-                }
+        for (place, row) in rows.enumerated() {
+            for channel in 0..<channels {
+                copy(picture.values, row * picture.width * channels + channel, every: channels, picture.width, to: &plane)
+                weighRow(plane, weights, to: target.baseAddress! + place * width * channels + channel, every: channels)
             }
         }
         filled = count
@@ -152,33 +142,42 @@ private func weighAcross(_ picture: Pixels, _ weights: Weights, rows: Range<Int>
     return Pixels(height: rows.count, width: width, channels: channels, values: values)
 }
 
-/// Red and green share a 64-bit multiplication: their sums stay within 32 bits, and what the lower one borrows is given back.
-@inline(__always)
-private func weighColor(
-    _ source: UnsafePointer<UInt8>, _ weights: UnsafePointer<Int32>, _ count: Int, _ target: UnsafeMutablePointer<UInt8>
+/// One channel of a row.
+private func copy(
+    _ source: UnsafePointer<UInt8>, _ start: Int, every step: Int, _ count: Int, to target: UnsafeMutablePointer<Int16>
 ) {
-    var two = half | half << 32
-    var blue = half
-    var pixels = source
+    let source = source + start
     for place in 0..<count {
-        let weight = Int64(weights[place])
-        two &+= (Int64(pixels[0]) | Int64(pixels[1]) << 32) &* weight
-        blue &+= Int64(pixels[2]) &* weight
-        pixels += 3
+        target[place] = Int16(source[place &* step])
     }
-    let red = Int64(Int32(truncatingIfNeeded: two))
-    target[0] = pixel(red)
-    target[1] = pixel((two &- red) >> 32)
-    target[2] = pixel(blue)
 }
 
-@inline(__always)
-private func weighGray(_ source: UnsafePointer<UInt8>, _ weights: UnsafePointer<Int32>, _ count: Int) -> UInt8 {
-    var sum = Int32(half)
-    for place in 0..<count {
-        sum &+= Int32(source[place]) &* weights[place]
+private func weighRow(
+    _ pixels: UnsafePointer<Int16>, _ weights: Weights, to target: UnsafeMutablePointer<UInt8>, every step: Int
+) {
+    var target = target
+    for (column, first) in weights.firsts.enumerated() {
+        target.pointee = pixel(sum(pixels + first, weights.lows, weights.highs, column * weights.stride, weights.stride))
+        target += step
     }
-    return pixel(Int64(sum))
+}
+
+/// Half, and pixels times weights: processors multiply eight numbers of 16 bits at a time and add up the products.
+@inline(__always)
+private func sum(
+    _ pixels: UnsafePointer<Int16>, _ lows: UnsafePointer<Int16>, _ highs: UnsafePointer<Int16>, _ start: Int, _ count: Int
+) -> Int32 {
+    typealias Lanes = Weights.Lanes
+    typealias Sums = SIMD8<Int32>
+    let (pixels, lows, highs) = (UnsafeRawPointer(pixels), UnsafeRawPointer(lows + start), UnsafeRawPointer(highs + start))
+    var (low, high) = (Sums.zero, Sums.zero)
+    for step in 0..<(count / Lanes.scalarCount) {
+        let offset = step &* MemoryLayout<Lanes>.size
+        let eight = Sums(truncatingIfNeeded: pixels.loadUnaligned(fromByteOffset: offset, as: Lanes.self))
+        low &+= eight &* Sums(truncatingIfNeeded: lows.loadUnaligned(fromByteOffset: offset, as: Lanes.self))
+        high &+= eight &* Sums(truncatingIfNeeded: highs.loadUnaligned(fromByteOffset: offset, as: Lanes.self))
+    }
+    return half &+ low.wrappedSum() &+ high.wrappedSum() &<< Weights.lowBits
 }
 
 /// Fewer rows, each a weighted sum of rows; the first of them is `firstRow` of the picture.
@@ -191,7 +190,7 @@ private func weighDown(_ picture: Pixels, _ weights: Weights, firstRow: Int) -> 
         picture.values.withUnsafeBufferPointer { source in
             sums.withUnsafeMutableBufferPointer { sums in
                 for row in 0..<height {
-                    sums.update(repeating: Int32(half))
+                    sums.update(repeating: half)
                     for place in 0..<weights.counts[row] {
                         let weight = weights.values[row * weights.stride + place]
                         let line = source.baseAddress! + (weights.firsts[row] - firstRow + place) * length
@@ -200,7 +199,7 @@ private func weighDown(_ picture: Pixels, _ weights: Weights, firstRow: Int) -> 
                         }
                     }
                     for index in 0..<length {
-                        target[row * length + index] = pixel(Int64(sums[index]))
+                        target[row * length + index] = pixel(sums[index])
                     }
                 }
             }

@@ -3,11 +3,16 @@
 /// As Pillow's `precompute_coeffs`: computed in double, then fixed point, so that every machine adds the same whole numbers.
 struct Weights {
     static let fractionBits = 22  // 32, less 8 of the pixel and 2 for sums beyond its range
+    static let lowBits = 15  // of a weight, that are a number of 16 bits without a sign
+    typealias Lanes = SIMD8<Int16>  // what is multiplied at once
 
     let firsts: [Int]
     let counts: [Int]
-    /// `stride` for each pixel of the result.
+    /// `stride` for each pixel of the result, zeros behind its own.
     let values: [Int32]
+    /// The same in two halves of 16 bits: `lows + highs << lowBits`.
+    let lows, highs: [Int16]
+    /// A multiple of the lanes' number.
     let stride: Int
 
     /// - Parameters:
@@ -21,7 +26,8 @@ struct Weights {
         let scale = Double(end - start) / Double(size)
         let reduction = max(scale, 1)
         let support = kernel.support * reduction
-        let stride = Int(support.rounded(.up)) * 2 + 1
+        let longest = Int(support.rounded(.up)) * 2 + 1
+        let stride = (longest + Lanes.scalarCount - 1) / Lanes.scalarCount * Lanes.scalarCount
         var firsts: [Int] = []
         var counts: [Int] = []
         var values = [Int32](repeating: 0, count: wanted.count * stride)
@@ -39,6 +45,8 @@ struct Weights {
             counts.append(count)
         }
         (self.firsts, self.counts, self.values, self.stride) = (firsts, counts, values, stride)
+        lows = values.map { Int16($0 & (1 << Self.lowBits - 1)) }
+        highs = values.map { Int16($0 >> Self.lowBits) }
     }
 
     /// The pixels of the picture's side that any of them needs.

@@ -12,11 +12,18 @@ final class SpeedTests: XCTestCase {
             var spec = ImageSpec(height: 224, width: 224, channels: 3)
             spec.filter = filter
             times[filter.rawValue] = (0..<5).map { _ in
-                let start = DispatchTime.now().uptimeNanoseconds
+                let start = processorTimeMs()
                 XCTAssertEqual(spec.pixels(of: picture).width, 224)
-                return Double(DispatchTime.now().uptimeNanoseconds - start) / 1e6
+                return processorTimeMs() - start
             }.min()
         }
         try TestOutput.write(JSONEncoder().encode(times), to: "resize_ms.json")
+    }
+
+    /// Of this thread, whatever else the machine does.
+    private func processorTimeMs() -> Double {
+        var time = timespec()
+        clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+        return Double(time.tv_sec) * 1e3 + Double(time.tv_nsec) / 1e6
     }
 }

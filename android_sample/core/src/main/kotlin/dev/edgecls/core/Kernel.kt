@@ -30,13 +30,14 @@ private fun sinc(x: Double) = if (x == 0.0) 1.0 else sin(x * PI) / (x * PI)
 
 private const val PRECISION_BITS = 32 - 8 - 2
 private const val HALF = 1 shl (PRECISION_BITS - 1)
+private const val TAPS = 4 // source pixels that are weighed at a time
 
 /**
  * What each of [count] neighbouring results is a sum of.
  *
  * @property starts first source pixel of each.
  * @property lengths how many source pixels each has.
- * @property weights [stride] of them for each, with [PRECISION_BITS] bits behind the point.
+ * @property weights [stride] of them for each, a multiple of [TAPS], with [PRECISION_BITS] bits behind the point; 0 beyond the length.
  */
 private class Sums(
     val starts: IntArray,
@@ -64,10 +65,11 @@ private fun Kernel.sums(
     val scale = (high - low).toDouble() / size
     val stretch = scale.coerceAtLeast(1.0)
     val reach = support * stretch
-    val stride = ceil(reach).toInt() * 2 + 1
+    val longest = ceil(reach).toInt() * 2 + 1
+    val stride = (longest + TAPS - 1) / TAPS * TAPS
     val count = range.count()
     val sums = Sums(IntArray(count), IntArray(count), IntArray(count * stride), stride)
-    val real = DoubleArray(stride)
+    val real = DoubleArray(longest)
     for ((index, position) in range.withIndex()) {
         val center = low + (position + 0.5) * scale
         val start = (center - reach + 0.5).toInt().coerceAtLeast(0)
@@ -119,56 +121,8 @@ private fun resampleColumns(
     rows: IntRange,
 ): Picture {
     val result = Picture(rows.count(), sums.count, picture.channels, ByteArray(rows.count() * sums.count * picture.channels))
-    for ((index, row) in rows.withIndex()) {
-        val from = row * picture.width * picture.channels
-        val to = index * sums.count * picture.channels
-        val sum = if (picture.channels == 3) ::sumColours else ::sumGreys
-        sum(picture.bytes, from, sums, result.bytes, to)
-    }
+    sums.resample(picture.rows(rows.first, sums.first), result.rows(), rows.count())
     return result
-}
-
-private fun sumColours(
-    source: ByteArray,
-    from: Int,
-    sums: Sums,
-    target: ByteArray,
-    to: Int,
-) {
-    val weights = sums.weights
-    for (column in 0 until sums.count) {
-        val pixel = from + 3 * sums.starts[column]
-        val weight = column * sums.stride
-        var red = HALF
-        var green = HALF
-        var blue = HALF
-        for (k in 0 until sums.lengths[column]) {
-            val factor = weights[weight + k]
-            red += (source[pixel + 3 * k].toInt() and 0xff) * factor
-            green += (source[pixel + 3 * k + 1].toInt() and 0xff) * factor
-            blue += (source[pixel + 3 * k + 2].toInt() and 0xff) * factor
-        }
-        target[to + 3 * column] = clip(red)
-        target[to + 3 * column + 1] = clip(green)
-        target[to + 3 * column + 2] = clip(blue)
-    }
-}
-
-private fun sumGreys(
-    source: ByteArray,
-    from: Int,
-    sums: Sums,
-    target: ByteArray,
-    to: Int,
-) {
-    for (column in 0 until sums.count) {
-        val weight = column * sums.stride
-        var grey = HALF
-        for (k in 0 until sums.lengths[column]) {
-            grey += (source[from + sums.starts[column] + k].toInt() and 0xff) * sums.weights[weight + k]
-        }
-        target[to + column] = clip(grey)
-    }
 }
 
 /** Each column on its own, as many rows as [sums], which count from [origin] on. */
@@ -177,17 +131,129 @@ private fun resampleRows(
     sums: Sums,
     origin: Int,
 ): Picture {
-    val line = picture.width * picture.channels
-    val result = Picture(sums.count, picture.width, picture.channels, ByteArray(sums.count * line))
-    val totals = IntArray(line)
-    for (row in 0 until sums.count) {
-        totals.fill(HALF)
-        for (k in 0 until sums.lengths[row]) {
-            val factor = sums.weights[row * sums.stride + k]
-            val from = (sums.starts[row] + k - origin) * line
-            for (index in 0 until line) totals[index] += (picture.bytes[from + index].toInt() and 0xff) * factor
-        }
-        for (index in 0 until line) result.bytes[row * line + index] = clip(totals[index])
-    }
+    val result = Picture(sums.count, picture.width, picture.channels, ByteArray(sums.count * picture.width * picture.channels))
+    sums.resample(picture.columns(sums.first - origin), result.columns(), picture.width)
     return result
+}
+
+/**
+ * The rows of a picture, or its columns.
+ *
+ * @property start where in [bytes] the first pixel of the first line is.
+ * @property pixelStep from one pixel of a line to the next, in bytes.
+ * @property lineStep from one line to the next.
+ */
+private class Lines(
+    val bytes: ByteArray,
+    val channels: Int,
+    val start: Int,
+    val pixelStep: Int,
+    val lineStep: Int,
+) {
+    fun at(
+        line: Int,
+        pixel: Int,
+    ) = start + line * lineStep + pixel * pixelStep
+}
+
+private fun Picture.rows(
+    row: Int = 0,
+    column: Int = 0,
+) = Lines(bytes, channels, (row * width + column) * channels, channels, width * channels)
+
+private fun Picture.columns(row: Int = 0) = Lines(bytes, channels, row * width * channels, width * channels, channels)
+
+private const val LANES = 32 // lines that are resampled together
+
+/**
+ * Each of [count] lines of [source], which begin at the first pixel that is summed, resampled into [target].
+ *
+ * Pixels at the same place of neighbouring lines have the same weight. They are gathered in an array of their own, so that the innermost
+ * loop runs over arrays from 0 on, which compilers make vectors of.
+ */
+private fun Sums.resample(
+    source: Lines,
+    target: Lines,
+    count: Int,
+) {
+    val length = end - first
+    val places = Array(length + TAPS - 1) { IntArray(source.channels * LANES) }
+    val totals = IntArray(source.channels * LANES)
+    for (line in 0 until count step LANES) {
+        val lanes = minOf(LANES, count - line)
+        for (place in 0 until length) gather(source, source.at(line, place), lanes, places[place])
+        for (index in starts.indices) {
+            totals.fill(HALF)
+            for (k in 0 until lengths[index] step TAPS) weigh(places, starts[index] - first + k, weights, index * stride + k, totals)
+            for (channel in 0 until target.channels) scatter(totals, channel, target, target.at(line, index) + channel, lanes)
+        }
+    }
+}
+
+/** Adds [TAPS] places from [start] on, times the weights from [first] on. */
+private fun weigh(
+    places: Array<IntArray>,
+    start: Int,
+    weights: IntArray,
+    first: Int,
+    totals: IntArray,
+) {
+    val a = places[start]
+    val b = places[start + 1]
+    val c = places[start + 2]
+    val d = places[start + 3]
+    val ofA = weights[first]
+    val ofB = weights[first + 1]
+    val ofC = weights[first + 2]
+    val ofD = weights[first + 3]
+    for (lane in totals.indices) totals[lane] += a[lane] * ofA + b[lane] * ofB + c[lane] * ofC + d[lane] * ofD
+}
+
+/** The pixels of neighbouring lines, the first of which is at [from]: all reds, then all greens, then all blues. */
+private fun gather(
+    source: Lines,
+    from: Int,
+    lanes: Int,
+    place: IntArray,
+) {
+    if (source.channels == 3) {
+        gatherColours(source.bytes, from, source.lineStep, lanes, place)
+    } else {
+        gatherGreys(source.bytes, from, source.lineStep, lanes, place)
+    }
+}
+
+private fun gatherColours(
+    bytes: ByteArray,
+    from: Int,
+    step: Int,
+    lanes: Int,
+    place: IntArray,
+) {
+    for (lane in 0 until lanes) {
+        val pixel = from + lane * step
+        place[lane] = bytes[pixel].toInt() and 0xff
+        place[LANES + lane] = bytes[pixel + 1].toInt() and 0xff
+        place[2 * LANES + lane] = bytes[pixel + 2].toInt() and 0xff
+    }
+}
+
+private fun gatherGreys(
+    bytes: ByteArray,
+    from: Int,
+    step: Int,
+    lanes: Int,
+    place: IntArray,
+) {
+    for (lane in 0 until lanes) place[lane] = bytes[from + lane * step].toInt() and 0xff
+}
+
+private fun scatter(
+    totals: IntArray,
+    channel: Int,
+    target: Lines,
+    to: Int,
+    lanes: Int,
+) {
+    for (lane in 0 until lanes) target.bytes[to + lane * target.lineStep] = clip(totals[channel * LANES + lane])
 }
