@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from edgecls.converters import Conversion, Job, convert_jobs, making
+from edgecls.records.artifact import Scheme, Target
 
 JOBS = [Job("tflite", "float32"), Job("tflite", "int8"), Job("onnx", "int8"), Job("coreml", "float16")]
 
@@ -23,8 +24,8 @@ class Hub:
         self.quantized = SimpleNamespace(estimator="minmax", float_layers=())
         self.shared_int8 = lambda: None
 
-    def content(self, job: Job) -> bytes:
-        if job == self.done_with:
+    def content(self, target: Target, scheme: Scheme) -> bytes:
+        if Job(target, scheme) == self.done_with:
             self.package.set_result({})
         return b"a file"
 

@@ -140,6 +140,8 @@ def test_a_folder_is_every_file_of_it_that_has_such_lists(edgecls: Callable[...,
         (tmp_path / f"{name}.tflite").write_bytes(classifier())
         manifest.artifacts.append(row.model_copy(update={"name": name, "path": f"{name}.tflite", "target": "tflite"}))
     manifest.artifacts.append(manifest.artifacts[-1].model_copy(update={"status": "rejected", "path": "gone.tflite"}))
+    (tmp_path / "base.savedmodel").mkdir()
+    manifest.artifacts.append(row.model_copy(update={"name": "base", "path": "base.savedmodel", "target": "saved_model"}))
     (tmp_path / "manifest.json").write_text(manifest.to_json())
     found = json.loads(edgecls("inspect", tmp_path, "--delegates", "--json").stdout)
     assert [item["file"] for item in found["files"]] == ["base-tflite-float32.tflite", "pruned50-tflite-float32.tflite"]
@@ -152,3 +154,10 @@ def test_a_folder_is_every_file_of_it_that_has_such_lists(edgecls: Callable[...,
 def test_onnx_is_sent_to_the_tool_that_knows(foreign_onnx: dict[str, Path]) -> None:
     with pytest.raises(InputError, match="check_onnx_model_mobile_usability"):
         delegates(foreign_onnx["float32"])
+
+
+def test_a_saved_model_is_for_services(tmp_path: Path) -> None:
+    folder = tmp_path / "base.savedmodel"
+    folder.mkdir()
+    with pytest.raises(InputError, match="a SavedModel for services"):
+        delegates(folder)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -89,12 +89,15 @@ def train_stage(job: StageJob) -> StageResult:
         RecipeError: a checkpoint to resume is of another recipe.
     """
     stage = job.stages[-1] if job.stages else None
-    if isinstance(stage, QuantizationAwareTraining):
-        result = _train_quantized(job, stage)
-    elif isinstance(stage, ChannelPruning):
-        result = _train_without_channels(job, stage)
-    else:
-        result = _train_float(job, stage)
+    match stage:
+        case QuantizationAwareTraining():
+            result = _train_quantized(job, stage)
+        case ChannelPruning():
+            result = _train_without_channels(job, stage)
+        case Pruning() | Clustering() | None:
+            result = _train_float(job, stage)
+        case _:
+            assert_never(stage)
     _check(job, result.model)
     return _with_channels(result, job)
 
@@ -156,7 +159,7 @@ def _train_without_channels(job: StageJob, stage: ChannelPruning) -> StageResult
     return StageResult(model, epochs, describe_kernels(layer_kernels(model), {}))
 
 
-def _train_float(job: StageJob, stage: Stage | None) -> StageResult:
+def _train_float(job: StageJob, stage: Pruning | Clustering | None) -> StageResult:
     """Control, pruning and clustering: the model itself is trained."""
     model = job.start()
     if isinstance(stage, Clustering):  # clusters found before BatchNorm is folded would not be clusters after

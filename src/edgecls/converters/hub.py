@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, assert_never
 
 from edgecls.converters.conversion import Conversion
-from edgecls.converters.support import Job
-from edgecls.errors import StageError
+from edgecls.errors import SchemeError, StageError
+from edgecls.records.artifact import Scheme
 from edgecls.system.worker import release_memory
 
 if TYPE_CHECKING:
@@ -27,28 +27,43 @@ class Hub:
     def __init__(self, conversion: Conversion) -> None:
         self.conversion, self._spec = conversion, conversion.record.image_spec
 
-    def content(self, job: Job) -> bytes:
-        """The file of a TFLite or ONNX job."""
-        from edgecls.converters.onnx.convert import float16_onnx, stamp
-        from edgecls.converters.onnx.input import with_layout_of
-        from edgecls.converters.onnx.qdq import SIGNED_WEIGHTS
+    def content(self, target: Literal["tflite", "onnx"], scheme: Scheme) -> bytes:
+        """The bytes of an artifact that is one file."""
+        match target:
+            case "tflite":
+                return self._tflite_file(scheme)
+            case "onnx":
+                return self._onnx_file(scheme)
+            case _:
+                assert_never(target)
+
+    def _tflite_file(self, scheme: Scheme) -> bytes:
         from edgecls.converters.tflite.metadata import write_tflite
         from edgecls.quantization.reduced import reduce_tflite
 
         record = self.conversion.record
-        if job.target == "tflite":
-            if job.scheme == "float32":
-                return write_tflite(self.tflite, record)
-            if job.scheme == "int8":
-                return write_tflite(self.tflite_int8, record)
-            return write_tflite(reduce_tflite(self.float_graph, job.scheme), record)
-        record = with_layout_of(record, self.conversion.onnx_layout)
-        if job.scheme == "float16":
+        if scheme == "float32":
+            return write_tflite(self.tflite, record)
+        if scheme == "int8":
+            return write_tflite(self.tflite_int8, record)
+        if scheme in ("float16", "dynamic"):
+            return write_tflite(reduce_tflite(self.float_graph, scheme), record)
+        raise _unplanned("tflite", scheme)
+
+    def _onnx_file(self, scheme: Scheme) -> bytes:
+        from edgecls.converters.onnx.convert import float16_onnx, stamp
+        from edgecls.converters.onnx.input import with_layout_of
+        from edgecls.converters.onnx.qdq import SIGNED_WEIGHTS
+
+        record = with_layout_of(self.conversion.record, self.conversion.onnx_layout)
+        if scheme == "float32":
+            return stamp(self.asked_onnx, record)
+        if scheme == "float16":
             return stamp(float16_onnx(self.asked_onnx), record)
-        if job.scheme == "int8":
+        if scheme == "int8":
             signed = self.conversion.onnx_weights == "int8"
             return stamp(self.qdq, record, {"processors": SIGNED_WEIGHTS} if signed else {})
-        return stamp(self.asked_onnx, record)
+        raise _unplanned("onnx", scheme)
 
     def shared_int8(self) -> SharedInt8:
         """What Core ML takes over from the quantization."""
@@ -168,3 +183,7 @@ class Hub:
         from edgecls.quantization.parameters import read_parameters
 
         return read_parameters(self.quantized.model)
+
+
+def _unplanned(target: str, scheme: Scheme) -> SchemeError:
+    return SchemeError(f"a scheme of {target}", scheme, "plan jobs with plan_jobs, which refuses this")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import assert_never
 
 from edgecls.converters.conversion import Conversion, Made, artifact_path, unexpected
 from edgecls.converters.coreml.jobs import CoreMLJobs, check_coreml
@@ -12,7 +14,7 @@ from edgecls.converters.hub import Hub
 from edgecls.converters.notes import details_of, notes_of
 from edgecls.converters.saved_model.convert import write_saved_model
 from edgecls.converters.support import Job
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, StageError
 from edgecls.system.worker import Worker, preload
 
 COREML_PRELOAD = ("tensorflow", "coremltools")
@@ -60,16 +62,27 @@ def _make(hub: Hub, jobs: Sequence[Job]) -> Iterator[Made]:
         started, path = time.perf_counter(), artifact_path(conversion, job)
         error, told = "", list[str]()
         try:
-            if job.target == "saved_model":
-                told = write_saved_model(path, conversion.graph, conversion.record)
-            else:
-                path.write_bytes(hub.content(job))
+            told = _write(hub, job, path)
         except EdgeclsError as failure:
             error = str(failure)
         except Exception as failure:  # noqa: BLE001 - border to four libraries: one artifact fails, the others go on
             error = unexpected(failure)
         made = Made(job, path, conversion.requested(job), time.perf_counter() - started, error, told)
         yield made if error else _told(hub, _tell_int8(hub, made) if job.scheme == "int8" else made)
+
+
+def _write(hub: Hub, job: Job, path: Path) -> list[str]:
+    """Write one artifact; what a person should know of it."""
+    match job.target:
+        case "tflite" | "onnx":
+            path.write_bytes(hub.content(job.target, job.scheme))
+            return []
+        case "saved_model":
+            return write_saved_model(path, hub.conversion.graph, hub.conversion.record)
+        case "coreml":
+            raise StageError("a file that this process makes", "a Core ML package", "make it with CoreMLJobs")
+        case _:
+            assert_never(job.target)
 
 
 def _tell_int8(hub: Hub, made: Made) -> Made:

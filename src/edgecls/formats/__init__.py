@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import assert_never
 
 from edgecls.errors import ArtifactError
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
@@ -31,14 +32,17 @@ def describe(path: Path) -> FileDescription:
         MissingExtraError: an .mlpackage without the extra `coreml`.
     """
     target = detect(path)
-    if target == "tflite":
-        from edgecls.formats.tflite.read import describe_tflite as describe_target
-    elif target == "onnx":
-        from edgecls.formats.onnx.read import describe_onnx as describe_target
-    elif target == "saved_model":
-        from edgecls.formats.saved_model.read import describe_saved_model as describe_target
-    else:
-        from edgecls.formats.coreml.read import describe_mlpackage as describe_target
+    match target:
+        case "tflite":
+            from edgecls.formats.tflite.read import describe_tflite as describe_target
+        case "onnx":
+            from edgecls.formats.onnx.read import describe_onnx as describe_target
+        case "saved_model":
+            from edgecls.formats.saved_model.read import describe_saved_model as describe_target
+        case "coreml":
+            from edgecls.formats.coreml.read import describe_mlpackage as describe_target
+        case _:
+            assert_never(target)
     return describe_target(path)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -17,9 +17,11 @@ from edgecls.formats.delegate_lists import TFLITE_DELEGATES, DelegateList
 from edgecls.formats.files import detect
 from edgecls.formats.reading import DamagedError, damaged
 from edgecls.formats.tflite.operations import Operation, read_operations
-from edgecls.records.artifact import Manifest
+from edgecls.records.artifact import Manifest, Target
 
 _NOT_COMPUTED = {"cast", "classify", "const"}  # of ML programs: at the border of the program, or nothing to compute
+_LISTED: tuple[Target, ...] = ("tflite", "coreml")  # formats whose accelerators have a list of what they take
+_EXPECTED = "a .tflite or .mlpackage for --delegates"
 
 
 class _Model(BaseModel):
@@ -72,7 +74,7 @@ def folder_delegates(folder: Path) -> FolderDelegates:
         MissingExtraError: as `delegates`.
     """
     rows = Manifest.read(folder).artifacts
-    files = [folder / row.path for row in rows if row.status == "ok" and row.target != "onnx"]
+    files = [folder / row.path for row in rows if row.status == "ok" and row.target in _LISTED]
     if not files:
         found = ", ".join(row.name for row in rows) or "nothing"
         raise InputError(
@@ -86,20 +88,26 @@ def delegates(path: Path) -> Delegates:
 
     Raises:
         ArtifactError: missing or damaged.
-        InputError: an .onnx, for which there are no such lists.
+        InputError: an .onnx or a .savedmodel, for which there are no such lists.
         MissingExtraError: an .mlpackage without the extra `convert`.
     """
     target = detect(path)
-    if target == "onnx":
-        raise InputError(
-            "a .tflite or .mlpackage for --delegates",
-            f"{path}: ONNX Runtime's NNAPI and CoreML providers choose while they open a file",
-            "ask its own tool: python -m onnxruntime.tools.check_onnx_model_mobile_usability FILE",
-        )
-    if target == "coreml":
-        return Delegates(file=path.name, delegates=[_neural_engine(path)])
-    operations = [operation for operation in read_operations(path) if not operation.unpacks_constants]
-    return Delegates(file=path.name, delegates=[_judge(delegate, operations) for delegate in TFLITE_DELEGATES])
+    match target:
+        case "tflite":
+            operations = [operation for operation in read_operations(path) if not operation.unpacks_constants]
+            return Delegates(file=path.name, delegates=[_judge(delegate, operations) for delegate in TFLITE_DELEGATES])
+        case "coreml":
+            return Delegates(file=path.name, delegates=[_neural_engine(path)])
+        case "onnx":
+            raise InputError(
+                _EXPECTED,
+                f"{path}: ONNX Runtime's NNAPI and CoreML providers choose while they open a file",
+                "ask its own tool: python -m onnxruntime.tools.check_onnx_model_mobile_usability FILE",
+            )
+        case "saved_model":
+            raise InputError(_EXPECTED, f"{path}, a SavedModel for services", "name the artifact for phones beside it")
+        case _:
+            assert_never(target)
 
 
 def _judge(delegate: DelegateList, operations: list[Operation]) -> Delegate:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import assert_never
 
 from pydantic import ValidationError
 
@@ -14,7 +15,6 @@ from edgecls.formats.onnx import protobuf
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.formats.saved_model.layout import RECORD_PATH, version_folder
 from edgecls.formats.tflite import schema as tflite_schema
-from edgecls.records.artifact import Target
 from edgecls.records.metadata import METADATA_KEY, ArtifactMetadata
 from edgecls.records.record import first_fault
 
@@ -29,11 +29,19 @@ def read_record(path: Path) -> ArtifactMetadata | None:
         ArtifactError: missing, damaged or of another type, or the record itself is damaged.
     """
     target = detect(path)
-    if target == "saved_model":
-        file = version_folder(path) / RECORD_PATH
-        return parse_record(file.read_bytes(), path) if file.is_file() else None
     try:
-        text = _READERS[target](mapped(locate(path).model if target == "coreml" else path))
+        match target:
+            case "tflite":
+                text = _from_tflite(mapped(path))
+            case "onnx":
+                text = _from_onnx(mapped(path))
+            case "coreml":
+                text = _from_coreml(mapped(locate(path).model))
+            case "saved_model":
+                file = version_folder(path) / RECORD_PATH
+                text = file.read_bytes() if file.is_file() else None
+            case _:
+                assert_never(target)
     except DamagedError as error:
         raise damaged(path, target, error) from None
     return None if text is None else parse_record(text, path)
@@ -71,10 +79,3 @@ def _nested(data: memoryview, numbers: tuple[int, ...]) -> Iterator[memoryview]:
     for number, content in protobuf.fields(data):
         if number == first:
             yield from _nested(content, tuple(rest)) if rest else [content]
-
-
-_READERS: dict[Target, Callable[[memoryview], str | bytes | None]] = {
-    "tflite": _from_tflite,
-    "onnx": _from_onnx,
-    "coreml": _from_coreml,
-}

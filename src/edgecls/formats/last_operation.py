@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import assert_never
 
 from edgecls.formats.files import detect
 from edgecls.formats.onnx import protobuf
@@ -18,20 +19,24 @@ _MOVES_ONNX = {"Cast", "DequantizeLinear", "Flatten", "Identity", "QuantizeLinea
 def last_operation(path: Path) -> str:
     """Kind of the operation that computes the first output, as its format calls it, what only moves or rounds values passed over.
 
-    Empty for a Core ML package, whose scores are a dictionary, and where there is none.
+    Empty for a Core ML package, whose scores are a dictionary, for a SavedModel, which is never without a record, and where there is none.
 
     Raises:
         ArtifactError: missing or damaged.
     """
     target = detect(path)
-    if target == "tflite":
-        return next((item.kind for item in reversed(read_operations(path)) if item.kind not in _MOVES_TFLITE), "")
-    if target == "coreml":
-        return ""
-    try:
-        return _last_of_onnx(mapped(path))
-    except DamagedError as error:
-        raise damaged(path, target, error) from None
+    match target:
+        case "tflite":
+            return next((item.kind for item in reversed(read_operations(path)) if item.kind not in _MOVES_TFLITE), "")
+        case "onnx":
+            try:
+                return _last_of_onnx(mapped(path))
+            except DamagedError as error:
+                raise damaged(path, target, error) from None
+        case "coreml" | "saved_model":
+            return ""
+        case _:
+            assert_never(target)
 
 
 def _last_of_onnx(data: memoryview) -> str:

@@ -6,9 +6,7 @@ import mmap
 from pathlib import Path
 
 from edgecls.errors import ArtifactError
-from edgecls.records.artifact import Target
-
-_FORMATS: dict[Target, str] = {"tflite": "TFLite", "onnx": "ONNX", "coreml": "Core ML", "saved_model": "SavedModel"}
+from edgecls.records.artifact import FORMATS, Target
 
 
 class DamagedError(ValueError):
@@ -31,5 +29,5 @@ def mapped(path: Path) -> memoryview:
 def damaged(path: Path, target: Target, error: Exception) -> ArtifactError:
     """The error for a file of a format that is not sound."""
     return ArtifactError(
-        f"a sound {_FORMATS[target]} file", f"{path}: {error}", "it is damaged or cut short: copy it or convert it again"
+        f"a sound {FORMATS[target]} file", f"{path}: {error}", "it is damaged or cut short: copy it or convert it again"
     )

@@ -13,8 +13,9 @@ import numpy as np
 from edgecls.formats.tflite.graph import SAME_VALUES, TFLiteGraph
 from edgecls.quantization.float_layers import never_int8
 from edgecls.quantization.ranges import Range
-from edgecls.records.artifact import Scheme
 from edgecls.system.extras import quiet_frameworks, require
+
+Reduced = Literal["float16", "dynamic", "int8"]
 
 # With float input and output the last softmax stays float: its int8 form has steps of 1/256, which makes ties between classes.
 FLOAT_BORDER_OPERATIONS = ("INPUT", "OUTPUT", "SOFTMAX")
@@ -27,7 +28,7 @@ NEVER_INTEGER = ("DIV", "SPLIT")
 
 def reduce_tflite(
     graph: TFLiteGraph,
-    scheme: Scheme,
+    scheme: Reduced,
     ranges: Mapping[str, Range] | None = None,
     border: Literal["float32", "int8"] = "float32",
     float_layers: Collection[str] = (),
@@ -38,7 +39,6 @@ def reduce_tflite(
 
     Args:
         graph: of the float32 file, with a SignatureDef.
-        scheme: `float16`, `dynamic` or `int8`.
         ranges: for int8, the range of every activation by tensor name.
         border: for int8, the dtype of the model's input and output.
         float_layers: for int8, names of the output tensors of operations that stay float.
@@ -56,7 +56,7 @@ def reduce_tflite(
     return _with_outputs_of_signature(model) if len(graph.outputs) > 1 else model
 
 
-def _recipe(scheme: Scheme, border: str, float_layers: Collection[str], per_channel: bool) -> Any:
+def _recipe(scheme: Reduced, border: str, float_layers: Collection[str], per_channel: bool) -> Any:
     recipes = require("litert_quantizer.recipe_manager")
     algorithm = recipes.AlgorithmName
     manager = recipes.RecipeManager()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 Quantity = Literal["presence", "size", "download", "accuracy", "mAP", "flips", "latency"]
+Scale = Literal["bytes", "share", "ratio"]
 Judgement = Literal["ok", "warning", "violation"]
 
 
@@ -51,8 +52,8 @@ class GateResult:
     def changed_beyond(self, share: float) -> bool:
         """Whether there is something to tell: a violation, a warning, or a change of more than `share`.
 
-        Of bytes and latency ratios `share` is relative, of accuracy and flips it is absolute (0.005: half a point).
-        Latency alone never counts: it changes from run to run.
+        Of bytes `share` is relative, of accuracy and flips it is absolute (0.005: half a point). Latency alone never counts: it
+        changes from run to run.
         """
         return any(finding.verdict != "ok" or _change(finding) > share for finding in self.findings)
 
@@ -67,8 +68,32 @@ class LayerChange:
     now: int | None
 
 
+def scale_of(quantity: Quantity) -> Scale | None:
+    """What the values of a quantity are; None where it has none."""
+    match quantity:
+        case "size" | "download":
+            return "bytes"
+        case "accuracy" | "mAP" | "flips":
+            return "share"
+        case "latency":
+            return "ratio"
+        case "presence":
+            return None
+        case _:
+            assert_never(quantity)
+
+
 def _change(finding: Finding) -> float:
-    if finding.before is None or finding.now is None or finding.quantity == "latency":
+    scale = scale_of(finding.quantity)
+    if finding.before is None or finding.now is None or scale is None:
         return 0.0
     difference = abs(finding.now - finding.before)
-    return difference / finding.before if finding.quantity in ("size", "download") else difference
+    match scale:
+        case "bytes":
+            return difference / finding.before
+        case "share":
+            return difference
+        case "ratio":
+            return 0.0
+        case _:
+            assert_never(scale)

@@ -196,7 +196,14 @@ class Training(Value):
     distillation: Distillation | None = None
 
 
-Stage = ChannelPruning | Pruning | Clustering | QuantizationAwareTraining
+Reduction = ChannelPruning | Pruning | Clustering  # what leaves less of the weights, as much less as it is asked to
+Stage = Reduction | QuantizationAwareTraining
+STAGE_FIELDS: dict[type[Stage], str] = {  # the name of each in recipes and in the records of variants
+    ChannelPruning: "channels",
+    Pruning: "pruning",
+    Clustering: "clustering",
+    QuantizationAwareTraining: "qat",
+}
 
 
 class Recipe(Value):
@@ -239,7 +246,7 @@ class Recipe(Value):
     @property
     def techniques(self) -> tuple[Stage, ...]:
         """Those asked for, in the order they are applied: channels go, then weights become zero, then few, then int8."""
-        return tuple(part for part in (self.channels, self.pruning, self.clustering, self.qat) if part is not None)
+        return tuple(part for name in STAGE_FIELDS.values() if (part := getattr(self, name)) is not None)
 
     @property
     def possible(self) -> dict[str, tuple[Stage, ...]]:

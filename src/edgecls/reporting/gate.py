@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import assert_never
 
 from rich.console import Group
 
 from edgecls.records.counted import counted
-from edgecls.records.finding import Finding, GateResult, LayerChange, Quantity
+from edgecls.records.finding import Finding, GateResult, LayerChange, Quantity, scale_of
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.markdown import escape, to_markdown
 from edgecls.reporting.table import to_table
@@ -99,17 +100,26 @@ def _cell(finding: Finding | None) -> str:
     """`94.4 KiB (+2.1%)`; the value alone where it is as before."""
     if finding is None or finding.now is None:
         return ""
-    value = format_share(finding.now)
-    if finding.quantity in ("size", "download"):
-        value = format_bytes(int(finding.now))
-    elif finding.quantity == "latency":
-        value = f"{finding.now:.2f} ×"
-    if finding.before is None or not _differs(finding):
-        return value
-    if finding.quantity in ("accuracy", "mAP", "flips"):
-        return f"{value} ({(finding.now - finding.before) * 100:+.2f})"
-    change = f"{finding.now / finding.before - 1:+.1%}"
-    return f"{value} ({change})" if change.strip("+-0.%") else f"{value} ({finding.now - finding.before:+,.0f} B)"
+    scale = scale_of(finding.quantity)
+    now, before = finding.now, finding.before if _differs(finding) else None
+    match scale:
+        case "bytes":
+            value, change = format_bytes(int(now)), "" if before is None else _change_of_bytes(before, now)
+        case "share":
+            value, change = format_share(now), "" if before is None else f"{(now - before) * 100:+.2f}"
+        case "ratio":
+            value, change = f"{now:.2f} ×", "" if before is None else f"{now / before - 1:+.1%}"
+        case None:
+            return ""
+        case _:
+            assert_never(scale)
+    return f"{value} ({change})" if change else value
+
+
+def _change_of_bytes(before: float, now: float) -> str:
+    """`+2.1%`, or the bytes where that is nothing."""
+    change = f"{now / before - 1:+.1%}"
+    return change if change.strip("+-0.%") else f"{now - before:+,.0f} B"
 
 
 def _layer_change(row: LayerChange) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import assert_never
 
 from edgecls.formats import detect, read_record
 from edgecls.records.image_spec import ImageSpec
@@ -28,22 +29,18 @@ def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) 
     target = detect(path)
     if target == "coreml" and sys.platform != "darwin":
         return open_stand_in(path, spec=spec, threads=threads)
-    record = read_record(path)
-    if target == "tflite":
-        from edgecls.runners.tflite import TFLiteRunner
-
-        return TFLiteRunner(path, spec, record, threads)
-    if target == "onnx":
-        from edgecls.runners.onnx import OnnxRunner
-
-        return OnnxRunner(path, spec, record, threads)
-    if target == "saved_model":
-        from edgecls.runners.saved_model import SavedModelRunner
-
-        return SavedModelRunner(path, spec, record, threads)
-    from edgecls.runners.coreml import CoreMLRunner
-
-    return CoreMLRunner(path, spec, record, threads)
+    match target:
+        case "tflite":
+            from edgecls.runners.tflite import TFLiteRunner as OfFormat
+        case "onnx":
+            from edgecls.runners.onnx import OnnxRunner as OfFormat
+        case "saved_model":
+            from edgecls.runners.saved_model import SavedModelRunner as OfFormat
+        case "coreml":
+            from edgecls.runners.coreml import CoreMLRunner as OfFormat
+        case _:
+            assert_never(target)
+    return OfFormat(path, spec, read_record(path), threads)
 
 
 def open_stand_in(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> Runner:

@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 
@@ -40,12 +40,16 @@ def profile_operations(path: Path, *, spec: ImageSpec, threads: int, runs: int) 
         ArtifactError: a Core ML package, whose engine tells nothing of single operations; or it cannot be opened.
     """
     target = detect(path)
-    if target == "onnx":
-        return _profile_onnx(path, spec, threads, runs)
-    if target == "tflite":
-        return _profile_tflite(path, spec, threads, runs)
-    remedy = "profile Core ML packages with Xcode, SavedModels with TensorBoard"
-    raise ArtifactError("a .tflite or .onnx to profile", f"{path.name}", remedy)
+    match target:
+        case "onnx":
+            return _profile_onnx(path, spec, threads, runs)
+        case "tflite":
+            return _profile_tflite(path, spec, threads, runs)
+        case "coreml" | "saved_model":
+            remedy = "profile Core ML packages with Xcode, SavedModels with TensorBoard"
+            raise ArtifactError("a .tflite or .onnx to profile", f"{path.name}", remedy)
+        case _:
+            assert_never(target)
 
 
 def _profile_onnx(path: Path, spec: ImageSpec, threads: int, runs: int) -> Profile:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 import numpy as np
 
-from edgecls.records.recipe import UNSTRUCTURED, ChannelPruning, Clustering, Pruning, QuantizationAwareTraining, Stage
+from edgecls.records.recipe import UNSTRUCTURED, ChannelPruning, Clustering, Pruning, QuantizationAwareTraining, Reduction
 from edgecls.records.trial import Candidate, Minimize, Trial
 
 _DROP_NOISE = 0.5  # points by which two trials of alike recipes differ
@@ -105,7 +106,9 @@ def _value_terms(candidates: Sequence[Candidate], minimize: Minimize) -> np.ndar
     return _terms(candidates, lambda stage: _left_of(stage, minimize), lambda qat: 0.0)
 
 
-def _terms(candidates: Sequence[Candidate], of_stage, of_int8) -> np.ndarray:
+def _terms(
+    candidates: Sequence[Candidate], of_stage: Callable[[Reduction], float], of_int8: Callable[[bool], float]
+) -> np.ndarray:
     rows = np.zeros((len(candidates), _TECHNIQUES))
     for row, candidate in zip(rows, candidates, strict=True):
         trained = False
@@ -118,27 +121,41 @@ def _terms(candidates: Sequence[Candidate], of_stage, of_int8) -> np.ndarray:
     return rows
 
 
-def _column(stage: Stage) -> int:
-    if isinstance(stage, Pruning):
-        return 1 if stage.pattern == UNSTRUCTURED else 2
-    return 0 if isinstance(stage, ChannelPruning) else 3
+def _column(stage: Reduction) -> int:
+    match stage:
+        case ChannelPruning():
+            return 0
+        case Pruning():
+            return 1 if stage.pattern == UNSTRUCTURED else 2
+        case Clustering():
+            return 3
+        case _:
+            assert_never(stage)
 
 
-def _drop_of(stage: Stage) -> float:
+def _drop_of(stage: Reduction) -> float:
     """They rise slowly at first and without bound at the end."""
-    if isinstance(stage, ChannelPruning):
-        return 2 * stage.share**2 / (1 - stage.share)
-    if isinstance(stage, Pruning):
-        factor = 0.3 if stage.pattern == UNSTRUCTURED else 0.6
-        return factor * stage.sparsity**2 / (1 - stage.sparsity)
-    return 40 / stage.clusters**2 if isinstance(stage, Clustering) else 0.0
+    match stage:
+        case ChannelPruning():
+            return 2 * stage.share**2 / (1 - stage.share)
+        case Pruning():
+            factor = 0.3 if stage.pattern == UNSTRUCTURED else 0.6
+            return factor * stage.sparsity**2 / (1 - stage.sparsity)
+        case Clustering():
+            return 40 / stage.clusters**2
+        case _:
+            assert_never(stage)
 
 
-def _left_of(stage: Stage, minimize: Minimize) -> float:
-    if isinstance(stage, ChannelPruning):
-        return math.log(1 - 0.9 * stage.share)
-    if minimize != "download":
-        return 0.0
-    if isinstance(stage, Pruning):
-        return math.log(1 - (0.6 if stage.pattern == UNSTRUCTURED else 0.85) * stage.sparsity)
-    return math.log(min(1.0, (math.log2(stage.clusters) + 1) / 8)) if isinstance(stage, Clustering) else 0.0
+def _left_of(stage: Reduction, minimize: Minimize) -> float:
+    """Channels are gone; values that are zero or few still take their place, but deflate to less."""
+    match stage:
+        case ChannelPruning():
+            return math.log(1 - 0.9 * stage.share)
+        case Pruning():
+            deflated = (0.6 if stage.pattern == UNSTRUCTURED else 0.85) * stage.sparsity
+            return math.log(1 - deflated) if minimize == "download" else 0.0
+        case Clustering():
+            return math.log(min(1.0, (math.log2(stage.clusters) + 1) / 8)) if minimize == "download" else 0.0
+        case _:
+            assert_never(stage)

@@ -7,10 +7,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, assert_never
 
 from edgecls.records.artifact import Scheme
 from edgecls.records.recipe import (
+    STAGE_FIELDS,
     UNSTRUCTURED,
     ChannelPruning,
     Clustering,
@@ -74,7 +75,7 @@ class Space:
     def candidate(self, stages: tuple[Stage, ...]) -> Candidate:
         """The candidate that trains these stages and converts what they made to int8."""
         assert self.training is not None
-        named: dict[str, Any] = {_FIELDS[type(stage)]: stage for stage in stages}
+        named: dict[str, Any] = {STAGE_FIELDS[type(stage)]: stage for stage in stages}
         recipe = Recipe(**named, training=self.training, variants=(variant_name(stages),))
         return Candidate(recipe=recipe)
 
@@ -89,17 +90,21 @@ class Space:
 def _halfway(stage: Stage, held: Sequence[Candidate]) -> Stage | None:
     """The stage with a share between its own and the largest smaller one of those that held; None where there is nothing between."""
     alike = [other for candidate in held for other in candidate.stages if _same_kind(stage, other)]
-    if isinstance(stage, ChannelPruning):
-        share = _middle(stage.share, [other.share for other in alike if isinstance(other, ChannelPruning)])
-        return stage.model_copy(update={"share": share}) if share else None
-    if isinstance(stage, Pruning):
-        share = _middle(stage.sparsity, [other.sparsity for other in alike if isinstance(other, Pruning)])
-        return stage.model_copy(update={"sparsity": share}) if share else None
-    if isinstance(stage, Clustering):
-        more = [other.clusters for other in alike if isinstance(other, Clustering) and other.clusters > stage.clusters]
-        clusters = round(math.sqrt(stage.clusters * min(more, default=4 * stage.clusters)))
-        return Clustering(clusters=clusters) if clusters > stage.clusters and clusters not in more else None
-    return None
+    match stage:
+        case ChannelPruning():
+            share = _middle(stage.share, [other.share for other in alike if isinstance(other, ChannelPruning)])
+            return stage.model_copy(update={"share": share}) if share else None
+        case Pruning():
+            share = _middle(stage.sparsity, [other.sparsity for other in alike if isinstance(other, Pruning)])
+            return stage.model_copy(update={"sparsity": share}) if share else None
+        case Clustering():
+            more = [other.clusters for other in alike if isinstance(other, Clustering) and other.clusters > stage.clusters]
+            clusters = round(math.sqrt(stage.clusters * min(more, default=4 * stage.clusters)))
+            return Clustering(clusters=clusters) if clusters > stage.clusters and clusters not in more else None
+        case QuantizationAwareTraining():
+            return None  # it has no share
+        case _:
+            assert_never(stage)
 
 
 def _middle(share: float, held: Sequence[float]) -> float | None:
@@ -111,6 +116,3 @@ def _same_kind(stage: Stage, other: Stage) -> bool:
     if isinstance(stage, Pruning) and isinstance(other, Pruning):
         return stage.pattern == other.pattern
     return type(stage) is type(other)
-
-
-_FIELDS = {ChannelPruning: "channels", Pruning: "pruning", Clustering: "clustering", QuantizationAwareTraining: "qat"}

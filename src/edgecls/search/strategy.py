@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import assert_never
 
 import numpy as np
 
-from edgecls.records.recipe import ChannelPruning, Clustering, Pruning, QuantizationAwareTraining, Stage
+from edgecls.records.recipe import ChannelPruning, Clustering, Pruning, QuantizationAwareTraining, Reduction, Stage
 from edgecls.records.trial import Candidate, Trial
 from edgecls.search.choice import best_of
 from edgecls.search.forecast import Forecast
@@ -78,11 +79,13 @@ def _is_harsher(candidate: Candidate, failed: Candidate) -> bool:
     return all(type(stage) in done and _is_as_harsh(done[type(stage)], stage) for stage in techniques)
 
 
-def _is_as_harsh(stage: Stage, other: Stage) -> bool:
-    if isinstance(stage, ChannelPruning) and isinstance(other, ChannelPruning):
-        return stage.share >= other.share
-    if isinstance(stage, Pruning) and isinstance(other, Pruning):
-        return stage.sparsity >= other.sparsity and stage.pattern == other.pattern
-    if isinstance(stage, Clustering) and isinstance(other, Clustering):
-        return stage.clusters <= other.clusters
-    return False
+def _is_as_harsh(stage: Stage, other: Reduction) -> bool:
+    match other:
+        case ChannelPruning():
+            return isinstance(stage, ChannelPruning) and stage.share >= other.share
+        case Pruning():
+            return isinstance(stage, Pruning) and stage.sparsity >= other.sparsity and stage.pattern == other.pattern
+        case Clustering():
+            return isinstance(stage, Clustering) and stage.clusters <= other.clusters
+        case _:
+            assert_never(other)

@@ -22,10 +22,7 @@ from edgecls.records.artifact import LabelsSource
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.recipe import (
-    ChannelPruning,
-    Clustering,
-    Pruning,
-    QuantizationAwareTraining,
+    STAGE_FIELDS,
     Recipe,
     Stage,
     control_stages,
@@ -204,15 +201,10 @@ def _train(base: _Base, job: StageJob) -> tuple[Variant, Any]:
 
 
 def _record(base: _Base, job: StageJob, result: StageResult, seconds: float) -> Variant:
-    def of(kind: type) -> Any:
-        return next((stage for stage in job.stages if isinstance(stage, kind)), None)
-
+    stages: dict[str, Any] = {STAGE_FIELDS[type(stage)]: stage for stage in job.stages}
     return Variant(
         name=job.name,
-        channels=of(ChannelPruning),
-        pruning=of(Pruning),
-        clustering=of(Clustering),
-        qat=of(QuantizationAwareTraining),
+        **stages,
         training=job.training,
         source=base.loaded.source,
         image_spec=base.spec,
