@@ -85,7 +85,7 @@ def test_keras3_export(keras, tmp_path, tf):
     model = check(tmp_path / "folder", keras_model.predict(inputs, verbose=0), inputs, tf, tmp_path)
     assert model.source.format == "savedmodel"
     assert model.training_refusal is not None
-    assert "without layers to train" in model.training_refusal
+    assert "without layers to train" in model.training_refusal.found
 
 
 @pytest.mark.parametrize("name", ["w.h5", "w.weights.h5"])

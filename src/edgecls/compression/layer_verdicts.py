@@ -26,22 +26,28 @@ def layer_verdicts(model: Any) -> list[LayerPreflight]:
 
 
 def _row(node: Node, verdict: str, actions: dict[str, str], plan: Plan) -> LayerPreflight:
+    quantized, float_reason = _quantized(node, actions, plan)
     return LayerPreflight(
         layer=node.name,
         kind=node.kind,
         weights=sum(int(weight.shape.num_elements()) for weight in node.layer.weights),
         prunable=verdict,
         clusterable=verdict,
-        quantized=actions.get(node.name) or _quantized(node, plan),
+        quantized=quantized,
+        float_reason=float_reason,
     )
 
 
-def _quantized(node: Node, plan: Plan) -> str:
+def _quantized(node: Node, actions: dict[str, str], plan: Plan) -> tuple[str, str]:
+    """What quantization-aware training makes of a layer in words, and why it stays float; empty where it does not."""
     name = node.name
+    if actions.get(name):
+        return actions[name], ""
     if node.is_inert:
-        return _INERT
+        return _INERT, ""
     if name in plan.stays_float:
-        return f"float: {plan.stays_float[name]}"
+        reason = plan.stays_float[name]
+        return f"float: {reason}", reason
     if name in plan.unrounded:
-        return f"int8: {plan.unrounded[name]}"
-    return "int8, with its input's scale" if name in plan.aliases else "int8"
+        return f"int8: {plan.unrounded[name]}", ""
+    return "int8, with its input's scale" if name in plan.aliases else "int8", ""

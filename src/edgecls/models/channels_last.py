@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from edgecls.errors import UnsupportedModelError
+from edgecls.models.computation import TrainingRefusal
 from edgecls.models.graph_rewrites import constant_node, replace_nodes
 from edgecls.system.extras import require
 
-CHANNELS_FIRST_REFUSAL = (
-    "layers that compute channels first, which TensorFlow does not train on CPUs; build the model with "
-    "data_format='channels_last' and load the same weights"
+CHANNELS_FIRST_REFUSAL = TrainingRefusal(
+    "layers that compute channels first, which TensorFlow does not train on CPUs",
+    "build the model with data_format='channels_last' and load the same weights",
 )
 _LAST, _FIRST = (0, 2, 3, 1), (0, 3, 1, 2)  # the axes of NCHW in the order of NHWC, and back
 _PLACES = {1: 3, 2: 1, 3: 2, 0: 0}  # where an axis of NCHW is in NHWC

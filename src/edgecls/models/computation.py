@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from edgecls.errors import UnsupportedModelError
 
 Shape = tuple[int | None, ...]
+
+
+class TrainingRefusal(NamedTuple):
+    """What a model is that cannot be trained further, and what to give instead."""
+
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.found}; {self.remedy}"
 
 
 @dataclass(frozen=True)
@@ -32,11 +42,11 @@ class Computation:
     batch: int | None
     outputs: dict[str, Shape]
     model: Any
-    training_refusal: str | None = None
+    training_refusal: TrainingRefusal | None = None
     trace: Callable[[Any], list[Any]] | None = None
 
 
-def keras_computation(model: Any, tensorflow: Any, training_refusal: str | None = None) -> Computation:
+def keras_computation(model: Any, tensorflow: Any, training_refusal: TrainingRefusal | None = None) -> Computation:
     """The computation of a Functional or Sequential model of either generation, in inference mode.
 
     Raises:

@@ -72,7 +72,7 @@ def _metadata(loaded: LoadedModel) -> dict[str, str]:
         "preprocessing": f"{loaded.image_spec.note} ({loaded.image_spec.provenance})",
         "pictures": loaded.image_spec.resizing_words,
         "repairs": "; ".join(repairs),
-        "training": loaded.training_refusal or "",
+        "training": str(loaded.training_refusal or ""),
         "notes": " ".join(loaded.notes),
     }
     return {key: text for key, text in entries.items() if text}

@@ -43,9 +43,7 @@ def flat_base(loaded: LoadedModel) -> FlatBase:
         UnsupportedModelError: no layer graph, a layer that Keras 3 does not have, or no feature map.
         StageError: the layers of Keras 3 compute something else.
     """
-    if loaded.training_refusal or not hasattr(loaded.model, "layers"):
-        reason, _, remedy = (loaded.training_refusal or "").partition("; ")
-        raise UnsupportedModelError("a base of layers", reason or "none", remedy or "give the Keras file it was made from")
+    loaded.require_layers("a base of layers")
     keras = require("keras")
     inputs = keras.Input(loaded.image_spec.input_shape)
     trace = _Trace(keras)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.errors import InputError, NoScoresError
-from edgecls.models.computation import Computation, Shape
+from edgecls.errors import InputError, NoScoresError, UnsupportedModelError
+from edgecls.models.computation import Computation, Shape, TrainingRefusal
 from edgecls.models.freezing import INPUT, OUTPUT
 from edgecls.models.graph_rewrites import append_operation
 from edgecls.models.trained_ranges import TrainedRange
@@ -19,6 +19,7 @@ from edgecls.records.image_spec import ImageSpec
 from edgecls.system.extras import require
 
 _BATCH = 32
+_NO_LAYERS = TrainingRefusal("none", "give the Keras file (.keras or .h5) it was made from")
 
 
 @dataclass
@@ -51,13 +52,26 @@ class LoadedModel:
     notes: list[str] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     application: str = ""
-    training_refusal: str | None = None
+    training_refusal: TrainingRefusal | None = None
     output_index: int = 0
     activation: Activation | None = None
     heads: list[Head] = field(default_factory=list)
     trained_ranges: list[TrainedRange] = field(default_factory=list)
     _scores: list[Scores] = field(default_factory=list, repr=False)
     _graph: Any = field(default=None, repr=False)
+
+    def require_layers(self, expected: str) -> None:
+        """Refuse a model that has no layers to train further.
+
+        Args:
+            expected: what they are wanted for.
+
+        Raises:
+            UnsupportedModelError: it has none, or none that can be trained.
+        """
+        refusal = self.training_refusal or (None if hasattr(self.model, "layers") else _NO_LAYERS)
+        if refusal is not None:
+            raise UnsupportedModelError(expected, *refusal)
 
     def predict(self, inputs: np.ndarray) -> np.ndarray:
         """Scores of the source model itself, in inference mode, with the activation behind it where there is one.

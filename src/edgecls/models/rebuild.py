@@ -64,14 +64,9 @@ def rebuild(loaded: LoadedModel, images: np.ndarray | None = None) -> Rebuilt:
         UnsupportedModelError: no layer graph, or a layer that has no counterpart in tf_keras and cannot be written out either.
         StageError: the result computes something else; the error names the first layer that does.
     """
-    source = loaded.model
     if loaded.heads:
         raise UnsupportedModelError("one output to train", f"{len(loaded.heads)}", "name one with --output")
-    if loaded.training_refusal or not hasattr(source, "layers"):
-        reason, _, remedy = (loaded.training_refusal or "").partition("; ")
-        raise UnsupportedModelError(
-            "a model with layers", reason or "none", remedy or "give the Keras file (.keras or .h5) it was made from"
-        )
+    loaded.require_layers("a model with layers")
     inputs = _proof_inputs(loaded, images)
     expected = loaded.predict(inputs)
     attempt = _retrace(loaded, written_out={})

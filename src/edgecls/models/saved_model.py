@@ -11,7 +11,7 @@ from typing import Any
 
 from edgecls.errors import InputError, ModelFileError, UnsupportedModelError
 from edgecls.models import tfmot
-from edgecls.models.computation import Computation, keras_computation, refuse_several_inputs
+from edgecls.models.computation import Computation, TrainingRefusal, keras_computation, refuse_several_inputs
 from edgecls.models.custom_objects import CustomObjects, read_custom_objects, registered
 from edgecls.models.freezing import constant_call
 from edgecls.models.graph_scan import scan_saved_model
@@ -24,9 +24,9 @@ _INTERNAL_SIGNATURES = {"__saved_model_init_op", "__saved_model_train_op"}
 _REFERENCE_VARIABLES = {"Variable", "VariableV2"}
 _KERAS_METADATA = "keras_metadata.pb"
 _EXPORT_AGAIN = "export it again with model.export('folder')"
-INFERENCE_ONLY = (
-    "a SavedModel, which holds the traced inference function alone, without layers to train; "
-    "give the Keras file it was exported from"
+INFERENCE_ONLY = TrainingRefusal(
+    "a SavedModel, which holds the traced inference function alone, without layers to train",
+    "give the Keras file it was exported from",
 )
 
 

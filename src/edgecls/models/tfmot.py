@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from edgecls.models.computation import TrainingRefusal
 from edgecls.models.config import objects
 from edgecls.records.artifact import Repair
 from edgecls.system.extras import require
@@ -22,7 +23,9 @@ _PARTS = r"ConstantSparsity|PolynomialDecay|NoOpActivation|OutputOnlyConfig|\w+Q
 CLASSES = re.compile(rf"{_WRAPPERS}|{_PARTS}")
 _FIELDS = ("pruning_schedule", "quantize_config", "quantizer")  # of wrappers, which resolve them among all names of their modules
 _STRIPPERS = {"PruneLowMagnitude": ("sparsity", "strip_pruning"), "ClusterWeights": ("clustering", "strip_clustering")}
-QAT_REFUSAL = "one trained for int8 by tensorflow-model-optimization, whose layers round; give the float model that was made from"
+QAT_REFUSAL = TrainingRefusal(
+    "one trained for int8 by tensorflow-model-optimization, whose layers round", "give the float model that was made from"
+)
 
 
 def is_wrapped(config: Any) -> bool:

@@ -17,6 +17,7 @@ class LayerPreflight(Record):
         weights: number of values it holds.
         prunable, clusterable: `yes`, or why not; empty where there is no kernel.
         quantized: what quantization-aware training makes of it.
+        float_reason: why it stays float in that; empty where it does not.
     """
 
     layer: str
@@ -25,6 +26,7 @@ class LayerPreflight(Record):
     prunable: str
     clusterable: str
     quantized: str
+    float_reason: str = ""
 
 
 class ChannelGroup(Record):

@@ -11,7 +11,7 @@ _COLUMNS = [
     Column[LayerPreflight]("weights", lambda row: f"{row.weights:,}" if row.weights else "", numeric=True, rank=3),
     Column[LayerPreflight]("pruned", lambda row: _short(row.prunable), rank=1),
     Column[LayerPreflight]("clustered", lambda row: _short(row.clusterable), rank=1),
-    Column[LayerPreflight]("in int8 after QAT", lambda row: row.quantized.partition(":")[0] if _long(row) else row.quantized),
+    Column[LayerPreflight]("in int8 after QAT", lambda row: "float" if row.float_reason else row.quantized),
 ]
 
 _GROUPS = [
@@ -57,15 +57,11 @@ def preflight_grid(found: Preflight) -> Grid:
     for row in found.layers:
         for reason in {row.prunable, row.clusterable} - {"", "yes"}:
             reasons.setdefault(f"not pruned or clustered: {reason}", []).append(row.layer)
-        if _long(row):
-            reasons.setdefault(row.quantized, []).append(row.layer)
+        if row.float_reason:
+            reasons.setdefault(f"float: {row.float_reason}", []).append(row.layer)
     notes += [f"{', '.join(layers)}: {reason}" for reason, layers in reasons.items()]
     return make_grid(_COLUMNS, found.layers, lambda row: True, [*notes, *found.notes])
 
 
 def _short(verdict: str) -> str:
     return "yes" if verdict == "yes" else "no" if verdict else ""
-
-
-def _long(row: LayerPreflight) -> bool:
-    return row.quantized.startswith("float:")
