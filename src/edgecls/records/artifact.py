@@ -226,7 +226,7 @@ class Manifest(FileRecord):
     """`manifest.json` beside the artifacts.
 
     Attributes:
-        notes: what a person should know; what concerns one artifact begins with its name and a colon.
+        notes: what a person should know; what concerns one artifact begins with its name and a colon (`records/note.py`).
         details: how the artifacts were made, in the same form; for those who ask.
     """
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from edgecls.records.note import note_on, split_note
+
 T = TypeVar("T")
 ABSENT = "–"
 
@@ -67,12 +69,9 @@ def shared_reasons(entries: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def told_once(notes: Sequence[str], names: Collection[str]) -> list[str]:
-    """Notes of which some begin with a name and a colon: what is told alike of several names becomes one, `first, second: note`."""
+    """Notes of which some concern one of these artifacts: what is told alike of several becomes one, `first, second: note`."""
     told: dict[str, list[str]] = {}
     for note in notes:
-        name, _, text = note.partition(": ")
-        if name in names:
-            told.setdefault(text, []).append(name)
-        else:
-            told[note] = []
-    return [f"{', '.join(found)}: {text}" if found else text for text, found in told.items()]
+        name, text = split_note(note, names)
+        told.setdefault(text, []).extend([name] if name else [])
+    return [note_on(", ".join(found), text) if found else text for text, found in told.items()]

@@ -34,6 +34,7 @@ from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.metadata import ArtifactMetadata
+from edgecls.records.note import note_on
 from edgecls.records.recipe import BASE
 from edgecls.records.variant import MODEL_NAME, Variant, VariantSet, is_variant
 from edgecls.system.store import staging
@@ -112,8 +113,8 @@ def convert(options: ConvertOptions, on_event: OnEvent = ignore, workers: Worker
         )
         manifest, files = source.manifest, []
         for made, artifact in _verified(convert_jobs(conversion, worker), verifier):
-            manifest.notes += [f"{artifact.name}: {note}" for note in made.notes]
-            manifest.details += [f"{artifact.name}: {note}" for note in made.details]
+            manifest.notes += [note_on(artifact.name, note) for note in made.notes]
+            manifest.details += [note_on(artifact.name, note) for note in made.details]
             manifest.artifacts.append(artifact)
             files += [(made.path, artifact.path)] if artifact.status != "failed" else []
             verdict = artifact.parity.verdict if artifact.parity else artifact.status

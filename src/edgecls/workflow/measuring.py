@@ -26,6 +26,7 @@ from edgecls.formats import clips_sums
 from edgecls.records.counted import counted
 from edgecls.records.engine import Engine
 from edgecls.records.event import Event, OnEvent, ignore
+from edgecls.records.note import note_on
 from edgecls.records.profile import Profile
 from edgecls.records.report import Report
 from edgecls.system.machine import Machine
@@ -212,7 +213,7 @@ class _Bench:
         for job in self._rows.running:
             spec = self._opened(job.name).spec
             if job.spec is None and (spec.note or spec.resizing_note):
-                self._notes.append(f"{job.name}: {'; '.join(filter(None, (spec.note, spec.resizing_note)))}")
+                self._notes.append(note_on(job.name, "; ".join(filter(None, (spec.note, spec.resizing_note)))))
 
     # accuracy
 
@@ -276,7 +277,7 @@ class _Bench:
         for name, found in self._put(jobs, open_other).items() if open_other and jobs else ():
             if isinstance(found, Failure) or found.not_numbers:
                 reason = found.reason if isinstance(found, Failure) else "its scores are not numbers"
-                self._notes.append(f"{name}: not compared with {words}: {reason}")
+                self._notes.append(note_on(name, f"not compared with {words}: {reason}"))
             else:
                 images = self._images[name]
                 self._rows.update(name, **{field: flips_of(self._answers[name], found, called, images.labels, images.name)})

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from edgecls.errors import EdgeclsError
 from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, Artifact, Manifest
+from edgecls.records.note import split_note
 from edgecls.records.recipe import BASE
 from edgecls.system.store import changing, staging
 
@@ -72,7 +73,8 @@ def _merge(manifest: Manifest, previous: Manifest, kept: list[Artifact], variant
 
 
 def _concerns(note: str, rows: Sequence[Artifact]) -> bool:
-    return any(note.startswith(f"{row.name}:") for row in rows)
+    name, _ = split_note(note, {row.name for row in rows})
+    return bool(name)
 
 
 def _previous(folder: Path) -> Manifest | None:
