@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgecls.formats.tflite import schema as schema_fields
 from edgecls.formats.tflite.graph import KERNEL, TFLiteGraph
 from written_tflite import chain, classifier
 
@@ -93,6 +94,18 @@ def test_a_copy_is_changed_alone():
     assert [operation.kind for operation in TFLiteGraph(changed.pack()).operations] == ["FULLY_CONNECTED", "RELU"]
 
 
+def sources_with(text: str) -> list[str]:
+    """The files of the package that this stands in."""
+    return [f"{path.parent.name}/{path.name}" for path in SOURCE.rglob("*.py") if text in path.read_text(encoding="utf-8")]
+
+
 def test_nothing_else_takes_a_tflite_file_apart_into_objects():
-    takers = [path for path in SOURCE.rglob("*.py") if "InitFromPackedBuf" in path.read_text(encoding="utf-8")]
-    assert [f"{path.parent.name}/{path.name}" for path in takers] == ["tflite/graph.py"]
+    assert sources_with("InitFromPackedBuf") == ["tflite/graph.py"]
+
+
+def test_nothing_else_makes_a_tflite_file_of_objects():
+    assert sources_with(".Pack(") == ["tflite/graph.py"]
+
+
+def test_the_mark_of_a_tflite_file_is_written_down_once():
+    assert sources_with(schema_fields.IDENTIFIER.decode()) == ["tflite/schema.py"]

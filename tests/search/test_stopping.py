@@ -6,7 +6,7 @@ import pytest
 
 from edgecls.errors import InputError
 from edgecls.records.recipe import ChannelPruning
-from edgecls.search import Budget, LossBar, parse_time
+from edgecls.search import Allowance, LossBar, parse_time
 from edgecls.search.stopping import loss_bar
 from search_landscapes import space, trial
 
@@ -26,13 +26,13 @@ def test_no_times(text: str) -> None:
 
 def test_the_budget_ends_with_the_time_but_for_the_reserve_and_with_the_trials() -> None:
     now = 0.0
-    budget = Budget(100, 2, reserve_seconds=20, clock=lambda: now)
+    allowance = Allowance(100, 2, reserve_seconds=20, clock=lambda: now)
     one = trial(HALF, 0.0, 1.0)
-    assert budget.allows([]) and budget.allows([one]) and not budget.allows([one, one])
+    assert allowance.allows([]) and allowance.allows([one]) and not allowance.allows([one, one])
     now = 79.0
-    assert budget.seconds_left == 1 and budget.allows([])
+    assert allowance.seconds_left == 1 and allowance.allows([])
     now = 80.0
-    assert not budget.allows([])
+    assert not allowance.allows([])
 
 
 def test_a_training_is_given_up_where_its_loss_is_far_above_one_that_was_too_much() -> None:

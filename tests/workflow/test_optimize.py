@@ -80,7 +80,7 @@ class Here:
 def made_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """All but the slow tests do without a process more."""
     if not request.node.get_closest_marker("slow"):
-        monkeypatch.setattr("edgecls.workflow.optimize.LocalMaker", lambda: contextlib.nullcontext(Here()))
+        monkeypatch.setattr("edgecls.workflow.optimize.LocalPlace", lambda: contextlib.nullcontext(Here()))
 
 
 def fixed(space: Space, trials: Sequence[Trial], seconds_left: float) -> Candidate | None:

@@ -243,13 +243,13 @@ def test_learning_rates_are_tested_and_tried_with_logs(archive: Path, tmp_path: 
 
 @pytest.mark.slow
 def test_half_precision_trains_where_it_gains_and_is_saved_in_full(archive: Path, tmp_path: Path, monkeypatch):
-    from edgecls.training import half
+    from edgecls.training import half_precision
 
     plan = PLAN.model_copy(update={"epochs": 1, "half": True})
-    monkeypatch.setattr(half, "computes_bfloat16", lambda: False)
+    monkeypatch.setattr(half_precision, "computes_bfloat16", lambda: False)
     with pytest.raises(InputError, match="leave --half out"):
         train(TrainOptions(archive, plan, output=tmp_path / "out"))
-    monkeypatch.setattr(half, "computes_bfloat16", lambda: True)
+    monkeypatch.setattr(half_precision, "computes_bfloat16", lambda: True)
     done = train(TrainOptions(archive, plan, output=tmp_path / "out"))
     model = model_in(tmp_path / "out")
     assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}

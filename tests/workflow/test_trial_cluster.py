@@ -11,10 +11,11 @@ import pytest
 
 from edgecls.errors import DataError, MachineError, WorkerError
 from edgecls.evaluation.cluster import Pool
+from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
 from edgecls.records.trial import Candidate
 from edgecls.workflow.opening import ModelOptions
-from edgecls.workflow.trial_cluster import ClusterMaker, Parcel, make_sent
+from edgecls.workflow.trial_cluster import ClusterPlace, make_sent
 from edgecls.workflow.trial_making import MadeTrial, TrialJob, make_trial, prepare
 
 
@@ -68,13 +69,13 @@ def test_what_comes_back_lies_in_the_folder_of_the_trial(tmp_path: Path, monkeyp
     monkeypatch.setattr("edgecls.workflow.trial_cluster.make_trial", read_all)
     asked = job(tmp_path)
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
-        maker = ClusterMaker(Pool(executor, 4, 2), "tcp://here")
-        assert maker.slots == 2  # one on each worker, however many threads it has
-        assert maker.submit(read_all, asked).result(30).reason == "given up"
+        place = ClusterPlace(Pool(executor, 4, 2), "tcp://here")
+        assert place.slots == 2  # one on each worker, however many threads it has
+        assert place.submit(read_all, asked).result(30).reason == "given up"
         assert json.loads((tmp_path / "trial" / "variants" / "record.json").read_text())["1.png"] == "a cat"
         with pytest.raises(ValueError, match="trials alone"):
-            maker.submit(prepare)
-        maker.stop()
+            place.submit(prepare)
+        place.stop()
 
 
 class KilledWorker(Exception):  # noqa: N818
@@ -102,7 +103,7 @@ def test_what_goes_wrong_there(tmp_path: Path, raised: BaseException, kind: type
             future.set_exception(raised)
             return future
 
-    maker = ClusterMaker(Pool(Broken(), 1), "tcp://gone")  # type: ignore[arg-type]
+    place = ClusterPlace(Pool(Broken(), 1), "tcp://gone")  # type: ignore[arg-type]
     with pytest.raises(kind, match=words.replace("(", r"\(")):
-        maker.submit(make_trial, job(tmp_path)).result(30)
-    maker.stop()
+        place.submit(make_trial, job(tmp_path)).result(30)
+    place.stop()

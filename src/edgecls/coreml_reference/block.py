@@ -71,7 +71,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Program:
+class MainFunction:
     """The main function of a package.
 
     Attributes:
@@ -86,7 +86,7 @@ class Program:
     constants: dict[str, Stored]
 
 
-def read_program(package: Package) -> Program:
+def read_main_function(package: Package) -> MainFunction:
     """The operations of a package's main function; the weights are read later, as they are asked for.
 
     Raises:
@@ -97,7 +97,7 @@ def read_program(package: Package) -> Program:
     operations = tuple(_operations(package, known))
     outputs = tuple(package.block.outputs)
     constants = {name: argument for name in outputs if isinstance(argument := known[name], Stored)}
-    return Program(inputs, outputs, operations, constants)
+    return MainFunction(inputs, outputs, operations, constants)
 
 
 def tensor_of(value: Any) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgecls.coreml_reference.block import Tensor, read_program
+from edgecls.coreml_reference.block import Tensor, read_main_function
 from edgecls.coreml_reference.engine import Session, open_session
 from edgecls.coreml_reference.translation import CLASSIFY, find_unsupported, translate
 from edgecls.errors import ArtifactError
@@ -50,17 +50,17 @@ class Program:
     def __init__(self, path: Path, threads: int) -> None:
         try:
             package = open_package(path)
-            self._program = read_program(package)
+            self._main = read_main_function(package)
             self.labels = class_labels(package)
-            self.inputs = tuple(_input(package.spec, tensor) for tensor in self._program.inputs)
+            self.inputs = tuple(_input(package.spec, tensor) for tensor in self._main.inputs)
         except DamagedError as error:
             raise damaged(path, "coreml", error) from None
-        find_unsupported(self._program, path)
-        self.path, self.outputs = path, self._program.outputs
-        last = self._program.operations[-1] if self._program.operations else None
+        find_unsupported(self._main, path)
+        self.path, self.outputs = path, self._main.outputs
+        last = self._main.operations[-1] if self._main.operations else None
         self._classify = last if last is not None and last.type == CLASSIFY else None
         self.scores = self._classify.outputs[-1].name if self._classify and len(self._classify.outputs) > 1 else None
-        self.values = tuple(tensor for operation in self._program.operations for tensor in operation.outputs)
+        self.values = tuple(tensor for operation in self._main.operations for tensor in operation.outputs)
         self.note = HALF_NOTE if any(tensor.dtype == "float16" for tensor in self.values) else ""
         self._threads = threads
         self._opened: tuple[tuple[str, ...], Session] | None = None
@@ -123,11 +123,11 @@ class Program:
         """The engine for these outputs; only the last one is kept, for each holds the weights."""
         if self._opened is None or self._opened[0] != names:
             self._opened = None
-            known = {*(tensor.name for tensor in (*self._program.inputs, *self.values)), *self._program.constants}
+            known = {*(tensor.name for tensor in (*self._main.inputs, *self.values)), *self._main.constants}
             if unknown := [name for name in names if name not in known]:
                 raise ArtifactError("a value that the program computes", f"{self.path}: {unknown[0][:80]!r}", "ask for another")
             try:
-                translation = translate(self._program, names, self.path)
+                translation = translate(self._main, names, self.path)
             except DamagedError as error:
                 raise damaged(self.path, "coreml", error) from None
             self._opened = names, open_session(translation, self.path, self._threads)

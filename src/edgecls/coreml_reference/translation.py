@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from edgecls.coreml_reference.block import Operation, Program, Tensor
+from edgecls.coreml_reference.block import MainFunction, Operation, Tensor
 from edgecls.coreml_reference.call import Call, Entry, Values
 from edgecls.coreml_reference.graph import Graph, computed
 from edgecls.coreml_reference.operations import OPERATIONS
@@ -39,7 +39,7 @@ class _SingleImageError(Exception):
     """The program mixes the images' axis with others: it can be run image by image alone."""
 
 
-def translate(program: Program, outputs: Sequence[str], path: Path) -> Translation:
+def translate(main: MainFunction, outputs: Sequence[str], path: Path) -> Translation:
     """Translate what the outputs need.
 
     Args:
@@ -50,30 +50,30 @@ def translate(program: Program, outputs: Sequence[str], path: Path) -> Translati
         UnsupportedOperationError: an operation, or a way to use it, that the table does not have.
         DamagedError: an operation that is not sound.
     """
-    needed = _needed(program, outputs)
-    if all(tensor.shape[:1] == (1,) for tensor in program.inputs):
+    needed = _needed(main, outputs)
+    if all(tensor.shape[:1] == (1,) for tensor in main.inputs):
         try:
-            return _translate(program, needed, outputs, path, any_batch=True)
+            return _translate(main, needed, outputs, path, any_batch=True)
         except _SingleImageError:
             pass
-    return _translate(program, needed, outputs, path, any_batch=False)
+    return _translate(main, needed, outputs, path, any_batch=False)
 
 
-def find_unsupported(program: Program, path: Path) -> None:
+def find_unsupported(main: MainFunction, path: Path) -> None:
     """Refuse operations and parameters that the table does not have, before any weight is read.
 
     Raises:
         UnsupportedOperationError: the first one.
     """
-    for operation in program.operations:
+    for operation in main.operations:
         if operation.type != CLASSIFY:
             _entry(operation, path)
 
 
-def _needed(program: Program, outputs: Sequence[str]) -> list[Operation]:
+def _needed(main: MainFunction, outputs: Sequence[str]) -> list[Operation]:
     """The operations that the outputs depend on, in order."""
     wanted, needed = set(outputs), []
-    for operation in reversed(program.operations):
+    for operation in reversed(main.operations):
         if wanted.isdisjoint(tensor.name for tensor in operation.outputs):
             continue
         needed.append(operation)
@@ -84,21 +84,21 @@ def _needed(program: Program, outputs: Sequence[str]) -> list[Operation]:
 
 
 def _translate(
-    program: Program, operations: Sequence[Operation], outputs: Sequence[str], path: Path, *, any_batch: bool
+    main: MainFunction, operations: Sequence[Operation], outputs: Sequence[str], path: Path, *, any_batch: bool
 ) -> Translation:
     graph, values = Graph(), Values()
-    for tensor in program.inputs:
+    for tensor in main.inputs:
         values.names[tensor.name] = tensor.name
     if any_batch:
-        values.per_image.update(tensor.name for tensor in program.inputs)
-    for name, constant in program.constants.items():
+        values.per_image.update(tensor.name for tensor in main.inputs)
+    for name, constant in main.constants.items():
         values.names[name] = graph.constant(computed(np.asarray(constant.read())))
     for operation in operations:
         _add(Call(operation, graph, values, path), values, path)
     if any_batch and not values.per_image.issuperset(outputs):
         raise _SingleImageError
     inputs: list[tuple[Tensor, list[Any]]] = []
-    for tensor in program.inputs:
+    for tensor in main.inputs:
         free = [f"{tensor.name}_{axis}" if size is None else size for axis, size in enumerate(tensor.shape)]
         inputs.append((tensor, [BATCH, *free[1:]] if any_batch else free))
     model = graph.serialize(inputs, {f"output_{index}": values.names[name] for index, name in enumerate(outputs)})

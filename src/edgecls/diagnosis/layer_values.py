@@ -12,7 +12,7 @@ INPUT_OPERATION = "input"
 
 
 @dataclass(frozen=True)
-class Codes:
+class TensorCodes:
     """Integer codes of a tensor: `real = scale * (code - zero_point)`.
 
     Attributes:
@@ -54,7 +54,7 @@ class LayerInfo:
 
     name: str
     operation: str
-    codes: Codes | None
+    codes: TensorCodes | None
     computes_float: bool
     weights: np.ndarray | None = None
     readers: list[str] = field(default_factory=list)

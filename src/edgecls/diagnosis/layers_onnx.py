@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edgecls.diagnosis.layer_values import INPUT_OPERATION, Codes, LayerInfo, Values
+from edgecls.diagnosis.layer_values import INPUT_OPERATION, LayerInfo, TensorCodes, Values
 from edgecls.errors import ArtifactError
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class _FloatGraph:
         return cut
 
 
-def _codes(model: onnx.ModelProto) -> dict[str, tuple[str, Codes]]:
+def _codes(model: onnx.ModelProto) -> dict[str, tuple[str, TensorCodes]]:
     """Value -> the output of the QuantizeLinear behind it, and its codes."""
     from onnx import numpy_helper
 
@@ -172,7 +172,7 @@ def _codes(model: onnx.ModelProto) -> dict[str, tuple[str, Codes]]:
             continue
         scale, zero_point = (numpy_helper.to_array(constants[name]) for name in node.input[1:3])
         limits = np.iinfo(zero_point.dtype)
-        codes = Codes(float(scale), int(zero_point), int(limits.min), int(limits.max))
+        codes = TensorCodes(float(scale), int(zero_point), int(limits.min), int(limits.max))
         found[node.output[0].removesuffix("/quantized")] = node.output[0], codes
     return found
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.diagnosis.layer_values import INPUT_OPERATION, Codes, LayerInfo, Values
+from edgecls.diagnosis.layer_values import INPUT_OPERATION, LayerInfo, TensorCodes, Values
 from edgecls.errors import ArtifactError
-from edgecls.formats.tflite.graph import Operation, TFLiteGraph
+from edgecls.formats.tflite.graph import GraphOperation, TFLiteGraph
 
 _QUANTIZED = "_quantized"  # litert-quantizer's name for the integer form of a float tensor
 _GIVEN = "/given"
@@ -119,14 +119,14 @@ class _Opened:
         """How a tensor is stored; None where there is none of that name."""
         return np.dtype(self._details[name]["dtype"]) if name in self._details else None
 
-    def codes(self, name: str) -> Codes | None:
+    def codes(self, name: str) -> TensorCodes | None:
         """How a tensor is quantized; None where it is float."""
         dtype = self.dtype(name)
         if dtype not in _INTEGERS or dtype is None:
             return None
         scale, zero_point = self._details[name]["quantization"]
         limits = np.iinfo(dtype)
-        return Codes(float(scale), int(zero_point), int(limits.min), int(limits.max))
+        return TensorCodes(float(scale), int(zero_point), int(limits.min), int(limits.max))
 
 
 class _Layers:
@@ -156,7 +156,7 @@ class _Layers:
         """Names of the operations that read a tensor."""
         return [reader for reader, operation in self._by_output.items() if name in self._operands(operation)]
 
-    def _operands(self, operation: Operation) -> list[str]:
+    def _operands(self, operation: GraphOperation) -> list[str]:
         return [self._graph.names[tensor] for tensor in operation.operands if tensor >= 0]
 
     def weights(self, name: str) -> np.ndarray | None:

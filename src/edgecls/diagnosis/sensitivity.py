@@ -122,7 +122,7 @@ def measure_sensitivity(
     layers.sort(key=lambda layer: np.inf if layer.own_snr_db is None else layer.own_snr_db)
     scores = sums[runner.output]
     noise = _noise(scores.signal.sum(), scores.error.sum())
-    return Sensitivity(layers, images, snr_db(noise), agreed / images if images else 0.0, decision)
+    return Sensitivity(layers, images, db_of_noise(noise), agreed / images if images else 0.0, decision)
 
 
 def _logits(runner: LayerRunner) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -181,8 +181,8 @@ class _Sums:
         return LayerDiagnosis(
             name=self.info.name,
             operation=self.info.operation,
-            snr_db=snr_db(_noise(self.signal, self.error)),
-            own_snr_db=snr_db(_noise(self.signal, self.own)),
+            snr_db=db_of_noise(_noise(self.signal, self.error)),
+            own_snr_db=db_of_noise(_noise(self.signal, self.own)),
             cause=self._cause(),
             computes_float=self.info.computes_float,
             readers=self.info.readers,
@@ -194,7 +194,7 @@ class _Sums:
 
     def _cause(self) -> Cause | None:
         own = _noise(self.signal, self.own)
-        if snr_db(own) is None:
+        if db_of_noise(own) is None:
             return None
         return "range" if _noise(self.signal, self.rounding) > own / 2 else "weights"
 
@@ -214,7 +214,7 @@ class _Sums:
         )
 
 
-def snr_db(noise: float) -> float | None:
+def db_of_noise(noise: float) -> float | None:
     """Signal-to-noise ratio of noise relative to its signal; None where it is nothing but float rounding: below -120 dB."""
     return None if noise <= 1e-12 else float(-10 * np.log10(noise))
 

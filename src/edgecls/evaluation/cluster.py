@@ -26,8 +26,7 @@ from edgecls.data import PixelFile
 from edgecls.errors import EdgeclsError, InputError
 from edgecls.evaluation.accuracy import Exam, Share, cut
 from edgecls.evaluation.answers import Answers, join, judge_scores
-from edgecls.formats import sha256
-from edgecls.formats.files import members
+from edgecls.evaluation.parcel import Parcel
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.runner import Runner
 from edgecls.system.extras import require
@@ -46,20 +45,6 @@ class Pool:
     executor: concurrent.futures.Executor
     slots: int
     workers: int = 1
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """An artifact on its way to a worker.
-
-    Attributes:
-        name: of the file or package.
-        files: path below it (empty for a single file) -> content; None while the worker may have it already.
-    """
-
-    name: str
-    sha256: str
-    files: dict[str, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -158,12 +143,7 @@ def _open_parcel(open_runner: OpenRunner, parcel: Parcel, spec: ImageSpec | None
         return None
     _here.key = _here.runner = None  # the former one is freed first
     with temporary_folder() as folder:
-        path = folder / parcel.name
-        for name, content in parcel.files.items():
-            target = path / name if name else path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content)
-        _here.runner = open_runner(path, spec=spec, threads=1)
+        _here.runner = open_runner(parcel.unpack(folder), spec=spec, threads=1)
     _here.key = key
     return _here.runner
 
@@ -175,7 +155,7 @@ class _Post:
         self._under_way: dict[concurrent.futures.Future[Answers | Lack], Share] = {}
         self._parts: list[dict[int, Answers]] = [{} for _ in exams]
         self._failures: dict[int, Failure] = {}
-        self._parcels = [Parcel(exam.path.name, sha256(exam.path)) for exam in exams]
+        self._parcels = [Parcel.of(exam.path) for exam in exams]
         self._pixels_travel = False
 
     def run(self, progress: Callable[[str, int, int], None]) -> dict[str, Answers | Failure]:
@@ -225,8 +205,8 @@ class _Post:
                 self._parts[share.exam][share.start] = found
             elif share.exam not in self._failures:
                 self._pixels_travel |= found.pixels
-                files = _contents(self._exams[share.exam].path) if found.files else None
-                self._send(share, dataclasses.replace(self._parcels[share.exam], files=files))
+                parcel = self._parcels[share.exam]
+                self._send(share, parcel.filled() if found.files else parcel)
 
     def _give_up(self) -> None:
         for future, share in self._under_way.items():
@@ -238,12 +218,6 @@ class _Post:
 def _mark(file: PixelFile) -> tuple[int, int, int]:
     found = Path(file.path).stat()
     return found.st_ino, found.st_size, found.st_mtime_ns
-
-
-def _contents(path: Path) -> dict[str, bytes]:
-    if path.is_file():
-        return {"": path.read_bytes()}
-    return {item.relative_to(path).as_posix(): item.read_bytes() for item in members(path)}
 
 
 def _check_versions(client: Any, address: str) -> None:

@@ -61,7 +61,7 @@ def fit_preprocess(
 
 
 @dataclass(frozen=True)
-class Trial:
+class TriedResizing:
     """One of fit and filter, tried on labelled images.
 
     Attributes:
@@ -87,7 +87,7 @@ def try_resizing(
     open_runner: OpenRunner,
     options: BenchOptions | None = None,
     progress: Callable[[str, int, int], None] = lambda choice, done, total: None,
-) -> Trial:
+) -> TriedResizing:
     """Every fit with the filter of `spec`, or every filter with its fit; another one is chosen only where it is better beyond chance.
 
     Each choice needs other pixels, so the images are decoded anew for each: trying first the fits and then the filters with the best fit
@@ -113,7 +113,7 @@ def try_resizing(
     better = best != before and _is_better(
         found[best], found[before], dict(ranked)[best] - dict(ranked)[before], len(choices) - 1
     )
-    return Trial(option, best if better else before, before, ranked, len(first))
+    return TriedResizing(option, best if better else before, before, ranked, len(first))
 
 
 def _is_better(new: Answers, old: Answers, gain: float, tried: int) -> bool:

@@ -4,54 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edgecls.formats.tflite.operations import Operand, Operation
+from edgecls.formats.tflite.operations import Operand, StoredOperation
 
 _NEW_AXES, _DROPPED_AXES, _ELLIPSIS = 3, 4, 2  # fields of StridedSliceOptions
 _MODE = 0  # field of MirrorPadOptions: 0 reflects
 
 
-def _others(operation: Operation) -> list[Operand]:
+def _others(operation: StoredOperation) -> list[Operand]:
     return [operand for operand in operation.inputs[1:] if operand is not None]
 
 
-def _first(operation: Operation) -> Operand | None:
+def _first(operation: StoredOperation) -> Operand | None:
     return operation.inputs[0] if operation.inputs else None
 
 
-def _axes(operation: Operation) -> int:
+def _axes(operation: StoredOperation) -> int:
     first = _first(operation)
     return 0 if first is None else len(first.shape)
 
 
-def _option(operation: Operation, field: int, code: str = "i") -> int:
+def _option(operation: StoredOperation, field: int, code: str = "i") -> int:
     return 0 if operation.options is None else operation.options.scalar(field, code)
 
 
-def _integers(operation: Operation, place: int) -> list[int] | None:
+def _integers(operation: StoredOperation, place: int) -> list[int] | None:
     operand = operation.inputs[place] if place < len(operation.inputs) else None
     return None if operand is None else operand.integers
 
 
-def _has_bias(operation: Operation) -> bool:
+def _has_bias(operation: StoredOperation) -> bool:
     return len(operation.inputs) > 2 and operation.inputs[2] is not None
 
 
-def _has_constant_weights(operation: Operation) -> bool:
+def _has_constant_weights(operation: StoredOperation) -> bool:
     weights = operation.inputs[1] if len(operation.inputs) > 1 else None
     return weights is not None and weights.is_constant
 
 
-def _is_spatial_mean(operation: Operation) -> bool:
+def _is_spatial_mean(operation: StoredOperation) -> bool:
     axes = _integers(operation, 1)
     return _axes(operation) == 4 and axes is not None and {axis % 4 for axis in axes} in ({1, 2}, {2})
 
 
-def _gathers_along_one_axis(operation: Operation) -> bool:
+def _gathers_along_one_axis(operation: StoredOperation) -> bool:
     indices = operation.inputs[1] if len(operation.inputs) > 1 else None
     return indices is not None and len(indices.shape) == 1 and indices.dtype == "int32"
 
 
-CHECKS: Mapping[str, Callable[[Operation], bool]] = {
+CHECKS: Mapping[str, Callable[[StoredOperation], bool]] = {
     "a bias": _has_bias,
     "constant weights": _has_constant_weights,
     "constant shapes, axes and sizes": lambda operation: all(operand.is_constant for operand in _others(operation)),

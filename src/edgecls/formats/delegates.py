@@ -16,7 +16,7 @@ from edgecls.formats.delegate_checks import CHECKS
 from edgecls.formats.delegate_lists import TFLITE_DELEGATES, DelegateList
 from edgecls.formats.files import detect
 from edgecls.formats.reading import DamagedError, damaged
-from edgecls.formats.tflite.operations import Operation, read_operations
+from edgecls.formats.tflite.operations import StoredOperation, read_operations
 from edgecls.records.artifact import Manifest, Target
 
 _NOT_COMPUTED = {"cast", "classify", "const"}  # of ML programs: at the border of the program, or nothing to compute
@@ -110,7 +110,7 @@ def delegates(path: Path) -> Delegates:
             assert_never(target)
 
 
-def _judge(delegate: DelegateList, operations: list[Operation]) -> Delegate:
+def _judge(delegate: DelegateList, operations: list[StoredOperation]) -> Delegate:
     left = [(operation, reason) for operation in operations if (reason := _refusal(delegate, operation))]
     return Delegate(
         name=delegate.name,
@@ -121,7 +121,7 @@ def _judge(delegate: DelegateList, operations: list[Operation]) -> Delegate:
     )
 
 
-def _refusal(delegate: DelegateList, operation: Operation) -> str:
+def _refusal(delegate: DelegateList, operation: StoredOperation) -> str:
     """Why a delegate does not take an operation; empty where it does."""
     rule = delegate.rules.get(operation.kind)
     if rule is None:
@@ -135,7 +135,7 @@ def _refusal(delegate: DelegateList, operation: Operation) -> str:
     return next((f"takes it only with {check}" for check in rule.checks if not CHECKS[check](operation)), "")
 
 
-def _is_dynamic(operation: Operation) -> bool:
+def _is_dynamic(operation: StoredOperation) -> bool:
     weights = operation.inputs[1] if len(operation.inputs) > 1 else None
     return operation.dtype == "float32" and weights is not None and weights.is_constant and weights.dtype in ("int8", "int4")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edgecls.errors import ArtifactError
+from edgecls.formats.tflite.schema import IDENTIFIER
 from edgecls.records.artifact import SUFFIXES, TARGETS, Artifact, Target
 from edgecls.system.store import settle
 
@@ -92,7 +93,7 @@ def detect(path: Path) -> Target:
         return "coreml"
     if by_suffix is not None:
         return by_suffix
-    if head[4:8] == b"TFL3":
+    if head[4:8] == IDENTIFIER:
         return "tflite"
     # ONNX has no magic number: a ModelProto begins with its field 1 (ir_version), a small varint
     if len(head) > 2 and head[0] == 0x08 and head[1] < 0x20 and head[2] in (0x12, 0x1A, 0x22, 0x3A, 0x42):

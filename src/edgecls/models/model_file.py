@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from edgecls.errors import ModelFileError, UnsafeModelError, UnsupportedModelError
+from edgecls.formats.tflite.schema import IDENTIFIER
 from edgecls.models import tfjs
 from edgecls.models.h5_reach import refuse_reach
 from edgecls.models.h5_trial import H5_ERRORS, open_member, try_reading
@@ -26,7 +27,7 @@ _ARTIFACT = "give the Keras model it was made from; to measure or examine it use
 # First bytes of files people confuse with a model: (bytes, offset, what it is, remedy).
 _LOOKALIKES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"version https://git-lfs", 0, "a pointer of Git LFS", "fetch the file itself with `git lfs pull`"),
-    (b"TFL3", 4, "a TFLite file", _ARTIFACT),
+    (IDENTIFIER, 4, "a TFLite file", _ARTIFACT),
     (b"<", 0, "a text of markup, such as a web page", "download the file itself, not the page about it"),
     (b"\x1f\x8b", 0, "a gzip archive", "unpack it and give the model inside"),
     (b"\x93NUMPY", 0, "a NumPy array", "give the model"),

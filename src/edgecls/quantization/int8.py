@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 # The attempts compete on as many images as make so many values in the network, so that small networks, whose losses lie close together,
 # are judged on hundreds and large ones do not take long. A count, not a time: the choice must repeat.
-TRIAL_VALUES = 2**26
-TRIAL_IMAGES = (32, 512)  # at least and at most
+JUDGED_VALUES = 2**26
+JUDGED_IMAGES = (32, 512)  # at least and at most
 GROUP = 4  # images that make the attempts, or judge them, together: larger ones run no faster
 ESTIMATED: tuple[Estimator, ...] = ("percentile", "mse")  # what challenges the range from the lowest to the highest value
 
@@ -106,15 +106,15 @@ def quantize(
     """
     maker = Maker(graph, onnx_model, batches, threads, effort)
     judges = partial(_shared_out, batches, judging=True) if maker.judging_images >= FEWEST else batches
-    most = int(np.clip(TRIAL_VALUES // maker.tensors.values_per_image, *TRIAL_IMAGES))
-    trial = Trial(graph.file, lambda: _first(judges(), most), threads)
-    whole = Trial(graph.file, lambda: _first(batches(), most), threads)
+    most = int(np.clip(JUDGED_VALUES // maker.tensors.values_per_image, *JUDGED_IMAGES))
+    judge = Judge(graph.file, lambda: _first(judges(), most), threads)
+    whole = Judge(graph.file, lambda: _first(batches(), most), threads)
     tried: dict[Way, Measured] = {}
 
     def better(best: Way, *challengers: Way, expected: bool = False) -> Way:
         for way in (best, *challengers):
             if way not in tried:
-                tried[way] = trial.measure(maker.make(way, float_layers, tried_out=True))
+                tried[way] = judge.measure(maker.make(way, float_layers, tried_out=True))
         ahead = [way for way in challengers if is_better(tried[way], tried[best], expected=expected)]
         return min(ahead, key=lambda way: float(tried[way].logits.mean()), default=best)
 
@@ -131,7 +131,7 @@ def quantize(
         way=best,
         losses={str(way): found.loss for way, found in tried.items()},
         images=maker.images,
-        judges=len(trial.images) if maker.judging_images >= FEWEST else 0,
+        judges=len(judge.images) if maker.judging_images >= FEWEST else 0,
         float_layers=float_layers,
         remake=lambda floats: maker.make(best, floats),
         with_int8_border=lambda floats: maker.make(best, floats, "int8"),
@@ -158,7 +158,7 @@ class Way:
         return f"{self.estimator}{rounding}{'' if self.bias_corrected else ' without bias correction'}"
 
 
-class Trial:
+class Judge:
     """Measures models against the float model on the same images, which are read when the first is measured.
 
     Args:

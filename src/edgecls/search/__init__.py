@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgecls.search.choice import Choice, best_of, choose
 from edgecls.search.space import Space
-from edgecls.search.stopping import Budget, LossBar, parse_time
+from edgecls.search.stopping import Allowance, LossBar, parse_time
 from edgecls.search.strategy import Strategy, propose
 
-__all__ = ["Budget", "Choice", "LossBar", "Space", "Strategy", "best_of", "choose", "parse_time", "propose"]
+__all__ = ["Allowance", "Choice", "LossBar", "Space", "Strategy", "best_of", "choose", "parse_time", "propose"]

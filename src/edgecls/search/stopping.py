@@ -28,7 +28,7 @@ def parse_time(text: str) -> float:
     return total
 
 
-class Budget:
+class Allowance:
     """How long a search may go on.
 
     Args:

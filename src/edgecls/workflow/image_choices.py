@@ -9,7 +9,7 @@ from pathlib import Path
 from edgecls.crew import BenchJob, BenchOptions, Failure, ImageSource
 from edgecls.data import ImageSet, open_images
 from edgecls.errors import DataError, EdgeclsError, InputError
-from edgecls.evaluation import Trial, fit_preprocess, image_spec_of, try_resizing
+from edgecls.evaluation import TriedResizing, fit_preprocess, image_spec_of, try_resizing
 from edgecls.formats import describe
 from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_runner
@@ -96,26 +96,26 @@ def _fitted(
         if getattr(asked, option) is None:
             job = next(other for other in jobs if other.name == job.name)
             assert job.spec is not None  # it was there before
-            trial = try_resizing(job.path, job.spec, option, open_set, open_runner=open_runner, options=options)
-            notes.append(_told(trial, measure))
-            if trial.chosen != trial.before:
-                jobs = [_with_trial(other, trial) for other in jobs]
+            tried = try_resizing(job.path, job.spec, option, open_set, open_runner=open_runner, options=options)
+            notes.append(_told(tried, measure))
+            if tried.chosen != tried.before:
+                jobs = [_with_resizing(other, tried) for other in jobs]
     return jobs, notes
 
 
-def _with_trial(job: BenchJob, trial: Trial) -> BenchJob:
-    return replace(job, spec=job.spec.with_choices(**{trial.option: trial.chosen}, provenance="fitted")) if job.spec else job
+def _with_resizing(job: BenchJob, tried: TriedResizing) -> BenchJob:
+    return replace(job, spec=job.spec.with_choices(**{tried.option: tried.chosen}, provenance="fitted")) if job.spec else job
 
 
-def _told(trial: Trial, measure: str) -> str:
-    scores = dict(trial.ranked)
-    figures = f"{measure} on {trial.images} images: {_figures(trial.ranked)}"
-    if trial.chosen == trial.before:
-        return f"{trial.option} {trial.before} stays: none of the others is better beyond chance ({figures})"
-    gain = 100 * (scores[trial.chosen] - scores[trial.before])
+def _told(tried: TriedResizing, measure: str) -> str:
+    scores = dict(tried.ranked)
+    figures = f"{measure} on {tried.images} images: {_figures(tried.ranked)}"
+    if tried.chosen == tried.before:
+        return f"{tried.option} {tried.before} stays: none of the others is better beyond chance ({figures})"
+    gain = 100 * (scores[tried.chosen] - scores[tried.before])
     return (
-        f"{trial.option} {trial.chosen} fits best, {gain:.1f} points above {trial.before} ({figures}); "
-        f"convert with --{trial.option} {trial.chosen}"
+        f"{tried.option} {tried.chosen} fits best, {gain:.1f} points above {tried.before} ({figures}); "
+        f"convert with --{tried.option} {tried.chosen}"
     )
 
 

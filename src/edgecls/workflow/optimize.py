@@ -8,18 +8,18 @@ import time
 from edgecls.evaluation import dask_pool
 from edgecls.records.event import OnEvent, ignore
 from edgecls.records.optimization import Optimization
-from edgecls.search import Budget, Strategy, propose
+from edgecls.search import Allowance, Strategy, propose
 from edgecls.workflow.best import conclude
 from edgecls.workflow.optimize_options import OptimizeRequest, check_request
-from edgecls.workflow.trial_cluster import ClusterMaker
-from edgecls.workflow.trial_makers import LocalMaker, Maker
+from edgecls.workflow.trial_cluster import ClusterPlace
+from edgecls.workflow.trial_places import LocalPlace, TrialPlace
 from edgecls.workflow.trial_search import TrialSearch
 
 _RESERVE_S = 20.0  # for the last measurement
 
 
 def optimize(
-    request: OptimizeRequest, on_event: OnEvent = ignore, strategy: Strategy = propose, maker: Maker | None = None
+    request: OptimizeRequest, on_event: OnEvent = ignore, strategy: Strategy = propose, place: TrialPlace | None = None
 ) -> Optimization:
     """Look for the best candidate within the limit, until the time is over or nothing promises anything any more.
 
@@ -27,7 +27,7 @@ def optimize(
 
     Args:
         strategy: proposes the next candidate.
-        maker: makes the trials; None for a process of our own.
+        place: makes the trials; None for a process of our own.
 
     Raises:
         InputError: bad input, before anything is trained.
@@ -35,22 +35,22 @@ def optimize(
     """
     check_request(request)
     started = time.monotonic()
-    budget = Budget(request.seconds, request.trials, _RESERVE_S)
+    allowance = Allowance(request.seconds, request.trials, _RESERVE_S)
     with contextlib.ExitStack() as stack:
-        local = maker or stack.enter_context(LocalMaker())
+        local = place or stack.enter_context(LocalPlace())
         trials = _cluster(stack, request.scheduler) if request.scheduler else local
-        search = TrialSearch(request, local, trials, budget, on_event)
+        search = TrialSearch(request, local, trials, allowance, on_event)
         search.run(strategy)
         trials.stop()
         return conclude(search, time.monotonic() - started, on_event)
 
 
-def _cluster(stack: contextlib.ExitStack, address: str) -> Maker:
+def _cluster(stack: contextlib.ExitStack, address: str) -> TrialPlace:
     """The workers of a Dask cluster.
 
     Raises:
         InputError: no scheduler answers there, or it has no workers that could be used.
     """
-    maker = ClusterMaker(stack.enter_context(dask_pool(address)), address)
-    stack.callback(maker.stop)
-    return maker
+    place = ClusterPlace(stack.enter_context(dask_pool(address)), address)
+    stack.callback(place.stop)
+    return place

@@ -26,7 +26,7 @@ from edgecls.system.extras import require
 from edgecls.system.store import changing, staging
 from edgecls.system.worker import peak_memory_bytes
 from edgecls.training.fitting import Fitted
-from edgecls.training.half import half_policy
+from edgecls.training.half_precision import half_policy
 from edgecls.training.networks import Network, save_model
 from edgecls.training.rates import steepest
 from edgecls.training.streams import samples

@@ -17,7 +17,7 @@ from edgecls.reporting.training import describe_training_epoch
 from edgecls.system.extras import require
 from edgecls.training.event_log import EventLog
 from edgecls.training.fitting import Fitted, Fitting, Step, fit, merit
-from edgecls.training.half import FULL, half_policy, policy
+from edgecls.training.half_precision import FULL, half_policy, policy
 from edgecls.training.networks import Network, build_network
 from edgecls.training.objectives import Objective
 from edgecls.training.rates import range_test, steepest

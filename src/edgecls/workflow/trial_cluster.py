@@ -18,27 +18,13 @@ from typing import Any
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.errors import EdgeclsError, MachineError, WorkerError
 from edgecls.evaluation.cluster import Pool
+from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
-from edgecls.formats.files import members
 from edgecls.records.artifact import Manifest
 from edgecls.system.private_folder import PrivateFolder, temporary_folder
 from edgecls.workflow.trial_making import ARTIFACTS, MadeTrial, TrialJob, make_trial
 
 _FILES_OF_MODEL = ("model", "labels", "weights", "custom_objects")
-
-
-@dataclass(frozen=True)
-class Parcel:
-    """A file or folder on its way to a worker.
-
-    Attributes:
-        path: where it lies on the machine that sends it.
-        files: path below it (empty for a single file) -> content; None while the worker may have it.
-    """
-
-    path: Path
-    sha256: str
-    files: dict[str, bytes] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +35,7 @@ class Sent:
     files: dict[str, bytes]
 
 
-class ClusterMaker:
+class ClusterPlace:
     """Makes trials on the workers of a cluster, one on each at a time.
 
     Args:
@@ -80,10 +66,10 @@ class ClusterMaker:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _make(self, job: TrialJob) -> MadeTrial:
-        parcels = [Parcel(path, sha256(path)) for path in _paths_of(job)]
+        parcels = [Parcel.of(path) for path in _paths_of(job)]
         found = self._ask(job, parcels)
         if found is None:
-            found = self._ask(job, [replace(parcel, files=_contents(parcel.path)) for parcel in parcels])
+            found = self._ask(job, [parcel.filled() for parcel in parcels])
         if found is None:
             raise WorkerError("a worker that keeps what it was sent", "one that lacks it", "see the worker's own messages")
         for name, content in found.files.items():
@@ -173,20 +159,12 @@ def _place_of(parcel: Parcel) -> Path | None:
     """Where a parcel's content lies here; None where it does not."""
     if parcel.path.exists() and sha256(parcel.path) == parcel.sha256:
         return parcel.path
-    place = _store().path / parcel.sha256 / parcel.path.name
+    folder = _store().path / parcel.sha256
+    place = folder / parcel.path.name
     with _writing:
         if not place.exists() and parcel.files is not None:
-            for name, content in parcel.files.items():
-                target = place / name if name else place
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
+            parcel.unpack(folder)
     return place if place.exists() else None
-
-
-def _contents(path: Path) -> dict[str, bytes]:
-    if path.is_file():
-        return {"": path.read_bytes()}
-    return {item.relative_to(path).as_posix(): item.read_bytes() for item in members(path)}
 
 
 def _write_paths_back(folder: Path, places: dict[str, str]) -> None:

@@ -20,7 +20,7 @@ from edgecls.records.measurement import Measurement
 from edgecls.records.recipe import Recipe, fingerprint, variant_name
 from edgecls.records.trial import TRIAL_NAME, Candidate, Trial
 from edgecls.reporting.optimization import describe_progress, describe_trial
-from edgecls.search import Budget, Space, Strategy, best_of
+from edgecls.search import Allowance, Space, Strategy, best_of
 from edgecls.search.stopping import loss_bar
 from edgecls.system.store import write_text
 from edgecls.version import __version__
@@ -28,8 +28,8 @@ from edgecls.workflow.held_out import CHOOSING_NAME, JUDGING_NAME
 from edgecls.workflow.opening import ModelOptions
 from edgecls.workflow.optimize_options import OptimizeRequest, common_schemes
 from edgecls.workflow.trial_bench import TrialBench, drop_of, value_of
-from edgecls.workflow.trial_makers import Maker
 from edgecls.workflow.trial_making import ARTIFACTS, VARIANTS, MadeTrial, Prepared, TrialJob, make_trial, prepare
+from edgecls.workflow.trial_places import TrialPlace
 
 _TICK_S = 1.0
 _QUICK = BenchOptions(min_seconds=0.2, min_runs=20)  # where latency is only shown
@@ -48,8 +48,8 @@ class TrialSearch:
 
     Args:
         local: a process of ours, which prepares the images and makes the float model's artifact.
-        maker: makes the trials.
-        budget: how long.
+        place: makes the trials.
+        allowance: how long.
         on_event: told what is at work, and of every finished trial.
 
     Raises:
@@ -57,8 +57,10 @@ class TrialSearch:
         StageError: the float model could not be converted or measured.
     """
 
-    def __init__(self, request: OptimizeRequest, local: Maker, maker: Maker, budget: Budget, on_event: OnEvent) -> None:
-        self.request, self._maker, self._budget, self._on_event = request, maker, budget, on_event
+    def __init__(
+        self, request: OptimizeRequest, local: TrialPlace, place: TrialPlace, allowance: Allowance, on_event: OnEvent
+    ) -> None:
+        self.request, self._place, self._allowance, self._on_event = request, place, allowance, on_event
         self._options = ModelOptions(**{name: getattr(request, name) for name in ModelOptions.__dataclass_fields__})
         request.folder.mkdir(parents=True, exist_ok=True)
         on_event(Event(f"reading {request.model.name} and its images"))
@@ -107,18 +109,18 @@ class TrialSearch:
             for future in done:
                 self._finish(future, self._under_way.pop(future))
             self._tell_progress()
-            if not done and not self._budget.seconds_left:
+            if not done and not self._allowance.seconds_left:
                 names = ", ".join(item.candidate.name for item in self._under_way.values())
                 self.ended = f"the time is over; {names} was not finished and goes on where it stopped in another run"
                 return
 
     def _begin_more(self, strategy: Strategy) -> None:
-        while len(self._under_way) < self._maker.slots:
+        while len(self._under_way) < self._place.slots:
             known = [*self.trials, *(self._trial(item.candidate, "failed") for item in self._under_way.values())]
-            if not self._budget.allows(known):
-                self.ended = self.ended or ("the trials are used up" if self._budget.seconds_left else "the time is over")
+            if not self._allowance.allows(known):
+                self.ended = self.ended or ("the trials are used up" if self._allowance.seconds_left else "the time is over")
                 return
-            candidate = strategy(self.space, known, self._budget.seconds_left)
+            candidate = strategy(self.space, known, self._allowance.seconds_left)
             if candidate is None:
                 more = strategy(self.space, known, math.inf) is not None
                 self.ended = (
@@ -127,7 +129,7 @@ class TrialSearch:
                 return
             self.ended = ""
             item = _UnderWay(candidate, self._folder(candidate))
-            self._under_way[self._maker.submit(make_trial, self._job(candidate))] = item
+            self._under_way[self._place.submit(make_trial, self._job(candidate))] = item
             self._tell_progress()
 
     def _finish(self, future: concurrent.futures.Future[MadeTrial], item: _UnderWay) -> None:
@@ -243,7 +245,7 @@ class TrialSearch:
             paths = (self._folder(trial.candidate) / VARIANTS / variant_name(stages) for trial in makers)
             yield from [path for path in paths if path.is_dir()][:1]
 
-    def _reference(self, local: Maker) -> Path:
+    def _reference(self, local: TrialPlace) -> Path:
         """The folder of the float32 artifact that all are held against; made where it is not there."""
         request = self.request
         recipe = Recipe(control=True, training=request.training) if request.against == "control" else None
@@ -268,5 +270,5 @@ class TrialSearch:
     def _tell_progress(self) -> None:
         names = [item.candidate.name for item in self._under_way.values()]
         best = best_of(self.trials, self.request.goal.within_points)
-        words = describe_progress(names, len(self.trials) + 1, best, self.request.goal, self._budget.seconds_left)
+        words = describe_progress(names, len(self.trials) + 1, best, self.request.goal, self._allowance.seconds_left)
         self._on_event(Event(words))

@@ -13,7 +13,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgecls.formats.onnx.names import AS_MATRIX, AS_ROW, BEFORE_ACTIVATION, BEFORE_BIAS
-from edgecls.formats.tflite.graph import Operation, TFLiteGraph
+from edgecls.formats.tflite.graph import GraphOperation, TFLiteGraph
 
 ANY_ROWS = -1  # so that the batch axis stays free
 _ACTIVATIONS = {
@@ -49,7 +49,7 @@ class _Rewriter:
         self.graph.replace_operators(self.operators)
         return self.graph.pack()
 
-    def _split_activation(self, operation: Operation) -> Any:
+    def _split_activation(self, operation: GraphOperation) -> Any:
         kind = _ACTIVATIONS.get(getattr(operation.operator.builtinOptions, "fusedActivationFunction", 0))
         if kind is None:
             return None
@@ -59,7 +59,7 @@ class _Rewriter:
         operation.operator.outputs = [before]
         return self.graph.make_operator(kind, [before], [after])
 
-    def _make_matrices(self, operation: Operation) -> list[Any]:
+    def _make_matrices(self, operation: GraphOperation) -> list[Any]:
         """Bring what is multiplied to two axes before; the operation that gives the result its axes back, if it has more."""
         (data, weights), result = operation.operands[:2], operation.output
         axes, columns = list(self.graph.shape(result)), self.graph.shape(weights)[1]
@@ -80,7 +80,7 @@ class _Rewriter:
         made.shape, made.shapeSignature = np.array([rows, columns], np.int32), None
         return matrix
 
-    def _split_fully_connected(self, operation: Operation) -> None:
+    def _split_fully_connected(self, operation: GraphOperation) -> None:
         """As BATCH_MATMUL, which tf2onnx leaves a product, instead of FULLY_CONNECTED, which it turns into a Gemm without name."""
         data, weights, bias = (*operation.operands, -1)[:3]
         result = operation.output

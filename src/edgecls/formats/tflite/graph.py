@@ -12,6 +12,8 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from edgecls.formats.tflite.schema import IDENTIFIER
+
 SAME_VALUES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE")  # operations that only move values
 KERNEL, BIAS = 1, 2  # places among the operands of the operations below
 CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0}  # a kernel's axis of output channels
@@ -20,7 +22,7 @@ _KINDS = {value: name for name, value in vars(schema.BuiltinOperator).items() if
 _ROOM = 2**16  # what the first guess at a packed file's size has above the size of the file it was taken from
 
 
-class Operation:
+class GraphOperation:
     """One operation of a graph, as it is at the moment it is asked.
 
     Attributes:
@@ -104,7 +106,7 @@ class TFLiteGraph:
                 buffer.data = np.frombuffer(self.file, np.uint8, buffer.size, buffer.offset)
                 buffer.offset = buffer.size = 0
         builder = flatbuffers.Builder(len(self.file) + _ROOM)
-        builder.Finish(self.model.Pack(builder), b"TFL3")
+        builder.Finish(self.model.Pack(builder), IDENTIFIER)
         return bytes(builder.Output())
 
     @property
@@ -120,11 +122,11 @@ class TFLiteGraph:
         return [int(tensor) for tensor in self._main.outputs]
 
     @cached_property
-    def operations(self) -> list[Operation]:
+    def operations(self) -> list[GraphOperation]:
         """In the order in which they run."""
         codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in self.model.operatorCodes]
         computed = {*self.inputs, *(int(output) for operator in self._main.operators for output in operator.outputs)}
-        return [Operation(_KINDS[codes[operator.opcodeIndex]], operator, computed) for operator in self._main.operators]
+        return [GraphOperation(_KINDS[codes[operator.opcodeIndex]], operator, computed) for operator in self._main.operators]
 
     @cached_property
     def makers(self) -> dict[int, int]:
@@ -185,7 +187,7 @@ class TFLiteGraph:
             return None
         return data.view(np.float32).reshape(self.shape(tensor))
 
-    def replace_constant(self, operation: Operation, place: int, values: np.ndarray) -> None:
+    def replace_constant(self, operation: GraphOperation, place: int, values: np.ndarray) -> None:
         """Change a float32 operand of one operation.
 
         A constant that nothing else uses is changed where it is; of a shared one (converters store equal constants once) the bytes,

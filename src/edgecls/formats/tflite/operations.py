@@ -33,7 +33,7 @@ class Operand:
 
 
 @dataclass(frozen=True)
-class Operation:
+class StoredOperation:
     """One operation.
 
     Attributes:
@@ -66,7 +66,7 @@ class Operation:
         return (computed or given or self.outputs)[0].dtype if (given or self.outputs) else "none"
 
 
-def read_operations(path: Path) -> list[Operation]:
+def read_operations(path: Path) -> list[StoredOperation]:
     """The operations of all graphs of a .tflite.
 
     Raises:
@@ -82,7 +82,7 @@ def read_operations(path: Path) -> list[Operation]:
         raise damaged(path, "tflite", error) from None
 
 
-def _graph(graph: Table, buffers: list[memoryview], codes: list[tuple[str, int]]) -> list[Operation]:
+def _graph(graph: Table, buffers: list[memoryview], codes: list[tuple[str, int]]) -> list[StoredOperation]:
     operands = [_operand(read_tensor(tensor, buffers)) for tensor in graph.tables(SubGraph.TENSORS)]
     operations = []
     for table in graph.tables(SubGraph.OPERATORS):
@@ -92,13 +92,13 @@ def _graph(graph: Table, buffers: list[memoryview], codes: list[tuple[str, int]]
     return operations
 
 
-def _operation(table: Table, operands: list[Operand], codes: list[tuple[str, int]]) -> Operation:
+def _operation(table: Table, operands: list[Operand], codes: list[tuple[str, int]]) -> StoredOperation:
     code = table.scalar(Operator.CODE, "I")
     inputs, outputs = (table.array(field, "i4").tolist() for field in (Operator.INPUTS, Operator.OUTPUTS))
     if code >= len(codes) or any(not -1 <= index < len(operands) for index in (*inputs, *outputs)):
         raise DamagedError("an operation that refers to what is not there")
     kind, version = codes[code]
-    return Operation(
+    return StoredOperation(
         kind,
         version,
         [None if index == -1 else operands[index] for index in inputs],

@@ -124,7 +124,7 @@ class StoredTensor:
 
 
 @dataclass(frozen=True)
-class _Operation:
+class _IndexedOperation:
     name: str
     inputs: list[int]
     outputs: list[int]
@@ -135,7 +135,7 @@ class _TFLiteFile:
     tensors: list[StoredTensor]
     inputs: list[int]
     outputs: list[int]
-    operations: list[_Operation]
+    operations: list[_IndexedOperation]
     folded: dict[int, int]  # tensor -> the constant it is unpacked from, constants themselves included
 
     def activations(self, indices: list[int]) -> list[StoredTensor]:
@@ -192,7 +192,7 @@ def _graph(table: Table, buffers: list[memoryview], codes: list[str]) -> _TFLite
         if code >= len(codes):
             raise DamagedError(f"an operation of kind {code} of {len(codes)}")
         inputs, outputs = (_indices(operator, field, len(tensors)) for field in (Operator.INPUTS, Operator.OUTPUTS))
-        operations.append(_Operation(codes[code], inputs, outputs))
+        operations.append(_IndexedOperation(codes[code], inputs, outputs))
     folded = {index: index for index, tensor in enumerate(tensors) if tensor.data}
     for operation in operations:
         if operation.name in _UNPACKS and operation.inputs and operation.inputs[0] in folded:
@@ -326,7 +326,7 @@ def _stayed_float(graph: _TFLiteFile) -> list[FloatRemainder]:
     return []
 
 
-def _is_float(graph: _TFLiteFile, operation: _Operation) -> bool:
+def _is_float(graph: _TFLiteFile, operation: _IndexedOperation) -> bool:
     tensors = graph.activations(operation.inputs) + graph.activations(operation.outputs)
     return bool(tensors) and all(tensor.dtype in _FLOATS for tensor in tensors)
 
@@ -338,7 +338,7 @@ def _is_float_kernel(graph: _TFLiteFile, index: int) -> bool:
     return tensor.is_weight and tensor.dtype in _FLOATS and len(tensor.shape) > 1
 
 
-def _remainder(graph: _TFLiteFile, operation: _Operation, reason: str) -> FloatRemainder:
+def _remainder(graph: _TFLiteFile, operation: _IndexedOperation, reason: str) -> FloatRemainder:
     name = graph.tensors[operation.outputs[0]].name if operation.outputs else ""
     return FloatRemainder(operation=operation.name, name=name, reason=reason)
 

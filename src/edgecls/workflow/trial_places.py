@@ -1,4 +1,4 @@
-"""Who makes the trials of a search: a process of ours here, or the workers of a Dask cluster."""
+"""Where the trials of a search are made: in a process of ours here, or on the workers of a Dask cluster."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ R = TypeVar("R")
 _CALLS = 12  # of one process: TensorFlow keeps something of every model that it has seen
 
 
-class Maker(Protocol):
+class TrialPlace(Protocol):
     """Runs functions elsewhere.
 
     Attributes:
@@ -32,7 +32,7 @@ class Maker(Protocol):
         ...
 
 
-class LocalMaker:
+class LocalPlace:
     """One process, which is replaced where it has died, and after some calls."""
 
     slots = 1
@@ -57,7 +57,7 @@ class LocalMaker:
             self._worker.kill()
             self._worker = None
 
-    def __enter__(self) -> LocalMaker:
+    def __enter__(self) -> LocalPlace:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
