@@ -90,7 +90,7 @@ def test_what_a_framework_brings_is_not_walked_again_and_again(tmp_path: Path):
     code = """
 import gc
 from edgecls.system.extras import require
-from edgecls.system.worker import new_objects_alone
+from edgecls.system.memory import new_objects_alone
 gc.disable()
 with new_objects_alone():
     before = gc.get_freeze_count()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, assert_never
 from edgecls.converters.conversion import Conversion
 from edgecls.errors import SchemeError, StageError
 from edgecls.records.artifact import Scheme
-from edgecls.system.worker import release_memory
+from edgecls.system.memory import release_memory
 
 if TYPE_CHECKING:
     import onnx

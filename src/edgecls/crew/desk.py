@@ -14,7 +14,7 @@ from edgecls.records.artifact import OutputKind
 from edgecls.records.engine import Engine
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.runner import Runner
-from edgecls.system.worker import peak_memory_bytes
+from edgecls.system.memory import peak_memory_bytes
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import ctypes
-import gc
 import importlib
 import importlib.util
 import itertools
@@ -29,12 +27,13 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any, ParamSpec, TypeVar
 
 from edgecls.errors import EdgeclsError, RemoteError, WorkerError, reason_of
 from edgecls.system.extras import take_as_own, without_unused
+from edgecls.system.memory import few_collections
 from edgecls.version import __version__
 
 P = ParamSpec("P")
@@ -266,58 +265,6 @@ def preload(modules: Sequence[str]) -> None:
 def missing(modules: Sequence[str]) -> list[str]:
     """Those of the modules that are not installed; none is imported for that."""
     return [module for module in modules if importlib.util.find_spec(module) is None]
-
-
-def peak_memory_bytes() -> int:
-    """Largest resident memory of this process so far, in bytes.
-
-    On Linux the kernel's VmHWM: unlike `ru_maxrss` it starts anew with the program, so a child does not show its parent's peak.
-    """
-    if sys.platform == "linux":
-        with open("/proc/self/status", encoding="ascii", errors="replace") as status:
-            return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
-
-
-@contextlib.contextmanager
-def few_collections() -> Iterator[None]:
-    """Keep the garbage collector from walking the frameworks' many objects while they are made: a fifth of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        with new_objects_alone():
-            yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextlib.contextmanager
-def new_objects_alone() -> Iterator[None]:
-    """Keep the garbage collector from walking what was there before: a framework's million objects, each time anew."""
-    if gc.get_freeze_count():  # those of an outer one stay aside until that ends
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
-def release_memory() -> None:
-    """Give memory that is free but kept back to the system.
-
-    The frameworks leave reference cycles around whole models, and glibc keeps what was freed in small pieces: together several hundred
-    MB after one conversion, while another process needs them.
-    """
-    gc.collect()
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _running_future() -> concurrent.futures.Future[Any]:

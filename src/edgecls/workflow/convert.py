@@ -37,8 +37,8 @@ from edgecls.records.metadata import ArtifactMetadata
 from edgecls.records.note import note_on
 from edgecls.records.recipe import BASE
 from edgecls.records.variant import MODEL_NAME, Variant, VariantSet, is_variant
+from edgecls.system.memory import few_collections, new_objects_alone, release_memory
 from edgecls.system.store import staging
-from edgecls.system.worker import few_collections, new_objects_alone, release_memory
 from edgecls.version import __version__
 from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
 from edgecls.workflow.convert_options import ConvertOptions, check_options, learns_ranges

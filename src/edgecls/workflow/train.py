@@ -23,8 +23,8 @@ from edgecls.records.variant import MODEL_NAME
 from edgecls.reporting.rate_curve import rate_curve
 from edgecls.reporting.sample_sheet import write_sample_sheet
 from edgecls.system.extras import require
+from edgecls.system.memory import peak_memory_bytes
 from edgecls.system.store import changing, staging
-from edgecls.system.worker import peak_memory_bytes
 from edgecls.training.fitting import Fitted
 from edgecls.training.half_precision import half_policy
 from edgecls.training.networks import Network, save_model

@@ -24,7 +24,7 @@ from edgecls.records.artifact import SUFFIXES, Scheme
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.records.metadata import METADATA_KEY, ArtifactMetadata
 from edgecls.system.extras import require
-from edgecls.system.worker import few_collections
+from edgecls.system.memory import few_collections
 
 __all__ = ["MINIMUM_TARGETS", "check_structure", "convert_coreml"]
 

@@ -10,10 +10,8 @@ import numpy as np
 from edgecls.formats.reading import DamagedError, damaged, mapped
 from edgecls.formats.tflite import schema as tflite_schema
 from edgecls.formats.tflite.flatbuffer import Table
-from edgecls.formats.tflite.read import StoredTensor, operation_name, read_tensor
 from edgecls.formats.tflite.schema import Model, Operator, OperatorCode, SubGraph
-
-_UNPACKS = {"DEQUANTIZE", "DENSIFY"}
+from edgecls.formats.tflite.tensors import UNPACKS, StoredTensor, operation_name, read_tensor
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class StoredOperation:
     @property
     def unpacks_constants(self) -> bool:
         """Whether it makes constants of constants, which is done once, when the file is opened."""
-        return self.kind in _UNPACKS and all(operand is None or operand.is_constant for operand in self.inputs)
+        return self.kind in UNPACKS and all(operand is None or operand.is_constant for operand in self.inputs)
 
     @property
     def dtype(self) -> str:
