@@ -133,7 +133,14 @@ class TestCommand:
     def test_another_version(self, tmp_path: Path):
         source, copy = Path(edgecls.__file__).parent, tmp_path / "edgecls"
         (copy / "system").mkdir(parents=True)
-        for name in ("__init__.py", "errors.py", "system/__init__.py", "system/extras.py", "system/memory.py", "system/worker.py"):
+        for name in (
+            "__init__.py",
+            "errors.py",
+            "system/__init__.py",
+            "system/extras.py",
+            "system/memory.py",
+            "system/worker.py",
+        ):
             shutil.copy(source / name, copy / name)
         text = (source / "version.py").read_text(encoding="utf-8")
         (copy / "version.py").write_text(text.replace(edgecls.__version__, "0.0.7"), encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from edgecls.formats.files import sha256
 from edgecls.formats.model_contract import read_contract
 from edgecls.models import tfjs, tfmot
 from edgecls.models.channels_last import CHANNELS_FIRST_REFUSAL, compute_channels_last
-from edgecls.models.computation import Computation, keras_computation
+from edgecls.models.computation import Computation, TrainingRefusal, keras_computation
 from edgecls.models.custom_objects import CustomObjects, read_custom_objects
 from edgecls.models.graph_evidence import input_scaling
 from edgecls.models.graph_rewrites import compute_in_float32, other_precisions
@@ -27,7 +28,7 @@ from edgecls.models.relu_scales import move_scales_before_relus
 from edgecls.models.saved_model import load_saved_model
 from edgecls.models.scores_evidence import output_kind
 from edgecls.models.teachable_machine import LABELS_NAME, opened_export
-from edgecls.models.trained_ranges import ROUNDING, take_out_rounding
+from edgecls.models.trained_ranges import ROUNDING, TrainedRange, take_out_rounding
 from edgecls.records.artifact import Head, Repair, Source
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.model_contract import ModelContract
@@ -73,27 +74,17 @@ def load_model(
         computation = with_input_size(computation, input_size)
     image_shape(computation.input_shape)  # refuse before the work of tracing
     heads, graph = open_scores(computation, output)
-    scores = heads[0]
-    if labels and len(labels) != max(scores.outputs, 2):
-        notes.append(f"{LABELS_NAME} of the export is not taken: it has {len(labels)} labels for {scores.outputs} outputs")
-        labels = []
-    elif labels:
-        notes.append(f"labels taken from {LABELS_NAME} of the export")
-    trained = take_out_rounding(graph)
-    if trained is not None:
-        _follow(heads, graph)
-        notes.append("computed without the int8 rounding of its training")
-    refusal = computation.training_refusal
-    if compute_channels_last(graph, [head.node for head in heads]):
-        move_scales_before_relus(graph)
-        _follow(heads, graph)
-        notes.append("computed channels last what the model computes channels first, which TensorFlow does not on CPUs")
-        refusal = refusal or CHANNELS_FIRST_REFUSAL
-    precisions = other_precisions(graph)
-    if precisions:
-        compute_in_float32(graph)
-        _follow(heads, graph)
-        notes.append(f"computed in float32 what the model computes in {', '.join(precisions)}")
+    outputs = heads[0].outputs
+    if labels:
+        labels, note = _exported_labels(labels, outputs)
+        notes.append(note)
+    rewritten = _rewrite(graph, heads)
+    parts, names = _part_names(graph), [str(getattr(computation.model, "name", "")), path.stem]
+    takes_integers = not computation.input_dtype.startswith(("float", "bfloat"))
+    spec = infer_image_spec(computation.input_shape, takes_integers, input_scaling(graph), parts, names)
+    if contract is not None:
+        spec, labels, note = _as_declared(contract, spec, outputs)
+        rewritten.notes.append(note)
     chosen = {
         "name": path.name,
         "output": output,
@@ -101,34 +92,65 @@ def load_model(
         "input_size": input_size,
         "custom_objects": beside[1] and beside[1].name,
     }
-    parts, names = _part_names(graph), [str(getattr(computation.model, "name", "")), path.stem]
-    spec = infer_image_spec(
-        computation.input_shape,
-        not computation.input_dtype.startswith(("float", "bfloat")),
-        input_scaling(graph),
-        parts,
-        names,
-    )
-    if contract is not None:
-        spec, labels, note = _as_declared(contract, spec, scores.outputs)
-        notes.append(note)
     return LoadedModel(
         source=source.model_copy(update=chosen),
         image_spec=spec,
         labels=labels,
         application=application_of(parts, names),
-        outputs=scores.outputs,
+        outputs=outputs,
         output_kind=output_kind(graph),
         model=computation.model,
         repairs=repairs,
-        notes=[note for note in (*notes, *(head.note for head in heads)) if note],
-        training_refusal=refusal,
-        output_index=scores.index,
+        notes=[note for note in (*notes, *rewritten.notes, *(head.note for head in heads)) if note],
+        training_refusal=computation.training_refusal or rewritten.training_refusal,
+        output_index=heads[0].index,
         heads=_heads(heads, graph) if len(heads) > 1 else [],
-        trained_ranges=trained or [],
+        trained_ranges=rewritten.trained_ranges,
         _scores=heads,
         _graph=graph,
     )
+
+
+def _exported_labels(labels: list[str], outputs: int) -> tuple[list[str], str]:
+    """The labels beside an exported model, as far as they fit it, and what to say of them."""
+    if len(labels) == max(outputs, 2):
+        return labels, f"labels taken from {LABELS_NAME} of the export"
+    return [], f"{LABELS_NAME} of the export is not taken: it has {len(labels)} labels for {outputs} outputs"
+
+
+@dataclass
+class _Rewritten:
+    """What was changed of a graph.
+
+    Attributes:
+        training_refusal: why the model cannot be trained for it.
+        trained_ranges: of activations, whose rounding was taken out.
+    """
+
+    notes: list[str] = field(default_factory=list)
+    training_refusal: TrainingRefusal | None = None
+    trained_ranges: list[TrainedRange] = field(default_factory=list)
+
+
+def _rewrite(graph: Any, heads: list[Scores]) -> _Rewritten:
+    """Rewrite a graph in place into one that every converter takes: without rounding, channels last, in float32; the heads follow it."""
+    done = _Rewritten()
+    trained = take_out_rounding(graph)
+    if trained is not None:
+        done.trained_ranges = trained
+        done.notes.append("computed without the int8 rounding of its training")
+    if compute_channels_last(graph, [head.node for head in heads]):
+        move_scales_before_relus(graph)
+        done.training_refusal = CHANNELS_FIRST_REFUSAL
+        done.notes.append("computed channels last what the model computes channels first, which TensorFlow does not on CPUs")
+    precisions = other_precisions(graph)
+    if precisions:
+        compute_in_float32(graph)
+        done.notes.append(f"computed in float32 what the model computes in {', '.join(precisions)}")
+    if done.notes:
+        for head in heads:
+            head.follow(graph)
+    return done
 
 
 def _as_declared(contract: ModelContract, spec: ImageSpec, outputs: int) -> tuple[ImageSpec, list[str], str]:
@@ -181,11 +203,6 @@ def _source(file: ModelFile, beside: tuple[Path | None, ...], format_name: str, 
     for part in filter(None, beside):
         digest = hashlib.sha256(f"{digest} {sha256(part)}".encode()).hexdigest()
     return Source(name=file.path.name, sha256=digest, format=format_name, keras_version=version)
-
-
-def _follow(heads: list[Scores], graph: Any) -> None:
-    for head in heads:
-        head.follow(graph)
 
 
 def _heads(heads: list[Scores], graph: Any) -> list[Head]:
