@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 
@@ -16,7 +17,7 @@ from edgecls.diagnosis.sensitivity import Extremes, calibration_extremes, measur
 from edgecls.errors import ArtifactError, DataError, EdgeclsError
 from edgecls.formats import change_since_conversion, detect, read_record
 from edgecls.quantization.float_layers import short_name
-from edgecls.records.artifact import Artifact, DataSource, Manifest, Requested
+from edgecls.records.artifact import Artifact, DataSource, Manifest, Requested, Target
 from edgecls.records.diagnosis import Diagnosis
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.image_spec import ImageSpec
@@ -142,14 +143,20 @@ def _require_unchanged(folder: Path, row: Artifact) -> None:
         raise ArtifactError(f"{row.path} as it was converted", reason, "run `edgecls convert` again")
 
 
-def _open(reference: Path, quantized: Path, target: str) -> LayerRunner:
-    if target == "tflite":
-        from edgecls.diagnosis.layers_tflite import TFLiteLayers
+def _open(reference: Path, quantized: Path, target: Target) -> LayerRunner:
+    match target:
+        case "tflite":
+            from edgecls.diagnosis.layers_tflite import TFLiteLayers
 
-        return TFLiteLayers(reference, quantized)
-    from edgecls.diagnosis.layers_onnx import OnnxLayers
+            return TFLiteLayers(reference, quantized)
+        case "onnx":
+            from edgecls.diagnosis.layers_onnx import OnnxLayers
 
-    return OnnxLayers(reference, quantized)
+            return OnnxLayers(reference, quantized)
+        case "coreml" | "saved_model":
+            raise ArtifactError("a .tflite or .onnx, whose layers can be read", quantized.name, "diagnose one of those beside it")
+        case _:
+            assert_never(target)
 
 
 def _source(manifest: Manifest, role: str) -> DataSource | None:
