@@ -109,6 +109,7 @@ def test_a_model_of_ones_own_layers_and_a_signature(tmp_path: Path):
         ({"model": classifier("keras"), "io": "int16"}, "--io among float32, int8, uint8, found 'int16'"),
         ({"model": classifier("keras"), "onnx_layout": "chwn"}, "--onnx-layout among nhwc, nchw"),
         ({"model": classifier("keras"), "onnx_batch": -1}, "--onnx-batch between 1 and 1024, or free"),
+        ({"model": classifier("keras"), "onnx_batch": "many"}, "--onnx-batch between 1 and 1024, or free, found 'many'"),
         ({"model": classifier("keras"), "activation": "tanh"}, "activation among softmax, sigmoid"),
         ({"model": classifier("keras"), "input_size": "64x64"}, "images of 12x12"),
         ({"model": classifier("keras"), "signature": "a"}, "which is none"),

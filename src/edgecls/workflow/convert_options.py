@@ -77,9 +77,9 @@ def check_options(options: ConvertOptions, jobs: Sequence[Job], variant: Variant
     """
     _refuse_unknown_choices(options)
     _refuse_idle_options(options, jobs)
-    if isinstance(options.onnx_batch, int) and not 0 < options.onnx_batch <= _MOST_IMAGES:
-        expected = f"--onnx-batch between 1 and {_MOST_IMAGES}, or free"
-        raise InputError(expected, str(options.onnx_batch), "write as --onnx-batch 1")
+    batch = options.onnx_batch
+    if not (batch is None or batch == "free" or (isinstance(batch, int) and 0 < batch <= _MOST_IMAGES)):
+        raise InputError(f"--onnx-batch between 1 and {_MOST_IMAGES}, or free", repr(batch), "write as --onnx-batch 1")
     if variant:
         _refuse_settled_options(options, learned=variant.ranges is not None)
     _require_paths(options)
