@@ -7,7 +7,10 @@ import os
 import subprocess
 import sys
 
-from edgecls.converters.onnx.convert import float_onnx
+import pytest
+from onnx import TensorProto, helper
+
+from edgecls.converters.onnx.convert import _sort_nodes, float_onnx
 from edgecls.formats.onnx.names import INPUT, OUTPUT
 from edgecls.formats.tflite.graph import TFLiteGraph
 from written_tflite import classifier
@@ -41,3 +44,18 @@ def test_the_order_of_sets_does_not_matter():
     )
     here = float_onnx(TFLiteGraph(classifier())).SerializeToString(deterministic=True)
     assert elsewhere.stdout.split()[-1] == hashlib.sha256(here).hexdigest()
+
+
+@pytest.mark.parametrize("order", ["abcd", "bacd", "dcba"])
+def test_nodes_stand_as_the_graph_alone_says(order: str):
+    """tf2onnx puts two that do not read from each other behind one another by numbers of its run."""
+    border = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1]) for name in "id"]
+    nodes = {
+        "a": helper.make_node("Relu", ["i"], ["a"]),
+        "b": helper.make_node("Neg", ["i"], ["b"]),
+        "c": helper.make_node("Add", ["a", "b"], ["c"]),
+        "d": helper.make_node("Add", ["c", "a"], ["d"]),
+    }
+    graph = helper.make_graph([nodes[name] for name in order], "small", border[:1], border[1:])
+    _sort_nodes(graph)
+    assert "".join(node.output[0] for node in graph.node) == "abcd"

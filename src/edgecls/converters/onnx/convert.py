@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +49,7 @@ def float_onnx(graph: TFLiteGraph) -> onnx.ModelProto:
     _keep_zeros_before_max_pooling(converted.graph)
     fixed = simplify(converted)
     settle_names(fixed.graph, set(graph.names))
+    _sort_nodes(fixed.graph)
     free = _free_batch(fixed)
     best = free if free is not None else fixed
     onnx.checker.check_model(best)
@@ -67,13 +67,18 @@ def float16_onnx(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _sort_nodes(graph: onnx.GraphProto) -> None:
-    """Put every node behind those it reads from."""
-    producers = {name: index for index, node in enumerate(graph.node) for name in node.output}
-    order = TopologicalSorter(
-        {index: {producers[name] for name in node.input if name in producers} for index, node in enumerate(graph.node)}
-    )
-    nodes = [graph.node[index] for index in order.static_order()]
-    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]
+    """Put every node behind those it reads from, in an order that is that of the graph alone: tf2onnx' own goes by numbers of its run."""
+    makers = {name: index for index, node in enumerate(graph.node) for name in node.output}
+    ends = [makers[value.name] for value in graph.output if value.name in makers]
+    order: dict[int, None] = {}
+    waiting = [*range(len(graph.node) - 1, -1, -1), *reversed(ends)]  # what leads to no output comes last
+    while waiting:
+        reads = [makers[name] for name in graph.node[waiting[-1]].input if name in makers]
+        if missing := [index for index in reads if index not in order]:
+            waiting += reversed(missing)
+        else:
+            order[waiting.pop()] = None
+    copies = [type(node).FromString(node.SerializeToString()) for node in (graph.node[index] for index in order)]
     del graph.node[:]
     graph.node.extend(copies)
 
