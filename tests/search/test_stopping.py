@@ -24,7 +24,7 @@ def test_no_times(text: str) -> None:
         parse_time(text)
 
 
-def test_the_budget_ends_with_the_time_but_for_the_reserve_and_with_the_trials() -> None:
+def test_the_allowance_ends_with_the_time_but_for_the_reserve_and_with_the_trials() -> None:
     now = 0.0
     allowance = Allowance(100, 2, reserve_seconds=20, clock=lambda: now)
     one = trial(HALF, 0.0, 1.0)

@@ -34,7 +34,7 @@ def parcels(made: TrialJob, *, filled: bool) -> list[Parcel]:
     for path in (made.model.model, made.data, made.choosing):
         files = sorted(item for item in path.rglob("*") if item.is_file()) or [path]
         content = {item.relative_to(path).as_posix() if item != path else "": item.read_bytes() for item in files}
-        found.append(Parcel(Path("/elsewhere") / path.name, sha256(path), content if filled else None))
+        found.append(Parcel(path.name, f"/elsewhere/{path.name}", sha256(path), content if filled else None))
     return found
 
 

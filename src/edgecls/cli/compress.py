@@ -95,7 +95,7 @@ def compress(
     distill_weight: Annotated[float | None, typer.Option(metavar="SHARE", help="Share of the distillation loss. [0.7]")] = None,
     epochs: Annotated[int | None, typer.Option(metavar="N", help="Epochs of every stage. [3]")] = None,
     batch: Annotated[int | None, typer.Option(metavar="N", help="Images a step. [32]")] = None,
-    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At the start of its cosine. [0.0001]")] = None,
+    learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At the start of its cosine. [0.0002]")] = None,
     optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="adamw or sgd. [adamw]")] = None,
     held_out: Annotated[
         float | None, typer.Option(metavar="SHARE", help="Of the images, judged on and not trained on. [0.1, at most 2000]")

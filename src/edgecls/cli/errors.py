@@ -21,7 +21,6 @@ def exit_code_for(error: BaseException) -> tuple[int | None, str]:
     """(exit code, the line for stderr); (None, "") for a failure that is nobody's mistake and must show its traceback."""
     if isinstance(error, KeyboardInterrupt):
         return _INTERRUPTED, "interrupted: nothing half-written was left"
-
     if isinstance(error, RemoteError) and error.os_error:
         error = OSError(*error.os_error)
     if isinstance(error, OSError) and error.errno in _OS_ERRORS:

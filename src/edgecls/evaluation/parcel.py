@@ -14,18 +14,25 @@ class Parcel:
     """A file or folder on its way.
 
     Attributes:
-        path: where it lies on the machine that sends it.
+        name: its own.
+        place: where it lies on the machine that sends it; a text, since a path of one Python cannot be read by every other.
         files: path below it (empty for a single file) -> content; None while the worker may have it.
     """
 
-    path: Path
+    name: str
+    place: str
     sha256: str
     files: dict[str, bytes] | None = None
 
     @classmethod
     def of(cls, path: Path) -> Parcel:
         """Without its content."""
-        return cls(path, sha256(path))
+        return cls(path.name, str(path), sha256(path))
+
+    @property
+    def path(self) -> Path:
+        """Where it lies on the machine that sends it."""
+        return Path(self.place)
 
     def filled(self) -> Parcel:
         """The same with its content."""
@@ -34,7 +41,7 @@ class Parcel:
 
     def unpack(self, folder: Path) -> Path:
         """Write the content into a folder, under its own name; where that is."""
-        place = folder / self.path.name
+        place = folder / self.name
         for name, content in (self.files or {}).items():
             target = place / name if name else place
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -22,7 +22,7 @@ class OperationTime(Record):
 
     operation: str
     name: str = ""
-    ms: float
+    ms: Milliseconds
     share: float
     dtype: str = ""
     accelerated: bool | None = None

@@ -185,7 +185,7 @@ class Training(Value):
 
     epochs: int = Field(default=3, ge=1)
     batch: int = Field(default=32, ge=1)
-    learning_rate: float = Field(default=1e-4, gt=0)
+    learning_rate: float = Field(default=2e-4, gt=0)
     optimizer: Literal["adamw", "sgd"] = "adamw"
     weight_decay: float = Field(default=1e-4, ge=0)
     held_out: float = Field(default=0.1, gt=0, lt=0.9)

@@ -27,7 +27,7 @@ from edgecls.serve.question import Question, Reply
 from edgecls.system.worker import Worker
 
 _START_S = 120.0  # for a process to start and open all artifacts
-_ENVIRONMENT = {"OMP_NUM_THREADS": "1"}  # there is a worker for each core already
+_ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # there is a worker for each core already
 _LENGTH = struct.Struct("<Q")
 
 

@@ -18,7 +18,8 @@ class Connection(HttpToolsProtocol):
     would hold its place for as long as its client likes.
 
     Args:
-        head_s: within which a request's head has to come, once the connection is made or its first byte is there.
+        head_s: within which a request's head has to come, once the connection is made or its first byte is there; likewise the rest of a
+            body that was answered before it was whole.
     """
 
     def __init__(self, *args: Any, head_s: float, **kwargs: Any) -> None:

@@ -160,7 +160,7 @@ def _place_of(parcel: Parcel) -> Path | None:
     if parcel.path.exists() and sha256(parcel.path) == parcel.sha256:
         return parcel.path
     folder = _store().path / parcel.sha256
-    place = folder / parcel.path.name
+    place = folder / parcel.name
     with _writing:
         if not place.exists() and parcel.files is not None:
             parcel.unpack(folder)
