@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from edgecls.records.app_contract import AppContract
+from embed.apps import web_app
+
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-torch"  # of its own: PyTorch weighs gigabytes, and nothing of edgecls needs it
 EXPORT = """
@@ -82,3 +85,10 @@ def test_they_are_inspected_benched_beside_ours(edgecls: Callable[..., Any], res
     shown = edgecls("predict", resnet18["resnet18"], tmp_path / "daisy.png", *options[:4], "--labels", "imagenet", "--json")
     (answer,) = json.loads(shown.stdout)["answers"]
     assert not answer["predictions"][0]["label"].startswith("class_")
+
+    app = web_app(tmp_path / "app")
+    put = edgecls("embed", resnet18["resnet18"], "--into", app, *options[:4], "--labels", "imagenet")
+    assert put.exit_code == 0, put.output
+    contract = AppContract.read_file(app / "public/edgecls/edgecls.json")
+    assert contract.labels[0] == "tench" and contract.image_spec.layout == "CHW"
+    assert contract.artifacts[0].input.shape == [1, 3, 224, 224]

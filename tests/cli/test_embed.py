@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image
 from typer.testing import Result
@@ -179,3 +180,64 @@ def test_constants_need_a_namespace(folder: Path, edgecls: Edgecls, tmp_path: Pa
     done = edgecls("embed", folder, "--into", app, "--code")
     assert done.exit_code == 2
     assert "a namespace in the build file" in done.stderr
+
+
+@pytest.fixture
+def theirs(folder: Path, tmp_path: Path) -> Path:
+    """A file that says nothing of images and classes."""
+    model = onnx.load(folder / f"{FLOAT}.onnx")
+    del model.metadata_props[:]
+    onnx.save(model, tmp_path / "theirs.onnx")
+    return tmp_path / "theirs.onnx"
+
+
+def test_a_single_file_of_others_goes_into_an_app(theirs: Path, edgecls: Edgecls, tmp_path: Path) -> None:
+    app = web_app(tmp_path / "app")
+    names = [f"kind {number}" for number in range(10)]
+    (tmp_path / "labels.txt").write_text("\n".join(names))
+    choices = ["--preprocess", "imagenet-torch", "--fit", "crop=0.875", "--labels", tmp_path / "labels.txt"]
+    done = edgecls("embed", theirs, "--into", app, *choices)
+    assert done.exit_code == 0, done.stderr
+    place = app / "public/edgecls"
+    contract = AppContract.read_file(place / "edgecls.json")
+    assert contract.labels == names
+    assert contract.image_spec.fit == "crop" and contract.image_spec.std[0] == pytest.approx(255 * 0.229)
+    (artifact,) = contract.artifacts
+    assert (artifact.name, artifact.file, artifact.scheme) == ("theirs", "theirs.onnx", "float32")
+    assert (place / "theirs.onnx").read_bytes() == theirs.read_bytes()
+    golden = GoldenSet.read_file(place / "golden.json")
+    pixels = np.stack([np.asarray(Image.open(place / image.pixels)) for image in golden.images])
+    expected = open_runner(theirs, spec=contract.image_spec).predict(pixels)
+    assert np.array_equal(np.array([image.scores["theirs"] for image in golden.images], np.float32), expected)
+
+
+def test_what_is_assumed_of_a_single_file_is_said(theirs: Path, edgecls: Edgecls, tmp_path: Path) -> None:
+    done = edgecls("embed", theirs, "--into", web_app(tmp_path / "app"))
+    assert done.exit_code == 0, done.stderr
+    assert "--preprocess" in done.stdout
+    assert "--fit" in done.stdout
+
+
+def test_a_file_whose_weights_lie_elsewhere_is_refused(theirs: Path, edgecls: Edgecls, tmp_path: Path) -> None:
+    """An app gets the one file alone."""
+    model = onnx.load(theirs)
+    onnx.save(model, theirs, save_as_external_data=True, location="weights.bin", size_threshold=0)
+    app = web_app(tmp_path / "app")
+    before = files(app)
+    done = edgecls("embed", theirs, "--into", app)
+    assert done.exit_code in (2, 3)
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert "weights.bin" in done.stderr
+    assert files(app) == before
+
+
+def test_choices_are_of_a_single_file(folder: Path, theirs: Path, edgecls: Edgecls, tmp_path: Path) -> None:
+    app = web_app(tmp_path / "app")
+    done = edgecls("embed", folder, "--into", app, "--preprocess", "0..1")
+    assert (done.exit_code, done.stderr[:50]) == (2, "error: expected --preprocess, --fit, --filter and ")
+    done = edgecls("embed", theirs, "--into", app, "--artifact", "theirs")
+    assert (done.exit_code, done.stderr[:40]) == (2, "error: expected --artifact with an artif")
+    done = edgecls("embed", tmp_path / "labels.txt", "--into", app)
+    assert done.exit_code == 2 and done.stderr.count("\n") == 1
+    done = edgecls("embed", theirs, "--into", xcode_app(tmp_path / "ios"))
+    assert done.exit_code == 2 and "ONNX" in done.stderr

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edgecls.cli.model_options import Filter, Fit
 from edgecls.cli.output import note
 
 if TYPE_CHECKING:
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 def embed(
     into: Annotated[Path, typer.Option("--into", metavar="PATH", help="The app: a Gradle, Xcode, Swift or web project.")],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[OUT]", help="An artifacts folder. [the newest one here]", show_default=False)
+        Path | None,
+        typer.Argument(
+            metavar="[OUT]",
+            help="An artifacts folder, or one .tflite, .onnx or .mlpackage. [the newest folder here]",
+            show_default=False,
+        ),
     ] = None,
     artifact: Annotated[
         list[str] | None,
@@ -30,6 +36,17 @@ def embed(
         typer.Option(metavar="PATH", help="Your own PNG and JPEG pictures as golden set. [drawn ones]", show_default=False),
     ] = None,
     no_golden: Annotated[bool, typer.Option("--no-golden", help="Leave the golden set out.")] = False,
+    preprocess: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOW", help="How pixels enter a single file that does not say: 0..255, 0..1, -1..1, imagenet-torch …"
+        ),
+    ] = None,
+    fit: Fit = None,
+    filter: Filter = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Class names of a single file; or imagenet.", show_default=False)
+    ] = None,
     code: Annotated[bool, typer.Option("--code", help="Also write a source file of typed constants.")] = False,
     remove: Annotated[bool, typer.Option("--remove", help="Take out again what was put in.")] = False,
 ) -> None:
@@ -59,6 +76,10 @@ def embed(
             golden=golden,
             with_golden=not no_golden,
             code=code,
+            preprocess=preprocess,
+            fit=fit,
+            filter=filter,
+            labels=labels,
         )
     )
     for line in _told(done, code=code):

@@ -44,7 +44,7 @@ def score_images(
     filter: str | None = None,
     labels: Path | None = None,
 ) -> Scored:
-    """Let an artifact answer to image files.
+    """Let an artifact answer to image files; without any it tells of itself alone.
 
     Args:
         preprocess, fit, filter: how pictures enter it, where it does not say.
@@ -79,7 +79,8 @@ def _score(
         labels = read_labels(label_file, classes)
     else:
         labels = record.labels if record else list(runner.labels) or default_labels(classes)
-    scores = np.concatenate([runner.predict(_pixels(image, runner.spec)) for image in images])
+    none = np.zeros((0, runner.outputs), np.float32)
+    scores = np.concatenate([none, *(runner.predict(_pixels(image, runner.spec)) for image in images)])
     return Scored(runner.spec, runner.stand_in, labels, runner.output_kind, scores)
 
 
