@@ -151,7 +151,7 @@ def operations_run(program: Any) -> set[str]:
 
     from edgecls.coreml_reference.translation import translate
 
-    translation = translate(program._program, program.outputs, program.path)
+    translation = translate(program._main, program.outputs, program.path)
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
         options.optimized_model_filepath = str(Path(folder) / "model.onnx")
