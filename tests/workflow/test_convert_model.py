@@ -109,6 +109,8 @@ def test_a_model_of_ones_own_layers_and_a_signature(tmp_path: Path):
         ({"io": "int16"}, "--io among float32, int8, uint8, found 'int16'"),
         ({"onnx_layout": "chwn"}, "--onnx-layout among nhwc, nchw"),
         ({"onnx_batch": -1}, "--onnx-batch between 1 and 1024, or free"),
+        ({"io": None}, "--io among float32, int8, uint8, found None"),
+        ({"onnx_batch": True}, "--onnx-batch between 1 and 1024, or free, found True"),
         ({"onnx_batch": "many"}, "--onnx-batch between 1 and 1024, or free, found 'many'"),
         ({"activation": "tanh"}, "activation among softmax, sigmoid"),
         ({"input_size": "64x64"}, "images of 12x12"),

@@ -78,7 +78,7 @@ def check_options(options: ConvertOptions, jobs: Sequence[Job], variant: Variant
     _refuse_unknown_choices(options)
     _refuse_idle_options(options, jobs)
     batch = options.onnx_batch
-    if not (batch is None or batch == "free" or (isinstance(batch, int) and 0 < batch <= _MOST_IMAGES)):
+    if not (batch is None or batch == "free" or (type(batch) is int and 0 < batch <= _MOST_IMAGES)):
         raise InputError(f"--onnx-batch between 1 and {_MOST_IMAGES}, or free", repr(batch), "write as --onnx-batch 1")
     if variant:
         _refuse_settled_options(options, learned=variant.ranges is not None)
@@ -98,17 +98,19 @@ def learns_ranges(options: ConvertOptions) -> bool:
 
 
 def _refuse_unknown_choices(options: ConvertOptions) -> None:
-    choices = {
-        "--io": (options.io, Border),
-        "--estimator": (options.estimator, Estimator),
-        "--effort": (options.effort, Effort),
-        "--onnx-weights": (options.onnx_weights, OnnxWeights),
-        "--onnx-layout": (options.onnx_layout, OnnxLayout),
-        "activation": (options.activation, Activation),
+    choices: dict[str, tuple[object, tuple[object, ...]]] = {
+        "--io": (options.io, get_args(Border)),
+        "--estimator": (options.estimator, (None, *get_args(Estimator))),
+        "--effort": (options.effort, get_args(Effort)),
+        "--onnx-weights": (options.onnx_weights, get_args(OnnxWeights)),
+        "--onnx-layout": (options.onnx_layout, (None, *get_args(OnnxLayout))),
+        "activation": (options.activation, (None, *get_args(Activation))),  # of --add-softmax and --add-sigmoid
     }
     for option, (value, known) in choices.items():
-        if value is not None and value not in get_args(known):
-            raise InputError(f"{option} among {', '.join(get_args(known))}", repr(value), "choose one of them")
+        if value not in known:
+            raise InputError(
+                f"{option} among {', '.join(str(choice) for choice in known if choice)}", repr(value), "choose one of them"
+            )
 
 
 def _refuse_idle_options(options: ConvertOptions, jobs: Sequence[Job]) -> None:
