@@ -15,6 +15,7 @@ from PIL import Image
 
 from edgecls.records.app_contract import AppContract
 from embed.apps import web_app
+from served import Server
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVIRONMENT = ROOT / ".venv-torch"  # of its own: PyTorch weighs gigabytes, and nothing of edgecls needs it
@@ -92,3 +93,8 @@ def test_they_are_inspected_benched_beside_ours(edgecls: Callable[..., Any], res
     contract = AppContract.read_file(app / "public/edgecls/edgecls.json")
     assert contract.labels[0] == "tench" and contract.image_spec.layout == "CHW"
     assert contract.artifacts[0].input.shape == [1, 3, 224, 224]
+
+    with Server([resnet18["resnet18"], resnet18["resnet18-dynamic"], *options[:4]]) as server:
+        for name in SIZES:
+            reply = server.ask("POST", f"/predict?artifact={name}", (tmp_path / "daisy.png").read_bytes())
+            assert reply.status == 200, reply.body
