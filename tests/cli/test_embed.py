@@ -239,5 +239,9 @@ def test_choices_are_of_a_single_file(folder: Path, theirs: Path, edgecls: Edgec
     assert (done.exit_code, done.stderr[:40]) == (2, "error: expected --artifact with an artif")
     done = edgecls("embed", tmp_path / "labels.txt", "--into", app)
     assert done.exit_code == 2 and done.stderr.count("\n") == 1
+    odd = theirs.rename(tmp_path / "their\\s.onnx")
+    done = edgecls("embed", odd, "--into", app)
+    assert (done.exit_code, done.stderr[:45]) == (2, "error: expected a file name that every system")
+    theirs = odd.rename(theirs)
     done = edgecls("embed", theirs, "--into", xcode_app(tmp_path / "ios"))
     assert done.exit_code == 2 and "ONNX" in done.stderr

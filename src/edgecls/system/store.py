@@ -31,8 +31,13 @@ _FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 _REMEDY = "make room and permission there, or choose another folder"
 
 
+def is_plain(name: str) -> bool:
+    """Whether a name is one of a file alone, without a folder, on every system."""
+    return PureWindowsPath(name).name == name and name not in ("", ".", "..")
+
+
 def _plain(name: str) -> str:
-    if PureWindowsPath(name).name != name or name in ("", ".", ".."):
+    if not is_plain(name):
         raise ValueError(f"a name without a folder is expected, found {name!r}")
     return name
 

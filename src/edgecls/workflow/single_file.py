@@ -9,10 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgecls.data.labels import are_default
+from edgecls.errors import InputError
 from edgecls.formats import describe, detect, file_sizes, sha256
 from edgecls.records.artifact import SUFFIXES, Actual, Artifact, Manifest, Requested, Scheme, Source, Target
 from edgecls.runners.scored import score_images
 from edgecls.system.private_folder import temporary_folder
+from edgecls.system.store import is_plain
 from edgecls.version import __version__
 
 
@@ -29,9 +31,11 @@ def folder_of(
 
     Raises:
         ArtifactError: it is none, damaged, or no image classifier.
-        InputError: choices or labels that do not fit it.
+        InputError: choices or labels that do not fit it, or a name that not every system takes.
     """
     target = detect(path)
+    if not is_plain(path.name):
+        raise InputError("a file name that every system takes", path.name, "rename it without colons and backslashes")
     with temporary_folder() as folder:
         copy = Path(folder) / path.name
         (shutil.copytree if path.is_dir() else shutil.copyfile)(path, copy)
