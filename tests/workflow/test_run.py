@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,9 @@ from edgecls.errors import RecipeError
 from edgecls.formats import read_record
 from edgecls.records.artifact import Manifest
 from edgecls.records.event import Event
-from edgecls.workflow.run import Outcome, _State, run
+from edgecls.workflow.convert_options import ConvertOptions
+from edgecls.workflow.opening import ModelOptions
+from edgecls.workflow.run import ConvertPart, Outcome, _State, run
 from terminal import Done
 
 RECIPE = """
@@ -108,6 +111,20 @@ def test_labels_and_preprocessing_are_part_of_the_base_too(folder: Path, line: s
     assert [line.partition(":")[0] for line in told] == ["artifacts of base", "artifacts of pruned50"]  # but not the results
 
 
+def test_a_recipe_says_all_that_convert_can_be_asked(folder: Path) -> None:
+    """What opens the model stands above, and a run always verifies with every core, into its own folder."""
+    elsewhere = {field.name for field in fields(ModelOptions)} | {"output", "data", "verify", "base_of", "threads"}
+    assert set(ConvertPart.model_fields) == {field.name for field in fields(ConvertOptions)} - elsewhere
+
+    asked = 'targets = ["onnx"]\nonnx_layout = "nchw"\nonnx_batch = 1\nonnx_weights = "int8"\neffort = "high"'
+    converted = RECIPE[RECIPE.index("[convert]") :].replace('targets = ["tflite"]', asked)
+    (folder / "recipe.toml").write_text(f'model = "small.keras"\ndata = "images.npz"\nout = "out"\n{converted}')
+    outcome, _ = execute(folder)
+    (row,) = outcome.manifest.artifacts
+    requested = row.requested
+    assert (requested.onnx_layout, requested.onnx_batch, requested.onnx_weights) == ("nchw", 1, "int8")
+
+
 def test_what_came_out_of_another_recipe_is_not_kept(tmp_path: Path) -> None:
     """A kill between a part and the note of it: the note is of an earlier recipe, to which the user then goes back."""
     state = _State(tmp_path / "run.json")
@@ -123,7 +140,7 @@ def test_what_came_out_of_another_recipe_is_not_kept(tmp_path: Path) -> None:
         (
             "schemes =",
             "scheme =",
-            r"the unknown key convert\.scheme \(known beside it: calibration, calibration_images, estimator, io, keep_float, schemes,",
+            r"the unknown key convert\.scheme \(known beside it: activation, calibration, calibration_images, .*, schemes,",
         ),
         ('data = "images.npz"', "", "data: field required"),
         ('targets = ["tflite"]', 'targets = ["tensorrt"]', r"convert\.targets\.0"),

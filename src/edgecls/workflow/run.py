@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from edgecls.converters import Estimator
+from edgecls.converters import Effort, Estimator
 from edgecls.crew import BenchOptions
 from edgecls.crew.environment import environment
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.imagenet import IMAGENET
 from edgecls.errors import ArtifactError
 from edgecls.formats import change_since_conversion, sha256
-from edgecls.records.artifact import DEFAULT_TARGETS, Border, Manifest, Target
+from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, Manifest, OnnxBatch, OnnxLayout, Target
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.recipe import BASE, Recipe, Value, fingerprint, read_recipe
 from edgecls.records.report import Report
@@ -27,7 +27,7 @@ from edgecls.workflow.bench import BenchRequest, bench, own_failures
 from edgecls.workflow.compress import CompressOptions, compress
 from edgecls.workflow.content import content_hash
 from edgecls.workflow.convert import convert, toolchain
-from edgecls.workflow.convert_options import ConvertOptions
+from edgecls.workflow.convert_options import ConvertOptions, OnnxWeights
 from edgecls.workflow.convert_set import set_options
 from edgecls.workflow.publication import withdraw
 from edgecls.workflow.variants import read_variants
@@ -43,7 +43,8 @@ class ConvertPart(Value):
     Attributes:
         calibration: images for int8; the training images where left out.
         estimator: of int8 ranges; left out for the one that loses least.
-        keep_float: layers that stay float in int8 files.
+
+    The others mean what they mean in `ConvertOptions`.
     """
 
     targets: tuple[Target, ...] = DEFAULT_TARGETS
@@ -51,8 +52,15 @@ class ConvertPart(Value):
     calibration: Path | None = None
     calibration_images: int = Field(default=500, ge=1)
     io: Border = "float32"
+    activation: Activation | None = None
     estimator: Estimator | None = None
+    effort: Effort = "normal"
     keep_float: tuple[str, ...] = ()
+    mixed_precision: str | None = None
+    onnx_weights: OnnxWeights = "uint8"
+    onnx_layout: OnnxLayout | None = None
+    onnx_batch: OnnxBatch | None = None
+    minimum_deployment_target: str | None = None
 
 
 class BenchPart(Value):
@@ -143,18 +151,14 @@ def _opening(recipe: RunRecipe) -> dict[str, Any]:
 def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, on_event: OnEvent, allow_code: bool) -> Manifest:
     part = recipe.convert
     calibration = part.calibration or recipe.data
+    asked: dict[str, Any] = {name: getattr(part, name) for name in ConvertPart.model_fields}
+    asked["calibration"] = calibration
     options = ConvertOptions(
         model=variants,
         output=artifacts,
-        targets=part.targets,
-        schemes=part.schemes,
-        calibration=calibration,
-        calibration_images=part.calibration_images,
         data=recipe.bench.data or recipe.data,
-        io=part.io,
-        estimator=part.estimator,
-        keep_float=part.keep_float,
         allow_code=allow_code,
+        **asked,
     )
     jobs = set_options(options) if recipe.trains else {BASE: replace(options, model=recipe.model, **_opening(recipe))}
     made_of = _made_of(variants) if recipe.trains else {BASE: _made_of_base(recipe)}
