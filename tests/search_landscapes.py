@@ -23,6 +23,7 @@ class Landscape:
 
     Attributes:
         harm: how much more than usual each technique costs.
+        recovery: share of that which is left after training twice as long.
         noise: of what is lost, in points, from seed to seed.
     """
 
@@ -30,11 +31,13 @@ class Landscape:
     int8: float = 0.2
     noise: float = 0.1
     seed: int = 0
+    recovery: float = 0.8
 
     def drop(self, candidate: Candidate) -> float:
         """Percentage points lost."""
         qat = any(isinstance(stage, QuantizationAwareTraining) for stage in candidate.stages)
-        lost = sum(self._lost(stage) for stage in candidate.stages) + (0.0 if qat else self.int8)
+        lost = sum(self._lost(stage) for stage in candidate.stages) * self.recovery ** math.log2(candidate.longer)
+        lost += 0.0 if qat else self.int8
         dice = np.random.default_rng([self.seed, *candidate.name.encode()])
         return lost + float(dice.normal(0, self.noise))
 
@@ -76,7 +79,7 @@ def search(landscape: Landscape, seconds: float, strategy: Strategy = propose, s
     asked, trials, left = _SPACE, [], seconds
     while left > 0 and (candidate := strategy(asked, trials, left)) is not None:
         stages = _new_stages(candidate, trials)
-        spent = stage_seconds * (stages + 1 / 3)
+        spent = stage_seconds * (stages * candidate.longer + 1 / 3)
         left -= spent
         drop = landscape.drop(candidate)
         trials.append(trial(candidate, drop, landscape.value(candidate), drop, seconds=spent, trained=stages))
@@ -93,6 +96,6 @@ _SPACE = space()  # its candidates are made once
 
 
 def _new_stages(candidate: Candidate, trials: Sequence[Trial]) -> int:
-    known = {other.candidate.stages[:length] for other in trials for length in range(1, len(other.candidate.stages) + 1)}
-    stages = candidate.stages
-    return len(stages) - max((length for length in range(1, len(stages) + 1) if stages[:length] in known), default=0)
+    known = {other.candidate.start(length) for other in trials for length in range(1, len(other.candidate.stages) + 1)}
+    stages = len(candidate.stages)
+    return stages - max((length for length in range(1, stages + 1) if candidate.start(length) in known), default=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,8 +83,37 @@ def test_shares_that_failed_are_halved_and_harsher_ones_are_left_alone() -> None
         trials.append(trial(candidate, 5.0, 0.7))
     shares = {stage.share for candidate in seen for stage in candidate.stages if isinstance(stage, ChannelPruning)}
     assert 0.25 in shares  # halfway between nothing and what failed
-    without_qat = [candidate for candidate in seen if len(candidate.stages) == 1]
+    without_qat = [candidate for candidate in seen if len(candidate.stages) == 1 and candidate.longer == 1]
     assert all(stage.share < 0.5 for candidate in without_qat for stage in candidate.stages if isinstance(stage, ChannelPruning))
+
+
+def test_what_failed_is_trained_twice_and_four_times_as_long_and_what_was_given_up_is_not() -> None:
+    asked = space("latency")
+    assert asked.training is not None
+    failed = asked.candidate((ChannelPruning(share=0.5),))
+    twice = list(asked.prolonged([failed]))
+    assert [candidate.name for candidate in twice] == ["pruned-channels50(6epochs)-int8", "pruned-channels50-qat(6epochs)-int8"]
+    assert all(candidate.recipe and candidate.recipe.training.epochs == 2 * asked.training.epochs for candidate in twice)
+    assert [candidate.longer for candidate in asked.prolonged(asked.prolonged([failed]))] == [4] * 3
+    assert not list(asked.prolonged(asked.prolonged(asked.prolonged([failed]))))
+
+    model = Landscape((1.0, 1.0, 1.0), noise=0.01, recovery=0.4)
+    whole = [trial(candidate, model.drop(candidate), model.value(candidate), trained=0) for candidate in asked.untrained]
+    for status in ("measured", "given up"):
+        seen = [*whole, trial(failed, model.drop(failed), model.value(failed), status=status)]
+        while (candidate := propose(asked, seen, math.inf)) is not None and len(seen) < 100:
+            seen.append(trial(candidate, lost := model.drop(candidate), model.value(candidate), lost))
+        assert (twice[0] in {other.candidate for other in seen}) == (status == "measured")
+
+
+def test_a_model_that_needs_longer_training_gets_it() -> None:
+    """Twice as long leaves a third of the loss: what is found is smaller than without, in the same time."""
+    slow = Landscape((2.0, 2.0, 2.0), noise=0.02, recovery=0.33)
+
+    def shortly(asked: Space, trials: Sequence[Trial], seconds_left: float) -> Candidate | None:
+        return propose(replace(asked, longest=1), trials, seconds_left)
+
+    assert found(search(slow, 3600)) < found(search(slow, 3600, shortly))
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ class Candidate(Value):
 
     Attributes:
         recipe: with a single variant to make, of all its techniques; None where nothing is trained.
+        longer: how many times the epochs of the search its recipe has.
         estimator: of int8 ranges; None for the one that loses least on the calibration images.
         mixed_precision: as `drop<=0.5`; None for int8 throughout.
     """
@@ -48,11 +49,16 @@ class Candidate(Value):
     estimator: Estimator | None = None
     mixed_precision: str | None = None
     recipe: Recipe | None = None
+    longer: int = Field(default=1, ge=1)
 
     @cached_property
     def stages(self) -> tuple[Stage, ...]:
         """What is trained, in this order; empty for none, and for the control."""
         return self.recipe.techniques if self.recipe else ()
+
+    def start(self, length: int) -> tuple[tuple[Stage, ...], int]:
+        """Its first stages and how long they are trained: where this is the same, so is the variant that they make."""
+        return self.stages[:length], self.longer
 
     @property
     def variant(self) -> str:
@@ -61,11 +67,13 @@ class Candidate(Value):
 
     @property
     def name(self) -> str:
-        """As `pruned50-qat-int8`, `pruned50(8x1)-int8`, `base-mse-int8`."""
+        """As `pruned50-qat-int8`, `pruned50(8x1)-int8`, `base-mse-int8`, `pruned50-qat(12epochs)-int8`."""
         variant = self.variant
         pruning = self.recipe.pruning if self.recipe else None
         if pruning and pruning.pattern != UNSTRUCTURED:
             variant = variant.replace(pruning.name, f"{pruning.name}({pruning.pattern})")
+        if self.recipe and self.longer > 1:
+            variant += f"({self.recipe.training.epochs}epochs)"
         how = "mixed" if self.mixed_precision else self.estimator
         return "-".join(part for part in (variant, how, self.scheme) if part)
 

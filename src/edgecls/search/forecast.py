@@ -24,6 +24,7 @@ _INTERCEPT_SPREAD = 1.0
 _FACTOR_SPREAD = 0.7
 _TECHNIQUES = 5  # channels, zeros, zeros in blocks, clusters, int8 without training for it
 _SECONDS_BEFORE = 60.0  # of a stage, before one was trained
+_LEFT_BY_TWICE = 0.8  # of what a technique costs, when it is trained twice as long
 
 
 class Forecast:
@@ -42,9 +43,9 @@ class Forecast:
         self._drop = _Regression(_drop_terms(candidates), np.array(drops), _DROP_NOISE, 0.0)
         values = np.log([trial.value or 1.0 for trial in known])
         self._value = _Regression(_value_terms(candidates, minimize), values, _VALUE_NOISE, float(values[0]) if known else 0.0)
-        spent = [trial.seconds / trial.trained for trial in trials if trial.trained]
+        spent = [trial.seconds / (trial.trained * trial.candidate.longer) for trial in trials if trial.trained]
         self._stage_seconds = statistics.median(spent) if spent else _SECONDS_BEFORE
-        self._finished = {trial.candidate.stages[:length] for trial in trials for length in range(1, _finished(trial) + 1)}
+        self._finished = {trial.candidate.start(length) for trial in trials for length in range(1, _finished(trial) + 1)}
 
     def probability(self, candidates: Sequence[Candidate], points: float) -> np.ndarray:
         """That each loses at most so many percentage points, float64 [n]."""
@@ -57,9 +58,9 @@ class Forecast:
 
     def seconds(self, candidate: Candidate) -> float:
         """How long it would take: stages that an earlier trial has trained are kept."""
-        stages = candidate.stages
-        kept = max((length for length in range(1, len(stages) + 1) if stages[:length] in self._finished), default=0)
-        return self._stage_seconds * max(len(stages) - kept, 0.5)
+        stages = len(candidate.stages)
+        kept = max((length for length in range(1, stages + 1) if candidate.start(length) in self._finished), default=0)
+        return self._stage_seconds * candidate.longer * max(stages - kept, 0.5)
 
 
 def _finished(trial: Trial) -> int:
@@ -98,7 +99,8 @@ def _with_intercept(terms: np.ndarray) -> np.ndarray:
 
 def _drop_terms(candidates: Sequence[Candidate]) -> np.ndarray:
     """Percentage points that each technique is expected to cost, float64 [n, techniques]."""
-    return _terms(candidates, _drop_of, lambda qat: 0.0 if qat else 0.3)
+    left = np.array([_LEFT_BY_TWICE ** math.log2(candidate.longer) for candidate in candidates])
+    return _terms(candidates, _drop_of, lambda qat: 0.0 if qat else 0.3) * left[:, None]
 
 
 def _value_terms(candidates: Sequence[Candidate], minimize: Minimize) -> np.ndarray:

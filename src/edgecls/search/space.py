@@ -39,12 +39,14 @@ class Space:
         schemes: those that every target has and that need no training, `int8` among them.
         training: how each stage is fine-tuned; None for a model that cannot be trained.
         multiples: share of the multiply-accumulates that can go with channels -> multiple of channels with which it can.
+        longest: how many times the epochs of `training` what lost too much may be trained.
     """
 
     goal: Goal
     schemes: Sequence[Scheme]
     training: Training | None
     multiples: Mapping[float, int] = field(default_factory=dict)
+    longest: int = 4
 
     @cached_property
     def untrained(self) -> list[Candidate]:
@@ -72,19 +74,28 @@ class Space:
         combinations = [tuple(part for part in combination if part is not None) for combination in parts]
         return [self.candidate(stages) for stages in sorted(combinations, key=len) if stages]
 
-    def candidate(self, stages: tuple[Stage, ...]) -> Candidate:
-        """The candidate that trains these stages and converts what they made to int8."""
+    def candidate(self, stages: tuple[Stage, ...], longer: int = 1) -> Candidate:
+        """The candidate that trains these stages, so many times as long as was asked, and converts what they made to int8."""
         assert self.training is not None
         named: dict[str, Any] = {STAGE_FIELDS[type(stage)]: stage for stage in stages}
-        recipe = Recipe(**named, training=self.training, variants=(variant_name(stages),))
-        return Candidate(recipe=recipe)
+        training = self.training.model_copy(update={"epochs": longer * self.training.epochs})
+        recipe = Recipe(**named, training=training, variants=(variant_name(stages),))
+        return Candidate(recipe=recipe, longer=longer)
+
+    def prolonged(self, failed: Iterable[Candidate]) -> Iterator[Candidate]:
+        """Candidates that lost too much, trained twice as long, with and without int8 training behind."""
+        for candidate in failed:
+            if (longer := 2 * candidate.longer) <= self.longest:
+                yield self.candidate(candidate.stages, longer)
+                if not isinstance(candidate.stages[-1], QuantizationAwareTraining):
+                    yield self.candidate((*candidate.stages, QuantizationAwareTraining()), longer)
 
     def halved(self, failed: Iterable[Candidate], held: Sequence[Candidate]) -> Iterator[Candidate]:
         """Of candidates that lost too much those with one share halfway to the largest that held of that technique."""
         for candidate in failed:
             for index, stage in enumerate(candidate.stages):
                 if (milder := _halfway(stage, held)) is not None:
-                    yield self.candidate((*candidate.stages[:index], milder, *candidate.stages[index + 1 :]))
+                    yield self.candidate((*candidate.stages[:index], milder, *candidate.stages[index + 1 :]), candidate.longer)
 
 
 def _halfway(stage: Stage, held: Sequence[Candidate]) -> Stage | None:

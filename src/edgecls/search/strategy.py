@@ -23,7 +23,8 @@ def propose(space: Space, trials: Sequence[Trial], seconds_left: float) -> Candi
 
     First come those without training: int8, the other schemes, and where int8 loses too much its other estimators and mixed precision,
     which make files of the same size. Then each of the rest is held against the best so far: how likely it is within the limit, how much
-    smaller it would be, how long it would take. Shares that failed are halved; what is harsher than something that failed is left alone.
+    smaller it would be, how long it would take. Shares that failed are halved, or trained twice as long; what is harsher than something that
+    failed, and trained no longer, is left alone.
 
     Args:
         trials: all so far.
@@ -42,8 +43,9 @@ def propose(space: Space, trials: Sequence[Trial], seconds_left: float) -> Candi
             return candidate
     measured = [trial for trial in trials if trial.status == "measured"]
     failed = [trial.candidate for trial in trials if trial.candidate.stages and _has_failed(trial, points)]
+    trained = [trial.candidate for trial in measured if trial.candidate in failed]
     held = [trial.candidate for trial in measured if trial.is_chosen(points)]
-    pool = dict.fromkeys([*space.trained, *space.halved(failed, held)])
+    pool = dict.fromkeys([*space.trained, *space.halved(failed, held), *space.prolonged(trained)])
     pool = [one for one in pool if one not in tried and not any(_is_harsher(one, other) for other in failed)]
     forecast = Forecast(trials, space.goal.minimize)
     pool = [one for one in pool if forecast.seconds(one) <= seconds_left]
@@ -69,10 +71,10 @@ def _has_failed(trial: Trial, points: float) -> bool:
 
 
 def _is_harsher(candidate: Candidate, failed: Candidate) -> bool:
-    """Whether a candidate does all that failed, as much of it or more; int8 that is trained for is milder than without."""
+    """Whether a candidate does all that failed, as much of it or more, in no more epochs; int8 that is trained for is milder than without."""
     qat = any(isinstance(stage, QuantizationAwareTraining) for stage in candidate.stages)
     failed_qat = any(isinstance(stage, QuantizationAwareTraining) for stage in failed.stages)
-    if qat and not failed_qat:
+    if (qat and not failed_qat) or candidate.longer > failed.longer:
         return False
     done = {type(stage): stage for stage in candidate.stages}
     techniques = [stage for stage in failed.stages if not isinstance(stage, QuantizationAwareTraining)]

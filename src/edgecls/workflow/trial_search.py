@@ -240,9 +240,9 @@ class TrialSearch:
     def _finished(self, candidate: Candidate) -> Iterator[Path]:
         """Variants that a candidate starts from and that another trial has trained."""
         for length in range(1, len(candidate.stages) + 1):
-            stages = candidate.stages[:length]
-            makers = (trial for trial in self.trials if trial.candidate.stages[:length] == stages)
-            paths = (self._folder(trial.candidate) / VARIANTS / variant_name(stages) for trial in makers)
+            start = candidate.start(length)
+            makers = (trial for trial in self.trials if trial.candidate.start(length) == start)
+            paths = (self._folder(trial.candidate) / VARIANTS / variant_name(start[0]) for trial in makers)
             yield from [path for path in paths if path.is_dir()][:1]
 
     def _reference(self, local: TrialPlace) -> Path:
