@@ -56,7 +56,7 @@ def optimize(
         typer.Option(metavar="tcp://…", help="Make trials on the workers of a Dask cluster; measure here.", show_default=False),
     ] = None,
     against: Annotated[
-        str, typer.Option(metavar="WHAT", help="Hold accuracy against base, your model, or control: it, trained as long.")
+        str, typer.Option(metavar="WHAT", help="Hold accuracy against base, your model, or control: it, trained for --epochs.")
     ] = "base",
     epochs: Annotated[int, typer.Option(metavar="N", help="Epochs of every stage of training.")] = 6,
     batch: Annotated[int, typer.Option(metavar="N", help="Images a step.")] = 32,
