@@ -103,7 +103,7 @@ def test_what_failed_is_trained_twice_and_four_times_as_long_and_what_was_given_
         seen = [*whole, trial(failed, model.drop(failed), model.value(failed), status=status)]
         while (candidate := propose(asked, seen, math.inf)) is not None and len(seen) < 100:
             seen.append(trial(candidate, lost := model.drop(candidate), model.value(candidate), lost))
-        assert (twice[0] in {other.candidate for other in seen}) == (status == "measured")
+        assert (twice[0] in [other.candidate for other in seen]) == (status == "measured")
 
 
 def test_a_model_that_needs_longer_training_gets_it() -> None:
