@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -328,6 +329,28 @@ def test_unsupported_not_numbers_missing_and_coreml(tmp_path: Path, archive: Ima
     assert apple.accuracy is not None and found["good"].accuracy is not None
     assert apple.accuracy.top1 == found["good"].accuracy.top1
     assert apple.size_bytes > 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts processes in /proc; on macOS each package is timed in its own")
+def test_stand_ins_are_opened_in_one_process_and_outlive_each_other(tmp_path: Path, archive: ImageSource):
+    """Their times count for nothing, so that each process more would only cost its start; one that crashes takes no other along."""
+    stand_in = {"target": "coreml", "stand_in": "a stand-in"}
+    jobs = [fake(tmp_path, "timed"), *(fake(tmp_path, name, **stand_in) for name in ("a", "b"))]
+    jobs += [fake(tmp_path, "killed", behaviour="kill-at-load", **stand_in), fake(tmp_path, "c", **stand_in)]
+    before, processes = set(_children()), {}
+
+    def count(event: Event) -> None:
+        if event.stage == "load":
+            processes[event.subject] = len(set(_children()) - before)
+
+    found = rows(bench(jobs, archive, on_event=count))
+    assert processes["a"] == processes["b"] == processes["timed"] + 1
+    assert processes["c"] == processes["b"]
+    assert found["killed"].status == "crashed"
+    for name in ("timed", "a", "b", "c"):
+        row = found[name]
+        assert (row.status, row.accuracy and row.accuracy.top1) == ("ok", 1.0)
+        assert (row.latency is None) == (name != "timed")
 
 
 def test_answers_do_not_depend_on_how_the_images_are_shared(tmp_path: Path, archive: ImageSource):

@@ -16,6 +16,7 @@ from edgecls.system.processor import instruction_sets
 
 _PACKAGES = ("edgecls", "numpy", "pillow", "ai-edge-litert", "onnxruntime", "onnx", "coremltools")
 _EMULATOR = "qemu-"
+NEEDS = {"coreml": "macOS"}  # target -> the only system that has its engine
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Site:
     environment: Environment
     cores: int
     emulated: bool
+
+    def lacks(self, target: str) -> bool:
+        """Whether the engine of a target's artifacts does not exist here."""
+        return target in NEEDS and not self.environment.platform.startswith(NEEDS[target])
 
 
 def survey() -> Site:

@@ -109,14 +109,18 @@ def _histogram(samples: np.ndarray) -> Histogram:
 class _Turns:
     """The artifacts of one run, which take turns."""
 
-    def __init__(self, artifacts: Sequence[TimedArtifact], site: Site | None, options: BenchOptions, on_event: OnEvent) -> None:
+    def __init__(self, artifacts: Sequence[TimedArtifact], site: Site, options: BenchOptions, on_event: OnEvent) -> None:
         self._artifacts, self._site, self._options, self._on_event = artifacts, site, options, on_event
 
     def open(self) -> None:
         """Open all, one after another. The first does not wait for the others' processes to start, and they do not disturb it."""
+        ahead = self._artifacts[:1]
         for index, artifact in enumerate(self._artifacts):
             if index < 2:
-                self._hire(self._artifacts[:1] if index == 0 else self._artifacts[1:])
+                ahead = self._artifacts[:1] if index == 0 else self._with_own_process(self._artifacts[1:])
+                self._hire(ahead)
+            if index and artifact not in ahead:
+                self._seat(artifact, self._artifacts[:index])
             artifact.open()
             self._on_event(Event("load", artifact.job.name, index + 1, len(self._artifacts)))
 
@@ -125,7 +129,7 @@ class _Turns:
         for artifact, latency in self._take_turns(lambda name: name):
             artifact.latency = latency
         for artifact in self._artifacts:
-            if artifact.alive:
+            if artifact.timed:
                 artifact.peak_memory_bytes = artifact.ask(desk.own_memory_bytes) or 0
 
     def vary_threads(self) -> None:
@@ -182,7 +186,8 @@ class _Turns:
     def results(self) -> tuple[dict[str, Timing | Failure], list[Worker]]:
         """Everything measured, and the workers that are still alive."""
         results = {artifact.job.name: artifact.result() for artifact in self._artifacts}
-        return results, [artifact.worker for artifact in self._artifacts if artifact.alive and not artifact.lost]
+        workers = dict.fromkeys(artifact.worker for artifact in self._artifacts if artifact.alive and not artifact.lost)
+        return results, [worker for worker in workers if not worker.has_ended]
 
     def _take_turns(self, title: Callable[[str], str]) -> list[tuple[TimedArtifact, Latency]]:
         """Latency of every artifact that comes through all rounds."""
@@ -215,6 +220,19 @@ class _Turns:
             artifact.hire()
         for artifact in artifacts:
             artifact.wait_until_loaded(len(artifacts))
+
+    def _with_own_process(self, artifacts: Sequence[TimedArtifact]) -> list[TimedArtifact]:
+        """All but those behind the first of a target whose engine is not here: a stand-in's times count for nothing."""
+        first = {artifact.job.target: artifact for artifact in reversed(self._artifacts)}
+        return [item for item in artifacts if item is first[item.job.target] or not self._site.lacks(item.job.target)]
+
+    def _seat(self, artifact: TimedArtifact, before: Sequence[TimedArtifact]) -> None:
+        """Give it the process in which a stand-in opened the last one of its target, which has no further use for it; else its own."""
+        last = next((other for other in reversed(before) if other.job.target == artifact.job.target), None)
+        if last and last.stands_in and not last.worker.has_ended:
+            artifact.worker = last.worker
+        else:
+            self._hire([artifact])
 
     def _timed(self) -> list[TimedArtifact]:
         return [artifact for artifact in self._artifacts if artifact.timed]

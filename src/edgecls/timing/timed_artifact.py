@@ -77,6 +77,11 @@ class TimedArtifact:
         """Whether its own engine runs: a stand-in's time says nothing about the artifact."""
         return self.failure is None and self.opened is not None and not self.opened.stand_in
 
+    @property
+    def stands_in(self) -> bool:
+        """Whether it is open, in something that stands in for its own engine."""
+        return self.failure is None and self.opened is not None and bool(self.opened.stand_in)
+
     def hire(self) -> None:
         """Start its worker, which loads the engine by and by."""
         self.worker = self._crew.hire([stopwatch.__name__, self._open_runner.__module__, *engines([self.job.target])])

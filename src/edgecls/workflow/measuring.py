@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgecls.crew.crew import Crew, engines
 from edgecls.crew.desk import Opened
+from edgecls.crew.environment import NEEDS
 from edgecls.crew.jobs import BenchJob, BenchOptions, Failure, ImageSource, OpenRunner, Profiler
 from edgecls.data import open_images
 from edgecls.data.multi_hot import require_fitting
@@ -39,7 +40,6 @@ from edgecls.version import __version__
 STAND_IN, EXACT = "stand-in", "exact"  # what flips against other engines are called after
 _OTHERS = {STAND_IN: ("stand_in_flips", "the reference"), EXACT: ("exact_flips", "itself, computed exactly")}
 _EMULATED = "the processor is emulated: accuracy and flips are a real one's, times and memory are not"
-_NEEDS = {"coreml": "macOS"}  # target -> the system whose engine its latency can be measured with
 
 
 def bench_artifacts(
@@ -179,7 +179,7 @@ class _Bench:
                 continue
             self._timings[name] = timing
             if timing.opened.stand_in:
-                needs = _NEEDS.get(self._rows.job(name).target, "its own engine")
+                needs = NEEDS.get(self._rows.job(name).target, "its own engine")
                 self._rows.update(name, engine=Engine(name=timing.opened.stand_in, note="a stand-in"), latency_needs=needs)
                 continue
             self._rows.update(
@@ -265,7 +265,7 @@ class _Bench:
     def _compare_with_other_engines(self) -> None:
         """Where the engine is one that only some systems have, or one that this processor makes clip sums: how another answers."""
         jobs = [job for job in self._rows.running if job.name in self._answers]
-        engines = [job for job in jobs if job.target in _NEEDS and not self._opened(job.name).stand_in]
+        engines = [job for job in jobs if job.target in NEEDS and not self._opened(job.name).stand_in]
         here = self._site.environment
         clipped = jobs if may_saturate(here.machine, here.instruction_sets) else []
         clipped = [job for job in clipped if job.target == "onnx" and clips_sums(job.path)]
