@@ -8,9 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.data.decode import convert_channels
 from edgecls.data.labels import label_by_value, label_for
-from edgecls.data.resize import fit_pixels
 from edgecls.data.source import Decoded, Role, Skipped
 from edgecls.errors import MissingExtraError
 from edgecls.records.image_spec import ImageSpec
@@ -52,6 +50,10 @@ class DigitsSource:
 
     def read(self, chosen: np.ndarray) -> Iterator[Decoded | Skipped]:
         """The chosen digits."""
+        # Here, since both bring Pillow, which whoever only wants the name of the digits can do without.
+        from edgecls.data.decode import convert_channels
+        from edgecls.data.resize import fit_pixels
+
         pixels = convert_channels(self._pixels[chosen], self._spec.channels)
         assert pixels is not None  # the spec was checked by open_images
         for image in pixels:

@@ -17,7 +17,7 @@ _LONGEST = 300  # characters of a message that quotes what a stranger wrote
 class Record(BaseModel):
     """Named values; one that is not known is an error, not lost."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", defer_build=True)  # built when first used: a command meets a few of all kinds
 
 
 class FileRecord(Record):

@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from edgecls.reporting.predictions import prediction_bars as prediction_bars
     from edgecls.reporting.runs import Run as Run
     from edgecls.reporting.runs import merge_reports as merge_reports
+    from edgecls.reporting.special_tables import delegates_table as delegates_table
+    from edgecls.reporting.special_tables import diagnosis_table as diagnosis_table
+    from edgecls.reporting.special_tables import optimization_table as optimization_table
+    from edgecls.reporting.special_tables import preflight_table as preflight_table
+    from edgecls.reporting.special_tables import variants_table as variants_table
     from edgecls.reporting.table import conversion_table as conversion_table
-    from edgecls.reporting.table import delegates_table as delegates_table
     from edgecls.reporting.table import demo_table as demo_table
-    from edgecls.reporting.table import diagnosis_table as diagnosis_table
-    from edgecls.reporting.table import optimization_table as optimization_table
-    from edgecls.reporting.table import preflight_table as preflight_table
     from edgecls.reporting.table import report_table as report_table
     from edgecls.reporting.table import to_table as to_table
-    from edgecls.reporting.table import variants_table as variants_table
     from edgecls.reporting.units import format_bytes as format_bytes
 
 _EXPORTS = {
@@ -53,16 +53,12 @@ _EXPORTS = {
     "plots": ("evaluation_plots",),
     "predictions": ("prediction_bars",),
     "runs": ("Run", "merge_reports"),
+    "special_tables": ("delegates_table", "diagnosis_table", "optimization_table", "preflight_table", "variants_table"),
     "table": (
         "conversion_table",
-        "delegates_table",
         "demo_table",
-        "diagnosis_table",
-        "optimization_table",
-        "preflight_table",
         "report_table",
         "to_table",
-        "variants_table",
     ),
     "units": ("format_bytes",),
 }

@@ -1,8 +1,6 @@
-"""A Grid as a rich table."""
+"""A Grid as a rich table, and the tables that every conversion and measurement ends with."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -10,22 +8,12 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from edgecls.formats.delegates import Delegates
 from edgecls.records.artifact import Manifest
-from edgecls.records.diagnosis import Diagnosis
-from edgecls.records.optimization import Optimization
-from edgecls.records.preflight import Preflight
 from edgecls.records.report import Report
-from edgecls.records.variant import Variant, VariantSet
 from edgecls.reporting.conversion import conversion_grid
-from edgecls.reporting.delegates import delegates_grid
-from edgecls.reporting.diagnosis import diagnosis_grid
 from edgecls.reporting.grid import Grid
 from edgecls.reporting.measurements import report_grid
-from edgecls.reporting.optimization import optimization_grid
-from edgecls.reporting.preflight import groups_grid, preflight_grid, removals_grid
 from edgecls.reporting.summary import conversion_summary, demo_grid, report_summary
-from edgecls.reporting.variants import variants_grid
 
 _GAP = 3  # blanks between two columns
 
@@ -43,32 +31,6 @@ def demo_table(report: Report, width: int | None = None) -> Group:
 def conversion_table(manifest: Manifest, width: int | None = None, *, verbose: bool = True) -> Group:
     """The artifacts of a manifest, in `width` columns of text (None: as wide as it needs); without `verbose` what decides alone."""
     return to_table(conversion_grid(manifest) if verbose else conversion_summary(manifest), width)
-
-
-def variants_table(done: VariantSet, variants: Sequence[Variant], width: int | None = None) -> Group:
-    """A base and its variants, in `width` columns of text (None: as wide as it needs)."""
-    return to_table(variants_grid(done, variants), width)
-
-
-def optimization_table(found: Optimization, width: int | None = None) -> Group:
-    """The trials of a search, in `width` columns of text (None: as wide as it needs)."""
-    return to_table(optimization_grid(found), width)
-
-
-def diagnosis_table(found: Diagnosis, top: int, width: int | None = None) -> Group:
-    """The layers that add most error, in `width` columns of text (None: as wide as it needs)."""
-    return to_table(diagnosis_grid(found, top), width)
-
-
-def preflight_table(found: Preflight, width: int | None = None) -> Group:
-    """What compression can do with each layer and each group of channels, in `width` columns of text (None: as wide as it needs)."""
-    grids = (preflight_grid(found), groups_grid(found.channels), removals_grid(found.channels))
-    return Group(*(to_table(grid, width) for grid in grids))
-
-
-def delegates_table(found: Delegates, width: int | None = None) -> Group:
-    """What accelerators would not take of a file, in `width` columns of text (None: as wide as it needs)."""
-    return to_table(delegates_grid(found), width)
 
 
 def to_table(grid: Grid, width: int | None = None) -> Group:
