@@ -334,7 +334,7 @@ def test_unsupported_not_numbers_missing_and_coreml(tmp_path: Path, archive: Ima
 @pytest.mark.skipif(sys.platform != "linux", reason="counts processes in /proc; on macOS each package is timed in its own")
 def test_stand_ins_are_opened_in_one_process_and_outlive_each_other(tmp_path: Path, archive: ImageSource):
     """Their times count for nothing, so that each process more would only cost its start; one that crashes takes no other along."""
-    stand_in = {"target": "coreml", "stand_in": "a stand-in"}
+    stand_in: dict[str, Any] = {"target": "coreml", "stand_in": "a stand-in"}
     jobs = [fake(tmp_path, "timed"), *(fake(tmp_path, name, **stand_in) for name in ("a", "b"))]
     jobs += [fake(tmp_path, "killed", behaviour="kill-at-load", **stand_in), fake(tmp_path, "c", **stand_in)]
     before, processes = set(_children()), {}
