@@ -4,8 +4,9 @@
 
 ARTIFACTS: a folder that `edgecls convert` made of MODEL.h5, with base-tflite-int8. Needs `wrk` (Debian: apt-get install wrk). PYTHON: an
 environment of its own, `pip install flask gunicorn tensorflow tf_keras pillow`. All contenders take turns in every round, with 32
-clients on the loopback interface. Printed are medians over the rounds, and the processor time that one request or inference costs all
-processes together but the client's, which other work on the machine disturbs less than the clock.
+clients on the loopback interface. Printed are medians over the rounds, and the processor time of one request or inference in all
+processes together and in the client, which other work on the machine disturbs less than the clock. `of bare` is what the engine's call
+alone takes of that: no service is faster than the rest allows. The floor is uvicorn with a constant answer to the same body.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +37,8 @@ from edgecls.runners import open_runner
 from edgecls.serve.server import usable_cores
 
 CLIENTS = 32
+_TUTORIAL_NAME = "Flask + gunicorn + Keras, JPEG form"
+_FLOOR = "floor: uvicorn, a constant answer to pixels"
 ARTIFACT = "base-tflite-int8"
 _TICK_MS = 1000 / os.sysconf("SC_CLK_TCK")
 _TUTORIAL = """
@@ -56,6 +59,13 @@ def predict():
     best = scores.argsort()[::-1][:3]
     return jsonify([{{"class": int(index), "score": float(scores[index])}} for index in best])
 """
+_CONSTANT = """
+async def app(scope, receive, send):
+    while (await receive()).get("more_body"):
+        pass
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"150")]})
+    await send({"type": "http.response.body", "body": b"x" * 150})
+"""
 _POST = """
 local file = io.open(os.getenv("BODY"), "rb")
 wrk.method, wrk.body = "POST", file:read("*a")
@@ -75,11 +85,13 @@ class Result:
     Attributes:
         per_second: requests, or inferences.
         cpu_ms: processor time of all processes for one of them, the client apart.
+        client_ms: likewise of the client.
         errors: requests without a 200.
     """
 
     per_second: float
     cpu_ms: float
+    client_ms: float = 0.0
     p50_ms: float = 0.0
     p99_ms: float = 0.0
     errors: int = 0
@@ -103,13 +115,18 @@ def main() -> None:
     print(
         f"{asked.artifacts.name}, {usable_cores()} cores, {CLIENTS} clients, medians of {asked.rounds} rounds of {asked.seconds} s"
     )
-    print(f"{'':44} {'a second':>9} {'CPU ms':>7} {'p50 ms':>7} {'p99 ms':>7} {'p99/p50':>7} {'errors':>6}")
+    print(f"{'':44} a second  CPU ms  client of bare  p50 ms  p99 ms p99/p50 errors")
+    fields = ("per_second", "cpu_ms", "client_ms", "p50_ms", "p99_ms")
+    bare_ms = 0.0
     for name, turns in results.items():
-        rate, cpu, p50, p99 = (
-            statistics.median(getattr(turn, field) for turn in turns) for field in ("per_second", "cpu_ms", "p50_ms", "p99_ms")
-        )
+        rate, cpu, client, p50, p99 = (statistics.median(getattr(turn, field) for turn in turns) for field in fields)
+        bare_ms = bare_ms or cpu  # the first is the engine's call
+        needed = bare_ms if name == _FLOOR else 0.0  # which it would have beside an inference
         ratio = f"{p99 / p50:7.1f}" if p50 else f"{'':7}"
-        print(f"{name:44} {rate:9.1f} {cpu:7.3f} {p50:7.1f} {p99:7.1f} {ratio} {sum(turn.errors for turn in turns):6}")
+        print(
+            f"{name:44} {rate:8.1f} {cpu:7.3f} {client:7.3f} {bare_ms / (cpu + client + needed):7.2f} {p50:7.1f} {p99:7.1f} {ratio}"
+            f" {sum(turn.errors for turn in turns):6}"
+        )
 
 
 def _take_turns(asked: argparse.Namespace, folder: Path, running: contextlib.ExitStack) -> dict[str, list[Result]]:
@@ -117,11 +134,16 @@ def _take_turns(asked: argparse.Namespace, folder: Path, running: contextlib.Exi
     pixels = np.random.default_rng(0).integers(0, 256, (1, spec.height, spec.width, spec.channels), np.uint8)
     (folder / "picture.jpg").write_bytes(_jpeg(pixels[0]))
     (folder / "post.lua").write_text(_POST, encoding="utf-8")
-    served, tutorial = running.enter_context(_served(asked.artifacts)), None
-    if asked.tutorial:
-        tutorial = running.enter_context(_tutorial(asked.tutorial, asked.model, folder))
     tensor, tensor_headers = _tensor(pixels)
     form, form_headers = _form((folder / "picture.jpg").read_bytes())
+    served, tutorial = running.enter_context(_served(asked.artifacts)), None
+    if asked.tutorial:
+        (folder / "tutorial.py").write_text(_TUTORIAL.format(model=str(asked.model.resolve())), encoding="utf-8")
+        words = [asked.tutorial, "-m", "gunicorn", "-w", usable_cores(), "-b", "127.0.0.1:{port}", "tutorial:app"]
+        tutorial = running.enter_context(_app(words, folder, form, form_headers))
+    (folder / "constant.py").write_text(_CONSTANT, encoding="utf-8")
+    words = [sys.executable, "-m", "uvicorn", "--port", "{port}", "--log-level", "critical", "--lifespan", "off", "constant:app"]
+    constant = running.enter_context(_app(words, folder, tensor, tensor_headers))
     infer = f"/v2/models/{ARTIFACT}/infer"
     results: dict[str, list[Result]] = {}
     for _ in range(asked.rounds):
@@ -129,13 +151,12 @@ def _take_turns(asked: argparse.Namespace, folder: Path, running: contextlib.Exi
             "bare: the engine's call": lambda: _bares(asked, "invoke"),
             "bare: pixels to scores": lambda: _bares(asked, "predict"),
             "bare: JPEG to scores": lambda: _bares(asked, "decode"),
+            _FLOOR: lambda: _wrk(constant, infer, tensor, tensor_headers, folder, asked.seconds),
             "edgecls serve, pixels (/v2)": lambda: _wrk(served, infer, tensor, tensor_headers, folder, asked.seconds),
             "edgecls serve, JPEG form (/predict)": lambda: _wrk(served, "/predict", form, form_headers, folder, asked.seconds),
         }
         if tutorial:
-            turns["Flask + gunicorn + Keras, JPEG form"] = lambda: _wrk(
-                tutorial, "/predict", form, form_headers, folder, asked.seconds
-            )
+            turns[_TUTORIAL_NAME] = lambda: _wrk(tutorial, "/predict", form, form_headers, folder, asked.seconds)
         for name, take in turns.items():
             results.setdefault(name, []).append(take())
             print(f"{name}: {results[name][-1]}", file=sys.stderr)
@@ -165,15 +186,8 @@ def _bare(path: Path, what: str, seconds: int) -> tuple[float, float]:
 
 def _bares(asked: argparse.Namespace, what: str) -> Result:
     """One process on each core."""
-    command = [
-        sys.executable,
-        __file__,
-        str(asked.artifacts / f"{ARTIFACT}.tflite"),
-        "--bare",
-        what,
-        "--seconds",
-        str(asked.seconds),
-    ]
+    artifact = str(asked.artifacts / f"{ARTIFACT}.tflite")
+    command = [sys.executable, __file__, artifact, "--bare", what, "--seconds", str(asked.seconds)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) for _ in range(usable_cores())]
     found = [json.loads(process.communicate()[0]) for process in processes]
     return Result(sum(rate for rate, _ in found), statistics.mean(cpu for _, cpu in found))
@@ -205,11 +219,19 @@ def _wrk(server: _Server, path: str, body: bytes, headers: dict[str, str], folde
         "HEADERS": "\n".join(f"{name}: {value}" for name, value in headers.items()),
     }
     subprocess.run([*command, "-d", "1"], env=environment, capture_output=True, check=True)
-    before, began = server.cpu_ms(), time.monotonic()
+    before, client, began = server.cpu_ms(), _children_ms(), time.monotonic()
     done = subprocess.run([*command, "-d", str(seconds)], env=environment, capture_output=True, text=True, check=True)
     used, lasted = server.cpu_ms() - before, time.monotonic() - began
+    client = _children_ms() - client
     requests, errors, p50_us, p99_us = map(float, re.search(r"RESULT (.*)", done.stdout)[1].split())  # type: ignore[index]
-    return Result(requests / lasted, used / max(requests, 1), p50_us / 1000, p99_us / 1000, int(errors))
+    answered = max(requests, 1)
+    return Result(requests / lasted, used / answered, client / answered, p50_us / 1000, p99_us / 1000, int(errors))
+
+
+def _children_ms() -> float:
+    """Processor time of the processes that have ended."""
+    times = os.times()
+    return (times.children_user + times.children_system) * 1000
 
 
 @contextlib.contextmanager
@@ -226,15 +248,13 @@ def _served(artifacts: Path) -> Iterator[_Server]:
 
 
 @contextlib.contextmanager
-def _tutorial(python: Path, model: Path, folder: Path) -> Iterator[_Server]:
-    """The app of the tutorials: a worker of gunicorn on each core, the Keras model in each."""
-    (folder / "tutorial.py").write_text(_TUTORIAL.format(model=str(model.resolve())), encoding="utf-8")
+def _app(words: Sequence[object], folder: Path, body: bytes, headers: dict[str, str]) -> Iterator[_Server]:
+    """Another server than ours, once it answers; `{port}` in its words is one that is free."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [str(python), "-m", "gunicorn", "-w", str(usable_cores()), "-b", f"127.0.0.1:{port}", "tutorial:app"]
+    command = [str(word).format(port=port) for word in words]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": ""}
     process = subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL, env=environment, start_new_session=True)
-    body, headers = _form((folder / "picture.jpg").read_bytes())
     request = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body, headers)
     try:
         while True:
@@ -242,7 +262,7 @@ def _tutorial(python: Path, model: Path, folder: Path) -> Iterator[_Server]:
                 urllib.request.urlopen(request, timeout=60).read()
                 break
             except OSError:
-                assert process.poll() is None, "gunicorn ended"
+                assert process.poll() is None, f"{command} ended"
                 time.sleep(0.5)
         yield _Server(process.pid, port)
     finally:

@@ -100,6 +100,11 @@ def test_tensors_in_binary(server: Server, pixels: np.ndarray, scores: np.ndarra
     assert np.array_equal(np.frombuffer(found.body[length:], "<f4").reshape(2, 3), scores)
 
 
+def test_an_id_comes_back_even_if_no_text_of_utf8(server: Server, pixels: np.ndarray) -> None:
+    value = {"id": "\ud800", "inputs": [tensor(pixels, "UINT8", data=pixels.tolist())]}
+    assert server.post(f"{V2}/infer", value).json["id"] == "\ud800"
+
+
 def test_encoded_images_and_classes(server: Server, pixels: np.ndarray, scores: np.ndarray, tmp_path: Path) -> None:
     content = encoded(pixels[0], tmp_path / "a.png")
     best = int(np.argmax(scores[0]))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import http.client
 import io
+import json
 import re
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +52,44 @@ def test_every_way_in_gives_what_the_command_gives(
     assert [(entry["label"], entry["probability"]) for entry in found.json["predictions"]] == expected
 
 
+def test_a_long_body_comes_whole_and_the_next_short_one_too(model: Path, picture: np.ndarray) -> None:
+    """Longer than what a connection hands on at once and than what a worker keeps room for: the same picture, packed and unpacked."""
+    large = Image.fromarray(picture).resize((1800, 900), Image.Resampling.NEAREST)
+    files = []
+    for level in (9, 0):
+        stream = io.BytesIO()
+        large.save(stream, "PNG", compress_level=level)
+        files.append(stream.getvalue())
+    assert len(files[0]) < 200_000 < 4 << 20 < len(files[1])
+    with Server([model, "--workers", 1]) as server:
+        found = [server.ask("POST", "/predict", files[index]).json["predictions"] for index in (0, 1, 0)]
+    assert found[1:] == found[:1] * 2
+
+
+@pytest.mark.parametrize("size", [2, 1000])
+def test_a_body_comes_whole_in_however_many_chunks(
+    server: Server, png: bytes, expected: list[tuple[str, float]], size: int
+) -> None:
+    chunks = [png[start : start + size] for start in range(0, len(png), size)]
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+    connection.request("POST", "/predict", iter(chunks), encode_chunked=True, headers={"Transfer-Encoding": "chunked"})
+    found = json.loads(connection.getresponse().read())
+    connection.close()
+    assert [(entry["label"], entry["probability"]) for entry in found["predictions"]] == expected
+
+
+def test_requests_that_come_together_get_their_own_answers(server: Server, png: bytes) -> None:
+    """The second is there before the first is answered: neither takes a part of the other's body."""
+    bodies = [png, b"no picture", png]
+    heads = [f"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n".encode() for body in bodies]
+    with socket.create_connection(("127.0.0.1", server.port), 60) as line:
+        line.sendall(b"".join(head + body for head, body in zip(heads, bodies, strict=True)))
+        came = b""
+        while came.count(b"HTTP/1.1 ") < len(bodies):
+            came += line.recv(1 << 16)
+    assert re.findall(rb"HTTP/1.1 (\d+)", came) == [b"200", b"400", b"200"]
+
+
 def test_top_and_artifact_choose(server: Server, png: bytes, expected: list[tuple[str, float]]) -> None:
     found = server.ask("POST", "/predict?top=1&artifact=tiny", png, Content_Type=BYTES)
     assert [entry["label"] for entry in found.json["predictions"]] == [expected[0][0]]
@@ -84,6 +124,12 @@ def test_bodies_without_a_picture_are_refused(server: Server, body: bytes, kind:
     found = server.ask("POST", "/predict", body, Content_Type=kind)
     assert found.status == 400
     assert found.json["error"].startswith("expected")
+
+
+@pytest.mark.parametrize(("encoding", "status"), [("utf-8", 200), ("utf-8-sig", 200), ("utf-16", 400)])
+def test_json_is_utf8(server: Server, png: bytes, encoding: str, status: int) -> None:
+    text = json.dumps({"image": base64.b64encode(png).decode()})
+    assert server.ask("POST", "/predict", text.encode(encoding), Content_Type="application/json").status == status
 
 
 def test_what_is_too_large_is_refused(server: Server) -> None:

@@ -28,7 +28,9 @@ from edgecls.system.worker import Worker
 
 _START_S = 120.0  # for a process to start and open all artifacts
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # there is a worker for each core already
-_LENGTH = struct.Struct("<Q")
+_LENGTH = struct.Struct("<Q")  # of a reply's pickle
+_LENGTHS = struct.Struct("<QQ")  # of the pickle of a batch, and of its bodies
+_KEPT_BYTES = 4 << 20  # for bodies; giving the memory back after each batch and taking it again costs more than copying them
 
 
 @dataclass
@@ -94,7 +96,7 @@ class Attendant(asyncio.Protocol):
     def give(self, batch: list[Ticket]) -> None:
         """Send a batch, which is worked on after those before it."""
         self.at_work.append(batch)
-        self._line.write(_framed([ticket.question for ticket in batch]))
+        self._line.writelines(_asked([ticket.question for ticket in batch]))
         if len(self.at_work) == 1:
             self._set_alarm()
 
@@ -177,16 +179,31 @@ def attend(descriptor: int) -> None:
     Args:
         descriptor: of the worker's end of the socket.
     """
+    kept = bytearray(_KEPT_BYTES)
     with socket.socket(fileno=descriptor) as line:
-        while head := line.recv(_LENGTH.size, socket.MSG_WAITALL):
-            [length] = _LENGTH.unpack(head)
-            line.sendall(_framed(_answered(line.recv(length, socket.MSG_WAITALL))))
+        while head := line.recv(_LENGTHS.size, socket.MSG_WAITALL):
+            pickled, bodies = _LENGTHS.unpack(head)
+            heads = pickle.loads(line.recv(pickled, socket.MSG_WAITALL))
+            room = memoryview(kept if bodies <= _KEPT_BYTES else bytearray(bodies))[:bodies]
+            line.recv_into(room, flags=socket.MSG_WAITALL)
+            line.sendall(_framed(_answered(heads, room.toreadonly())))
 
 
-def _answered(body: bytes) -> list[Reply] | str:
+def _asked(questions: Sequence[Question]) -> list[bytes | memoryview]:
+    """A batch as it goes over the line: lengths, the questions without their bodies, the bodies. These may be long: nothing copies them."""
+    bodies = [question.body for question in questions]
+    pickled = pickle.dumps([(question[:-1], len(question.body)) for question in questions], pickle.HIGHEST_PROTOCOL)
+    return [_LENGTHS.pack(len(pickled), sum(map(len, bodies))) + pickled, *bodies]
+
+
+def _answered(heads: Sequence[tuple[Sequence[Any], int]], room: memoryview) -> list[Reply] | str:
     """The replies, or where our own code fails the traceback: every failure must reach the server, which waits for it."""
     try:
-        return answer(pickle.loads(body))
+        questions, start = [], 0
+        for head, length in heads:
+            questions.append(Question(*head, body=room[start : start + length]))
+            start += length
+        return answer(questions)
     except Exception:  # noqa: BLE001 - the border of a process
         return traceback.format_exc()
 

@@ -9,6 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _STATUS_LINE, _END_OF_HEAD = b"HTTP/1.1 ", b"\r\n\r\n"
 _CONTINUE = b"HTTP/1.1 100"
+_MOST_PARTS = 1024  # each takes more memory than its few bytes, where a client makes them as small as it can
 
 
 class Connection(HttpToolsProtocol):
@@ -20,11 +21,14 @@ class Connection(HttpToolsProtocol):
     Args:
         head_s: within which a request's head has to come, once the connection is made or its first byte is there; likewise the rest of a
             body that was answered before it was whole.
+        most_bytes: of a body that is handed over whole; of a longer one uvicorn hands over what has come, and reads on when asked.
     """
 
-    def __init__(self, *args: Any, head_s: float, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, head_s: float, most_bytes: int, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._head_s = head_s
+        self._head_s, self._most_bytes = head_s, most_bytes
+        self._parts: list[bytes] = []
+        self._gathered_bytes = 0
         self._late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -37,6 +41,33 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._late is None and (self.cycle is None or self.cycle.response_complete):
             self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Of the parser."""
+        self._parts, self._gathered_bytes = [], 0
+        super().on_message_begin()
+
+    def on_body(self, body: bytes) -> None:
+        """Of the parser: parts are gathered until the body is whole, longer than any that is taken, or in strangely many parts."""
+        if self.cycle.response_complete:
+            return
+        self._parts.append(body)
+        self._gathered_bytes += len(body)
+        if self._gathered_bytes > self._most_bytes or len(self._parts) >= _MOST_PARTS:
+            self._hand_over()
+
+    def on_message_complete(self) -> None:
+        """Of the parser."""
+        if self._parts and not self.cycle.body:
+            self.cycle.body = b"".join(self._parts)  # type: ignore[assignment]  # uvicorn's bytearray would grow by copying
+        else:
+            self._hand_over()
+        self._parts = []
+        super().on_message_complete()
+
+    def _hand_over(self) -> None:
+        super().on_body(b"".join(self._parts))
+        self._parts.clear()
 
     def on_headers_complete(self) -> None:
         """Of the parser."""

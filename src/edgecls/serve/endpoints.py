@@ -104,7 +104,7 @@ class Asking:
         try:
             body = await _body(receive, limits.upload_bytes, limits.timeout_s)
             json_bytes = _json_bytes(head) if self._protocol == "open_inference" else None
-            question = Question(self._protocol, artifact, body, head.headers.get("content-type", ""), top, json_bytes, VERSION)
+            question = Question(self._protocol, artifact, head.headers.get("content-type", ""), top, json_bytes, VERSION, body)
             ticket = await backend.ask(question)
             if ticket.sent_at:
                 service.metrics.queue_seconds.observe(ticket.sent_at - ticket.asked_at)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from edgecls.errors import ArtifactError, InputError
@@ -71,7 +72,7 @@ class Offer:
     notes: tuple[str, ...] = ()
     _folder: PrivateFolder | None = field(default=None, repr=False)
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """Of the artifacts."""
         return [served.name for served in self.served]

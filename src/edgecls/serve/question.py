@@ -6,6 +6,9 @@ import json
 from typing import Any, Literal, NamedTuple
 
 Protocol = Literal["predict", "tensorflow_serving", "open_inference"]
+_ENCODER = json.JSONEncoder(
+    separators=(",", ":"), ensure_ascii=False, allow_nan=False
+)  # json.dumps would make one for each answer
 
 
 class Question(NamedTuple):
@@ -14,20 +17,20 @@ class Question(NamedTuple):
     Attributes:
         protocol: whose rules the body follows.
         artifact: which answers.
-        body: as it came.
         content_type: as it came; empty for none.
         top: classes that are told, where the protocol tells the best ones.
         json_bytes: of a body that is JSON followed by binary tensors, the length of the JSON; None: no such body.
         version: part of a model's path that the answer repeats; empty for none.
+        body: as it came; in a worker a view of memory that the next questions will take.
     """
 
     protocol: Protocol
     artifact: str
-    body: bytes
     content_type: str = ""
     top: int = 3
     json_bytes: int | None = None
     version: str = ""
+    body: bytes | memoryview = b""
 
 
 class Reply(NamedTuple):
@@ -68,5 +71,5 @@ def error_body(message: str) -> bytes:
 
 
 def to_json(value: Any) -> bytes:
-    """JSON without spaces."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    """JSON without spaces. Half a surrogate pair, which JSON can hold and UTF-8 cannot, stays escaped as it came."""
+    return _ENCODER.encode(value).encode(errors="backslashreplace")

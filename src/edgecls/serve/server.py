@@ -72,7 +72,9 @@ def serve(request: ServeRequest, tell: Callable[[str], None]) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
-        http=functools.partial(Connection, head_s=request.limits.timeout_s),  # type: ignore[arg-type]
+        http=functools.partial(  # type: ignore[arg-type]
+            Connection, head_s=request.limits.timeout_s, most_bytes=request.limits.upload_bytes
+        ),
         lifespan="off",
         ws="none",
         proxy_headers=False,

@@ -84,7 +84,7 @@ def metadata_of(card: Card, name: str, version: str) -> dict[str, Any]:
     }
 
 
-def _images(tensor: dict[str, Any], binary: bytes, card: Card, limits: Limits) -> tuple[np.ndarray, bool]:
+def _images(tensor: dict[str, Any], binary: bytes | memoryview, card: Card, limits: Limits) -> tuple[np.ndarray, bool]:
     """The images, and whether they enter as they are."""
     datatype, shape = tensor.get("datatype"), _shape_of(tensor)
     if not isinstance(datatype, str) or datatype not in _DATATYPES:
@@ -161,7 +161,7 @@ def _encoded(data: Any) -> list[bytes]:
     return [from_base64(text) for text in data]
 
 
-def _texts(binary: bytes) -> list[bytes]:
+def _texts(binary: bytes | memoryview) -> list[bytes]:
     """Elements of a binary BYTES tensor, each behind its length."""
     found, place = [], 0
     while place < len(binary):
@@ -171,12 +171,12 @@ def _texts(binary: bytes) -> list[bytes]:
         place += _LENGTH.size
         if place + length > len(binary):
             raise RefusedError(400, f"expected an element of {length} bytes, found {len(binary) - place}")
-        found.append(binary[place : place + length])
+        found.append(bytes(binary[place : place + length]))
         place += length
     return found
 
 
-def _from_binary(binary: bytes, dtype: np.dtype) -> np.ndarray:
+def _from_binary(binary: bytes | memoryview, dtype: np.dtype) -> np.ndarray:
     if len(binary) % dtype.itemsize:
         raise RefusedError(400, f"expected values of {dtype.itemsize} bytes, found {len(binary)} bytes")
     return np.frombuffer(binary, dtype)

@@ -45,7 +45,7 @@ def _image_of(question: Question) -> bytes:
         return from_base64(fields.get("image"))
     if not question.body:
         raise RefusedError(400, "expected an image, found an empty body")
-    return question.body
+    return bytes(question.body)
 
 
 def _uploaded(question: Question) -> bytes:
@@ -58,7 +58,7 @@ def _uploaded(question: Question) -> bytes:
     config = {"MAX_MEMORY_FILE_SIZE": len(question.body) + 1}  # bounded by the upload itself: nothing goes to a disk
     try:
         parser = create_form_parser(headers, lambda field: None, files.append, config=config)
-        parser.write(question.body)
+        parser.write(bytes(question.body))
         parser.finalize()
     except (FormParserError, ValueError):
         raise RefusedError(400, "expected a form with a file, found a damaged one") from None
