@@ -168,7 +168,7 @@ def _imbalance(asked: argparse.Namespace) -> None:
                 ("cross-entropy", ()),
                 ("balanced weights", ("--class-weights", "balanced")),
                 ("focal", ("--loss", "focal")),
-                ("focal, oversampled", ("--loss", "focal", "--oversample")),
+                ("focal, balanced weights", ("--loss", "focal", "--class-weights", "balanced")),
             ):
                 base = ("--model", MOBILENET, "--size", 128, "--epochs", asked.epochs, "--batch", 16, "--seed", seed)
                 found = _train(data, Path(name) / "out", *base, *options)["evaluation"]

@@ -108,6 +108,37 @@ def test_every_later_command_knows_the_contract(trained: Path, tmp_path: Path, c
     assert (spec["mean"], spec["std"], spec["height"], spec["width"]) == ([0.0], [1.0], 12, 12)
 
 
+def test_one_sigmoid_goes_all_the_way_without_an_option(tmp_path: Path, command):
+    """Two classes from one score: trained, converted, measured, judged and put into an app, which all name the same classes."""
+    pixels, labels = bands(90)
+    known = labels < 2
+    np.savez(tmp_path / "two.npz", x=pixels[known], y=labels[known], class_names=np.array(NAMES[:2]))
+    plan = PLAN.model_copy(update={"binary": True, "epochs": 6})
+    done = train(TrainOptions(tmp_path / "two.npz", plan, output=tmp_path / "out"))
+    model = model_in(tmp_path / "out")
+    assert (model.layers[-1].activation.__name__, model.output_shape) == ("sigmoid", (None, 1))
+    assert max(epoch.held_out_score for epoch in done.epochs) == 1.0
+
+    def ran(*arguments: object) -> None:
+        found = command(*arguments)
+        assert found.exit_code == 0, found.stderr
+        assert "Assumed" not in found.stderr and "class_0" not in found.stderr
+
+    data, artifacts, app = ("--data", tmp_path / "two.npz"), tmp_path / "artifacts", tmp_path / "app"
+    made = ("--targets", "tflite", "--schemes", "float32,int8", "--calibration", tmp_path / "two.npz", "-o", artifacts)
+    ran("convert", tmp_path / "out" / "model.keras", *made)
+    ran("bench", artifacts, *data)
+    rows = json.loads((artifacts / "results.json").read_text())["measurements"]
+    assert {row["artifact"]: row["accuracy"]["top1"] for row in rows}["base-tflite-int8"] > 0.9
+    ran("evaluate", artifacts / "base-tflite-int8.tflite", *data, "-o", tmp_path / "page.html")
+    app.mkdir()
+    (app / "package.json").write_text('{"devDependencies": {"vite": "^7"}}')
+    ran("embed", artifacts, "--into", app)
+    embedded = json.loads((app / "public" / "edgecls" / "edgecls.json").read_text())
+    assert (embedded["labels"], embedded["output_kind"]) == (list(NAMES[:2]), "sigmoid")
+    assert embedded["artifacts"][0]["output"]["shape"] == [1, 1]
+
+
 def test_a_contract_of_another_model_is_not_taken(trained: Path, tmp_path: Path, small_model: Path):
     from edgecls.formats.model_contract import add_contract
     from edgecls.models import load_model
