@@ -142,6 +142,33 @@ def test_zeros_laid_around_negative_values_win_a_max_pooling(tmp_path: Path):
     assert (found[:, :, 1:, 1:] == -1).all()
 
 
+def test_zeros_laid_around_what_is_convolved_become_the_convolutions_padding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """As in MobileNet, to the same bits: where the padded values are asked for too, they are computed."""
+    import onnx
+    import onnxruntime
+    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
+
+    kernel = np.random.default_rng(0).normal(size=(8, 2, 3, 3)).astype(np.float32)
+
+    def block(x: Any) -> Any:
+        x = mb.pad(
+            x=x, pad=np.array([0, 0, 0, 0, 0, 1, 0, 1], np.int32), mode="constant", constant_val=np.float32(0), name="padded"
+        )
+        return mb.conv(x=x, weight=kernel, strides=[2, 2], pad_type="valid")
+
+    class Kept(onnxruntime.SessionOptions):
+        def __init__(self) -> None:
+            super().__init__()
+            self.optimized_model_filepath = str(tmp_path / "run.onnx")
+
+    monkeypatch.setattr(onnxruntime, "SessionOptions", Kept)
+    program = open_program(write(build(block, {"x": ((1, 2, 6, 6), "float32")}), tmp_path))
+    images, name = np.random.default_rng(1).normal(size=(3, 2, 6, 6)).astype(np.float32), program.outputs[0]
+    found = program.run(images)[name]
+    assert "Pad" not in {node.op_type for node in onnx.load(tmp_path / "run.onnx", load_external_data=False).graph.node}
+    assert np.array_equal(found, program.run(images, [name, "padded"])[name])
+
+
 def operations_run(program: Any) -> set[str]:
     """The operations that the engine really runs."""
     import tempfile

@@ -25,6 +25,11 @@ class Graph:
         self._nodes: list[Any] = []
         self._initializers: list[Any] = []
 
+    @property
+    def pools(self) -> bool:
+        """Whether windows of values are pooled."""
+        return any(node.op_type in ("AveragePool", "MaxPool") for node in self._nodes)
+
     def node(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """Add a node of one output; its name."""
         return self.nodes(kind, *inputs, count=1, **attributes)[0]

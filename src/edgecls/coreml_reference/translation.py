@@ -28,11 +28,13 @@ class Translation:
         model: a serialized ModelProto without its weights.
         weights: initializer -> values.
         any_batch: whether it takes any number of images at a time.
+        pools: whether windows of values are pooled.
     """
 
     model: bytes
     weights: dict[str, np.ndarray]
     any_batch: bool
+    pools: bool
 
 
 class _SingleImageError(Exception):
@@ -102,7 +104,7 @@ def _translate(
         free = [f"{tensor.name}_{axis}" if size is None else size for axis, size in enumerate(tensor.shape)]
         inputs.append((tensor, [BATCH, *free[1:]] if any_batch else free))
     model = graph.serialize(inputs, {f"output_{index}": values.names[name] for index, name in enumerate(outputs)})
-    return Translation(model, graph.weights, any_batch)
+    return Translation(model, graph.weights, any_batch, graph.pools)
 
 
 def _add(call: Call, values: Values, path: Path) -> None:
