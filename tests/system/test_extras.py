@@ -113,3 +113,18 @@ def test_products_of_a_process_of_ours_wait_on_no_core(given: str | None, kept: 
         monkeypatch.setenv("OPENBLAS_NUM_THREADS", given)
     with Worker() as worker:
         assert worker.call(os.getenv, "OPENBLAS_NUM_THREADS") == kept
+
+
+def test_a_process_of_ours_looks_for_no_plugins_of_pydantic(tmp_path: Path):
+    """One that is installed is for other programs, and all that is installed had to be read to find it."""
+    (tmp_path / "other_plugin.py").write_text("raise SystemExit('loaded')\n")
+    told = tmp_path / "other-1.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Name: other\nVersion: 1\n")
+    (told / "entry_points.txt").write_text("[pydantic]\nother = other_plugin:plugin\n")
+    code = "from edgecls.system.extras import take_as_own\n{}\nfrom edgecls.records.engine import Engine\nEngine(name='LiteRT')"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    environment.pop("PYDANTIC_DISABLE_PLUGINS", None)
+    for line, answer in (("take_as_own()", 0), ("", 1)):
+        done = subprocess.run([sys.executable, "-c", code.format(line)], env=environment, capture_output=True, check=False)
+        assert done.returncode == answer, done.stderr

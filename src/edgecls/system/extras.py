@@ -54,11 +54,13 @@ _process = _Process()
 def take_as_own() -> None:
     """Say that this process runs edgecls alone: its frameworks are then imported without what only other programs use of them.
 
-    To be called before NumPy is imported. The threads of its matrix products keep a core busy while they wait for the next one, which other
-    processes of the same command want: rounding the weights of MobileNetV2 took three to eight times the processor time with them.
+    To be called before NumPy and pydantic are imported. The threads of NumPy's matrix products keep a core busy while they wait for the
+    next one, which other processes of the same command want: rounding the weights of MobileNetV2 took three to eight times the processor
+    time with them. Plugins of pydantic are other programs', and looking for them is reading what every installed package offers.
     """
     _process.is_own = True
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 
 def require(module: str, extra: str = "convert") -> ModuleType:
