@@ -18,10 +18,10 @@ from edgecls.cli.app import app
 from edgecls.errors import ArtifactError, DataError
 from edgecls.formats import file_sizes, sha256
 from edgecls.formats.tflite.graph import TFLiteGraph
-from edgecls.quantization.int8 import Tensors
 from edgecls.quantization.parameters import read_parameters
 from edgecls.quantization.ranges import Range
 from edgecls.quantization.reduced import reduce_tflite
+from edgecls.quantization.tensors import Tensors
 from edgecls.records.artifact import Artifact, Manifest
 from edgecls.records.diagnosis import Diagnosis
 from edgecls.workflow import ConvertOptions, convert

@@ -67,10 +67,17 @@ class Hub:
 
     def shared_int8(self) -> SharedInt8:
         """What Core ML takes over from the quantization."""
+        from edgecls.converters.coreml.equalized import scaled_kernels
         from edgecls.converters.coreml.int8 import share_int8
-        from edgecls.quantization.int8 import Tensors
+        from edgecls.quantization.parameters import read_parameters
+        from edgecls.quantization.tensors import Tensors
 
-        return share_int8(self._spec, self.onnx, Tensors(self.float_graph).values_in(self.onnx), self.parameters)
+        quantized, names = self.quantized, Tensors(self.float_graph).values_in(self.onnx)
+        shared = share_int8(self._spec, self.onnx, names, self.parameters)
+        if not quantized.factors or quantized.as_given is None:
+            return shared
+        as_given = read_parameters(quantized.as_given(quantized.float_layers))
+        return replace(shared, scaled=scaled_kernels(self.float_graph, quantized.factors), as_given=as_given)
 
     @cached_property
     def tflite(self) -> bytes:
@@ -99,9 +106,12 @@ class Hub:
     @cached_property
     def asked_onnx(self) -> onnx.ModelProto:
         """The same with the input that was asked for."""
+        return self._as_asked(self.onnx)
+
+    def _as_asked(self, model: onnx.ModelProto) -> onnx.ModelProto:
         from edgecls.converters.onnx.input import with_input
 
-        return with_input(self.onnx, self.conversion.record.image_spec, self.conversion.onnx_layout, self.conversion.onnx_batch)
+        return with_input(model, self.conversion.record.image_spec, self.conversion.onnx_layout, self.conversion.onnx_batch)
 
     @property
     def quantized(self) -> Quantized:
@@ -176,7 +186,16 @@ class Hub:
         from edgecls.converters.onnx.qdq import emit_qdq
 
         signed = self.conversion.onnx_weights == "int8"
-        return emit_qdq(self.asked_onnx, self.parameters, self.quantized.float_layers, signed_weights=signed)
+        return emit_qdq(self._rounded_onnx, self.parameters, self.quantized.float_layers, signed_weights=signed)
+
+    @property
+    def _rounded_onnx(self) -> onnx.ModelProto:
+        """The float model that the int8 files round, with the input that was asked for."""
+        from edgecls.converters.onnx.convert import float_onnx
+        from edgecls.quantization.equalization import equalized
+
+        factors = self.quantized.factors
+        return self._as_asked(float_onnx(equalized(self.float_graph, factors))) if factors else self.asked_onnx
 
     @cached_property
     def parameters(self) -> Parameters:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edgecls.diagnosis.float_self import onnx_self
 from edgecls.diagnosis.layer_values import INPUT_OPERATION, LayerInfo, TensorCodes, Values
 from edgecls.errors import ArtifactError
 
@@ -34,7 +35,8 @@ class OnnxLayers:
     """
 
     def __init__(self, float_path: Path, quantized_path: Path) -> None:
-        float_model, quantized_model = _load(float_path), _load(quantized_path)
+        quantized_model = _load(quantized_path)
+        float_model = onnx_self(_load(float_path), quantized_model)
         graph = _FloatGraph(float_model)
         self._codes = _codes(quantized_model)
         made = {name for node in quantized_model.graph.node for name in node.output}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgecls.diagnosis.float_self import tflite_self
 from edgecls.diagnosis.layer_values import INPUT_OPERATION, LayerInfo, TensorCodes, Values
 from edgecls.errors import ArtifactError
 from edgecls.formats.tflite.graph import GraphOperation, TFLiteGraph
@@ -29,8 +30,12 @@ class TFLiteLayers:
     """
 
     def __init__(self, float_path: Path, quantized_path: Path) -> None:
-        self._float, self._quantized = _Opened(_read(float_path)), _Opened(_read(quantized_path))
-        graph = _Layers(TFLiteGraph(float_path.read_bytes()))
+        given, quantized = _read(float_path), _read(quantized_path)
+        self._float, self._quantized = _Opened(given), _Opened(quantized)
+        float_graph = tflite_self(TFLiteGraph(given), quantized)
+        if float_graph.file is not given:
+            self._float = _Opened(float_graph.file)
+        graph = _Layers(float_graph)
         stored = {name: self._stored_as(name) for name in [graph.input, *graph.operations] if self._stored_as(name)}
         if len(stored) < 2:
             raise ArtifactError(

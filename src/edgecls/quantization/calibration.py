@@ -16,6 +16,7 @@ from edgecls.system.extras import quiet_frameworks
 
 if TYPE_CHECKING:
     import onnx
+    import onnxruntime
 
 # Threads that wait for work give the core away meanwhile: by default they keep it busy, a third of all the time spent here, while other
 # processes of the conversion want it.
@@ -73,27 +74,21 @@ def collect_statistics(
         layers: those whose moments are wanted.
         logits: names of values whose lowest winner is wanted; those the graph does not have are left out of the result.
     """
-    import onnxruntime
-
     present = [name for name in tensors if name in _values(model)]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.add_session_config_entry(*_WITHOUT_SPINNING)
-    options.log_severity_level = 3
-    shapes = _shapes(model)
+    shapes = shapes_of(model)
     ranks = {name: len(shape) for name, shape in shapes.items()}
     channels = [name for name in dict.fromkeys(channel_tensors) if ranks.get(name, 0) >= 2]
     ending = [name for name in logits if ranks.get(name, 0) >= 2]
     probed = _probe(model, [name for name in present if name != INPUT], channels, ending, shapes)
     sampled = _probe_layers(probed, layers, shapes)
     moments = empty_moments(sampled)
-    session = onnxruntime.InferenceSession(probed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = open_session(probed, threads)
     histograms = {name: ValueHistogram() for name in present}
     sums: dict[str, np.ndarray] = {}
     winners = dict.fromkeys(ending, np.inf)
     probes = [output.name for output in session.get_outputs()][len(model.graph.output) :]
     images = 0
-    for batch in _rebatch(batches, whole=has_free_batch(model)):
+    for batch in rebatch(batches, whole=has_free_batch(model)):
         values = iter([np.asarray(value) for value in session.run(probes, {INPUT: batch})])
         for name, histogram in histograms.items():
             if name == INPUT:
@@ -141,11 +136,23 @@ def collect_from_tflite(
     return histograms
 
 
+def open_session(model: onnx.ModelProto, threads: int) -> onnxruntime.InferenceSession:
+    """An ONNX model, ready to run on so many cores."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.add_session_config_entry(*_WITHOUT_SPINNING)
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
 def _values(model: onnx.ModelProto) -> set[str]:
     return {INPUT, *(name for node in model.graph.node for name in node.output)}
 
 
-def _rebatch(batches: Iterable[np.ndarray], whole: bool) -> Iterable[np.ndarray]:
+def rebatch(batches: Iterable[np.ndarray], whole: bool) -> Iterable[np.ndarray]:
+    """The batches as they are, or one image after another."""
     for batch in batches:
         yield from (batch,) if whole else (batch[index : index + 1] for index in range(len(batch)))
 
@@ -154,7 +161,7 @@ def _sample(batch: np.ndarray) -> np.ndarray:
     return batch.reshape(len(batch), -1)[:, sample_places(batch[0].size)]
 
 
-def _shapes(model: onnx.ModelProto) -> dict[str, list[int]]:
+def shapes_of(model: onnx.ModelProto) -> dict[str, list[int]]:
     """Of each value whose shape is known; 0 where a length is not."""
     from onnx import shape_inference
 

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from edgecls.formats.onnx.names import AS_MATRIX, INPUT, OUTPUT
-from edgecls.formats.tflite.graph import SAME_VALUES, TFLiteGraph
+from edgecls.formats.tflite.graph import TFLiteGraph
 from edgecls.quantization.additions import Additions
 from edgecls.quantization.bias_correction import bias_shifts, shift_biases
-from edgecls.quantization.calibration import Statistics, collect_from_tflite, collect_statistics
 from edgecls.quantization.choosing import FEWEST, Measured, is_better, measure
 from edgecls.quantization.clips import clipped_ranges, keep_clips
+from edgecls.quantization.equalization import Factors
 from edgecls.quantization.float16_scales import round_to_float16
 from edgecls.quantization.logits import Logits
-from edgecls.quantization.ranges import ESTIMATORS, Effort, Estimator, Range, ValueHistogram, estimate_ranges
+from edgecls.quantization.material import Material, gather
+from edgecls.quantization.ranges import ESTIMATORS, Effort, Estimator, Range, estimate_ranges
 from edgecls.quantization.reduced import reduce_tflite
-from edgecls.quantization.rounding import MOST_WEIGHTS, round_layers, set_kernels
+from edgecls.quantization.rounding import MOST_WEIGHTS, set_kernels
 from edgecls.quantization.scales import float16_range
 from edgecls.quantization.small_channels import raise_small_channels
-from edgecls.quantization.weighted_layers import WeightedLayer, weighted_layers
+from edgecls.quantization.tensors import Tensors
 from edgecls.records.counted import counted
 from edgecls.system.extras import quiet_frameworks
 
@@ -53,6 +53,8 @@ class Quantized:
         with_int8_border: the same, with int8 at the border.
         loss: what any model with float32 at the border loses on the calibration images; infinite where there are none.
         remark: what else is to be told of where the ranges come from.
+        factors: what channels of the float model were multiplied by before (see `equalization`).
+        as_given: the same model of the float model as it was given.
     """
 
     model: bytes
@@ -65,6 +67,8 @@ class Quantized:
     with_int8_border: Callable[[Collection[str]], bytes]
     loss: Callable[[bytes], float] = lambda model: np.inf
     remark: str = ""
+    factors: Factors = field(default_factory=dict)
+    as_given: Callable[[Collection[str]], bytes] | None = None
 
     @property
     def estimator(self) -> Estimator | Literal["learned"]:
@@ -104,9 +108,11 @@ def quantize(
         float_layers: names of the output tensors of operations that stay float.
         effort: with `high` every estimator is tried with weights rounded by data, and those of wide layers are too.
     """
-    maker = Maker(graph, onnx_model, batches, threads, effort)
-    judges = partial(_shared_out, batches, judging=True) if maker.judging_images >= FEWEST else batches
-    most = int(np.clip(JUDGED_VALUES // maker.tensors.values_per_image, *JUDGED_IMAGES))
+    making, judging = (partial(_shared_out, batches, judging=judging) for judging in (False, True))
+    maker = Maker(graph, gather(graph, onnx_model, making, judging, threads, MOST_WEIGHTS[effort]))
+    given = maker.of(Way("minmax"))
+    judges = judging if given.judging_images >= FEWEST else batches
+    most = int(np.clip(JUDGED_VALUES // Tensors(graph).values_per_image, *JUDGED_IMAGES))
     judge = Judge(graph.file, lambda: _first(judges(), most), threads)
     whole = Judge(graph.file, lambda: _first(batches(), most), threads)
     tried: dict[Way, Measured] = {}
@@ -119,23 +125,29 @@ def quantize(
         return min(ahead, key=lambda way: float(tried[way].logits.mean()), default=best)
 
     best = Way(estimator or "minmax")
+    if len(maker.material) > 1:
+        best = better(best, replace(best, equalized=True))
     best = better(best, *(replace(best, estimator=name) for name in ESTIMATED if estimator is None))
-    if maker.rounded:  # its layers lose less by construction
+    if maker.of(best).rounded:  # its layers lose less by construction
         best = better(best, replace(best, rounding="by data"), expected=True)
         if effort == "high" and estimator is None:
             best = better(best, *(replace(best, estimator=name) for name in ESTIMATORS if name != best.estimator))
+    if effort == "high" and len(maker.material) > 1:
+        best = better(best, replace(best, equalized=not best.equalized))
     if best.rounding == "nearest":  # what data rounds leaves the mean error to the bias
         best = better(best, replace(best, bias_corrected=False))
     return Quantized(
         model=maker.make(best, float_layers),
         way=best,
         losses={str(way): found.loss for way, found in tried.items()},
-        images=maker.images,
-        judges=len(judge.images) if maker.judging_images >= FEWEST else 0,
+        images=given.all.images,
+        judges=len(judge.images) if given.judging_images >= FEWEST else 0,
         float_layers=float_layers,
         remake=lambda floats: maker.make(best, floats),
         with_int8_border=lambda floats: maker.make(best, floats, "int8"),
         loss=lambda model: whole.measure(model).loss,
+        factors=maker.of(best).factors,
+        as_given=lambda floats: maker.make(replace(best, equalized=False), floats),
     )
 
 
@@ -147,15 +159,21 @@ class Way:
         estimator: of the activations' ranges.
         rounding: of weights: to the nearest code, or `by data` (see `rounding`).
         bias_corrected: whether biases take back the mean error of rounded weights.
+        equalized: whether channels of one tensor were brought to one height before (see `equalization`).
     """
 
     estimator: Estimator
     rounding: Literal["nearest", "by data"] = "nearest"
     bias_corrected: bool = True
+    equalized: bool = False
 
     def __str__(self) -> str:
-        rounding = "" if self.rounding == "nearest" else " with weights rounded by data"
-        return f"{self.estimator}{rounding}{'' if self.bias_corrected else ' without bias correction'}"
+        changes = {
+            "with channels equalized": self.equalized,
+            "with weights rounded by data": self.rounding == "by data",
+            "without bias correction": not self.bias_corrected,
+        }
+        return " ".join([self.estimator, *(change for change, made in changes.items() if made)])
 
 
 class Judge:
@@ -186,31 +204,16 @@ class Maker:
     """Makes the int8 TFLite model of each way of quantizing.
 
     Attributes:
-        tensors: of the float model.
-        images, judging_images: number of calibration images, and of those that only judge.
-        rounded: weights of layers rounded by data, by the layer's name.
+        material: what they are made of: the float model as it is, and equalized where that changes it.
     """
 
-    def __init__(
-        self,
-        graph: TFLiteGraph,
-        onnx_model: onnx.ModelProto,
-        batches: Callable[[], Iterable[np.ndarray]],
-        threads: int,
-        effort: Effort = "normal",
-    ) -> None:
-        self._graph, self._threads = graph, threads
-        self.tensors, self._additions = Tensors(graph), Additions(graph)
-        self._clips, self._logits = clipped_ranges(graph), Logits(graph)
-        self._layers, self._model = weighted_layers(onnx_model), onnx_model
-        sampled = [layer for layer in self._layers if layer.weights[0].size <= MOST_WEIGHTS[effort]]
-        self._making = self._see(partial(_shared_out, batches, judging=False), sampled)
-        judging = self._see(partial(_shared_out, batches, judging=True), ())
-        self._all = self._making.joined(judging)
-        self.images, self.judging_images = self._all.images, judging.images
-        self.rounded: Mapping[str, np.ndarray] = {}
-        if self.judging_images >= FEWEST:
-            self.rounded = round_layers(graph, self._layers, self._making.moments, MOST_WEIGHTS[effort])
+    def __init__(self, graph: TFLiteGraph, material: Sequence[Material]) -> None:
+        self.material = material
+        self._additions, self._clips, self._logits = Additions(graph), clipped_ranges(graph), Logits(graph)
+
+    def of(self, way: Way) -> Material:
+        """What a way is made of."""
+        return self.material[way.equalized]
 
     def make(
         self, way: Way, floats: Collection[str], border: Literal["float32", "int8"] = "float32", *, tried_out: bool = False
@@ -221,78 +224,26 @@ class Maker:
             floats: names of the output tensors of operations that stay float.
             tried_out: with the ranges of the images that do not judge.
         """
-        seen = self._making if tried_out else self._all
+        material = self.of(way)
+        seen = material.making if tried_out else material.all
         estimated = keep_clips(estimate_ranges(seen.histograms, way.estimator), self._clips, seen.histograms)
         estimated = self._logits.settle(estimated, seen.histograms, seen.winners)
         ranges = self._additions.settle({name: float16_range(representable(value)) for name, value in estimated.items()})
-        rounded = self.rounded if way.rounding == "by data" else {}
-        model = self._graph.copy()
+        rounded = material.rounded if way.rounding == "by data" else {}
+        model = material.graph.copy()
         if way.bias_corrected:
-            shifts = bias_shifts(self._layers, seen.means, rounded)
+            shifts = bias_shifts(material.layers, seen.means, rounded)
             shift_biases(model, {layer: shift for layer, shift in shifts.items() if layer not in floats})  # those lose nothing
         raise_small_channels(model, ranges, floats)
-        set_kernels(model, self._graph, rounded, floats)
+        set_kernels(model, material.graph, rounded, floats)
         round_to_float16(model, floats)
         return reduce_tflite(model, "int8", ranges, border, floats)
-
-    def _see(self, batches: Callable[[], Iterable[np.ndarray]], layers: Sequence[WeightedLayer]) -> Statistics:
-        """Statistics whose histograms and winners have the names of TFLite."""
-        values = self.tensors.values_in(self._model)
-        sources = [layer.source for layer in self._layers]
-        logits = {name: values[name] for names in self._logits.groups for name in names if name in values}
-        wanted: dict[str, Any] = {"layers": layers, "logits": list(dict.fromkeys(logits.values()))}
-        seen = collect_statistics(self._model, list(values.values()), sources, batches(), self._threads, **wanted)
-        winners = {name: seen.winners[value] for name, value in logits.items() if value in seen.winners}
-        histograms = self.tensors.complete({name: seen.histograms[value] for name, value in values.items()})
-        missing = [name for name in self.tensors.onnx_names if name not in histograms]
-        if missing:
-            histograms |= collect_from_tflite(self._graph.file, missing, batches(), self._threads)
-        return replace(seen, histograms=histograms, winners=winners)
 
 
 def representable(value: Range) -> Range:
     """A range that contains zero and is not a point: int8 needs both."""
     low, high = min(value.low, 0.0), max(value.high, 0.0)
     return Range(low, high if high > low else low + 1e-6)
-
-
-class Tensors:
-    """The activations of a float TFLite model by name.
-
-    Attributes:
-        onnx_names: TFLite name -> name in the ONNX model made from it.
-        values_per_image: how many values all of them hold together.
-    """
-
-    def __init__(self, graph: TFLiteGraph) -> None:
-        names = graph.names
-        produced = [*graph.inputs, *(output for operation in graph.operations for output in operation.outputs)]
-        self.onnx_names = {names[tensor]: names[tensor] for tensor in produced if graph.is_float(tensor)}
-        self.onnx_names |= {names[graph.inputs[0]]: INPUT, names[graph.outputs[0]]: OUTPUT}
-        self.values_per_image = sum(int(np.prod(graph.shape(tensor))) for tensor in produced)
-        self._moves = [
-            (names[operation.operand(0)], names[operation.output])
-            for operation in graph.operations
-            if operation.kind in SAME_VALUES
-        ]
-
-    def values_in(self, model: onnx.ModelProto) -> dict[str, str]:
-        """The value of an ONNX model that each tensor is, of those that it has; a matrix where it does without the tensor's own axes."""
-        made = {INPUT, *(name for node in model.graph.node for name in node.output)}
-        matrices = {name: f"{value}{AS_MATRIX}" for name, value in self.onnx_names.items()}
-        found = {name: value if value in made else matrices[name] for name, value in self.onnx_names.items()}
-        return {name: value for name, value in found.items() if value in made}
-
-    def complete(self, histograms: dict[str, ValueHistogram]) -> dict[str, ValueHistogram]:
-        """Fill in tensors that ONNX does not have (a reshape it could do without) from the one they take their values from."""
-        complete = dict(histograms)
-        for before, after in self._moves:
-            if after not in complete and before in complete:
-                complete[after] = complete[before]
-        for before, after in reversed(self._moves):
-            if before not in complete and after in complete:
-                complete[before] = complete[after]
-        return complete
 
 
 def _shared_out(batches: Callable[[], Iterable[np.ndarray]], *, judging: bool) -> Iterator[np.ndarray]:

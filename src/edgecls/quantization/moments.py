@@ -6,6 +6,7 @@ samples for each weight. Only these leave the session.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,17 @@ class Moments:
             self._multiply()
         mean = self._total / self.samples
         return self._products / self.samples - mean[:, :, None] * mean[:, None, :]
+
+    def scaled(self, factors: np.ndarray) -> Moments:
+        """Those of the same samples with what each weight is multiplied with times a power of two, [groups, weights]."""
+        if self._waiting:
+            self._multiply()
+        result = copy.copy(self)
+        result._waiting = []
+        result._total = self._total * factors
+        result._products = self._products * factors[:, :, None] * factors[:, None, :]
+        result._origin = None if self._origin is None else self._origin * factors[:, None, :].astype(np.float32)
+        return result
 
     def _multiply(self) -> None:
         values = np.concatenate(self._waiting, axis=1)

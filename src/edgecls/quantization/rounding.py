@@ -16,8 +16,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from edgecls.formats.tflite.graph import CHANNEL_AXIS, KERNEL, TFLiteGraph
+from edgecls.formats.tflite.graph import TFLiteGraph
 from edgecls.quantization.float16_scales import with_float16_scales
+from edgecls.quantization.kernels import kernels, rows_of, set_rows
 from edgecls.quantization.moments import Moments
 from edgecls.quantization.ranges import Effort
 from edgecls.quantization.scales import HIGHEST, is_clustered
@@ -28,7 +29,6 @@ EXACT = 9  # weights: 2 ** 9 choices
 MOST_WEIGHTS: dict[Effort, int] = {"normal": 1152, "high": 4608}
 DAMPING = 0.01  # of the mean second moment, added to each: GPTQ's
 _BLOCK = 64  # columns after which errors are passed on to all that follow, in one product
-_FROM_TFLITE = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2), "FULLY_CONNECTED": (0, 1)}
 
 
 def round_layers(
@@ -42,10 +42,10 @@ def round_layers(
     Args:
         graph: of the float32 TFLite model.
     """
-    kernels = _kernels(graph)
+    found = kernels(graph)
     rounded = {}
     for layer in layers:
-        seen, kernel = moments.get(layer.name), kernels.get(layer.name)
+        seen, kernel = moments.get(layer.name), found.get(layer.name)
         if seen is None or kernel is None or seen.weights > most_weights or is_clustered(layer.weights):
             continue
         if kernel.shape != layer.weights.shape or not np.allclose(kernel, layer.weights, rtol=1e-5, atol=1e-8):
@@ -67,29 +67,13 @@ def set_kernels(
         rounded: from `round_layers`.
         float_layers: outputs of operations that stay float, and so as they are.
     """
-    before = _kernels(original)
+    before = kernels(original)
     for operation in graph.operations:
         name = graph.names[operation.output]
-        kernel = graph.floats(operation.operand(KERNEL)) if name in rounded and name not in float_layers else None
-        if kernel is None:
-            continue
-        order = _FROM_TFLITE[operation.kind]
-        moved = kernel.transpose(order)
-        now = moved.reshape(before[name].shape)
-        same = (now == before[name]).all(axis=(1, 2), keepdims=True)
-        chosen = np.where(same, rounded[name], now).reshape(moved.shape)
-        graph.replace_constant(operation, KERNEL, chosen.transpose(np.argsort(order)))
-
-
-def _kernels(graph: TFLiteGraph) -> dict[str, np.ndarray]:
-    """Weights [outputs, inputs per group, places] by the name of the operation's output."""
-    found = {}
-    for operation in graph.operations:
-        kernel = graph.floats(operation.operand(KERNEL)) if operation.kind in CHANNEL_AXIS else None
-        if kernel is not None:
-            moved = kernel.transpose(_FROM_TFLITE[operation.kind])
-            found[graph.names[operation.output]] = moved.reshape(*moved.shape[:2], -1)
-    return found
+        now = rows_of(graph, operation) if name in rounded and name not in float_layers else None
+        if now is not None:
+            same = (now == before[name]).all(axis=(1, 2), keepdims=True)
+            set_rows(graph, operation, np.where(same, rounded[name], now))
 
 
 def round_by_moments(weights: np.ndarray, scales: np.ndarray, moments: np.ndarray) -> np.ndarray:

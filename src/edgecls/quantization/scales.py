@@ -136,7 +136,8 @@ def widened(value: Range) -> Range:
 
 def is_clustered(kernel: np.ndarray) -> bool:
     """Whether a kernel has so few values that they are shared, which they would no longer be if each channel were scaled for itself."""
-    return len(np.unique(kernel)) <= min(_CLUSTERS, kernel.size // 4)
+    most = min(_CLUSTERS, kernel.size // 4)
+    return all(len(np.unique(part)) <= most for part in (kernel.ravel()[: 4 * _CLUSTERS], kernel))  # few tell of most kernels
 
 
 def _parameters(value: Range) -> tuple[np.float32, int]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.converters.coreml import program as coreml_program
-from edgecls.converters.coreml.int8 import SharedInt8, match_values, quantize_program
+from edgecls.converters.coreml.int8 import SharedInt8, take_over
 from edgecls.converters.coreml.structure import check_structure
 from edgecls.converters.coreml.weights import SPARSE, compress_weights
 from edgecls.errors import ConversionError, OutputError, SchemeError
@@ -149,8 +149,7 @@ def _change(scheme: Scheme, float16: Path, int8: SharedInt8 | None) -> Callable[
         return lambda program: compress_weights(program, scheme)
     if int8 is None:
         raise SchemeError("parameters for Core ML int8", "none", "quantize the model first")
-    values = match_values(float16, int8)
-    return lambda program: quantize_program(program, values, int8.parameters)
+    return lambda program: take_over(program, float16, int8)
 
 
 def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, target: Any, staging: Path) -> _Built:

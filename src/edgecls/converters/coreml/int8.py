@@ -13,8 +13,8 @@ A matched value that an operation computes with gets a `quantize` and a `dequant
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from edgecls.converters.coreml import weights as coreml_weights
+from edgecls.converters.coreml.equalized import ScaledKernel, equalize_program, replace_bias
 from edgecls.converters.coreml.weights import Kernel, kernels, replace_constant, store_affine
 from edgecls.coreml_reference import open_program
 from edgecls.quantization.codes import weight_orders
@@ -49,11 +50,15 @@ class SharedInt8:
         parameters: of the TFLite int8 model.
         pixels: images [IMAGES, H, W, C], uint8, that values are matched on.
         signatures: by TFLite name, what each tensor of the float model holds on them (see `signature`).
+        scaled: kernels of the float model that were multiplied before it was quantized (see `quantization.equalization`).
+        as_given: parameters of the model without that, for a program in which one of them is not found.
     """
 
     parameters: Parameters
     pixels: np.ndarray
     signatures: dict[str, np.ndarray]
+    scaled: Sequence[ScaledKernel] = ()
+    as_given: Parameters | None = None
 
 
 def share_int8(spec: ImageSpec, model: onnx.ModelProto, names: Mapping[str, str], parameters: Parameters) -> SharedInt8:
@@ -124,6 +129,17 @@ def match_values(package: Path, shared: SharedInt8) -> dict[str, Affine]:
     return matched
 
 
+def take_over(program: Any, package: Path, shared: SharedInt8) -> None:
+    """Change a float16 MIL program in place.
+
+    Args:
+        package: that the program was loaded from.
+    """
+    if shared.as_given is not None and not equalize_program(program, shared.scaled):
+        shared = replace(shared, parameters=shared.as_given)
+    quantize_program(program, match_values(package, shared), shared.parameters)
+
+
 def quantize_program(program: Any, values: Mapping[str, Affine], parameters: Parameters) -> None:
     """Change a float16 MIL program in place.
 
@@ -186,7 +202,7 @@ def _quantize_kernels(function: Any, values: Mapping[str, Affine], parameters: P
         for taker in list(kernel.constant.outputs[0].child_ops):
             data = taker.inputs.get("x")
             if operation.bias is not None and data is not None and data.name in values and taker.op_type in coreml_weights.AXES:
-                _replace_bias(taker, (operation.bias * (values[data.name].scale[0] * scale)).astype(np.float32))
+                replace_bias(taker, (operation.bias * (values[data.name].scale[0] * scale)).astype(np.float32))
         shape = [-1 if axis == kernel.output_axis else 1 for axis in range(codes.ndim)]
         stored = coreml_weights.AffineWeights(codes, scale.reshape(shape).astype(kernel.values.dtype))
         replace_constant(kernel.constant, store_affine(kernel, stored))
@@ -227,19 +243,3 @@ def _same_kernel(kernel: Kernel, operations: Mapping[str, OperationParameters]) 
             if off < least:
                 best, least = (name, np.ascontiguousarray(codes)), off
     return best
-
-
-def _replace_bias(operation: Any, bias: np.ndarray) -> None:
-    """The same operation with another bias."""
-    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
-
-    old = operation.outputs[0]
-    given = {name: var for name, var in operation.inputs.items() if var is not None}
-    if "bias" in given and given["bias"].shape != bias.shape:
-        return
-    given["bias"] = bias.astype(given["weight"].val.dtype)
-    made = getattr(mb, operation.op_type)(**given, name=operation.name, before_op=operation)
-    block = operation.enclosing_block
-    block.replace_uses_of_var_after_op(anchor_op=operation, old_var=old, new_var=made)
-    block.remove_ops([operation])
-    made.name = old.name

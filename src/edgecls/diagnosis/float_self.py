@@ -1,0 +1,115 @@
+"""Float self: the float model that a quantized file rounds, which may have its channels multiplied by powers of two.
+
+`convert` does that where it lets int8 lose less (see `quantization.equalization`). Both float models answer alike; only of the one that was
+rounded do the layers hold what the quantized file's do. Which powers they are shows in the weights.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edgecls.formats.onnx.names import WEIGHT_CHANNEL_AXIS
+from edgecls.formats.tflite.graph import CHANNEL_AXIS, KERNEL, TFLiteGraph
+from edgecls.quantization.equalization import equalized, find_factors, powers_of_two, scale_rows
+from edgecls.quantization.kernels import as_rows, kernels
+from edgecls.quantization.parameters import read_parameters
+
+if TYPE_CHECKING:
+    import onnx
+
+_WEIGHTS = "/weights/dequantized"
+
+
+def tflite_self(graph: TFLiteGraph, quantized: bytes) -> TFLiteGraph:
+    """The float model that a quantized .tflite rounds.
+
+    Args:
+        graph: of the float model that it was made from.
+    """
+    kinds = {graph.names[operation.output]: operation.kind for operation in graph.operations}
+    held = kernels(TFLiteGraph(quantized))  # of layers that stayed float
+    for name, operation in read_parameters(quantized).operations.items():
+        kind, affine = kinds.get(name, ""), operation.constants.get(KERNEL)
+        if kind in CHANNEL_AXIS and operation.weights is not None and affine is not None:
+            axes = [-1 if axis == CHANNEL_AXIS[kind] else 1 for axis in range(operation.weights.ndim)]
+            held[name] = as_rows(operation.weights * affine.scale.reshape(axes), kind)
+    factors = find_factors(graph, held)
+    return TFLiteGraph(equalized(graph, factors).pack()) if factors else graph
+
+
+def onnx_self(model: onnx.ModelProto, quantized: onnx.ModelProto) -> onnx.ModelProto:
+    """The float model that a QDQ model rounds.
+
+    Args:
+        model: the float model that it was made from.
+    """
+    import onnx
+    from onnx import numpy_helper
+
+    result = onnx.ModelProto()
+    result.CopyFrom(model)
+    constants = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    held, factors = _held(quantized), dict[str, np.ndarray]()
+    for node in result.graph.node:
+        name, changed = node.output[0], dict[int, np.ndarray]()
+        read = next((factors[value] for value in node.input if value in factors), None)
+        if node.op_type in WEIGHT_CHANNEL_AXIS and node.op_type != "ConvTranspose" and node.input[1] in constants:
+            rows = _rows(node, constants[node.input[1]])
+            made = _made(scale_rows(rows, read, None), held.get(name), node)
+            if read is not None or (made != 1).any():
+                changed[1] = _as_given(node, scale_rows(rows, read, made), constants[node.input[1]].shape)
+                changed |= {2: constants[node.input[2]] * made} if len(node.input) > 2 else {}
+        elif read is not None:
+            made = read
+            given = {place: constants[value] for place, value in enumerate(node.input) if value in constants}
+            changed = {
+                place: value * made for place, value in given.items() if node.op_type == "Add" and value.shape == made.shape
+            }
+        else:
+            continue
+        factors |= {output: made for output in node.output if (made != 1).any()}
+        for place, values in changed.items():
+            node.input[place] = f"{name}/equalized/{place}"
+            result.graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), node.input[place]))
+    return result
+
+
+def _held(model: onnx.ModelProto) -> dict[str, np.ndarray]:
+    """Weights of a QDQ model, as they are read, by the value that the float model makes with them."""
+    from onnx import numpy_helper
+
+    constants = {item.name: item for item in model.graph.initializer}
+    found = {}
+    for node in model.graph.node:
+        parts = [numpy_helper.to_array(constants[name]) for name in node.input if name in constants]
+        if node.op_type == "DequantizeLinear" and node.output[0].endswith(_WEIGHTS) and len(parts) == 3:
+            codes, scale, zero = (part.astype(np.float32) for part in parts)
+            axis = next((item.i for item in node.attribute if item.name == "axis"), 1)
+            axes = [-1 if place == axis and scale.ndim else 1 for place in range(codes.ndim)]
+            found[node.output[0].removesuffix(_WEIGHTS)] = (codes - zero.reshape(axes)) * scale.reshape(axes)
+        elif node.op_type in WEIGHT_CHANNEL_AXIS and node.input[1] in constants:  # it stayed float
+            found[node.output[0]] = numpy_helper.to_array(constants[node.input[1]])
+    return found
+
+
+def _made(rows: np.ndarray, held: np.ndarray | None, node: onnx.NodeProto) -> np.ndarray:
+    found = None if held is None else _rows(node, held)
+    return np.ones(len(rows)) if found is None or found.shape != rows.shape else powers_of_two(rows, found)
+
+
+def _rows(node: onnx.NodeProto, weights: np.ndarray) -> np.ndarray:
+    """Weights [outputs, inputs per group, places] of a node."""
+    first = weights if _is_first(node) else np.swapaxes(weights, 0, 1)
+    return first.reshape(*first.shape[:2], -1)
+
+
+def _as_given(node: onnx.NodeProto, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Weights in the layout of a node from the form of `_rows`."""
+    return rows.reshape(shape) if _is_first(node) else np.swapaxes(rows[:, :, 0], 0, 1)
+
+
+def _is_first(node: onnx.NodeProto) -> bool:
+    """Whether the outputs are the first axis of a node's weights."""
+    return node.op_type == "Conv" or any(item.name == "transB" and item.i for item in node.attribute)

@@ -1,0 +1,112 @@
+"""A badly scaled network: TFLite, ONNX and Core ML carry the same equalized codes, and `diagnose` still finds what each layer loses."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from badly_scaled import badly_scaled
+from edgecls.converters.coreml.equalized import ScaledKernel, equalize_program
+from edgecls.formats.coreml.read import open_package
+from edgecls.formats.coreml.weights import parameters as packed
+from edgecls.quantization.parameters import read_parameters
+from edgecls.records.artifact import Manifest
+from edgecls.workflow import ConvertOptions, convert
+from edgecls.workflow.diagnose import DiagnoseRequest, diagnose
+
+
+@pytest.fixture(scope="module")
+def folder(zoo: Path, shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("equalized")
+    options = ConvertOptions(
+        model=badly_scaled(zoo / "mlperf_tiny" / "vww_96.h5", place / "model.h5"),
+        preprocess="0..1",
+        schemes="float32,float16,int8",
+        calibration=shared_data / "flowers",
+        calibration_images=64,
+        output=place / "out",
+    )
+    convert(options)
+    return options.folder
+
+
+def test_the_manifest_says_so(folder: Path):
+    manifest = Manifest.read(folder)
+    assert any(
+        "int8 ranges from 64 calibration images by minmax with channels equalized" in detail for detail in manifest.details
+    )
+
+
+def test_all_three_files_answer_as_the_float_model_does(folder: Path):
+    found = {row.name: row.parity for row in Manifest.read(folder).artifacts if row.name.endswith("int8")}
+    assert len(found) == 3
+    for parity in found.values():
+        assert parity is not None and parity.verdict == "passed" and parity.snr_db is not None
+        assert parity.snr_db > 25  # as it was trained the network has 34 dB
+
+
+def test_all_three_files_carry_the_same_codes(folder: Path):
+    parameters = read_parameters((folder / "base-tflite-int8.tflite").read_bytes())
+    theirs = [operation.weights for operation in parameters.operations.values() if operation.weights is not None]
+    model = onnx.load(folder / "base-onnx-int8.onnx")
+    ours = [numpy_helper.to_array(item) for item in model.graph.initializer if item.name.endswith("/weights/codes")]
+    package = open_package(folder / "base-coreml-int8.mlpackage")
+    apples = [
+        np.asarray(package.values.read(packed(operation)["quantized_data"]))
+        for operation in package.block.operations
+        if operation.type == "constexpr_affine_dequantize"
+    ]
+    assert len(theirs) == len(ours) == len(apples) == 28
+    assert sorted_codes(theirs) == sorted_codes(ours) == sorted_codes(apples)
+
+
+def sorted_codes(kernels: Sequence[np.ndarray]) -> collections.Counter[bytes]:
+    """The codes of each kernel whatever its layout, uint8 ones as the int8 ones of the same values."""
+    signed = [kernel.astype(np.int16) - (128 if kernel.dtype == np.uint8 else 0) for kernel in kernels]
+    return collections.Counter(np.sort(kernel, axis=None).tobytes() for kernel in signed)
+
+
+@pytest.mark.parametrize("name", ["base-tflite-int8", "base-onnx-int8"])
+def test_diagnosis_compares_with_the_float_model_that_was_rounded(folder: Path, shared_data: Path, name: str):
+    found = diagnose(DiagnoseRequest(folder, artifact=name, limit=8, data=shared_data / "flowers"))
+    ratios = [layer.snr_db for layer in found.layers if layer.weights and layer.snr_db is not None]
+    assert len(ratios) == 28
+    # Beside the float file's layers, whose channels have other factors, it is 1: most hold more error than signal in some channel.
+    assert np.median(ratios) > 15
+
+
+def program_of(kernel: np.ndarray, bias: np.ndarray) -> Any:
+    from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
+    from coremltools.converters.mil.mil import types
+
+    @mb.program(input_specs=[mb.TensorSpec((1, kernel.shape[1], 4, 4), types.fp16)])
+    def program(image: Any) -> Any:
+        return mb.conv(x=image, weight=kernel.astype(np.float16), bias=bias.astype(np.float16), name="made")
+
+    return program
+
+
+def test_a_program_in_which_a_kernel_is_missing_stays_as_it_is():
+    generator = np.random.default_rng(0)
+    before, bias, factors = generator.normal(size=(2, 1, 1, 3)).astype(np.float32), np.array([1.0, 2.0]), np.array([4.0, 0.5])
+    scaled = ScaledKernel(before, before * factors[:, None, None, None], factors, has_bias=True)
+    other = ScaledKernel(before[::-1], before, None, has_bias=False)
+    program = program_of(before.transpose(0, 3, 1, 2), bias)
+    assert not equalize_program(program, [scaled, other])
+    assert held(program, "bias").tolist() == [1.0, 2.0]
+    assert equalize_program(program, [scaled])
+    assert held(program, "bias").tolist() == [4.0, 1.0]
+    given = before.transpose(0, 3, 1, 2).astype(np.float16)
+    assert np.array_equal(held(program, "weight"), given * factors[:, None, None, None].astype(np.float16))
+
+
+def held(program: Any, name: str) -> np.ndarray:
+    (operation,) = (one for one in program.functions["main"].operations if one.op_type == "conv")
+    return operation.inputs[name].val
