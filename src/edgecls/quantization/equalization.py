@@ -25,7 +25,7 @@ from edgecls.quantization.scales import HIGHEST, STEPS, is_clustered
 
 MOST_DOUBLINGS = 8  # of a factor, up or down; channels that are lower than that beside the highest say nothing sure: they stay
 SHARES = 0.5, 0.75, 1.0  # of a factor that go by the channel's height; its weights' height decides the rest
-WORTH = 0.7  # of what is lost without, that has to be left at most: gains below are lost in what the estimate leaves out
+WORTH = 0.5  # of what is lost without, that has to be left at most: gains below are lost in what the estimate leaves out
 _TINY = 1e-30
 _LEAST_SCALE = 2.0**-14  # of weights, down to which float16 has all its digits; see `scales`
 _PASSING = ("RELU", "LEAKY_RELU", "MAX_POOL_2D", "AVERAGE_POOL_2D", "PAD")
