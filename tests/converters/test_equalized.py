@@ -82,6 +82,27 @@ def test_diagnosis_compares_with_the_float_model_that_was_rounded(folder: Path, 
     assert np.median(ratios) > 15
 
 
+def test_a_core_ml_file_that_stays_as_it_is_says_so(
+    zoo: Path, shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A program in which nothing looks like a kernel of the float model, as where another converter folds something into it."""
+    monkeypatch.setattr("edgecls.converters.coreml.equalized._match", lambda constant, scaled: None)
+    monkeypatch.setattr("edgecls.workflow.workers.Workers.coreml", None)  # all in this process
+    path = badly_scaled(zoo / "mlperf_tiny" / "vww_96.h5", tmp_path / "model.h5")
+    manifest = convert(
+        ConvertOptions(
+            model=path,
+            preprocess="0..1",
+            targets=("coreml",),
+            schemes="int8",
+            calibration=shared_data / "flowers",
+            calibration_images=64,
+            output=tmp_path / "out",
+        )
+    )
+    assert any("its channels are not brought to one height" in note for note in manifest.notes)
+
+
 def program_of(kernel: np.ndarray, bias: np.ndarray) -> Any:
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
     from coremltools.converters.mil.mil import types

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgecls.converters.conversion import ONNX_INT8, TFLITE_INT8
+from edgecls.converters.conversion import ONNX_INT8, TFLITE_INT8, artifact_path
 from edgecls.converters.hub import Hub
 from edgecls.converters.support import Job
 from edgecls.quantization.scales import is_float16
@@ -13,7 +13,7 @@ _SHOWN = 4  # tensors that a note names
 
 def notes_of(job: Job, hub: Hub) -> list[str]:
     """What is worth telling about an artifact that was made; what concerns several of them, with the first."""
-    own = [*_TELLERS.get(job, lambda hub: [])(hub), *_input(job, hub)]
+    own = [*_TELLERS.get(job, lambda hub: [])(hub), *_unequalized(job, hub), *_input(job, hub)]
     return [*(_search(hub) if job.scheme == "int8" and _is_first(job, hub) else ()), *own]
 
 
@@ -49,6 +49,17 @@ def _narrow(hub: Hub) -> list[str]:
     found = [f"{name} ({scale:.2g})" for name, scale in scales.items() if not is_float16(scale)]
     shown = ", ".join(found[:_SHOWN]) + (", …" if len(found) > _SHOWN else "")
     return [f"{counted(len(found), 'tensor')} stayed float: float16 does not hold their scale: {shown}"] if found else []
+
+
+def _unequalized(job: Job, hub: Hub) -> list[str]:
+    """That a Core ML file has other codes than the others: it could not have its channels at one height."""
+    from edgecls.converters.coreml.int8 import UNEQUALIZED
+    from edgecls.formats.coreml.read import open_package
+
+    if job != Job("coreml", "int8") or not hub.quantized.factors:
+        return []
+    why = open_package(artifact_path(hub.conversion, job)).spec.description.metadata.userDefined.get(UNEQUALIZED, "")
+    return [f"its channels are not brought to one height, as those of TFLite and ONNX are: {why}"] if why else []
 
 
 def _signed(hub: Hub) -> list[str]:

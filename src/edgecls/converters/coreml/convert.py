@@ -6,9 +6,9 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,8 @@ def convert_coreml(
     The image enters as 8-bit pixels of `record.image_spec`'s size and colour order (a number of channels other than 1 or 3: as an
     array of pixels [1, H, W, C]); mean and std are part of the program. The outputs are `classLabel`, the dictionary `scores`, and
     an array for each further head. One score becomes two classes: a probability p as 1 - p and p, a logit x as -x and x. Core ML
-    wants unique labels: see `unique_labels`; the user-defined metadata `renamed_labels` tells which were changed.
+    wants unique labels: see `unique_labels`; the user-defined metadata `renamed_labels` tells which were changed. Where the channels of
+    `int8` are to be of one height and those of the program cannot be, `unequalized` says so.
 
     Args:
         graph: the model.
@@ -92,6 +93,7 @@ def convert_coreml(
         for scheme, built in _build(graph, record, targets, staging, int8, float16_package):
             name = f"{record.name}-coreml-{scheme}{SUFFIXES['coreml']}"
             _describe(built.spec, record, scheme)
+            built.spec.description.metadata.userDefined.update(built.remarks)
             with _writing(folder):
                 write_package(staging / name, built.spec, built.weights)
                 done[scheme] = _put(staging / name, folder / name, staging)
@@ -100,10 +102,11 @@ def convert_coreml(
 
 @dataclass(frozen=True)
 class _Built:
-    """A Core ML `Model` message and the weight file its program refers to."""
+    """A Core ML `Model` message, the weight file its program refers to, and what its user-defined metadata tell of how it was made."""
 
     spec: Any
     weights: Path
+    remarks: Mapping[str, str] = field(default_factory=dict)
 
 
 def _build(
@@ -143,8 +146,8 @@ def _float16(graph: FrozenGraph, record: ArtifactMetadata, target: Any, staging:
     return built
 
 
-def _change(scheme: Scheme, float16: Path, int8: SharedInt8 | None) -> Callable[[Any], None]:
-    """What makes a program of the scheme of the float16 program."""
+def _change(scheme: Scheme, float16: Path, int8: SharedInt8 | None) -> Callable[[Any], Mapping[str, str] | None]:
+    """What makes a program of the scheme of the float16 program, and gives remarks on it."""
     if scheme != "int8":
         return lambda program: compress_weights(program, scheme)
     if int8 is None:
@@ -178,12 +181,21 @@ def _convert(graph: FrozenGraph, record: ArtifactMetadata, scheme: Scheme, targe
     return _Built(spec, Path(model.weights_dir) / WEIGHTS_NAME)
 
 
-def _rewrite(float16: _Built, scheme: Scheme, target: Any, staging: Path, change: Callable[[Any], None]) -> _Built:
+def _rewrite(
+    float16: _Built, scheme: Scheme, target: Any, staging: Path, change: Callable[[Any], Mapping[str, str] | None]
+) -> _Built:
+    remarks: dict[str, str] = {}
     weights = staging / f"{scheme}-raw" / WEIGHTS_NAME
     weights.parent.mkdir()
     with coreml_program.quiet():
-        spec = coreml_program.rewrite(float16.spec, float16.weights.parent, int(target), weights.parent, change)
-    return _Built(spec, weights)
+        spec = coreml_program.rewrite(
+            float16.spec,
+            float16.weights.parent,
+            int(target),
+            weights.parent,
+            lambda program: remarks.update(change(program) or {}),
+        )
+    return _Built(spec, weights, remarks)
 
 
 def _describe(spec: Any, record: ArtifactMetadata, scheme: Scheme) -> None:

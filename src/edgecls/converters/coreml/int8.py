@@ -38,6 +38,7 @@ QUANTILES = np.linspace(0, 1, 257)
 # Float16 weights move values by some 1e-3 of their size, in networks that amplify rounding by 1e-2. Tensors that lie closer together than
 # this have the same range but for a fraction of a step, so that taking one for the other changes nothing that matters.
 CLOSE = 0.03
+UNEQUALIZED = "unequalized"  # key of the user-defined metadata
 NOT_COMPUTING = ("cast", "classify")
 MIL_SAME_VALUES = ("pad", "transpose", "reshape", "squeeze", "expand_dims", "max_pool")
 
@@ -129,15 +130,21 @@ def match_values(package: Path, shared: SharedInt8) -> dict[str, Affine]:
     return matched
 
 
-def take_over(program: Any, package: Path, shared: SharedInt8) -> None:
+def take_over(program: Any, package: Path, shared: SharedInt8) -> dict[str, str]:
     """Change a float16 MIL program in place.
 
     Args:
         package: that the program was loaded from.
+
+    Returns:
+        What the package should tell of that: `UNEQUALIZED`, where its channels stay as they are.
     """
+    remarks = {}
     if shared.as_given is not None and not equalize_program(program, shared.scaled):
         shared = replace(shared, parameters=shared.as_given)
+        remarks[UNEQUALIZED] = "a kernel of the float model is not in the program as it is there"
     quantize_program(program, match_values(package, shared), shared.parameters)
+    return remarks
 
 
 def quantize_program(program: Any, values: Mapping[str, Affine], parameters: Parameters) -> None:
