@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from badly_scaled import badly_scaled
 from edgecls.converters.coreml.equalized import ScaledKernel, equalize_program
+from edgecls.diagnosis.float_self import onnx_self
 from edgecls.formats.coreml.read import open_package
 from edgecls.formats.coreml.weights import parameters as packed
+from edgecls.formats.onnx.names import BEFORE_BIAS
 from edgecls.quantization.parameters import read_parameters
 from edgecls.records.artifact import Manifest
 from edgecls.workflow import ConvertOptions, convert
@@ -101,6 +103,36 @@ def test_a_core_ml_file_that_stays_as_it_is_says_so(
         )
     )
     assert any("its channels are not brought to one height" in note for note in manifest.notes)
+
+
+def test_the_factors_of_a_hidden_dense_layer_show_in_an_onnx_file():
+    """A float file has a product and an addition for it, a QDQ file one node, whose weights are called after what it makes."""
+    generator = np.random.default_rng(0)
+    first, second = (generator.normal(size=shape).astype(np.float32) for shape in ((3, 4), (4, 2)))
+    bias, factors = np.arange(1.0, 5.0, dtype=np.float32), np.array([4.0, 1.0, 0.5, 1.0], np.float32)
+    nodes = [
+        helper.make_node("MatMul", ["image", "first"], [f"hidden{BEFORE_BIAS}"]),
+        helper.make_node("Add", [f"hidden{BEFORE_BIAS}", "bias"], ["hidden"]),
+        helper.make_node("MatMul", ["hidden", "second"], ["scores"]),
+    ]
+    quantized = [
+        helper.make_node("DequantizeLinear", [f"{name}/codes", f"{name}/scale", f"{name}/zero"], [f"{name}/weights/dequantized"])
+        for name in ("hidden", "scores")
+    ]
+    codes = {}
+    for name, weights in (("hidden", first * factors), ("scores", second / factors[:, None])):
+        scale = np.abs(weights).max() / np.float32(127)
+        codes |= {f"{name}/codes": np.rint(weights / scale).astype(np.int8), f"{name}/scale": scale, f"{name}/zero": np.int8(0)}
+    given = model_of(nodes, {"first": first, "bias": bias, "second": second})
+    found = {item.name: numpy_helper.to_array(item) for item in onnx_self(given, model_of(quantized, codes)).graph.initializer}
+    assert np.array_equal(found[f"hidden{BEFORE_BIAS}/equalized/1"], first * factors)
+    assert np.array_equal(found["hidden/equalized/1"], bias * factors)
+    assert np.array_equal(found["scores/equalized/1"], second / factors[:, None])
+
+
+def model_of(nodes: Sequence[onnx.NodeProto], constants: Mapping[str, Any]) -> onnx.ModelProto:
+    kept = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    return helper.make_model(helper.make_graph(nodes, "graph", [], [], kept))
 
 
 def program_of(kernel: np.ndarray, bias: np.ndarray) -> Any:

@@ -16,7 +16,7 @@ from edgecls.data import open_images
 from edgecls.formats.tflite.graph import TFLiteGraph
 from edgecls.models import load_model
 from edgecls.quantization.calibration import collect_statistics
-from edgecls.quantization.equalization import equalized, scalable
+from edgecls.quantization.equalization import Heights, _choose, equalized, scalable
 from edgecls.quantization.int8 import Judge, quantize
 from edgecls.quantization.material import gather
 from edgecls.quantization.weighted_layers import weighted_layers
@@ -108,3 +108,15 @@ def test_badly_scaled_channels_cost_next_to_nothing(zoo: Path, shared_data: Path
     losses["left bad"] = judge.measure(made.as_given(())).logits.mean()
     assert losses["bad"] < 4 * losses["trained"]  # 6 dB; found 0.3
     assert losses["left bad"] > 10 * losses["bad"]  # up to six bits of eight; found 20 dB
+
+
+@pytest.mark.parametrize("dead", [0, 1, 20])
+def test_dead_channels_keep_no_other_from_its_height(dead: int):
+    """Eight channels that are eight times as high as the others, in front of a depthwise convolution, which loses nothing by any factor."""
+    highest = np.where(np.arange(64) < 8, 8.0, 1.0)
+    highest[64 - dead :] = 0
+    seen = Heights(highest, highest**2 / 4, (highest > 0).astype(float))
+    factors = _choose(seen, [np.random.default_rng(0).normal(size=(64, 1, 9)).astype(np.float32)])
+    alive = highest > 0
+    assert len(set((factors * highest)[alive])) == 1  # one height for all that live
+    assert set(factors[~alive]) <= {factors[0]}  # should it live on other images, it is as low beside the highest as it was

@@ -13,6 +13,7 @@ import pytest
 from edgecls.records.recipe import ChannelPruning, Clustering, Pruning, QuantizationAwareTraining
 from edgecls.records.trial import Candidate, Trial
 from edgecls.search import Space, best_of, propose
+from edgecls.search.forecast import Forecast
 from search_landscapes import Landscape, found, search, space, trial
 
 INT8 = Candidate()
@@ -104,6 +105,16 @@ def test_what_failed_is_trained_twice_and_four_times_as_long_and_what_was_given_
         while (candidate := propose(asked, seen, math.inf)) is not None and len(seen) < 100:
             seen.append(trial(candidate, lost := model.drop(candidate), model.value(candidate), lost))
         assert (twice[0] in [other.candidate for other in seen]) == (status == "measured")
+
+
+def test_longer_training_does_not_help_int8_that_is_not_trained_for() -> None:
+    """All that a model loses, it loses to int8 behind the training: four times the epochs are forecast to lose as much."""
+    asked, milder = space("latency"), (ChannelPruning(share=0.3),)
+    trials = [trial(candidate, 3.0, 1.0, 3.0, trained=0) for candidate in asked.untrained[:1]]
+    trials += [trial(asked.candidate(milder, longer), 3.0, 0.7, 3.0) for longer in (1, 2, 4)]
+    forecast = Forecast(trials, "latency")
+    once, often = forecast.probability([asked.candidate(milder), asked.candidate(milder, 4)], 3.0)
+    assert often == pytest.approx(once, abs=0.1)
 
 
 def test_a_model_that_needs_longer_training_gets_it() -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgecls.formats.onnx.names import WEIGHT_CHANNEL_AXIS
+from edgecls.formats.onnx.names import BEFORE_BIAS, WEIGHT_CHANNEL_AXIS
 from edgecls.formats.tflite.graph import CHANNEL_AXIS, KERNEL, TFLiteGraph
 from edgecls.quantization.equalization import equalized, find_factors, powers_of_two, scale_rows
 from edgecls.quantization.kernels import as_rows, kernels
@@ -57,7 +57,8 @@ def onnx_self(model: onnx.ModelProto, quantized: onnx.ModelProto) -> onnx.ModelP
         read = next((factors[value] for value in node.input if value in factors), None)
         if node.op_type in WEIGHT_CHANNEL_AXIS and node.op_type != "ConvTranspose" and node.input[1] in constants:
             rows = _rows(node, constants[node.input[1]])
-            made = _made(scale_rows(rows, read, None), held.get(name), node)
+            theirs = held.get(name.removesuffix(BEFORE_BIAS), held.get(name))  # a product and its bias are one node there
+            made = _made(scale_rows(rows, read, None), theirs, node)
             if read is not None or (made != 1).any():
                 changed[1] = _as_given(node, scale_rows(rows, read, made), constants[node.input[1]].shape)
                 changed |= {2: constants[node.input[2]] * made} if len(node.input) > 2 else {}

@@ -23,7 +23,7 @@ from edgecls.formats.tflite.graph import BIAS, GraphOperation, TFLiteGraph
 from edgecls.quantization.kernels import rows_of, set_rows, spread_over_weights
 from edgecls.quantization.scales import HIGHEST, STEPS, is_clustered
 
-MOST_DOUBLINGS = 8  # of a factor, up or down; channels that are lower than that beside the highest say nothing sure: they stay
+MOST_DOUBLINGS = 8  # of a factor, up or down; channels that are lower than that beside the highest, or dead, say nothing sure
 SHARES = 0.5, 0.75, 1.0  # of a factor that go by the channel's height; its weights' height decides the rest
 WORTH = 0.5  # of what is lost without, that has to be left at most: gains below are lost in what the estimate leaves out
 _TINY = 1e-30
@@ -209,7 +209,10 @@ def _choose(seen: Heights, readers: Sequence[np.ndarray]) -> np.ndarray:
         wanted = (top / heights) ** share * weights ** (1 - share)
         doublings = np.log2(wanted)
         doublings = np.rint(doublings - doublings[high].mean())  # half of them up, half down: weights and biases keep their size
-        factors = np.where(high, 2.0 ** np.clip(doublings, -MOST_DOUBLINGS, MOST_DOUBLINGS), 1.0)
+        factors = 2.0 ** np.clip(doublings, -MOST_DOUBLINGS, MOST_DOUBLINGS)
+        factors = np.where(
+            high, factors, factors[seen.highest.argmax()]
+        )  # the others stay as low beside the highest as they were
         lost = _lost(factors, heights, seen, readers)
         if lost < least:
             best, least = factors, lost

@@ -75,11 +75,11 @@ def gather(
     calibration = _Calibration(graph, onnx_model, making, threads)
     sampled = [layer for layer in calibration.layers if layer.weights[0].size <= most_weights]
     made, judged = calibration.see(making, sampled), calibration.see(judging, ())
-    seen = [(one, one.joined(other)) for one, other in zip(made, judged, strict=True)]
-    plain = Material(graph, calibration.layers, *seen[0], most_weights)
+    plain = Material(graph, calibration.layers, made[0], made[0].joined(judged[0]), most_weights)
     if not calibration.factors or plain.judging_images < FEWEST:
         return [plain]
-    return [plain, Material(calibration.equalized, calibration.scaled_layers, *seen[1], most_weights, calibration.factors)]
+    seen = made[1], made[1].joined(judged[1])
+    return [plain, Material(calibration.equalized, calibration.scaled_layers, *seen, most_weights, calibration.factors)]
 
 
 class _Calibration:

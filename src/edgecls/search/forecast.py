@@ -100,7 +100,9 @@ def _with_intercept(terms: np.ndarray) -> np.ndarray:
 def _drop_terms(candidates: Sequence[Candidate]) -> np.ndarray:
     """Percentage points that each technique is expected to cost, float64 [n, techniques]."""
     left = np.array([_LEFT_BY_TWICE ** math.log2(candidate.longer) for candidate in candidates])
-    return _terms(candidates, _drop_of, lambda qat: 0.0 if qat else 0.3) * left[:, None]
+    terms = _terms(candidates, _drop_of, lambda qat: 0.0 if qat else 0.3)
+    terms[:, :-1] *= left[:, None]  # int8 that nothing was trained for loses as much after longer training
+    return terms
 
 
 def _value_terms(candidates: Sequence[Candidate], minimize: Minimize) -> np.ndarray:

@@ -23,8 +23,8 @@ def propose(space: Space, trials: Sequence[Trial], seconds_left: float) -> Candi
 
     First come those without training: int8, the other schemes, and where int8 loses too much its other estimators and mixed precision,
     which make files of the same size. Then each of the rest is held against the best so far: how likely it is within the limit, how much
-    smaller it would be, how long it would take. Shares that failed are halved, or trained twice as long; what is harsher than something
-    that failed, and trained no longer, is left alone.
+    smaller it would be, how long it would take. Shares that failed are halved, and those trained to the end twice as long; what is harsher
+    than something that failed, and trained no longer, is left alone.
 
     Args:
         trials: all so far.

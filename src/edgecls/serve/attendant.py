@@ -182,25 +182,29 @@ def attend(descriptor: int) -> None:
     kept = bytearray(_KEPT_BYTES)
     with socket.socket(fileno=descriptor) as line:
         while head := line.recv(_LENGTHS.size, socket.MSG_WAITALL):
-            pickled, bodies = _LENGTHS.unpack(head)
-            heads = pickle.loads(line.recv(pickled, socket.MSG_WAITALL))
+            length, bodies = _LENGTHS.unpack(head)
+            heads = line.recv(length, socket.MSG_WAITALL)
             room = memoryview(kept if bodies <= _KEPT_BYTES else bytearray(bodies))[:bodies]
-            line.recv_into(room, flags=socket.MSG_WAITALL)
+            if bodies and line.recv_into(room, flags=socket.MSG_WAITALL) < bodies:
+                return  # the server has ended in the middle of a batch: the rest of the room is of the one before
             line.sendall(_framed(_answered(heads, room.toreadonly())))
 
 
 def _asked(questions: Sequence[Question]) -> list[bytes | memoryview]:
-    """A batch as it goes over the line: lengths, the questions without their bodies, the bodies. These may be long: nothing copies them."""
-    bodies = [question.body for question in questions]
+    """A batch on the line: lengths, the questions without their bodies, the bodies. These may be long: nothing copies them here.
+
+    Empty ones are left out: with one at the end asyncio's own transport, from Python 3.12 on, tries again and again to send nothing.
+    """
+    bodies = [question.body for question in questions if question.body]
     pickled = pickle.dumps([(question[:-1], len(question.body)) for question in questions], pickle.HIGHEST_PROTOCOL)
     return [_LENGTHS.pack(len(pickled), sum(map(len, bodies))) + pickled, *bodies]
 
 
-def _answered(heads: Sequence[tuple[Sequence[Any], int]], room: memoryview) -> list[Reply] | str:
-    """The replies, or where our own code fails the traceback: every failure must reach the server, which waits for it."""
+def _answered(pickled: bytes, room: memoryview) -> list[Reply] | str:
+    """The replies to what `_asked` sent, or where our own code fails the traceback: every failure must reach the server, which waits."""
     try:
         questions, start = [], 0
-        for head, length in heads:
+        for head, length in pickle.loads(pickled):
             questions.append(Question(*head, body=room[start : start + length]))
             start += length
         return answer(questions)

@@ -1,6 +1,7 @@
 """Equalized programs: a float16 MIL program with its channels multiplied as those of the float model that int8 rounds.
 
-The factors are powers of two, so that the program computes what it did (see `quantization.equalization`). Kernels are matched with those of
+The factors are powers of two, so that the program computes what it did (see `quantization.equalization`), but for digits that float16 has
+not below 6e-5. Kernels are matched with those of
 the TFLite model by their values.
 """
 
@@ -72,7 +73,7 @@ def equalize_program(program: Any, scaled: Sequence[ScaledKernel]) -> bool:
 
 
 def replace_bias(operation: Any, bias: np.ndarray) -> None:
-    """The same operation with another bias; as it is where it has one of another shape."""
+    """The same operation with another bias; as it is where it has one of another shape (see `_can_make`)."""
     from coremltools.converters.mil.mil import Builder as mb  # noqa: N813
 
     old = operation.outputs[0]
@@ -114,8 +115,13 @@ def _match(constant: Any, scaled: Sequence[ScaledKernel]) -> tuple[ScaledKernel,
 def _can_make(constant: Any, kernel: ScaledKernel) -> bool:
     """Whether what takes a constant adds its bias itself, where that has to be multiplied as well."""
     takers = constant.outputs[0].child_ops
-    biased = [taker.op_type in AXES and taker.inputs.get("bias") is not None for taker in takers]
+    biased = [taker.op_type in AXES and _is_multiplied(taker.inputs.get("bias"), kernel.made) for taker in takers]
     return len(takers) == 1 and (kernel.made is None or not kernel.has_bias or all(biased))
+
+
+def _is_multiplied(bias: Any, made: np.ndarray | None) -> bool:
+    """Whether there is a bias with a value for each factor."""
+    return bias is not None and made is not None and bias.shape == made.shape
 
 
 def _constant(values: np.ndarray, before: Any) -> Any:
