@@ -23,7 +23,9 @@ from edgecls.formats.tflite.graph import BIAS, GraphOperation, TFLiteGraph
 from edgecls.quantization.kernels import rows_of, set_rows, spread_over_weights
 from edgecls.quantization.scales import HIGHEST, STEPS, is_clustered
 
-MOST_DOUBLINGS = 8  # of a factor, up or down; channels that are lower than that beside the highest, or dead, say nothing sure
+MOST_DOUBLINGS = (
+    8  # of a factor, up or down; channels that are lower than that beside the highest, or dead, say nothing sure: they stay
+)
 SHARES = 0.5, 0.75, 1.0  # of a factor that go by the channel's height; its weights' height decides the rest
 WORTH = 0.5  # of what is lost without, that has to be left at most: gains below are lost in what the estimate leaves out
 _TINY = 1e-30
@@ -204,16 +206,13 @@ def _choose(seen: Heights, readers: Sequence[np.ndarray]) -> np.ndarray:
     seen = replace(seen, active=np.where(high, seen.active, 0))  # the others lose what they did
     weights = np.max([_by_channel(rows, len(high)).max(axis=(1, 2)) for rows in readers if rows.shape[1] > 1] or [high], axis=0)
     weights = np.maximum(weights / max(float(weights.max()), _TINY), 2.0**-MOST_DOUBLINGS)
-    least = WORTH * _lost(best, heights, seen, readers)
+    least = WORTH * _lost(best, seen, readers)
     for share in SHARES:
         wanted = (top / heights) ** share * weights ** (1 - share)
         doublings = np.log2(wanted)
         doublings = np.rint(doublings - doublings[high].mean())  # half of them up, half down: weights and biases keep their size
-        factors = 2.0 ** np.clip(doublings, -MOST_DOUBLINGS, MOST_DOUBLINGS)
-        factors = np.where(
-            high, factors, factors[seen.highest.argmax()]
-        )  # the others stay as low beside the highest as they were
-        lost = _lost(factors, heights, seen, readers)
+        factors = np.where(high, 2.0 ** np.clip(doublings, -MOST_DOUBLINGS, MOST_DOUBLINGS), 1.0)
+        lost = _lost(factors, seen, readers)
         if lost < least:
             best, least = factors, lost
     return best
@@ -224,9 +223,9 @@ def _by_channel(rows: np.ndarray, channels: int) -> np.ndarray:
     return np.abs(rows).transpose(1, 0, 2) if rows.shape[1] == channels else np.zeros((channels, 1, 1))
 
 
-def _lost(factors: np.ndarray, heights: np.ndarray, seen: Heights, readers: Sequence[np.ndarray]) -> float:
+def _lost(factors: np.ndarray, seen: Heights, readers: Sequence[np.ndarray]) -> float:
     """Error energy of the readers' outputs over their own, the mean of all: from the rounding of what they read, and of their weights."""
-    step = float((factors * heights).max()) / STEPS
+    step = float((factors * seen.highest).max()) / STEPS
     total = 0.0
     for rows in readers:
         read, energy, active = (spread_over_weights(values, rows) for values in (factors, seen.energy, seen.active))
