@@ -9,11 +9,12 @@ from edgecls.quantization.scales import is_float16
 from edgecls.records.counted import counted
 
 _SHOWN = 4  # tensors that a note names
+_COREML_INT8 = Job("coreml", "int8")
 
 
 def notes_of(job: Job, hub: Hub) -> list[str]:
     """What is worth telling about an artifact that was made; what concerns several of them, with the first."""
-    own = [*_TELLERS.get(job, lambda hub: [])(hub), *_unequalized(job, hub), *_input(job, hub)]
+    own = [*_TELLERS.get(job, lambda hub: [])(hub), *_input(job, hub)]
     return [*(_search(hub) if job.scheme == "int8" and _is_first(job, hub) else ()), *own]
 
 
@@ -51,14 +52,14 @@ def _narrow(hub: Hub) -> list[str]:
     return [f"{counted(len(found), 'tensor')} stayed float: float16 does not hold their scale: {shown}"] if found else []
 
 
-def _unequalized(job: Job, hub: Hub) -> list[str]:
+def _unequalized(hub: Hub) -> list[str]:
     """That a Core ML file has other codes than the others: it could not have its channels at one height."""
     from edgecls.converters.coreml.int8 import UNEQUALIZED
     from edgecls.formats.coreml.read import open_package
 
-    if job != Job("coreml", "int8") or not hub.quantized.factors:
+    if not hub.quantized.factors:
         return []
-    why = open_package(artifact_path(hub.conversion, job)).spec.description.metadata.userDefined.get(UNEQUALIZED, "")
+    why = open_package(artifact_path(hub.conversion, _COREML_INT8)).spec.description.metadata.userDefined.get(UNEQUALIZED, "")
     return [f"its channels are not brought to one height, as those of TFLite and ONNX are: {why}"] if why else []
 
 
@@ -92,4 +93,4 @@ def _search(hub: Hub) -> list[str]:
     return [found.told(goal, layer_names(hub.float_graph))] if goal and found else []
 
 
-_TELLERS = {Job("coreml", "int8"): _narrow, ONNX_INT8: _signed, TFLITE_INT8: _border}
+_TELLERS = {_COREML_INT8: lambda hub: [*_narrow(hub), *_unequalized(hub)], ONNX_INT8: _signed, TFLITE_INT8: _border}

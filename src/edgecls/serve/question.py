@@ -6,9 +6,8 @@ import json
 from typing import Any, Literal, NamedTuple
 
 Protocol = Literal["predict", "tensorflow_serving", "open_inference"]
-_ENCODER = json.JSONEncoder(
-    separators=(",", ":"), ensure_ascii=False, allow_nan=False
-)  # json.dumps would make one for each answer
+# json.dumps would make one for each answer
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 class Question(NamedTuple):

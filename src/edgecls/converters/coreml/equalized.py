@@ -1,8 +1,7 @@
 """Equalized programs: a float16 MIL program with its channels multiplied as those of the float model that int8 rounds.
 
-The factors are powers of two, so that the program computes what it did (see `quantization.equalization`), but for digits that float16 has
-not below 6e-5. Kernels are matched with those of
-the TFLite model by their values.
+The factors are powers of two, so that the program computes what it did (see `quantization.equalization`), but for the digits that float16
+lacks below 6e-5. Kernels are matched with those of the TFLite model by their values.
 """
 
 from __future__ import annotations
@@ -120,7 +119,7 @@ def _can_make(constant: Any, kernel: ScaledKernel) -> bool:
 
 
 def _is_multiplied(bias: Any, made: np.ndarray | None) -> bool:
-    """Whether there is a bias with a value for each factor."""
+    """Whether there is a bias, with a value for each factor."""
     return bias is not None and made is not None and bias.shape == made.shape
 
 
