@@ -158,18 +158,16 @@ async def hire(served: Sequence[Served], limits: Limits, on_done: OnDone) -> Att
         WorkerError: the process ended over it.
     """
     ours, theirs = socket.socketpair()
-    with theirs:
+    with theirs, contextlib.ExitStack() as undo:
+        undo.callback(ours.close)
         worker = await asyncio.to_thread(Worker, _ENVIRONMENT, inherited=(theirs.fileno(),))
-        try:
-            opening = worker.start(open_offer, list(served), limits)
-            cards = await asyncio.to_thread(worker.wait, opening, _START_S)
-            attendant = Attendant(worker, cards, limits.timeout_s, on_done)
-            await asyncio.get_running_loop().create_unix_connection(lambda: attendant, sock=ours)
-            attendant.watch(worker.start(attend, theirs.fileno()))
-        except BaseException:
-            ours.close()
-            worker.kill()
-            raise
+        undo.callback(worker.kill)
+        opening = worker.start(open_offer, list(served), limits)
+        cards = await asyncio.to_thread(worker.wait, opening, _START_S)
+        attendant = Attendant(worker, cards, limits.timeout_s, on_done)
+        await asyncio.get_running_loop().create_unix_connection(lambda: attendant, sock=ours)
+        attendant.watch(worker.start(attend, theirs.fileno()))
+        undo.pop_all()
     return attendant
 
 

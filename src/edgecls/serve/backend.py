@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.serve.attendant import Attendant, Outcome, Ticket, hire
 from edgecls.serve.card import Card
 from edgecls.serve.limits import Limits
@@ -198,7 +198,7 @@ class Backend:
         while not self._closing:
             try:
                 self.attendants.append(await self._hire())
-            except EdgeclsError as error:
+            except (EdgeclsError, RemoteError, OSError) as error:  # no memory or no descriptor at the moment, say
                 self._on_loss(str(error))
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

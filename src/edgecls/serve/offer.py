@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -121,7 +122,8 @@ def stamp_of(paths: Sequence[Path]) -> object:
     """State of files and of the manifests and artifacts of folders: equal as long as nobody has written them."""
     files: list[Path] = []
     for path in paths:
-        files += sorted(path.iterdir()) if path.is_dir() else [path]
+        with suppress(OSError):  # it is being replaced, or may not be read
+            files += sorted(path.iterdir()) if path.is_dir() else [path]
     found = []
     for file in files:
         try:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.serve.backend import Backend
 from edgecls.serve.limits import Limits
 from edgecls.serve.metrics import Metrics
@@ -87,7 +87,7 @@ class Service:
     async def _reload(self) -> None:
         try:
             fresh = await self._open()
-        except (EdgeclsError, OSError) as error:
+        except (EdgeclsError, RemoteError, OSError) as error:
             self.metrics.reloads.labels("failed").inc()
             self._tell(f"what is served has changed, but cannot be served; the former goes on: {error}")
             return
