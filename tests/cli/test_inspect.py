@@ -12,6 +12,7 @@ from typer.testing import Result
 
 from edgecls.records.artifact import MANIFEST_NAME, Artifact, Manifest, Requested, Source
 from edgecls.records.image_spec import ImageSpec
+from edgecls.system.extras import require
 
 Command = Callable[..., Result]
 
@@ -88,6 +89,17 @@ def test_a_model(edgecls: Command, zoo: Path, model: str, options: list[str], we
     assert sum(layer["elements"] for layer in found["layers"]) == weights
     operations = found["actual"]["operations"]
     assert {name: operations.get(name) for name in expected} == expected
+
+
+def test_a_model_with_swish(edgecls: Command, tmp_path: Path) -> None:
+    """TensorFlow gives swish a gradient of its own, by an operation that has a list of dtypes."""
+    keras = require("keras")
+    layers = keras.layers
+    scores = [layers.Input((8, 8, 3)), layers.Conv2D(4, 3, activation="swish"), layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    keras.Sequential(scores).save(tmp_path / "model.keras")
+    result = edgecls("inspect", tmp_path / "model.keras", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert set(json.loads(result.stdout)["actual"]["activation_dtypes"]) == {"float32"}
 
 
 @pytest.mark.parametrize("name", ["missing.tflite", "missing.h5", "missing"])

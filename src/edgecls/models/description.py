@@ -17,7 +17,7 @@ from edgecls.records.artifact import Actual, Source
 from edgecls.system.extras import require
 
 Part = tuple[str, str, list[Weight]]  # name, operation, constants
-_NO_COMPUTATION = {"Const", "Placeholder", "Identity", "NoOp"}
+_NO_COMPUTATION = {"Const", "Placeholder", "Identity", "IdentityN", "NoOp"}
 
 
 def describe_model(loaded: LoadedModel, path: Path) -> FileDescription:
@@ -39,7 +39,7 @@ def describe_model(loaded: LoadedModel, path: Path) -> FileDescription:
         outputs=[TensorInfo(name=name, shape=[None, length], dtype="float32") for name, length in _outputs(loaded)],
         actual=Actual(
             weight_dtypes=elements_by_dtype(weights),
-            activation_dtypes=dict(Counter(_dtype(node) for node in nodes if "T" in node.attr)),
+            activation_dtypes=dict(Counter(_dtype(node) for node in nodes if node.attr["T"].type)),
             operations=dict(Counter(operations)),
             sparsity=sparsity_of(weights),
             input_dtype="float32",
@@ -111,4 +111,5 @@ def _weight(values: np.ndarray) -> Weight:
 
 
 def _dtype(node: Any) -> str:
+    """Of an operation with one dtype: those of several, as a loop, hold a list there."""
     return require("tensorflow").as_dtype(node.attr["T"].type).name
