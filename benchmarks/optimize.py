@@ -48,14 +48,17 @@ MODELS: dict[str, dict[str, Any]] = {
 
 
 def at_random(seed: int) -> Strategy:
-    """Any candidate that was not tried; plain int8 first, which both are compared with."""
+    """Any candidate that was not tried, what lost too much trained longer too; plain int8 first, which both are compared with."""
     dice = np.random.default_rng(seed)
 
     def strategy(space: Space, trials: Sequence[Trial], seconds_left: float) -> Candidate | None:
         tried = dict.fromkeys(trial.candidate for trial in trials)
         if space.untrained[0] not in tried:
             return space.untrained[0]
-        pool = [one for one in (*space.untrained, *space.finer, *space.trained) if one not in tried]
+        points = space.goal.within_points
+        trained = [trial for trial in trials if trial.status == "measured" and trial.candidate.stages]
+        longer = space.prolonged(trial.candidate for trial in trained if not trial.is_chosen(points))
+        pool = [one for one in (*space.untrained, *space.finer, *space.trained, *longer) if one not in tried]
         return pool[int(dice.integers(len(pool)))] if pool else None
 
     return strategy

@@ -205,8 +205,10 @@ def test_the_checkpoint_of_another_job_is_refused(archive: Path, tmp_path: Path)
     with pytest.raises(RecipeError, match="start anew without --resume"):
         train_stage(dataclasses.replace(job(archive, tmp_path, epochs=1), resume=True, fingerprint="two"))
     (tmp_path / "checkpoint.npz").write_bytes(b"PK not one")
-    with pytest.raises(OutputError, match="readable checkpoint"):
+    with pytest.raises(OutputError, match=r"readable checkpoint.*; remove it, and the training begins anew"):
         train_stage(dataclasses.replace(job(archive, tmp_path, epochs=1), resume=True))
+    (tmp_path / "checkpoint.npz").unlink()
+    assert len(train_stage(dataclasses.replace(job(archive, tmp_path, epochs=1), resume=True)).epochs) == 1
 
 
 def test_a_loss_that_is_no_number_stops_and_keeps_the_last_good_checkpoint(archive: Path, tmp_path: Path) -> None:

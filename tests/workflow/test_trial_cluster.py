@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import concurrent.futures
+import errno
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edgecls.errors import DataError, MachineError, WorkerError
+from edgecls.errors import DataError, MachineError, OutputError, WorkerError
 from edgecls.evaluation.cluster import Pool
 from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
@@ -75,6 +77,34 @@ def test_what_comes_back_lies_in_the_folder_of_the_trial(tmp_path: Path, monkeyp
         assert json.loads((tmp_path / "trial" / "variants" / "record.json").read_text())["1.png"] == "a cat"
         with pytest.raises(ValueError, match="trials alone"):
             place.submit(prepare)
+        place.stop()
+
+
+NO_ROOM = OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+LEFT = "make room and permission there, or leave --scheduler out; finished trials are kept"
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "words"),
+    [
+        (NO_ROOM, MachineError, f"on pi: {NO_ROOM}; {LEFT}"),
+        (OutputError("room", "/tmp/x: full", "with -o"), MachineError, f"expected room, found on pi: /tmp/x: full; {LEFT}"),
+        (RuntimeError("oops"), WorkerError, "found on pi: RuntimeError: oops; see the worker's own messages"),
+        (DataError("images", "none", "give some"), DataError, "expected images, found none; give some"),
+    ],
+)
+def test_what_a_worker_meets_is_told_with_its_machine_and_is_no_lost_scheduler(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception, kind: type, words: str
+) -> None:
+    def refused(made: TrialJob) -> MadeTrial:
+        raise raised
+
+    monkeypatch.setattr("edgecls.workflow.trial_cluster.make_trial", refused)
+    monkeypatch.setattr("socket.gethostname", lambda: "pi")
+    with concurrent.futures.ThreadPoolExecutor(1) as executor:
+        place = ClusterPlace(Pool(executor, 1), "tcp://here")
+        with pytest.raises(kind, match=re.escape(words)):
+            place.submit(refused, job(tmp_path)).result(30)
         place.stop()
 
 

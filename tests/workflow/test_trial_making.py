@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from edgecls.errors import OutputError
 from edgecls.records.recipe import Clustering, Pruning, Stage, Training
 from edgecls.records.trial import Goal
 from edgecls.records.variant import Variant
@@ -41,6 +43,17 @@ def test_a_hopeless_training_is_given_up_and_nothing_is_converted(
     assert made.manifest is None
     assert len(made.held_out_loss) == 2 and f"a held-out loss of {made.held_out_loss[-1]:.3f} after epoch 2 of 4" in made.reason
     assert not (asked.folder / "artifacts").exists()
+
+
+def test_a_full_disk_is_told_with_a_remedy_that_optimize_has(
+    prepared: Prepared, small_model: Path, small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(stream: object, **arrays: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("edgecls.training.checkpoint.np.savez", full)
+    with pytest.raises(OutputError, match=r"No space left on device; make room and permission there; the same command goes on"):
+        make_trial(job(small_model, small_images, tmp_path, PRUNED))
 
 
 @pytest.mark.slow

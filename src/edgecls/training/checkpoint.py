@@ -55,7 +55,7 @@ def read_checkpoint(path: Path, fingerprint: str, kind: type[E]) -> tuple[list[E
             record = json.loads(str(archive["record"]))
             variables = [archive[f"v{index}"] for index in range(len(archive.files) - 1)]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise OutputError("a readable checkpoint", f"{path}: {error}", "start again without --resume") from None
+        raise OutputError("a readable checkpoint", f"{path}: {error}", "remove it, and the training begins anew") from None
     if record["fingerprint"] != fingerprint:
         raise RecipeError(
             "the recipe, model and data that the checkpoint was made with",

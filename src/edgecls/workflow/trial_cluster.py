@@ -8,6 +8,7 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import shutil
+import socket
 import threading
 import uuid
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.data.digits import DIGITS_NAME
-from edgecls.errors import EdgeclsError, MachineError, WorkerError
+from edgecls.errors import EdgeclsError, MachineError, OutputError, WorkerError
 from edgecls.evaluation.cluster import Pool
 from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
@@ -82,7 +83,7 @@ class ClusterPlace:
         """What a worker made; None where it lacks files.
 
         Raises:
-            MachineError: the scheduler has gone.
+            MachineError: the scheduler has gone, or a worker's machine refused something.
             WorkerError: the worker died.
         """
         future = None
@@ -92,7 +93,7 @@ class ClusterPlace:
             return future.result()
         except EdgeclsError:
             raise
-        except Exception as error:  # noqa: BLE001 - process border: what the task raised, or the library's words for a dead worker
+        except Exception as error:  # noqa: BLE001 - process border: the library's words for a dead worker, or for one that `make_sent` never reached
             if type(error).__name__ == "KilledWorker":
                 raise WorkerError("a worker that lives", "one that died while it made a trial", "give it more memory") from None
             if (
@@ -108,7 +109,28 @@ class ClusterPlace:
 
 
 def make_sent(job: TrialJob, parcels: list[Parcel]) -> Sent | None:
-    """Make a trial in a worker of the cluster; None where files have to be sent first."""
+    """Make a trial in a worker of the cluster; None where files have to be sent first.
+
+    Raises:
+        MachineError: its system refused something, as it would any other trial: no room, no permission.
+        WorkerError: another exception than those that a trial raises on purpose.
+    """
+    remedy = "make room and permission there, or leave --scheduler out; finished trials are kept"
+    try:
+        return _make_here(job, parcels)
+    except OutputError as error:
+        raise MachineError(error.expected, f"on {socket.gethostname()}: {error.found}", remedy) from None
+    except OSError as error:
+        raise MachineError("workers that can read and write files", f"on {socket.gethostname()}: {error}", remedy) from None
+    except EdgeclsError:
+        raise
+    except Exception as error:  # process border: some of these the executor raises itself, where the scheduler has gone
+        words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        found = f"on {socket.gethostname()}: {words}"
+        raise WorkerError("a trial that can be made", found, "see the worker's own messages") from error
+
+
+def _make_here(job: TrialJob, parcels: list[Parcel]) -> Sent | None:
     places = {parcel.path: _place_of(parcel) for parcel in parcels}
     known = {path: place for path, place in places.items() if place is not None}
     if len(known) < len(places):

@@ -12,7 +12,7 @@ from typing import Any
 
 from edgecls.data import open_images
 from edgecls.data.multi_hot import require_fitting
-from edgecls.errors import EdgeclsError
+from edgecls.errors import EdgeclsError, OutputError
 from edgecls.records.artifact import Manifest, OutputKind, Target
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.recipe import ChannelPruning, Training, variant_name
@@ -65,7 +65,9 @@ class TrialJob:
     Attributes:
         model: how the user's model is opened.
         data: images to train and calibrate on.
-        folder: of the trial; its parent's parent holds the halves.
+        folder: of the trial.
+        choosing: archive of the half that chooses.
+        bar: the held-out loss at which its training is given up.
         finished: variants that other trials have trained, which this one may start from.
     """
 
@@ -213,6 +215,9 @@ def _train(job: TrialJob, options: dict[str, Any]) -> tuple[list[float], str]:
     except _GivenUpError:
         reason = f"a held-out loss of {losses[-1]:.3f} after epoch {len(losses)} of {recipe.training.epochs}"
         return losses, f"{reason}, where {job.bar.loss:.3f} at the end was too much"
+    except OutputError as error:  # `compress` would say --resume
+        remedy = "make room and permission there; the same command goes on where it stopped"
+        raise OutputError(error.expected, error.found, remedy) from None
     epochs = Variant.read(job.folder / VARIANTS / name).epochs
     return [epoch.held_out_loss for epoch in epochs if epoch.stage == name], ""
 

@@ -98,7 +98,7 @@ class TrialSearch:
 
         Raises:
             OutputError: a full disk. Finished trials stay.
-            MachineError: the scheduler of a cluster has gone. They stay too.
+            MachineError: the scheduler of a cluster has gone, or a worker's machine has no room. They stay too.
         """
         self._judge_kept()
         while True:
