@@ -95,6 +95,12 @@ class TestFolders:
         assert labels_of(images) == [0, 2]
         assert "'bee' holds no image" in images.note
 
+    @pytest.mark.parametrize("labels", [DEFAULT, ["dog", "cat", "ant"]])
+    def test_empty_folder_beside_the_classes_is_none(self, tmp_path: Path, labels: list[str]):
+        images = data(folder_of(tmp_path, ant=1, cat=1, dog=1, new=0), labels=labels)
+        assert sorted(labels_of(images) or []) == [0, 1, 2]
+        assert "'new' holds no image" in images.note
+
     def test_flat_folder_and_single_file(self, tmp_path: Path):
         paint(tmp_path / "b.png", 2)
         paint(tmp_path / "a.png", 1)

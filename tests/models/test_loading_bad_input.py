@@ -190,6 +190,22 @@ def test_keras_1(tf_keras, saved):
     assert "Keras 2.2" in refusal(UnsupportedModelError, path)
 
 
+def test_a_diverged_training(framework, saved):
+    """TensorFlow's ReLU hides NaN on a processor: such a model had a row of files rejected, and evaluate showed an accuracy."""
+    model = small_classifier(framework)
+    diverged = model.layers[1]
+    diverged.set_weights([np.full_like(weight, np.nan) for weight in diverged.get_weights()])
+    message = refusal(UnsupportedModelError, saved(model, "m.keras"))
+    assert f"NaN in the weights of {diverged.name}, as" in message
+
+
+def test_a_diverged_training_as_saved_model(keras, tmp_path):
+    model = small_classifier(keras)
+    model.layers[-1].set_weights([np.full_like(weight, np.nan) for weight in model.layers[-1].get_weights()])
+    model.export(str(tmp_path / "folder"), verbose=False)
+    assert "NaN in the weights of" in refusal(UnsupportedModelError, tmp_path / "folder")
+
+
 def test_several_inputs(framework, saved):
     first, second = framework.Input((8, 8, 3), name="image"), framework.Input((4,), name="age")
     value = framework.layers.Concatenate()([framework.layers.Flatten()(first), second])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import collections
 import concurrent.futures
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -81,14 +81,26 @@ def open_files(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | 
         files = loose + [file for found in members.values() for file in found]
         _require_images(path, _images(files), _others(files))
         return FileSource(_images(files), Labelling(note="a flat folder, no labels"), spec, notes=notes, skipped=_others(files))
-    names = list(members)
-    notes += [f"class folder {name!r} holds no image" for name in names if not _images(members[name])]
-    files = [file for name in names for file in _images(members[name])]
-    groups = np.repeat(np.arange(len(names)), [len(_images(members[name])) for name in names])
+    images = {name: _images(files) for name, files in members.items()}
+    notes += [f"class folder {name!r} holds no image" for name, found in images.items() if not found]
+    files = [file for found in images.values() for file in found]
     skipped = [Skipped(str(file), "not in a class folder") for file in loose] + _others(
-        [file for name in names for file in members[name]]
+        [file for found in members.values() for file in found]
     )
-    return FileSource(files, label_by_name("class folders", names, groups, labels), spec, notes=notes, skipped=skipped)
+    return FileSource(files, _labelled(images, labels), spec, notes=notes, skipped=skipped)
+
+
+def _labelled(images: Mapping[str, list[Path]], labels: Sequence[str] | None) -> Labelling:
+    """Label images by their class folders. An empty folder is a class where that fits the model, as Keras counts it, and else none."""
+    every = _by_folder(images, labels)
+    if every.labels is not None or all(images.values()):
+        return every
+    return _by_folder({name: found for name, found in images.items() if found}, labels)
+
+
+def _by_folder(images: Mapping[str, list[Path]], labels: Sequence[str] | None) -> Labelling:
+    groups = np.repeat(np.arange(len(images)), [len(found) for found in images.values()])
+    return label_by_name("class folders", list(images), groups, labels)
 
 
 def require_image_files(path: Path, spec: ImageSpec) -> None:

@@ -30,7 +30,7 @@ def describe_model(loaded: LoadedModel, path: Path) -> FileDescription:
         the layers of a Keras model, nested models opened; of a SavedModel the operations of its graph that carry constants.
     """
     nodes = [node for node in loaded._graph.node if node.op not in _NO_COMPUTATION]
-    parts = list(_keras_parts(loaded.model.layers) if _is_keras(loaded) else _graph_parts(loaded._graph))
+    parts = list(keras_parts(loaded.model.layers) if _is_keras(loaded) else _graph_parts(loaded._graph))
     weights = [weight for _, _, found in parts for weight in found]
     operations = [kind for _, kind, _ in parts] if _is_keras(loaded) else [node.op for node in nodes]
     return FileDescription(
@@ -78,10 +78,11 @@ def _metadata(loaded: LoadedModel) -> dict[str, str]:
     return {key: text for key, text in entries.items() if text}
 
 
-def _keras_parts(layers: list[Any], prefix: str = "") -> Iterator[Part]:
+def keras_parts(layers: list[Any], prefix: str = "") -> Iterator[Part]:
+    """Every layer of a Keras model with its weights, nested models opened."""
     for layer in layers:
         if hasattr(layer, "layers") and hasattr(layer, "get_layer"):  # a custom layer may have some of its own
-            yield from _keras_parts(layer.layers, f"{prefix}{layer.name}/")
+            yield from keras_parts(layer.layers, f"{prefix}{layer.name}/")
         else:
             yield f"{prefix}{layer.name}", type(layer).__name__, [_weight(variable.numpy()) for variable in layer.weights]
 

@@ -16,6 +16,7 @@ from edgecls.models import tfjs, tfmot
 from edgecls.models.channels_last import CHANNELS_FIRST_REFUSAL, compute_channels_last
 from edgecls.models.computation import Computation, TrainingRefusal, keras_computation
 from edgecls.models.custom_objects import CustomObjects, read_custom_objects
+from edgecls.models.finiteness import require_numbers
 from edgecls.models.graph_evidence import input_scaling
 from edgecls.models.graph_rewrites import compute_in_float32, other_precisions
 from edgecls.models.input_size import with_input_size
@@ -74,6 +75,7 @@ def load_model(
         computation = with_input_size(computation, input_size)
     image_shape(computation.input_shape)  # refuse before the work of tracing
     heads, graph = open_scores(computation, output)
+    require_numbers(graph, computation.model)
     outputs = heads[0].outputs
     if labels:
         labels, note = _exported_labels(labels, outputs)
