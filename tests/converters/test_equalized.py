@@ -106,9 +106,11 @@ def test_a_core_ml_file_that_stays_as_it_is_says_so(
 
 
 def test_the_factors_of_a_hidden_dense_layer_show_in_an_onnx_file():
-    """A float file has a product and an addition for it, a QDQ file one node, whose weights are called after what it makes."""
+    """A float file has a product and an addition for it, a QDQ file one node, whose weights are called after what it makes. The third
+    of its outputs is made by the bias alone."""
     generator = np.random.default_rng(0)
     first, second = (generator.normal(size=shape).astype(np.float32) for shape in ((3, 4), (4, 2)))
+    first[:, 2] = 0
     bias, factors = np.arange(1.0, 5.0, dtype=np.float32), np.array([4.0, 1.0, 0.5, 1.0], np.float32)
     nodes = [
         helper.make_node("MatMul", ["image", "first"], [f"hidden{BEFORE_BIAS}"]),
@@ -119,7 +121,12 @@ def test_the_factors_of_a_hidden_dense_layer_show_in_an_onnx_file():
         helper.make_node("DequantizeLinear", [f"{name}/codes", f"{name}/scale", f"{name}/zero"], [f"{name}/weights/dequantized"])
         for name in ("hidden", "scores")
     ]
-    codes = {}
+    quantized.append(
+        helper.make_node("DequantizeLinear", ["bias/codes", "bias/scale", "bias/zero"], ["hidden/bias/dequantized"], axis=0)
+    )
+    steps = np.full(4, 1e-3, np.float32)
+    codes: dict[str, Any] = {"bias/codes": np.rint(bias * factors / steps).astype(np.int32), "bias/scale": steps}
+    codes["bias/zero"] = np.zeros(4, np.int32)
     for name, weights in (("hidden", first * factors), ("scores", second / factors[:, None])):
         scale = np.abs(weights).max() / np.float32(127)
         codes |= {f"{name}/codes": np.rint(weights / scale).astype(np.int8), f"{name}/scale": scale, f"{name}/zero": np.int8(0)}

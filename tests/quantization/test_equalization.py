@@ -13,11 +13,13 @@ from edgecls.converters.onnx.convert import float_onnx
 from edgecls.converters.tflite.convert import float_tflite
 from edgecls.converters.tflite.metadata import add_signature
 from edgecls.data import open_images
+from edgecls.diagnosis.float_self import tflite_self
 from edgecls.formats.tflite.graph import TFLiteGraph
 from edgecls.models import load_model
 from edgecls.quantization.calibration import collect_statistics
 from edgecls.quantization.equalization import Heights, _choose, equalized, scalable
 from edgecls.quantization.int8 import Judge, quantize
+from edgecls.quantization.kernels import linear_parts
 from edgecls.quantization.material import gather
 from edgecls.quantization.weighted_layers import weighted_layers
 
@@ -108,6 +110,41 @@ def test_badly_scaled_channels_cost_next_to_nothing(zoo: Path, shared_data: Path
     losses["left bad"] = judge.measure(made.as_given(())).logits.mean()
     assert losses["bad"] < 4 * losses["trained"]  # 6 dB; found 0.3
     assert losses["left bad"] > 10 * losses["bad"]  # up to six bits of eight; found 20 dB
+
+
+def test_the_factors_of_a_file_show_also_where_the_bias_alone_makes_a_channel(tmp_path: Path):
+    """As of dead channels whose BatchNorm was folded: `small_channels` gives them a weight, so that their bias fits into int32."""
+    import tf_keras
+
+    layers = tf_keras.layers
+    tf_keras.utils.set_random_seed(0)
+    first = layers.Conv2D(8, 3, activation="relu")
+    model = tf_keras.Sequential(
+        [
+            tf_keras.Input((8, 8, 3)),
+            first,
+            layers.Conv2D(8, 3),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(3),
+            layers.Softmax(),
+        ]
+    )
+    kernel, bias = first.get_weights()
+    kernel[..., 2], kernel[..., 5], bias[:] = 0, 1e-11, np.linspace(0.3, 1, 8)
+    first.set_weights([kernel, bias])
+    model.save(tmp_path / "model.h5")
+    graph = float_graph(tmp_path / "model.h5", tmp_path)
+    factors = random_factors(graph)
+    assert any((values[[2, 5]] != 1).all() for values in factors.values())
+    changed = equalized(graph, factors)
+    images = np.random.default_rng(0).uniform(0, 1, (8, 8, 8, 3)).astype(np.float32)
+    made = quantize(changed, float_onnx(changed), batches_of(images), estimator="minmax", threads=1)
+    assert not made.factors
+    found = linear_parts(tflite_self(graph, made.model))
+    for name, (rows, bias) in linear_parts(changed).items():
+        ours = found[name].bias
+        assert np.array_equal(found[name].rows, rows)
+        assert bias is None or (ours is not None and np.array_equal(ours, bias))
 
 
 @pytest.mark.parametrize("dead", [0, 1, 20])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -78,3 +79,16 @@ def test_moments_are_those_of_all_samples_however_they_come():
         found.add(values[:, start : start + 70])
     centred = values.astype(np.float64) - values.astype(np.float64).mean(axis=1, keepdims=True)
     np.testing.assert_allclose(found.about_mean(), centred.transpose(0, 2, 1) @ centred / 700, atol=512 * 2**-24)
+
+
+def test_scaled_moments_are_those_of_scaled_samples_to_the_bit_and_take_no_room():
+    values, factors = np.random.default_rng(0).normal(size=(2, 600, 40)).astype(np.float32), 2.0 ** np.arange(-2, 3).repeat(8)
+    found, other = moments.Moments(2, 40), moments.Moments(2, 40)
+    found.add(values)
+    other.add(values * factors.astype(np.float32))
+    tracemalloc.start()
+    scaled = found.scaled(np.stack([factors, factors]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 2 * 40 * 40 * 8 / 4  # bytes of the sums
+    assert np.array_equal(scaled.about_mean(), other.about_mean())

@@ -6,6 +6,8 @@ rounded do the layers hold what the quantized file's do. Which powers they are s
 
 from __future__ import annotations
 
+import copy
+from itertools import permutations
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +15,13 @@ import numpy as np
 from edgecls.formats.onnx.names import BEFORE_BIAS, WEIGHT_CHANNEL_AXIS
 from edgecls.formats.tflite.graph import CHANNEL_AXIS, KERNEL, TFLiteGraph
 from edgecls.quantization.equalization import equalized, find_factors, powers_of_two, scale_rows
-from edgecls.quantization.kernels import as_rows, kernels
+from edgecls.quantization.kernels import LinearPart, as_rows, linear_parts
 from edgecls.quantization.parameters import read_parameters
 
 if TYPE_CHECKING:
     import onnx
 
-_WEIGHTS = "/weights/dequantized"
+_WEIGHTS, _BIAS = "/weights/dequantized", "/bias/dequantized"
 
 
 def tflite_self(graph: TFLiteGraph, quantized: bytes) -> TFLiteGraph:
@@ -28,13 +30,16 @@ def tflite_self(graph: TFLiteGraph, quantized: bytes) -> TFLiteGraph:
     Args:
         graph: of the float model that it was made from.
     """
-    kinds = {graph.names[operation.output]: operation.kind for operation in graph.operations}
-    held = kernels(TFLiteGraph(quantized))  # of layers that stayed float
-    for name, operation in read_parameters(quantized).operations.items():
-        kind, affine = kinds.get(name, ""), operation.constants.get(KERNEL)
+    given = {graph.names[operation.output]: operation for operation in graph.operations}
+    held = linear_parts(TFLiteGraph(quantized))  # of layers that stayed float
+    parameters = read_parameters(quantized)
+    for name, operation in parameters.operations.items():
+        kind, affine = given[name].kind if name in given else "", operation.constants.get(KERNEL)
         if kind in CHANNEL_AXIS and operation.weights is not None and affine is not None:
             axes = [-1 if axis == CHANNEL_AXIS[kind] else 1 for axis in range(operation.weights.ndim)]
-            held[name] = as_rows(operation.weights * affine.scale.reshape(axes), kind)
+            source = parameters.activations.get(graph.names[given[name].operand(0)])
+            bias = None if source is None or operation.bias is None else operation.bias * (source.scale * affine.scale)
+            held[name] = LinearPart(as_rows(operation.weights * affine.scale.reshape(axes), kind), bias)
     factors = find_factors(graph, held)
     return TFLiteGraph(equalized(graph, factors).pack()) if factors else graph
 
@@ -45,12 +50,12 @@ def onnx_self(model: onnx.ModelProto, quantized: onnx.ModelProto) -> onnx.ModelP
     Args:
         model: the float model that it was made from.
     """
-    import onnx
     from onnx import numpy_helper
 
-    result = onnx.ModelProto()
-    result.CopyFrom(model)
+    result = copy.deepcopy(model)
     constants = {item.name: numpy_helper.to_array(item) for item in model.graph.initializer}
+    sums = [places for node in model.graph.node if node.op_type == "Add" for places in permutations(node.input)]
+    added = {value: constants[other] for value, other in sums if other in constants}  # to a product
     held, factors = _held(quantized), dict[str, np.ndarray]()
     for node in result.graph.node:
         name, changed = node.output[0], dict[int, np.ndarray]()
@@ -58,7 +63,8 @@ def onnx_self(model: onnx.ModelProto, quantized: onnx.ModelProto) -> onnx.ModelP
         if node.op_type in WEIGHT_CHANNEL_AXIS and node.op_type != "ConvTranspose" and node.input[1] in constants:
             rows = _rows(node, constants[node.input[1]])
             theirs = held.get(name.removesuffix(BEFORE_BIAS), held.get(name))  # a product and its bias are one node there
-            made = _made(scale_rows(rows, read, None), theirs, node)
+            bias = constants[node.input[2]] if len(node.input) > 2 else added.get(name)
+            made = _made(LinearPart(scale_rows(rows, read, None), bias), theirs, node)
             if read is not None or (made != 1).any():
                 changed[1] = _as_given(node, scale_rows(rows, read, made), constants[node.input[1]].shape)
                 changed |= {2: constants[node.input[2]] * made} if len(node.input) > 2 else {}
@@ -77,27 +83,30 @@ def onnx_self(model: onnx.ModelProto, quantized: onnx.ModelProto) -> onnx.ModelP
     return result
 
 
-def _held(model: onnx.ModelProto) -> dict[str, np.ndarray]:
-    """Weights of a QDQ model, as they are read, by the value that the float model makes with them."""
+def _held(model: onnx.ModelProto) -> dict[str, LinearPart]:
+    """Weights of a QDQ model in its nodes' layout, and biases, as they are read, by the value that the float model makes with them."""
     from onnx import numpy_helper
 
     constants = {item.name: item for item in model.graph.initializer}
-    found = {}
+    weights, biases = dict[str, np.ndarray](), dict[str, np.ndarray]()
     for node in model.graph.node:
-        parts = [numpy_helper.to_array(constants[name]) for name in node.input if name in constants]
-        if node.op_type == "DequantizeLinear" and node.output[0].endswith(_WEIGHTS) and len(parts) == 3:
+        name, parts = node.output[0], [numpy_helper.to_array(constants[name]) for name in node.input if name in constants]
+        if node.op_type == "DequantizeLinear" and name.endswith((_WEIGHTS, _BIAS)) and len(parts) == 3:
             codes, scale, zero = (part.astype(np.float32) for part in parts)
             axis = next((item.i for item in node.attribute if item.name == "axis"), 1)
             axes = [-1 if place == axis and scale.ndim else 1 for place in range(codes.ndim)]
-            found[node.output[0].removesuffix(_WEIGHTS)] = (codes - zero.reshape(axes)) * scale.reshape(axes)
+            kind = biases if name.endswith(_BIAS) else weights
+            kind[name.removesuffix(_BIAS).removesuffix(_WEIGHTS)] = (codes - zero.reshape(axes)) * scale.reshape(axes)
         elif node.op_type in WEIGHT_CHANNEL_AXIS and node.input[1] in constants:  # it stayed float
-            found[node.output[0]] = numpy_helper.to_array(constants[node.input[1]])
-    return found
+            weights[name] = parts[0]
+            if len(parts) > 1:
+                biases[name] = parts[1]
+    return {name: LinearPart(values, biases.get(name)) for name, values in weights.items()}
 
 
-def _made(rows: np.ndarray, held: np.ndarray | None, node: onnx.NodeProto) -> np.ndarray:
-    found = None if held is None else _rows(node, held)
-    return np.ones(len(rows)) if found is None or found.shape != rows.shape else powers_of_two(rows, found)
+def _made(given: LinearPart, held: LinearPart | None, node: onnx.NodeProto) -> np.ndarray:
+    found = None if held is None else LinearPart(_rows(node, held.rows), held.bias)
+    return np.ones(len(given.rows)) if found is None or found.rows.shape != given.rows.shape else powers_of_two(given, found)
 
 
 def _rows(node: onnx.NodeProto, weights: np.ndarray) -> np.ndarray:

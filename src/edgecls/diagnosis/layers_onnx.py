@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,12 +13,12 @@ import numpy as np
 from edgecls.diagnosis.float_self import onnx_self
 from edgecls.diagnosis.layer_values import INPUT_OPERATION, LayerInfo, TensorCodes, Values
 from edgecls.errors import ArtifactError
+from edgecls.formats.onnx.names import WEIGHT_CHANNEL_AXIS
 
 if TYPE_CHECKING:
     import onnx
 
 _GIVEN = "/given"
-_KERNELS = {"Conv": 0, "ConvTranspose": 1, "Gemm": 1, "MatMul": 1}  # operation -> axis of the output channel; Gemm with transB: 0
 
 
 class OnnxLayers:
@@ -79,7 +80,7 @@ class OnnxLayers:
 
     def _describe(self, graph: _FloatGraph, name: str, stored: list[str]) -> LayerInfo:
         nodes = graph.nodes_between(name, set(stored))
-        main = next((node for node in nodes if node.op_type in _KERNELS), nodes[-1] if nodes else None)
+        main = next((node for node in nodes if node.op_type in WEIGHT_CHANNEL_AXIS), nodes[-1] if nodes else None)
         weights = None if main is None else graph.weights(main)
         quantized = name in self._codes
         return LayerInfo(
@@ -116,7 +117,7 @@ class _FloatGraph:
 
     def is_kernel(self, name: str) -> bool:
         """Whether an operation with weights makes a value, perhaps through an activation function."""
-        return any(node.op_type in _KERNELS for node in self.nodes_between(name, set()))
+        return any(node.op_type in WEIGHT_CHANNEL_AXIS for node in self.nodes_between(name, set()))
 
     def nodes_between(self, name: str, stored: set[str]) -> list[Any]:
         """The nodes that make a value from the nearest stored ones, in order; with no stored ones: itself and the one before."""
@@ -142,19 +143,17 @@ class _FloatGraph:
 
     def weights(self, node: Any) -> np.ndarray | None:
         """Float weights of a node, the output channel first; None where it has none."""
-        if node.op_type not in _KERNELS or node.input[1] not in self._constants:
+        if node.op_type not in WEIGHT_CHANNEL_AXIS or node.input[1] not in self._constants:
             return None
         transposed = any(item.name == "transB" and item.i for item in node.attribute)
         values = self._helper.to_array(self._constants[node.input[1]])
-        return np.moveaxis(values, 0 if transposed else _KERNELS[node.op_type], 0)
+        return np.moveaxis(values, 0 if transposed else WEIGHT_CHANNEL_AXIS[node.op_type], 0)
 
     def cut_at(self, names: list[str]) -> onnx.ModelProto:
         """The model with these values given from outside, each to all that read it."""
-        import onnx
         from onnx import TensorProto, helper
 
-        cut = onnx.ModelProto()
-        cut.CopyFrom(self._model)
+        cut = copy.deepcopy(self._model)
         for node in cut.graph.node:
             for index, name in enumerate(node.input):
                 node.input[index] = f"{name}{_GIVEN}" if name in names else name
@@ -181,15 +180,12 @@ def _codes(model: onnx.ModelProto) -> dict[str, tuple[str, TensorCodes]]:
 
 def _with_outputs(model: onnx.ModelProto, names: list[str]) -> onnx.ModelProto:
     """A copy of a model whose outputs are these values."""
-    import onnx
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    del copy.graph.output[:]
+    changed = copy.deepcopy(model)
+    del changed.graph.output[:]
     for name in names:
-        output = copy.graph.output.add()
+        output = changed.graph.output.add()
         output.name = name
-    return copy
+    return changed
 
 
 def _session(model: onnx.ModelProto) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -194,11 +195,9 @@ def _probe(
 
     Only these few values leave the session.
     """
-    import onnx
     from onnx import TensorProto, helper, numpy_helper
 
-    probed = onnx.ModelProto()
-    probed.CopyFrom(model)
+    probed = copy.deepcopy(model)
     graph = probed.graph
     elements = {name: int(np.prod(np.maximum(shape, 1))) for name, shape in shapes.items()}
     sizes = {name: elements.get(name, 1) for name in tensors}  # of one image; a tensor of unknown shape is taken whole

@@ -20,7 +20,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from edgecls.formats.tflite.graph import BIAS, GraphOperation, TFLiteGraph
-from edgecls.quantization.kernels import rows_of, set_rows, spread_over_weights
+from edgecls.quantization.kernels import LinearPart, rows_of, set_rows, spread_over_weights
 from edgecls.quantization.scales import HIGHEST, STEPS, is_clustered
 
 MOST_DOUBLINGS = (
@@ -104,12 +104,12 @@ def equalized(graph: TFLiteGraph, factors: Factors) -> TFLiteGraph:
     return result
 
 
-def find_factors(graph: TFLiteGraph, held: Factors) -> Factors:
+def find_factors(graph: TFLiteGraph, held: Mapping[str, LinearPart]) -> Factors:
     """The powers of two that an int8 model's channels have beside the float model that it was made from.
 
     Args:
         graph: of the float32 TFLite model.
-        held: weights of the int8 model in the form of `rows_of`, as they are read, by the name of the operation's output.
+        held: weights and biases of the int8 model, as they are read, by the name of the operation's output.
     """
     groups = {name: group for group in scalable(graph) for name in group}
     factors: dict[str, np.ndarray] = {}
@@ -117,19 +117,22 @@ def find_factors(graph: TFLiteGraph, held: Factors) -> Factors:
         name, rows = graph.names[operation.output], rows_of(graph, operation)
         if rows is None or name not in held or name not in groups or name in factors:
             continue
-        made = powers_of_two(scale_rows(rows, _around(graph, operation, factors)[0], None), held[name])
+        given = LinearPart(scale_rows(rows, _around(graph, operation, factors)[0], None), graph.floats(operation.operand(BIAS)))
+        made = powers_of_two(given, held[name])
         factors |= {other: made for other in groups[name] if (made != 1).any()}
     return factors
 
 
-def powers_of_two(rows: np.ndarray, held: np.ndarray) -> np.ndarray:
-    """What the weights of each output have been multiplied by, rounding apart [outputs]; 1 where that is no such power of two."""
-    energy = np.square(rows, dtype=np.float64).sum(axis=(1, 2))
-    common = (rows.astype(np.float64) * held).sum(axis=(1, 2))
-    doublings = np.log2(np.where(common > 0, common, 1) / np.where(common > 0, energy, 1))
-    whole = np.rint(doublings)
-    plausible = (np.abs(doublings - whole) < 0.1) & (np.abs(whole) <= MOST_DOUBLINGS)
-    return np.where(plausible, 2.0**whole, 1.0)
+def powers_of_two(given: LinearPart, held: LinearPart) -> np.ndarray:
+    """What each output has been multiplied by, rounding apart [outputs]; 1 where that is no such power of two.
+
+    The weights show it, or the bias, where that alone makes the output: then int8 may hold other weights (see `small_channels`).
+    """
+    found, shows = _doublings(given.rows.reshape(len(given.rows), -1), held.rows.reshape(len(held.rows), -1))
+    if given.bias is not None and held.bias is not None and given.bias.shape == held.bias.shape:
+        others, seen = _doublings(given.bias[:, None], held.bias[:, None])
+        found, shows = np.where(shows, found, others), shows | seen
+    return np.where(shows, 2.0**found, 1.0)
 
 
 def scale_rows(rows: np.ndarray, read: np.ndarray | None, made: np.ndarray | None) -> np.ndarray:
@@ -137,6 +140,15 @@ def scale_rows(rows: np.ndarray, read: np.ndarray | None, made: np.ndarray | Non
     if made is not None:
         rows = rows * made.astype(np.float32)[:, None, None]
     return rows if read is None else rows / spread_over_weights(read.astype(np.float32), rows)[:, :, None]
+
+
+def _doublings(given: np.ndarray, held: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How often the values of each row have been doubled, and whether that is so many times as factors are, each [rows]."""
+    energy = np.square(given, dtype=np.float64).sum(axis=1)
+    common = (given.astype(np.float64) * held).sum(axis=1)
+    exact = np.log2(np.where(common > 0, common, 1) / np.where(common > 0, energy, 1))
+    whole = np.rint(exact)
+    return whole, (common > 0) & (np.abs(exact - whole) < 0.1) & (np.abs(whole) <= MOST_DOUBLINGS)
 
 
 class _Groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,7 @@ def collect_heights(
     """
     from onnx import TensorProto, helper
 
-    probed, shapes = _copy(model), shapes_of(model)
+    probed, shapes = copy.deepcopy(model), shapes_of(model)
     found = [name for name, count in channels.items() if shapes.get(name, [])[1:2] == [count]]
     if not found:
         return {}
@@ -66,7 +67,7 @@ def with_multiples(model: onnx.ModelProto, factors: Factors) -> tuple[onnx.Model
     """
     from onnx import helper, numpy_helper
 
-    changed, shapes, names = _copy(model), shapes_of(model), {}
+    changed, shapes, names = copy.deepcopy(model), shapes_of(model), {}
     for name, factor in factors.items():
         shape = shapes.get(name, [])
         if shape[1:2] == [len(factor)]:
@@ -75,11 +76,3 @@ def with_multiples(model: onnx.ModelProto, factors: Factors) -> tuple[onnx.Model
             changed.graph.initializer.append(numpy_helper.from_array(spread, given))
             changed.graph.node.append(helper.make_node("Mul", [name, given], [names[name]]))
     return changed, names
-
-
-def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
-    import onnx
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    return copy

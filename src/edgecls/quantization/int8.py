@@ -17,7 +17,7 @@ from edgecls.quantization.clips import clipped_ranges, keep_clips
 from edgecls.quantization.equalization import Factors
 from edgecls.quantization.float16_scales import round_to_float16
 from edgecls.quantization.logits import Logits
-from edgecls.quantization.material import Material, gather
+from edgecls.quantization.material import Material, first_batches, gather
 from edgecls.quantization.ranges import ESTIMATORS, Effort, Estimator, Range, estimate_ranges
 from edgecls.quantization.reduced import reduce_tflite
 from edgecls.quantization.rounding import MOST_WEIGHTS, set_kernels
@@ -253,13 +253,8 @@ def _shared_out(batches: Callable[[], Iterable[np.ndarray]], *, judging: bool) -
 
 
 def _first(batches: Iterable[np.ndarray], count: int) -> np.ndarray:
-    parts, have = [], 0
-    for batch in batches:
-        parts.append(batch[: count - have])
-        have += len(parts[-1])
-        if have >= count:
-            break
-    return np.concatenate(parts)
+    """So many images, or all there are."""
+    return np.concatenate([*first_batches(batches, count)])[:count]
 
 
 def _run_tflite(model: bytes, inputs: np.ndarray, threads: int) -> list[np.ndarray]:

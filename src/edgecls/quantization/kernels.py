@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
-from edgecls.formats.tflite.graph import CHANNEL_AXIS, KERNEL, GraphOperation, TFLiteGraph
+from edgecls.formats.tflite.graph import BIAS, CHANNEL_AXIS, KERNEL, GraphOperation, TFLiteGraph
 
 _FROM_TFLITE = {"CONV_2D": (0, 3, 1, 2), "DEPTHWISE_CONV_2D": (3, 0, 1, 2), "FULLY_CONNECTED": (0, 1)}
+
+
+class LinearPart(NamedTuple):
+    """What an operation multiplies with, in the form of `rows_of`, and what it adds to each output; None where it adds nothing."""
+
+    rows: np.ndarray
+    bias: np.ndarray | None = None
 
 
 def rows_of(graph: TFLiteGraph, operation: GraphOperation) -> np.ndarray | None:
@@ -32,6 +41,12 @@ def set_rows(graph: TFLiteGraph, operation: GraphOperation, rows: np.ndarray) ->
     shape = graph.shape(operation.operand(KERNEL))
     moved = rows.reshape([shape[axis] for axis in order])
     graph.replace_constant(operation, KERNEL, moved.transpose(np.argsort(order)))
+
+
+def linear_parts(graph: TFLiteGraph) -> dict[str, LinearPart]:
+    """What the operations of a graph compute with, where that is float constants, by the name of the operation's output."""
+    biases = {graph.names[operation.output]: graph.floats(operation.operand(BIAS)) for operation in graph.operations}
+    return {name: LinearPart(rows, biases[name]) for name, rows in kernels(graph).items()}
 
 
 def kernels(graph: TFLiteGraph) -> dict[str, np.ndarray]:

@@ -132,7 +132,7 @@ class _Calibration:
         """Factors from a few of the images; none where too few could judge them."""
         groups = scalable(self._graph)
         names = [name for group in groups for name in group]
-        looked_at = list(_first(making(), LOOKED_AT)) if names else []
+        looked_at = list(first_batches(making(), LOOKED_AT)) if names else []
         if sum(map(len, looked_at)) < 2 * FEWEST:  # so many make the attempts where FEWEST judge
             return {}
         places = {name: place for place, name in enumerate(self._graph.names)}
@@ -162,8 +162,8 @@ class _Calibration:
         return replace(seen, means=means, moments=moments)
 
 
-def _first(batches: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
-    """Batches until there are so many images."""
+def first_batches(batches: Iterable[np.ndarray], count: int) -> Iterator[np.ndarray]:
+    """Batches until there are so many images, or no more."""
     have = 0
     for batch in batches:
         yield batch

@@ -38,6 +38,7 @@ class Moments:
         # Near the mean: products of values far from zero would leave float32 no digits for how they vary.
         self._origin: np.ndarray | None = None
         self._waiting: list[np.ndarray] = []
+        self._factors: np.ndarray | None = None
 
     def add(self, values: np.ndarray) -> None:
         """Take in samples [groups, n, weights], float32."""
@@ -51,17 +52,21 @@ class Moments:
         if self._waiting:
             self._multiply()
         mean = self._total / self.samples
-        return self._products / self.samples - mean[:, :, None] * mean[:, None, :]
+        found = self._products / self.samples - mean[:, :, None] * mean[:, None, :]
+        if self._factors is not None:
+            found *= self._factors[:, :, None]
+            found *= self._factors[:, None, :]
+        return found
 
     def scaled(self, factors: np.ndarray) -> Moments:
-        """Those of the same samples with what each weight is multiplied with times a power of two, [groups, weights]."""
+        """Those of the same samples with what each weight is multiplied with times a power of two, [groups, weights].
+
+        The sums are shared, which are as large as the weights squared: no sample may be added to either from then on.
+        """
         if self._waiting:
             self._multiply()
         result = copy.copy(self)
-        result._waiting = []
-        result._total = self._total * factors
-        result._products = self._products * factors[:, :, None] * factors[:, None, :]
-        result._origin = None if self._origin is None else self._origin * factors[:, None, :].astype(np.float32)
+        result._factors = factors
         return result
 
     def _multiply(self) -> None:

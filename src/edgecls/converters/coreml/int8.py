@@ -13,6 +13,7 @@ A matched value that an operation computes with gets a `quantize` and a `dequant
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -71,8 +72,8 @@ def share_int8(spec: ImageSpec, model: onnx.ModelProto, names: Mapping[str, str]
         names: TFLite name -> name in the ONNX model.
         parameters: of the int8 model made from the same float model.
     """
-    import onnx as onnx_package
     import onnxruntime
+    from onnx import TensorProto, helper
 
     from edgecls.data.synthetic import synthetic_pixels
     from edgecls.formats.onnx.names import INPUT
@@ -80,11 +81,10 @@ def share_int8(spec: ImageSpec, model: onnx.ModelProto, names: Mapping[str, str]
     pixels = synthetic_pixels(spec, IMAGES)
     inputs = spec.apply(pixels)
     wanted = {name: names[name] for name in parameters.activations if names.get(name, INPUT) != INPUT}
-    probed = onnx_package.ModelProto()
-    probed.CopyFrom(model)
+    probed = copy.deepcopy(model)
     known = {output.name for output in probed.graph.output}
     probed.graph.output.extend(
-        onnx_package.helper.make_tensor_value_info(name, onnx_package.TensorProto.FLOAT, None)
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
         for name in dict.fromkeys(wanted.values())
         if name not in known
     )

@@ -14,6 +14,7 @@ int8 instead, which takes less time.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -53,11 +54,9 @@ class _Emitter:
     def __init__(
         self, model: onnx.ModelProto, parameters: Parameters, float_layers: Collection[str], signed_weights: bool
     ) -> None:
-        import onnx
         from onnx import numpy_helper
 
-        self.model = onnx.ModelProto()
-        self.model.CopyFrom(model)
+        self.model = copy.deepcopy(model)
         self.graph = self.model.graph
         self.results = {value.name for value in self.graph.output}
         self.signed_weights = signed_weights
