@@ -36,6 +36,7 @@ def demo(
     from edgecls.system.store import write_text
     from edgecls.workflow import BenchRequest, bench, compress, convert, read_variants
     from edgecls.workflow.demo import compress_options, convert_options, train_demo_model
+    from edgecls.workflow.results import RESULTS_NAME
 
     note("1/4 Training a small CNN on scikit-learn's 1,438 handwritten digits …")
     model = train_demo_model(output)
@@ -51,7 +52,7 @@ def demo(
     folder = jobs[0].folder
     note("4/4 Measuring every file on 359 digits that none has seen …")
     with Bars(remarks=verbose) as bars:
-        report = bench(BenchRequest(folder=folder, output=output / "results.json"), bars)
+        report = bench(BenchRequest(folder=folder, output=output / RESULTS_NAME), bars)
     page = output / PAGE_NAME
     write_text(page, report_html(merge_reports([report])))
     width = console().width

@@ -22,7 +22,7 @@ def run(
     from edgecls.cli.output import console, show
     from edgecls.cli.progress import Bars
     from edgecls.reporting import conversion_table, report_table, variants_table
-    from edgecls.workflow.run import RESULTS_NAME
+    from edgecls.workflow.results import RESULTS_NAME
     from edgecls.workflow.run import run as execute
     from edgecls.workflow.variants import read_variants
 

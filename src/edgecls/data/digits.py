@@ -17,6 +17,11 @@ DIGITS_NAME = "digits"
 _TEST_EVERY = 5
 
 
+def are_digits(path: Path) -> bool:
+    """Whether a path is the name of the bundled digits; a file or folder that is called so is not."""
+    return str(path) == DIGITS_NAME and not path.exists()
+
+
 def digits_split(role: Role) -> tuple[np.ndarray, np.ndarray]:
     """Pixels uint8 [N, 8, 8, 1] in 0..255 and labels int64 [N]: every fifth image is for `data`, the others for training."""
     table = np.loadtxt(_digits_file(), delimiter=",").astype(np.int64)  # 64 pixels and the label in each row

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.data.digits import DIGITS_NAME, DigitsSource
+from edgecls.data.digits import DigitsSource, are_digits
 from edgecls.data.pixel_file import PixelFile, PixelWriter
 from edgecls.data.source import Decoded, Role, Skipped, Source
 from edgecls.data.subset import choose
@@ -199,7 +199,7 @@ def open_images(
 
 
 def _open_source(path: Path, spec: ImageSpec, role: Role, labels: Sequence[str] | None) -> Source:
-    if path == Path(DIGITS_NAME) and not path.exists():  # this one name: a folder of that name which has gone is no digits
+    if are_digits(path):
         if spec.channels not in (1, 3):
             raise DataError(f"images of {spec.channels} channels", "the bundled digits, which are grey", "give other data")
         return DigitsSource(spec, role, labels)

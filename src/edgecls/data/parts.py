@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.digits import are_digits
 from edgecls.data.source import Role
 from edgecls.errors import DataError
 
@@ -21,7 +21,7 @@ def parts_of(path: Path) -> frozenset[Role]:
     Raises:
         DataError: it cannot be read.
     """
-    if path == Path(DIGITS_NAME) and not path.exists():
+    if are_digits(path):
         return frozenset(("training", "data"))
     if path.is_file() and path.suffix.casefold() == ".npz":
         from edgecls.data.archives import member_names

@@ -11,8 +11,7 @@ import numpy as np
 
 from edgecls.embed.border import embedded
 from edgecls.embed.golden import golden_set, score_pixels, write_pictures
-from edgecls.errors import ArtifactError
-from edgecls.formats import change_since_conversion
+from edgecls.formats import require_unchanged
 from edgecls.records.app_contract import CONTRACT_NAME, GOLDEN_NAME, AppContract
 from edgecls.records.artifact import Artifact, Manifest
 from edgecls.version import __version__
@@ -57,8 +56,7 @@ def write_content(
     rows = []
     for artifact in artifacts:
         path = source / artifact.path
-        if reason := change_since_conversion(path, artifact):
-            raise ArtifactError(f"{path} as its manifest tells of it", reason, "convert the model again")
+        require_unchanged(path, artifact)
         rows.append(embedded(source, artifact))
         (shutil.copytree if path.is_dir() else shutil.copyfile)(path, place / artifact.path)
     contract = AppContract(

@@ -49,6 +49,16 @@ class _Asked:
         return [item for item in found if item is not None]
 
 
+def require_recall(recall: float) -> None:
+    """Refuse what is no share of a class's images.
+
+    Raises:
+        InputError: not above 0 and at most 1.
+    """
+    if not 0 < recall <= 1:
+        raise InputError("--recall above 0 and at most 1", f"{recall:g}", "write as --recall 0.95")
+
+
 def judge(
     scores: np.ndarray,
     targets: np.ndarray,
@@ -76,8 +86,7 @@ def judge(
         DataError: no images, labels that are no class, or multi-hot rows for scores that exclude each other.
         InputError: no class of the name `positive`, or no such recall.
     """
-    if not 0 < recall <= 1:
-        raise InputError("--recall above 0 and at most 1", f"{recall:g}", "write as --recall 0.95")
+    require_recall(recall)
     targets = np.asarray(targets)
     if not len(scores) or len(scores) != len(targets):
         raise DataError("scores and labels of the same images", f"{len(scores)} and {len(targets)}", "give both for each image")

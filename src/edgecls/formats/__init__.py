@@ -7,7 +7,7 @@ from typing import assert_never
 
 from edgecls.errors import ArtifactError
 from edgecls.formats.description import FileDescription, Layer, TensorInfo
-from edgecls.formats.files import change_since_conversion, detect, file_sizes, sha256
+from edgecls.formats.files import change_since_conversion, detect, file_sizes, require_unchanged, sha256
 from edgecls.records.metadata import ArtifactMetadata
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "detect",
     "file_sizes",
     "read_record",
+    "require_unchanged",
     "sha256",
 ]
 

@@ -72,6 +72,16 @@ def change_since_conversion(path: Path, artifact: Artifact) -> str:
     return ""
 
 
+def require_unchanged(path: Path, artifact: Artifact) -> None:
+    """Refuse a file that is no longer the one the manifest tells of.
+
+    Raises:
+        ArtifactError: it has changed, or cannot be read.
+    """
+    if reason := change_since_conversion(path, artifact):
+        raise ArtifactError(f"{path} as its manifest tells of it", reason, "convert the model again")
+
+
 def detect(path: Path) -> Target:
     """Which format a path holds: by its suffix, else by its first bytes.
 

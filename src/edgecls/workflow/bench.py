@@ -27,6 +27,7 @@ from edgecls.system.machine import Machine, find_machines, read_machines
 from edgecls.system.store import write_text
 from edgecls.workflow.image_choices import ImageChoices, with_choices
 from edgecls.workflow.measuring import bench_artifacts
+from edgecls.workflow.results import RESULTS_NAME
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def own_failures(report: Report) -> list[Measurement]:
 
 def results_path(request: BenchRequest, folder: Path | None) -> Path:
     """Where the results go: a file for each machine."""
-    name = f"results-{request.machine.name}.json" if request.machine else "results.json"
+    name = f"results-{request.machine.name}.json" if request.machine else RESULTS_NAME
     return request.output or (folder / name if folder else Path(name))
 
 
@@ -172,7 +173,7 @@ def _require_place(output: Path) -> None:
         OutputError: it cannot.
     """
     if output.is_dir():
-        raise OutputError("a file for the results", f"{output}, which is a folder", f"write -o {output / 'results.json'}")
+        raise OutputError("a file for the results", f"{output}, which is a folder", f"write -o {output / RESULTS_NAME}")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=output.parent):

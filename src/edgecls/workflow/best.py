@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from edgecls.data.digits import DIGITS_NAME
 from edgecls.records.artifact import Manifest
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.measurement import Measurement
@@ -22,6 +21,7 @@ from edgecls.reporting.optimization import advice_of, sentence_of
 from edgecls.search import Choice, choose
 from edgecls.system.store import staging, write_text
 from edgecls.version import __version__
+from edgecls.workflow.content import remembered
 from edgecls.workflow.results import RESULTS_NAME
 from edgecls.workflow.trial_bench import value_of
 from edgecls.workflow.trial_search import TrialSearch
@@ -151,7 +151,7 @@ def _recipe(search: TrialSearch, pick: Trial) -> str:
     }
     content = {
         "model": str(request.model.absolute()),
-        "data": str(request.data) if str(request.data) == DIGITS_NAME else str(request.data.absolute()),
+        "data": remembered(request.data),
         "out": "again",
         **{name: str(value.absolute()) if isinstance(value, Path) else value for name, value in given.items()},
         **recipe,

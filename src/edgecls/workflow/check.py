@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgecls.errors import ArtifactError, EdgeclsError
-from edgecls.formats import change_since_conversion
+from edgecls.formats import require_unchanged
 from edgecls.gate.baseline import BASELINE_NAME, Baseline
 from edgecls.gate.budget import BUDGET_NAME, Budget
 from edgecls.gate.judgement import Current, compare
@@ -95,7 +95,7 @@ def snapshot(request: CheckRequest, latency_reference: str | None = None) -> Cur
     if not sound:
         raise ArtifactError("artifacts that passed verification", f"none in {request.folder}", "see its manifest.json for why")
     for artifact in sound:
-        _require_unchanged(request.folder / artifact.path, artifact)
+        require_unchanged(request.folder / artifact.path, artifact)
     own = request.folder / RESULTS_NAME
     path = request.results or own
     report = results_of(path, request.folder, manifest) if request.results or path.is_file() else None
@@ -143,9 +143,3 @@ def _budget(request: CheckRequest) -> Budget:
 
 def _sound(manifest: Manifest) -> list[Artifact]:
     return [artifact for artifact in manifest.artifacts if artifact.status == "ok"]
-
-
-def _require_unchanged(path: Path, artifact: Artifact) -> None:
-    reason = change_since_conversion(path, artifact)
-    if reason:
-        raise ArtifactError(f"{path} as its manifest tells of it", reason, "convert the model again")

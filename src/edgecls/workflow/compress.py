@@ -12,11 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from edgecls.compression import StageJob, StageResult, TrainingImages, copy_model, evaluate, train_stage
 from edgecls.data import open_images
-from edgecls.data.digits import DIGITS_NAME
-from edgecls.data.imagenet import IMAGENET
 from edgecls.data.label_file import about_labels
 from edgecls.data.multi_hot import require_fitting
-from edgecls.errors import ArtifactError, DataError, EdgeclsError
+from edgecls.errors import ArtifactError, EdgeclsError
 from edgecls.formats import sha256
 from edgecls.records.artifact import LabelsSource
 from edgecls.records.event import Event, OnEvent, ignore
@@ -34,8 +32,8 @@ from edgecls.reporting.variants import describe_epoch
 from edgecls.system.store import changing, staging
 from edgecls.version import __version__
 from edgecls.workflow.before_training import check_before_training
-from edgecls.workflow.content import content_hash
-from edgecls.workflow.opening import ModelOptions, open_model
+from edgecls.workflow.content import content_hash, remembered
+from edgecls.workflow.opening import ModelOptions, open_model, require_paths
 from edgecls.workflow.variants import open_variant
 
 if TYPE_CHECKING:
@@ -74,7 +72,7 @@ def compress(options: CompressOptions, on_event: OnEvent = ignore) -> VariantSet
         InputError: a model that cannot be trained, data that do not fit it, or a place that cannot be written; before any training.
         CompressionError: training diverged, or did not reach what was asked. Variants finished before stay, and `resume` goes on there.
     """
-    _require_paths(options)
+    require_paths({"--data": options.data, "--labels": options.labels})
     on_event(Event(f"reading {options.model.name}"))
     base = _open_base(options, on_event)
     on_event(Event("judging the base"))
@@ -89,7 +87,7 @@ def compress(options: CompressOptions, on_event: OnEvent = ignore) -> VariantSet
         image_spec=base.spec,
         labels=base.labels,
         labels_source=base.labels_source,
-        data=str(options.data) if _is_digits(options.data) else str(options.data.absolute()),
+        data=remembered(options.data),
         images=len(base.images.trained),
         held_out_images=len(base.images.held_out),
         recipe=options.recipe,
@@ -264,16 +262,3 @@ def _foreign(folder: Path, new: VariantSet) -> list[str]:
         return []
     new.notes.append(f"replaced the variants of another model, {previous.source.name}: {', '.join(previous.variants)}")
     return previous.variants
-
-
-def _is_digits(path: Path) -> bool:
-    return str(path) == DIGITS_NAME and not path.exists()
-
-
-_BUNDLED = {"--data": DIGITS_NAME, "--labels": IMAGENET}  # what the package brings, by name
-
-
-def _require_paths(options: CompressOptions) -> None:
-    for flag, path in (("--data", options.data), ("--labels", options.labels)):
-        if path is not None and not path.exists() and str(path) != _BUNDLED[flag]:
-            raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")

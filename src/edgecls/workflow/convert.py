@@ -16,7 +16,6 @@ import numpy as np
 from edgecls.converters import CalibrationImages, Conversion, Job, Made, convert_jobs, plan_jobs
 from edgecls.converters.onnx.input import check_layout
 from edgecls.data import ImageSet, open_images
-from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import about_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.data.pixel_file import write_pixels
@@ -41,6 +40,7 @@ from edgecls.system.memory import few_collections, new_objects_alone, release_me
 from edgecls.system.store import staging
 from edgecls.version import __version__
 from edgecls.workflow.accuracy_goal import accuracy_goal, check_goal
+from edgecls.workflow.content import remembered
 from edgecls.workflow.convert_options import ConvertOptions, check_options, learns_ranges
 from edgecls.workflow.opening import open_model
 from edgecls.workflow.publication import publish
@@ -247,7 +247,7 @@ def _about_kind(model: LoadedModel) -> list[str]:
 def _open_data(
     options: ConvertOptions, spec: ImageSpec, record: ArtifactMetadata, *, calibrating: bool
 ) -> tuple[CalibrationImages | None, list[DataSource], list[str]]:
-    """CalibrationImages images, what the manifest remembers of all images, and remarks on them."""
+    """Calibration images, what the manifest remembers of all images, and remarks on them."""
     sources, notes, calibration = [], [], None
     if options.calibration:
         images = open_images(
@@ -257,17 +257,12 @@ def _open_data(
             calibration = _calibration(images, spec, options)
             notes = [f"calibration images: {images.note}"] if images.decode().note else []
         count = len(images) if calibrating else images.candidates
-        sources.append(DataSource(path=_remembered(options.calibration), role="calibration", images=count))
+        sources.append(DataSource(path=remembered(options.calibration), role="calibration", images=count))
     if options.data:
         measured = open_images(options.data, spec, role="data", labels=record.labels)
         require_fitting(measured, record.output_kind, record.outputs)
-        sources.append(DataSource(path=_remembered(options.data), role="data", images=measured.candidates))
+        sources.append(DataSource(path=remembered(options.data), role="data", images=measured.candidates))
     return calibration, sources, notes
-
-
-def _remembered(path: Path) -> str:
-    """How the manifest names images: by absolute path, the bundled digits by their name."""
-    return str(path) if str(path) == DIGITS_NAME and not path.exists() else str(path.absolute())
 
 
 def _calibration(images: ImageSet, spec: ImageSpec, options: ConvertOptions) -> CalibrationImages:

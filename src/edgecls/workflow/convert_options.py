@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from edgecls.converters import Effort, Estimator, Job
-from edgecls.data.digits import DIGITS_NAME
-from edgecls.data.imagenet import IMAGENET
-from edgecls.errors import DataError, InputError, SchemeError
+from edgecls.errors import InputError, SchemeError
 from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, OnnxBatch, OnnxLayout, Target
 from edgecls.records.variant import Variant, VariantSet
-from edgecls.workflow.opening import ModelOptions
+from edgecls.workflow.opening import ModelOptions, require_paths, settled_flags
 from edgecls.workflow.variants import source_name
 
 OnnxWeights = Literal["uint8", "int8"]
@@ -82,7 +80,7 @@ def check_options(options: ConvertOptions, jobs: Sequence[Job], variant: Variant
         raise InputError(f"--onnx-batch between 1 and {_MOST_IMAGES}, or free", repr(batch), "write as --onnx-batch 1")
     if variant:
         _refuse_settled_options(options, learned=variant.ranges is not None)
-    _require_paths(options)
+    require_paths({"--calibration": options.calibration, "--data": options.data, "--labels": options.labels})
 
 
 def learns_ranges(options: ConvertOptions) -> bool:
@@ -141,25 +139,8 @@ def _refuse_settled_options(options: ConvertOptions, *, learned: bool) -> None:
         "--estimator": options.estimator if learned else None,
         "--effort": options.effort if learned and options.effort != "normal" else None,
         "--mixed-precision": options.mixed_precision if learned else None,
-        "--labels": options.labels,
-        "--preprocess": options.preprocess,
-        "--fit": options.fit,
-        "--filter": options.filter,
-        "--weights": options.weights,
-        "--output": options.model_output,
-        "--signature": options.signature,
-        "--input-size": options.input_size,
-        "--custom-objects": options.custom_objects,
+        **settled_flags(options),
     }
     given = [flag for flag, value in settled.items() if value is not None]
     if given:
         raise SchemeError(f"a model with {given[0]}", f"{options.model}, a variant that brings its own", f"leave {given[0]} out")
-
-
-_BUNDLED = {"--calibration": DIGITS_NAME, "--data": DIGITS_NAME, "--labels": IMAGENET}  # what the package brings, by name
-
-
-def _require_paths(options: ConvertOptions) -> None:
-    for flag, path in (("--calibration", options.calibration), ("--data", options.data), ("--labels", options.labels)):
-        if path is not None and not path.exists() and str(path) != _BUNDLED[flag]:
-            raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")

@@ -13,6 +13,7 @@ from edgecls.records.recipe import BASE
 from edgecls.records.variant import VariantSet, is_variant_set
 from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_options import ConvertOptions
+from edgecls.workflow.opening import settled_flags
 from edgecls.workflow.variants import open_variant
 from edgecls.workflow.workers import Workers
 
@@ -37,18 +38,7 @@ def set_options(options: ConvertOptions) -> dict[str, ConvertOptions]:
         SchemeError: an option that the variants have settled.
     """
     done = VariantSet.read(options.model)
-    settled = {
-        "--labels": options.labels,
-        "--preprocess": options.preprocess,
-        "--fit": options.fit,
-        "--filter": options.filter,
-        "--weights": options.weights,
-        "--output": options.model_output,
-        "--input-size": options.input_size,
-        "--signature": options.signature,
-        "--custom-objects": options.custom_objects,
-    }
-    if given := [flag for flag, value in settled.items() if value is not None]:
+    if given := [flag for flag, value in settled_flags(options).items() if value is not None]:
         raise SchemeError(f"a model with {given[0]}", f"{options.model}, whose variants bring their own", f"leave {given[0]} out")
     base = Path(done.model)
     if not base.exists():

@@ -15,7 +15,7 @@ from edgecls.diagnosis.advice import Circumstances, advise
 from edgecls.diagnosis.layer_values import LayerRunner
 from edgecls.diagnosis.sensitivity import Extremes, calibration_extremes, measure_sensitivity
 from edgecls.errors import ArtifactError, DataError, EdgeclsError
-from edgecls.formats import change_since_conversion, detect, read_record
+from edgecls.formats import detect, read_record, require_unchanged
 from edgecls.quantization.float_layers import short_name
 from edgecls.records.artifact import Artifact, DataSource, Manifest, Requested, Target
 from edgecls.records.diagnosis import Diagnosis
@@ -68,7 +68,7 @@ def diagnose(request: DiagnoseRequest, on_event: OnEvent = ignore) -> Diagnosis:
     place = request.folder if quantized.sha256 else Path(request.artifact or "").parent
     for row in (quantized, reference):
         if row.sha256:  # none of a file from elsewhere is known
-            _require_unchanged(request.folder, row)
+            require_unchanged(request.folder / row.path, row)
         if row.requested.onnx_batch not in (None, 1, "free"):
             found = f"{row.path}, which takes {row.requested.onnx_batch}"
             raise ArtifactError("ONNX files that take one image at a time", found, "convert again without --onnx-batch")
@@ -135,12 +135,6 @@ def _reference(manifest: Manifest, quantized: Artifact, folder: Path) -> Artifac
             f"convert with --schemes float32,{quantized.scheme}",
         )
     return rows[0]
-
-
-def _require_unchanged(folder: Path, row: Artifact) -> None:
-    reason = change_since_conversion(folder / row.path, row)
-    if reason:
-        raise ArtifactError(f"{row.path} as it was converted", reason, "run `edgecls convert` again")
 
 
 def _open(reference: Path, quantized: Path, target: Target) -> LayerRunner:

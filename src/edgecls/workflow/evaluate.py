@@ -11,20 +11,19 @@ from typing import Any, Protocol
 import numpy as np
 
 from edgecls.data import ImageSet, PixelFile, open_images
-from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.data.labels import are_default
 from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, DataError, InputError
 from edgecls.evaluation.doubt import is_near_chance
-from edgecls.evaluation.judged import RECALL, WORST, judge
+from edgecls.evaluation.judged import RECALL, WORST, judge, require_recall
 from edgecls.formats import detect
 from edgecls.records.artifact import MANIFEST_NAME, SUFFIXES, OutputKind
 from edgecls.records.evaluation import Evaluation
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.image_spec import ImageSpec
 from edgecls.runners.answering import AnsweringFile
-from edgecls.workflow.opening import ModelOptions, open_model
+from edgecls.workflow.opening import ModelOptions, open_model, require_paths
 
 _BATCH = 32
 _OF_MODELS = ("weights", "model_output", "signature", "input_size", "custom_objects", "allow_code")
@@ -74,10 +73,8 @@ def evaluate(options: EvaluateOptions, on_event: OnEvent = ignore) -> Evaluated:
         InputError: no classifier, labels, images or recall that could be taken.
         StageError: reading the model failed.
     """
-    if not 0 < options.recall <= 1:
-        raise InputError("--recall above 0 and at most 1", f"{options.recall:g}", "write as --recall 0.95")
-    if not options.data.exists() and str(options.data) != DIGITS_NAME:
-        raise DataError("labelled images for --data", f"nothing at {options.data}", "check the path")
+    require_recall(options.recall)
+    require_paths({"--data": options.data, "--labels": options.labels})
     with contextlib.ExitStack() as stack:
         on_event(Event(f"reading {options.model.name}"))
         classifier = stack.enter_context(_opened_file(options)) if is_artifact(options.model) else _OpenedModel(options)

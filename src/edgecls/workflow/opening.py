@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgecls.data.imagenet import CLASSES, imagenet_labels
+from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.imagenet import CLASSES, IMAGENET, imagenet_labels
 from edgecls.data.label_file import default_labels, read_labels
+from edgecls.errors import DataError
 from edgecls.records.artifact import LabelsSource
 from edgecls.records.image_spec import ImageSpec
 
@@ -51,6 +54,36 @@ class Opened:
     spec: ImageSpec
     labels: list[str]
     labels_source: LabelsSource
+
+
+def settled_flags(options: ModelOptions) -> dict[str, object]:
+    """What options say that a variant has settled, by their flags; None where nothing is said."""
+    return {
+        "--labels": options.labels,
+        "--preprocess": options.preprocess,
+        "--fit": options.fit,
+        "--filter": options.filter,
+        "--weights": options.weights,
+        "--output": options.model_output,
+        "--signature": options.signature,
+        "--input-size": options.input_size,
+        "--custom-objects": options.custom_objects,
+    }
+
+
+def require_paths(paths: Mapping[str, Path | None]) -> None:
+    """Refuse paths where nothing is; what the package brings goes by its name.
+
+    Args:
+        paths: by the flag that takes them.
+
+    Raises:
+        DataError: there is nothing.
+    """
+    for flag, path in paths.items():
+        bundled = IMAGENET if flag == "--labels" else DIGITS_NAME
+        if path is not None and not path.exists() and str(path) != bundled:
+            raise DataError(f"a file or folder for {flag}", f"nothing at {path}", "check the path")
 
 
 def open_model(options: ModelOptions, path: Path | None = None) -> Opened:

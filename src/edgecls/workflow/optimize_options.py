@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Literal
 
 from edgecls.converters.support import SUPPORT
-from edgecls.data.digits import DIGITS_NAME
-from edgecls.errors import DataError, InputError, OutputError
+from edgecls.errors import InputError, OutputError
 from edgecls.records.artifact import FORMATS, Scheme
 from edgecls.records.recipe import Training
 from edgecls.records.trial import Goal
 from edgecls.reporting.units import format_bytes
 from edgecls.system.machine import Machine
-from edgecls.workflow.opening import ModelOptions
+from edgecls.workflow.opening import ModelOptions, require_paths
 
 _ROOM = 40  # times the model's bytes: what some tens of trials leave behind
 
@@ -57,12 +56,11 @@ def check_request(request: OptimizeRequest) -> None:
     """Refuse what cannot come to an end, before any work.
 
     Raises:
-        DataError: no images there.
+        DataError: no images or labels there.
         InputError: options that contradict each other.
         OutputError: no room for the trials.
     """
-    if not request.data.exists() and str(request.data) != DIGITS_NAME:
-        raise DataError("a file or folder for --data", f"nothing at {request.data}", "check the path")
+    require_paths({"--data": request.data, "--labels": request.labels})
     if request.machine is not None and request.goal.minimize != "latency":
         found = f"--latency-on {request.machine.name} beside --minimize {request.goal.minimize}"
         raise InputError("--minimize latency together with --latency-on", found, "leave one of them out")

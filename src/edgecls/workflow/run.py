@@ -30,11 +30,11 @@ from edgecls.workflow.convert import convert, toolchain
 from edgecls.workflow.convert_options import ConvertOptions, OnnxWeights
 from edgecls.workflow.convert_set import set_options
 from edgecls.workflow.publication import withdraw
+from edgecls.workflow.results import RESULTS_NAME
 from edgecls.workflow.variants import read_variants
 from edgecls.workflow.workers import Workers
 
 STATE_NAME = "run.json"
-RESULTS_NAME = "results.json"
 
 
 class ConvertPart(Value):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.digits import are_digits
 from edgecls.data.parts import array_shape
-from edgecls.errors import DataError, InputError, TrainingError
-from edgecls.evaluation.judged import RECALL
+from edgecls.errors import InputError, TrainingError
+from edgecls.evaluation.judged import RECALL, require_recall
 from edgecls.formats import sha256
 from edgecls.formats.model_contract import add_contract
 from edgecls.records.event import Event, OnEvent, ignore
@@ -31,7 +31,9 @@ from edgecls.training.networks import Network, save_model
 from edgecls.training.rates import steepest
 from edgecls.training.streams import samples
 from edgecls.version import __version__
+from edgecls.workflow.content import remembered
 from edgecls.workflow.judged_training import judge_training, judged_on
+from edgecls.workflow.opening import require_paths
 from edgecls.workflow.train_job import TrainJob, find_rate, try_rates
 from edgecls.workflow.training_body import ChosenBody, choose_body
 from edgecls.workflow.training_images import open_parts
@@ -152,8 +154,7 @@ def _job(options: TrainOptions, on_event: OnEvent) -> TrainJob:
 
 
 def _check(options: TrainOptions) -> None:
-    if not 0 < options.recall <= 1:
-        raise InputError("--recall above 0 and at most 1", f"{options.recall:g}", "write as --recall 0.95")
+    require_recall(options.recall)
     if options.plots:
         require("matplotlib.figure", "plots")  # missed here, and not after the training
     if options.find_rate and options.rates:
@@ -162,15 +163,13 @@ def _check(options: TrainOptions) -> None:
         raise InputError("learning rates above 0 for --rates", f"{min(options.rates):g}", "write as --rates 1e-3,1e-4,1e-5")
     if options.plan.half and Path(options.plan.model).is_file():
         raise InputError("--half with a network that is built here", f"the file {options.plan.model}", "leave --half out")
-    for what, path in (("data to train on", options.data), ("a file for --labels", options.labels)):
-        if path is not None and not path.exists() and str(path) != DIGITS_NAME:
-            raise DataError(what, f"nothing at {path}", "check the path")
+    require_paths({"DATA": options.data, "--labels": options.labels})
 
 
 def _image_spec(options: TrainOptions, body: ChosenBody) -> ImageSpec:
     """Pixels from 0 to 255 as they are: what a network does to them is inside it, so that no other program can do it wrong."""
     plan, shape = options.plan, array_shape(options.data)
-    if str(options.data) == DIGITS_NAME and not options.data.exists():
+    if are_digits(options.data):
         shape = (8, 8, 1)
     height, width = plan.size or body.size or (shape[:2] if shape else _PICTURE_SIZE)
     channels = 1 if plan.grey else shape[2] if shape and shape[2] in (1, 3) else 3
@@ -192,7 +191,7 @@ def _record(job: TrainJob, network: Network, fitted: Fitted) -> Training:
     return Training(
         created=datetime.datetime.now(datetime.UTC),
         edgecls_version=__version__,
-        data=str(job.data) if not job.data.exists() else str(job.data.absolute()),
+        data=remembered(job.data),
         plan=plan,
         image_spec=job.spec,
         labels=job.parts.labels,

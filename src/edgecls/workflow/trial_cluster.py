@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.digits import are_digits
 from edgecls.errors import EdgeclsError, MachineError, OutputError, WorkerError
 from edgecls.evaluation.cluster import Pool
 from edgecls.evaluation.parcel import Parcel
@@ -150,7 +150,7 @@ def _make_here(job: TrialJob, parcels: list[Parcel]) -> Sent | None:
 def _paths_of(job: TrialJob) -> list[Path]:
     """Everything that a trial reads."""
     paths = [getattr(job.model, name) for name in _FILES_OF_MODEL]
-    data = [] if str(job.data) == DIGITS_NAME else [job.data.parent if job.data.suffix.casefold() == ".csv" else job.data]
+    data = [] if are_digits(job.data) else [job.data.parent if job.data.suffix.casefold() == ".csv" else job.data]
     return [path for path in (*paths, *data, job.choosing, *job.finished) if path is not None]
 
 
