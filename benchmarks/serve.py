@@ -34,7 +34,7 @@ from PIL import Image
 
 from edgecls.data.decode import decode_bytes
 from edgecls.runners import open_runner
-from edgecls.serve.server import usable_cores
+from edgecls.system.processor import usable_cores
 
 CLIENTS = 32
 _TUTORIAL_NAME = "Flask + gunicorn + Keras, JPEG form"

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edgecls.quantization.clips import keep_clips
-from edgecls.quantization.ranges import ESTIMATORS, Estimator, Range, ValueHistogram, estimate_ranges
+from edgecls.quantization.ranges import Range, ValueHistogram, estimate_ranges
+from edgecls.records.artifact import ESTIMATORS, Estimator
 
 
 def histogram(values: np.ndarray) -> ValueHistogram:

@@ -62,3 +62,16 @@ def test_a_system_that_does_not_tell_has_unknown_ones(tmp_path: Path, monkeypatc
 )
 def test_x86_without_vnni_may_saturate(machine: str, known: list[str], expected: bool) -> None:
     assert may_saturate(machine, known) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "cores"), [("max 100000", 4), ("150000 100000", 2), ("800000 100000", 4), ("10000 100000", 1), (None, 4)]
+)
+def test_a_process_uses_no_more_cores_than_its_container_is_given_time_for(
+    text: str | None, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if text is not None:
+        (tmp_path / "cpu.max").write_text(text + "\n", encoding="ascii")
+    monkeypatch.setattr(processor, "CPU_MAX", tmp_path / "cpu.max")
+    monkeypatch.setattr(processor.os, "sched_getaffinity", lambda pid: {0, 1, 2, 3}, raising=False)
+    assert processor.usable_cores() == cores

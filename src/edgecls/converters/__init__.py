@@ -5,14 +5,12 @@ from __future__ import annotations
 from edgecls.converters.conversion import CalibrationImages, Conversion, Made
 from edgecls.converters.making import convert_jobs
 from edgecls.converters.support import Job, parse_targets, plan_jobs
-from edgecls.quantization.ranges import ESTIMATORS, Effort, Estimator
+from edgecls.quantization.ranges import Effort
 
 __all__ = [
-    "ESTIMATORS",
     "CalibrationImages",
     "Conversion",
     "Effort",
-    "Estimator",
     "Job",
     "Made",
     "convert_jobs",

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edgecls.converters.support import Job
-from edgecls.quantization.ranges import Effort, Estimator
-from edgecls.records.artifact import SUFFIXES, Border, OnnxBatch, OnnxLayout, Requested
+from edgecls.quantization.ranges import Effort
+from edgecls.records.artifact import SUFFIXES, Border, Estimator, OnnxBatch, OnnxLayout, Requested
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.records.metadata import ArtifactMetadata
 

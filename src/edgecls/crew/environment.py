@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgecls.records.report import Environment
-from edgecls.system.processor import instruction_sets
+from edgecls.system.processor import instruction_sets, usable_cores
 
 _PACKAGES = ("edgecls", "numpy", "pillow", "ai-edge-litert", "onnxruntime", "onnx", "coremltools")
 _EMULATOR = "qemu-"
@@ -54,11 +54,6 @@ def environment() -> Environment:
         python=platform.python_version(),
         packages=_versions(),
     )
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _is_emulated() -> bool:

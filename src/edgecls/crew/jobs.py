@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edgecls.crew.environment import usable_cores
 from edgecls.errors import EdgeclsError, MissingExtraError, RemoteError, UnsupportedOperationError, WorkerError
 from edgecls.records.artifact import OutputKind
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.measurement import Measurement, Status
 from edgecls.records.profile import Profile
 from edgecls.records.runner import Runner
+from edgecls.system.processor import usable_cores
 
 _TURN_SECONDS, _MOST_ROUNDS = 0.2, 50
 OpenRunner = Callable[..., Runner]  # (path, *, spec, threads); importable by name, since workers call it

@@ -16,6 +16,7 @@ from edgecls.data.source import Decoded, Labelling, Role, Skipped
 from edgecls.errors import DataError
 from edgecls.records.counted import counted
 from edgecls.records.image_spec import ImageSpec
+from edgecls.system.processor import usable_cores
 
 _CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 _SPLITS: dict[Role, tuple[str, ...]] = {
@@ -41,7 +42,7 @@ class FileSource:
 
     def read(self, chosen: np.ndarray) -> Iterator[Decoded | Skipped]:
         """One answer per chosen file; a bounded number of images is in memory at any time."""
-        threads = os.cpu_count() or 1
+        threads = usable_cores()
         waiting: collections.deque[concurrent.futures.Future[Decoded | Skipped]] = collections.deque()
         with concurrent.futures.ThreadPoolExecutor(threads) as pool:
             try:

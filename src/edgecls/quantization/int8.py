@@ -18,12 +18,13 @@ from edgecls.quantization.equalization import Factors
 from edgecls.quantization.float16_scales import round_to_float16
 from edgecls.quantization.logits import Logits
 from edgecls.quantization.material import Material, first_batches, gather
-from edgecls.quantization.ranges import ESTIMATORS, Effort, Estimator, Range, estimate_ranges
+from edgecls.quantization.ranges import Effort, Range, estimate_ranges
 from edgecls.quantization.reduced import reduce_tflite
 from edgecls.quantization.rounding import MOST_WEIGHTS, set_kernels
 from edgecls.quantization.scales import float16_range
 from edgecls.quantization.small_channels import raise_small_channels
 from edgecls.quantization.tensors import Tensors
+from edgecls.records.artifact import ESTIMATORS, Estimator
 from edgecls.records.counted import counted
 from edgecls.system.extras import quiet_frameworks
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import copy
 import functools
 from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 import numpy as np
 
-Estimator = Literal["minmax", "percentile", "mse"]
+from edgecls.records.artifact import Estimator
+
 Effort = Literal["normal", "high"]
-ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 
 BINS = 2048
 PERCENTILE = 99.99  # of the values are inside the range

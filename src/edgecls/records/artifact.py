@@ -33,11 +33,13 @@ OutputKind = Literal["softmax", "sigmoid", "logits"]
 LabelsSource = Literal["file", "default", "assumed"]  # given or brought by the model; class_0 …; known of such networks
 Border = Literal["float32", "int8", "uint8"]  # dtypes that a file takes and gives
 Activation = Literal["softmax", "sigmoid"]  # what makes probabilities of logits
+Estimator = Literal["minmax", "percentile", "mse"]  # of int8 ranges
 OnnxLayout = Literal["nhwc", "nchw"]
 OnnxBatch = int | Literal["free"]
 Verdict = Literal["passed", "failed", "not judged", "structure", "skipped"]
 
 TARGETS: tuple[Target, ...] = get_args(Target)
+ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 DEFAULT_TARGETS: tuple[Target, ...] = (
     "tflite",
     "coreml",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field
 
-from edgecls.records.artifact import Scheme, Target
+from edgecls.records.artifact import Estimator, Scheme, Target
 from edgecls.records.instant import Instant
 from edgecls.records.measurement import Measurement
 from edgecls.records.recipe import UNSTRUCTURED, Recipe, Stage, Value, control_name, variant_name
@@ -16,8 +16,6 @@ from edgecls.records.record import FileRecord
 
 TRIAL_NAME = "trial.json"
 Minimize = Literal["download", "size", "latency"]
-Estimator = Literal["minmax", "percentile", "mse"]
-ESTIMATORS: tuple[Estimator, ...] = get_args(Estimator)
 TrialStatus = Literal["measured", "given up", "failed"]
 
 

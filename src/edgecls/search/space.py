@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, assert_never
 
-from edgecls.records.artifact import Scheme
+from edgecls.records.artifact import ESTIMATORS, Scheme
 from edgecls.records.recipe import (
     STAGE_FIELDS,
     UNSTRUCTURED,
@@ -22,7 +22,7 @@ from edgecls.records.recipe import (
     Training,
     variant_name,
 )
-from edgecls.records.trial import ESTIMATORS, Candidate, Goal
+from edgecls.records.trial import Candidate, Goal
 
 CHANNEL_SHARES = (0.3, 0.5, 0.65, 0.8)
 _SPARSITIES = (0.5, 0.7, 0.85, 0.93)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import functools
 import math
-import os
 import signal
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgecls.errors import InputError
 from edgecls.serve.limits import Limits
 from edgecls.serve.offer import Asked
 from edgecls.system.extras import require
+from edgecls.system.processor import usable_cores
 
 if TYPE_CHECKING:
     import uvicorn
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from edgecls.serve.service import Service
 
 _KEEP_ALIVE_S = 30
-_CPU_MAX = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True)
@@ -128,13 +126,3 @@ def _listener(host: str, port: int) -> socket.socket:
             f"{host} port {port}: {error.strerror}",
             "choose others with --host and --port",
         ) from None
-
-
-def usable_cores() -> int:
-    """Cores that this process may use: those it may run on, or as many as its container's share of time is worth."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = _CPU_MAX.read_text(encoding="ascii").split()
-        return min(cores, max(1, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or a quota of `max`
-        return cores

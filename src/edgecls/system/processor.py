@@ -1,15 +1,16 @@
-"""Which instruction sets this processor has that change what int8 files answer, or how fast, and what follows from them."""
+"""How many cores a process may use, and which instruction sets change what int8 files answer, or how fast."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import subprocess
 import sys
 from collections.abc import Collection
 from pathlib import Path
 
-CPUINFO = Path("/proc/cpuinfo")
+CPUINFO, CPU_MAX = Path("/proc/cpuinfo"), Path("/sys/fs/cgroup/cpu.max")
 _X86 = ("x86_64", "amd64")
 # what systems call them: Linux in /proc/cpuinfo, macOS in sysctl
 _X86_NAMES = {
@@ -33,6 +34,16 @@ _ARM_NAMES = {
 
 
 _BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16", "feat_bf16"}
+
+
+def usable_cores() -> int:
+    """Cores that this process may use: those it may run on, or as many as its container's share of time is worth."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = CPU_MAX.read_text(encoding="ascii").split()
+        return min(cores, max(1, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or a quota of `max`
+        return cores
 
 
 def computes_bfloat16() -> bool:

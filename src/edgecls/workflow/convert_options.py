@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from edgecls.converters import Effort, Estimator, Job
+from edgecls.converters import Effort, Job
 from edgecls.errors import InputError, SchemeError
-from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, OnnxBatch, OnnxLayout, Target
+from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, Estimator, OnnxBatch, OnnxLayout, Target
 from edgecls.records.variant import Variant, VariantSet
+from edgecls.system.processor import usable_cores
 from edgecls.workflow.opening import ModelOptions, require_paths, settled_flags
 from edgecls.workflow.variants import source_name
 
@@ -55,7 +55,7 @@ class ConvertOptions(ModelOptions):
     onnx_batch: OnnxBatch | None = None
     verify: bool = True
     base_of: VariantSet | None = None
-    threads: int = field(default_factory=lambda: os.cpu_count() or 1)
+    threads: int = field(default_factory=usable_cores)
 
     @property
     def folder(self) -> Path:

@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from edgecls.converters import Effort, Estimator
+from edgecls.converters import Effort
 from edgecls.crew import BenchOptions
 from edgecls.crew.environment import environment
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.imagenet import IMAGENET
 from edgecls.errors import ArtifactError
 from edgecls.formats import change_since_conversion, sha256
-from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, Manifest, OnnxBatch, OnnxLayout, Target
+from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, Estimator, Manifest, OnnxBatch, OnnxLayout, Target
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.recipe import BASE, Recipe, Value, fingerprint, read_recipe
 from edgecls.records.report import Report
