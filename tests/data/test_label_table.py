@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def table(
     return open_images(path, spec, role=role, labels=labels)
 
 
-def labels_of(images: ImageSet) -> list[list[int]]:
+def labels_of(images: ImageSet) -> list[Any]:
     assert images.labels is not None
     return images.labels.tolist()
 
@@ -69,6 +70,67 @@ def test_what_spreadsheets_write_is_read(folder: Path):
     assert (labels_of(images), images.class_names) == ([[1, 0, 1], [0, 0, 0]], ("ant, red", "bee", "cat"))
 
 
+AS_OTHERS_WRITE_IT = {
+    "semicolons": "file;label\r\nphotos/0.png;bee\r\nphotos/2.png;ant\r\n",
+    "tabs": "file\tlabel\nphotos/0.png\tbee\nphotos/2.png\tant\n",
+    "Excel's first line": "sep=;\nfile;label\nphotos/0.png;bee\nphotos/2.png;ant\n",
+    "pandas' numbers of rows": ",file,label\n0,photos/0.png,bee\n1,photos/2.png,ant\n",
+    "labels first": "label,file\nbee,photos/0.png\nant,photos/2.png\n",
+    "other columns": "file,label,split,width\nphotos/0.png,bee,train,8\nphotos/2.png,ant,test,8\n",
+    "no heading": "photos/0.png,bee\nphotos/2.png,ant\n",
+    "backslashes": "file,label\nphotos\\0.png,bee\nphotos\\2.png,ant\n",
+    "names alone": "file,label\n0.png,bee\n2.png,ant\n",
+    "names without suffix": "id,breed\nphotos/0,bee\nphotos/2,ant\n",
+    "numbers as names": "id,breed\n0,bee\n2,ant\n",
+}
+
+
+@pytest.mark.parametrize("text", AS_OTHERS_WRITE_IT.values(), ids=AS_OTHERS_WRITE_IT)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_what_other_programs_write_is_read(folder: Path, text: str, encoding: str):
+    (folder / "labels.csv").write_bytes(text.encode(encoding))
+    images = open_images(folder / "labels.csv", RGB, role="data", labels=["ant", "bee", "cat"])
+    assert images.labels is not None and images.labels.tolist() == [1, 0]
+    assert [int(image[0, 0, 0]) for batch in images.batches() for image in batch] == [0, 20]
+
+
+def test_paths_from_the_root_are_taken_where_they_lead_into_the_folder(folder: Path):
+    images = table(folder, ["file,label", f"{folder.absolute() / 'photos/1.png'},bee"], labels=["ant", "bee", "cat"])
+    assert len(images) == 1
+
+
+def test_a_name_that_two_images_have_is_none_of_them(folder: Path):
+    (folder / "more").mkdir()
+    (folder / "photos/1.png").rename(folder / "1.png")
+    for place in ("photos", "more"):
+        (folder / place / "5.png").write_bytes((folder / "1.png").read_bytes())
+    images = table(folder, ["file,label", "5.png,bee", "1.png,ant", "2.png,bee"], labels=["ant", "bee", "cat"])
+    assert images.labels is not None and images.labels.tolist() == [0, 1]
+    assert "1 skipped, first 5.png" in images.note
+
+
+@pytest.mark.parametrize("written", ["{}", "{}.0"])
+def test_numbers_are_indices_of_classes(folder: Path, written: str):
+    """Of two, 0 and 1 in a single column are no rows of one class; of many, 10 does not come before 2."""
+    two = ["file,label", *(f"photos/{number}.png,{written.format(number % 2)}" for number in range(4))]
+    many = ["file,label", *(f"photos/{number}.png,{written.format(label)}" for number, label in enumerate((2, 10, 0, 11)))]
+    assert labels_of(table(folder, two, labels=["no", "yes"])) == [0, 1, 0, 1]
+    assert labels_of(table(folder, two, labels=None)) == [0, 1, 0, 1]
+    assert labels_of(table(folder, many, labels=[f"class_{number}" for number in range(12)])) == [2, 10, 0, 11]
+    assert labels_of(table(folder, many, labels=[f"name {number}" for number in range(12)])) == [2, 10, 0, 11]
+    known = table(folder, many, labels=None)
+    assert (labels_of(known), known.class_names) == ([1, 2, 0, 3], ("0", "2", "10", "11"))
+    assert labels_of(table(folder, many, labels=["11", "10", "2", "0"])) == [2, 1, 3, 0]
+    with pytest.raises(DataError, match="labels from 0 to 2, found label 10"):
+        table(folder, many)
+
+
+def test_numbers_from_1_are_as_many_classes_in_their_order(folder: Path):
+    images = table(folder, ["file,label", "photos/0.png,3", "photos/1.png,1", "photos/2.png,2"])
+    assert labels_of(images) == [2, 0, 1]
+    assert "names of the CSV taken in numerical order: 1, 2, 3" in images.note
+
+
 @pytest.mark.parametrize("between", ["|", ";"])
 def test_a_single_column_holds_names_one_or_several(folder: Path, between: str):
     images = table(folder, ["file,label", "photos/0.png,bee", "photos/1.png,ant", "photos/2.png,bee"], labels=None)
@@ -92,7 +154,7 @@ def test_an_image_that_is_not_there_is_skipped_with_its_labels(folder: Path):
         (["photos/0.png,1,0", "photos/1.png,0,1"], "a first line with different names of classes"),
         (["file,ant,ant,cat", *ROWS[1:]], "different names"),
         (["file,ant,bee", *ROWS[1:]], "3 columns in each line, found .*: 4 in line 2"),
-        ([*ROWS, "photos/0.png,1,0,yes"], "'yes' in line 6"),
+        ([*ROWS, "photos/0.png,1,0,yes"], "'yes' in line 6.*the one called `label` is taken"),
         (["file,ant,bee", "photos/0.png,1,0"], "one per class of the model, found 2"),
         (["file,ant,bee,cat", "../secret.png,1,0,1"], "images in the folder of the CSV"),
         (["file,ant,bee,cat", "/etc/passwd,1,0,1"], "images in the folder of the CSV"),

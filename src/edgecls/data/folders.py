@@ -143,6 +143,15 @@ def _visible(path: Path) -> tuple[list[Path], list[Path]]:
     return [entry for entry in entries if entry.is_dir()], [entry for entry in entries if not entry.is_dir()]
 
 
+def images_below(folder: Path) -> list[Path]:
+    """Images anywhere in a folder, clutter apart.
+
+    Raises:
+        DataError: a folder that cannot be read.
+    """
+    return _images(_walk(folder))
+
+
 def _walk(folder: Path) -> list[Path]:
     found: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=_refuse):

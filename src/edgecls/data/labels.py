@@ -14,7 +14,9 @@ _LEADING_INDEX = re.compile(r"^\s*\d+[\s:,;.)_-]+(?=\S)")
 _NAMES_SHOWN = 4
 
 
-def label_by_name(kind: str, names: Sequence[str], groups: np.ndarray, labels: Sequence[str] | None) -> Labelling:
+def label_by_name(
+    kind: str, names: Sequence[str], groups: np.ndarray, labels: Sequence[str] | None, order: str = "alphabetical"
+) -> Labelling:
     """Label images whose classes have names.
 
     Args:
@@ -22,20 +24,21 @@ def label_by_name(kind: str, names: Sequence[str], groups: np.ndarray, labels: S
         names: class names of the data, sorted as Keras' `image_dataset_from_directory` sorts them.
         groups: index into `names` per image, int [N].
         labels: the model's labels, None where they are not known.
+        order: what `names` are sorted by, for notes.
 
     In this order: every name is one of the model's labels (case, punctuation and a leading index apart); as many names as
     outputs, so alphabetical order as in training with Keras, unless a name that is a label contradicts it; every name is a number
     below the number of outputs. Otherwise the images have no labels.
     """
-    order = np.arange(len(names))
+    places = np.arange(len(names))
     if labels is None:
-        note = f"{len(names)} {kind} taken in alphabetical order: the model's labels are not known"
-        return Labelling(order[groups], groups, tuple(names), note)
+        note = f"{len(names)} {kind} taken in {order} order: the model's labels are not known"
+        return Labelling(places[groups], groups, tuple(names), note)
     matched = _match(names, labels)
     if None not in matched:
         return Labelling(np.asarray(matched, np.int64)[groups], groups, tuple(labels))
     if len(names) == len(labels) and all(found in (None, index) for index, found in enumerate(matched)):
-        return Labelling(order[groups], groups, tuple(names), f"{kind} taken in alphabetical order: {_shown(names)}")
+        return Labelling(places[groups], groups, tuple(names), f"{kind} taken in {order} order: {_shown(names)}")
     if all(name.isdecimal() and int(name) < len(labels) for name in names):
         return Labelling(np.asarray([int(name) for name in names])[groups], groups, tuple(labels), f"{kind} are class indices")
     strangers = [name for name, found in zip(names, matched, strict=True) if found is None]
