@@ -71,7 +71,7 @@ def write_content(
     content = Content(place, contract, [CONTRACT_NAME, *(artifact.path for artifact in artifacts)])
     if with_golden:
         _add_golden(content, source, artifacts, golden)
-    (place / CONTRACT_NAME).write_text(content.contract.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (place / CONTRACT_NAME).write_text(content.contract.to_json(), encoding="utf-8")
     return content
 
 

@@ -42,7 +42,7 @@ def place_files(root: Path, staged: Path, files: Sequence[tuple[Path, str]], pla
     with changing(root, staged) as change:
         for file, path in files:
             change.put(file, path)
-        change.write(EMBEDDING_NAME, after.model_dump_json(indent=2) + "\n")
+        change.write(EMBEDDING_NAME, after.to_json())
         change.remove(gone)
     _remove_empty_folders(root, gone)
     return gone

@@ -169,7 +169,7 @@ class _Tensors:
         self._names = {tensor: names[tensor] for tensor in produced if graph.is_float(tensor)}
         self._takers: dict[str, set[str]] = {}  # tensor -> those made of it
         for operation in graph.operations:
-            for source in operation.operands:
+            for source in operation.inputs:
                 self._takers.setdefault(names[source], set()).update(names[output] for output in operation.outputs)
         self._made = [names[output] for operation in graph.operations for output in operation.outputs]
         self._operators = [

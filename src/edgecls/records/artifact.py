@@ -264,7 +264,3 @@ class Manifest(FileRecord):
         """
         settle(folder)
         return cls.read_file(folder / MANIFEST_NAME)
-
-    def to_json(self) -> str:
-        """The text of `manifest.json`."""
-        return self.model_dump_json(indent=2) + "\n"

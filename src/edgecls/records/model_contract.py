@@ -32,7 +32,3 @@ class ModelContract(FileRecord):
     def write(self, path: Path) -> None:
         """Write it beside a model."""
         path.write_text(self.to_json(), encoding="utf-8")
-
-    def to_json(self) -> str:
-        """As files hold it."""
-        return self.model_dump_json(indent=2) + "\n"

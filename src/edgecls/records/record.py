@@ -64,6 +64,10 @@ class FileRecord(Record):
             raise cls._unreadable(f"{path}: {_as_found(version)}")
         return record
 
+    def to_json(self) -> str:
+        """The text of its file."""
+        return self.model_dump_json(indent=2) + "\n"
+
     @classmethod
     def _other_version(cls, text: str) -> str:
         """What to say of a file whose version is another one; empty where it is none of that."""

@@ -41,6 +41,12 @@ def write_checkpoint(path: Path, fingerprint: str, epochs: Sequence[Record], var
         raise OutputError("a place for the checkpoint", f"{path}: {error.strerror}{kept}", remedy) from None
 
 
+def assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
+    """Give variables the values that a checkpoint, or an epoch that was kept, has of them."""
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+
+
 def read_checkpoint(path: Path, fingerprint: str, kind: type[E]) -> tuple[list[E], list[np.ndarray]] | None:
     """Epochs, records of a kind, and variables as they were written; None where there is no checkpoint.
 

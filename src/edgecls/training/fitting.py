@@ -14,7 +14,7 @@ import numpy as np
 from edgecls.errors import TrainingError
 from edgecls.records.training import Phase, TrainingEpoch, TrainingPlan
 from edgecls.system.extras import require
-from edgecls.training.checkpoint import read_checkpoint, write_checkpoint
+from edgecls.training.checkpoint import assign, read_checkpoint, write_checkpoint
 from edgecls.training.networks import Network
 from edgecls.training.objectives import Objective
 from edgecls.training.optimizers import make_optimizer, plateau_rate
@@ -161,7 +161,7 @@ class _Run:
         self._optimizer = self._model.optimizer  # around which Keras puts another one that scales the loss in half precision
         self._optimizer.build(self._model.trainable_variables)
         if self._saved is not None and self.epochs and self.epochs[-1].phase == phase:
-            _assign(self._state(), self._saved)
+            assign(self._state(), self._saved)
             self._saved = None
 
     def epoch(self, phase: Phase, done: Sequence[TrainingEpoch], rate: float) -> TrainingEpoch | None:
@@ -196,7 +196,7 @@ class _Run:
     def take_kept(self) -> None:
         """Put the weights of the epoch that was kept into the network."""
         if self._kept_weights:
-            _assign(self._model.weights, self._kept_weights)
+            assign(self._model.weights, self._kept_weights)
 
     def restore(self) -> None:
         """Take epochs, weights and random state from the checkpoint, as far as there is one; the optimizer's when its phase begins."""
@@ -207,7 +207,7 @@ class _Run:
         count = len(self._model.weights)
         self._saved, self._kept_weights = values[:-count], values[-count:]
         self.kept = self._kept().epoch
-        _assign(self._model.variables, self._saved[: len(self._model.variables)])
+        assign(self._model.variables, self._saved[: len(self._model.variables)])
 
     def _remember(self, epoch: TrainingEpoch) -> None:
         self.epochs.append(epoch)
@@ -247,11 +247,6 @@ def _is_over(done: Sequence[TrainingEpoch], patience: int | None) -> str:
     merits = [merit(epoch) for epoch in done]
     since = len(merits) - 1 - merits.index(max(merits))
     return f"stopped after epoch {done[-1].epoch}: {since} epochs without a better one" if since >= patience else ""
-
-
-def _assign(variables: Sequence[Any], values: Sequence[np.ndarray]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _watch(job: Fitting, number: int, total: int) -> Any:

@@ -18,7 +18,7 @@ from edgecls.records.average_precision import mean_average_precision
 from edgecls.records.recipe import Training
 from edgecls.records.variant import Epoch
 from edgecls.system.extras import require
-from edgecls.training.checkpoint import read_checkpoint, write_checkpoint
+from edgecls.training.checkpoint import assign, read_checkpoint, write_checkpoint
 from edgecls.training.finiteness import first_not_finite
 from edgecls.training.held import HeldKernels
 from edgecls.training.images import TrainingImages
@@ -178,7 +178,7 @@ class _Run:
     def take_best(self) -> None:
         """Put the best epoch's weights into the model."""
         if self._best is not None:
-            _assign(self._job.model.weights, self._best[1])
+            assign(self._job.model.weights, self._best[1])
 
     def save(self, epochs: list[Epoch]) -> None:
         """Write the checkpoint."""
@@ -194,7 +194,7 @@ class _Run:
             return []
         epochs, values = found
         state = self._state()
-        _assign(state, values[: len(state)])
+        assign(state, values[: len(state)])
         eligible = [epoch for epoch in epochs if self._is_eligible(epoch)]
         if self._job.training.patience is not None and eligible:
             self._best = max(_merit(epoch) for epoch in eligible), values[len(state) :]
@@ -274,11 +274,6 @@ def _sparsity(held: HeldKernels) -> float:
     values = [kernel.numpy() for kernel in held.kernels.values()]
     total = sum(value.size for value in values)
     return 1 - sum(np.count_nonzero(value) for value in values) / total if total else 0.0
-
-
-def _assign(variables: list[Any], values: list[np.ndarray]) -> None:
-    for variable, value in zip(variables, values, strict=True):
-        variable.assign(value)
 
 
 def _optimizer(training: Training, variables: list[Any]) -> Any:

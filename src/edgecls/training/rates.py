@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.records.training import RatePoint, TrainingPlan
+from edgecls.training.checkpoint import assign
 from edgecls.training.networks import Network
 from edgecls.training.objectives import Objective
 from edgecls.training.optimizers import make_optimizer
@@ -44,8 +45,7 @@ def range_test(
         points.append(RatePoint(learning_rate=rate, loss=mean / (1 - _SMOOTHED ** (step + 1))))
         if points[-1].loss > _WORSE * min(point.loss for point in points):
             break
-    for variable, value in zip(model.variables, before, strict=True):
-        variable.assign(value)
+    assign(model.variables, before)
     return points
 
 

@@ -105,7 +105,7 @@ def bench(request: BenchRequest, on_event: OnEvent = ignore) -> Report:
     if manifest and (doubt := doubt_preprocessing(report.measurements, spec, len(manifest.labels))):
         notes.append(doubt)
     report = report.model_copy(update={"notes": notes, "source_sha256": source, "image_spec": spec, "picks": picks})
-    write_text(output, report.model_dump_json(indent=2) + "\n")
+    write_text(output, report.to_json())
     return report
 
 

@@ -60,7 +60,7 @@ def conclude(search: TrialSearch, seconds: float, on_event: OnEvent) -> Optimiza
     _write_page(search, found, final)
     if choice.pick:
         _write_best(search, choice.pick, final, sentence)
-    write_text(request.folder / OPTIMIZATION_NAME, found.model_dump_json(indent=1) + "\n")
+    write_text(request.folder / OPTIMIZATION_NAME, found.to_json())
     return found
 
 
@@ -97,7 +97,7 @@ def _write_page(search: TrialSearch, found: Optimization, final: Report) -> None
     report = final.model_copy(
         update={**update, "notes": [*final.notes, "trials were measured one after another; `ratio` compares"]}
     )
-    write_text(search.request.folder / RESULTS_NAME, report.model_dump_json(indent=1) + "\n")
+    write_text(search.request.folder / RESULTS_NAME, report.to_json())
     write_text(search.request.folder / PAGE_NAME, report_html([Run(f"trials of {search.request.model.name}", report)]))
 
 
@@ -126,7 +126,7 @@ def _write_best(search: TrialSearch, pick: Trial, final: Report, sentence: str) 
     report = final.model_copy(update={"measurements": rows, "picks": picks, "source_sha256": manifest.source.sha256})
     with staging(folder) as staged:
         shutil.copytree(source, staged / BEST)
-        (staged / BEST / RESULTS_NAME).write_text(report.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        (staged / BEST / RESULTS_NAME).write_text(report.to_json(), encoding="utf-8")
         shutil.rmtree(folder / BEST, ignore_errors=True)
         (staged / BEST).rename(folder / BEST)
     write_text(folder / RECIPE_NAME, _recipe(search, pick))

@@ -231,7 +231,7 @@ def _write(folder: Path, done: VariantSet, trained: tuple[Variant, Any] | None, 
         with changing(folder, staged) as change:
             if place:
                 change.put(place, place.name)
-            change.write(VARIANTS_NAME, done.model_dump_json(indent=2) + "\n")
+            change.write(VARIANTS_NAME, done.to_json())
             change.remove([name for name in foreign if name not in done.variants])
 
 
@@ -241,7 +241,7 @@ def _save(staged: Path, variant: Variant, model: Any) -> Path:
     place.mkdir()
     model.save(place / MODEL_NAME)
     variant = variant.model_copy(update={"sha256": sha256(place / MODEL_NAME)})
-    (place / VARIANT_NAME).write_text(variant.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    (place / VARIANT_NAME).write_text(variant.to_json(), encoding="utf-8")
     return place
 
 

@@ -227,7 +227,7 @@ def _write(job: TrainJob, staged: Path, record: Training, network: Network, page
             change.put(staged / SAMPLES_NAME, SAMPLES_NAME)
         if record.rate_curve:
             change.write(CURVE_NAME, rate_curve(record.rate_curve, steepest(record.rate_curve)))
-        change.write(TRAINING_NAME, record.model_dump_json(indent=2) + "\n")
+        change.write(TRAINING_NAME, record.to_json())
     return record
 
 

@@ -142,7 +142,7 @@ class TrialSearch:
             trial = self._trial(item.candidate, "failed", reason=str(error)[:300])
         else:
             trial = self._measured(item, made)
-        write_text(item.folder / TRIAL_NAME, trial.model_dump_json(indent=1) + "\n")
+        write_text(item.folder / TRIAL_NAME, trial.to_json())
         before = best_of(self.trials, self.request.goal.within_points)
         self.trials.append(trial)
         is_best = best_of(self.trials, self.request.goal.within_points) is trial and trial is not before
@@ -184,7 +184,7 @@ class TrialSearch:
             if trial.is_chosen(points) and trial.judging_drop is None and self._is_better(trial):
                 judged = self._judged(trial, Manifest.read(self.artifacts(trial.candidate)))
                 self.trials[self.trials.index(trial)] = judged
-                write_text(self._folder(trial.candidate) / TRIAL_NAME, judged.model_dump_json(indent=1) + "\n")
+                write_text(self._folder(trial.candidate) / TRIAL_NAME, judged.to_json())
 
     def named(self, candidate: Candidate, manifest: Manifest) -> dict[str, tuple[Path, Artifact]]:
         """A candidate's artifacts by the names that their rows have."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from edgecls.compression.channels.layers import Rule, across, concatenate, merge, tie_rows
+from edgecls.compression.channels.layers import Rule, across, concatenate, each, merge, same, tie_rows
 from edgecls.compression.channels.passing import NotFollowedError, Passing
 from edgecls.compression.channels.shapes import along, from_last, permuted, reshaped, spread
 
@@ -85,12 +84,7 @@ def _power(passing: Passing) -> None:
 
 def _infinite(passing: Passing) -> None:
     passing.keep(_BY_ZERO)
-    _elementwise(passing)
-
-
-def _elementwise(passing: Passing) -> None:
-    lane = passing.lanes[0]
-    passing.give(lane.units, lane.axis)
+    same(passing)
 
 
 def _reduction(passing: Passing) -> None:
@@ -170,23 +164,19 @@ def _argument(passing: Passing, place: int, name: str) -> Any:
     return args[place] if len(args) > place else kwargs.get(name)
 
 
-def _each(rule: Callable[[Passing], None], *names: str) -> dict[str, Rule]:
-    return dict.fromkeys(names, rule)
-
-
 _RULES: dict[str, Rule] = {
-    **_each(_arithmetic, *_ARITHMETIC),
-    **_each(_quotient, "divide", "truediv"),
+    **each(_arithmetic, *_ARITHMETIC),
+    **each(_quotient, "divide", "truediv"),
     "pow": _power,
-    **_each(_infinite, *_INFINITE),
-    **_each(_elementwise, *_ELEMENTWISE),
-    **_each(_reduction, *_REDUCTIONS),
+    **each(_infinite, *_INFINITE),
+    **each(same, *_ELEMENTWISE),
+    **each(_reduction, *_REDUCTIONS),
     "concat": _concat,
     "getitem": _slice,
     "split": _split,
     "pad": _pad,
     "transpose": _transpose,
-    **_each(_reshaped, "expand_dims", "squeeze"),
+    **each(_reshaped, "expand_dims", "squeeze"),
     "resize": _resize,
-    **_each(_softmax, "softmax", "log_softmax"),
+    **each(_softmax, "softmax", "log_softmax"),
 }

@@ -21,7 +21,8 @@ _TOGETHER = "it takes its channels together"
 _ACROSS = ("softmax", "log_softmax")  # activations that take all values of the last axis together
 
 
-def _same(passing: Passing) -> None:
+def same(passing: Passing) -> None:
+    """What works on each value alone."""
     lane = passing.lanes[0]
     passing.give(lane.units, lane.axis)
 
@@ -29,7 +30,7 @@ def _same(passing: Passing) -> None:
 def _activation(passing: Passing) -> None:
     if passing.node.activation in _ACROSS and passing.lanes[0].axis == -1:
         passing.keep(_TOGETHER)
-    _same(passing)
+    same(passing)
 
 
 def across(passing: Passing, axes: Any) -> None:
@@ -44,14 +45,14 @@ def _prelu(passing: Passing) -> None:
     lane = passing.lanes[0]
     if passing.layer.alpha.shape[lane.axis] != 1:
         passing.cut("alpha", lane.axis, lane.units)
-    _same(passing)
+    same(passing)
 
 
 def _scaled(passing: Passing, *values: str) -> None:
     """What scales and shifts by constants of its config."""
     if any(np.size(np.asarray(getattr(passing.layer, value))) > 1 for value in values) and not passing.lanes[0].stays:
         raise NotFollowedError("it holds a constant for each channel")
-    _same(passing)
+    same(passing)
 
 
 def _layer_scale(passing: Passing) -> None:
@@ -232,7 +233,8 @@ _DIMENSIONS = ("1D", "2D", "3D")
 _MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
 
 
-def _each(rule: Rule, *kinds: str) -> dict[str, Rule]:
+def each(rule: Rule, *kinds: str) -> dict[str, Rule]:
+    """One rule for several kinds."""
     return dict.fromkeys(kinds, rule)
 
 
@@ -242,23 +244,23 @@ def _sized(rule: Rule, *kinds: str) -> dict[str, Rule]:
 
 
 RULES: dict[str, Rule] = {
-    **_each(_same, "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Identity", "Dropout", "AlphaDropout"),
-    **_each(_same, "GaussianNoise", "GaussianDropout", "ActivityRegularization", "StochasticDepth"),
-    **_sized(_same, "SpatialDropout"),
+    **each(same, "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Identity", "Dropout", "AlphaDropout"),
+    **each(same, "GaussianNoise", "GaussianDropout", "ActivityRegularization", "StochasticDepth"),
+    **_sized(same, "SpatialDropout"),
     "Activation": _activation,
     "Softmax": lambda passing: across(passing, passing.layer.axis),
     "PReLU": _prelu,
     "Rescaling": lambda passing: _scaled(passing, "scale", "offset"),
     "Normalization": lambda passing: _scaled(passing, "mean", "variance"),
     "LayerScale": _layer_scale,
-    **_each(_batch_norm, "BatchNormalization", "SyncBatchNormalization"),
-    **_each(lambda passing: across(passing, passing.layer.axis), "LayerNormalization", "UnitNormalization"),
+    **each(_batch_norm, "BatchNormalization", "SyncBatchNormalization"),
+    **each(lambda passing: across(passing, passing.layer.axis), "LayerNormalization", "UnitNormalization"),
     "GroupNormalization": _group_norm,
     "Dense": _dense,
     **_sized(_convolution, "Conv"),
     **{f"Conv{size}Transpose": partial(_convolution, transposed=True) for size in _DIMENSIONS},
-    **_each(_depthwise, "DepthwiseConv1D", "DepthwiseConv2D"),
-    **_each(_separable, "SeparableConv1D", "SeparableConv2D"),
+    **each(_depthwise, "DepthwiseConv1D", "DepthwiseConv2D"),
+    **each(_separable, "SeparableConv1D", "SeparableConv2D"),
     **_sized(_spatial, "MaxPooling", "AveragePooling", "UpSampling", "ZeroPadding", "Cropping"),
     "Resizing": _spatial,
     **_sized(_global_pooling, "GlobalAveragePooling", "GlobalMaxPooling"),
@@ -266,6 +268,6 @@ RULES: dict[str, Rule] = {
     "Reshape": _reshape,
     "Permute": _permute,
     "RepeatVector": lambda passing: passing.give(passing.units()),
-    **_each(merge, *_MERGES),
+    **each(merge, *_MERGES),
     "Concatenate": lambda passing: concatenate(passing, passing.layer.axis),
 }

@@ -42,13 +42,13 @@ def still_statistics(model: Any) -> Iterator[None]:
 def mode_of(node: Node, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Keywords of a call, a BatchNorm as in training and everything else as at inference."""
     takes_mode = "training" in inspect.signature(node.layer.call).parameters
-    return {**kwargs, "training": _goes_by_batch(node.layer)} if takes_mode else kwargs
+    return {**kwargs, "training": goes_by_batch(node.layer)} if takes_mode else kwargs
 
 
 @contextlib.contextmanager
 def _momenta(model: Any) -> Iterator[list[Any]]:
     """The BatchNorms that go by the batch, whose momenta are put back in the end."""
-    norms = [layer for layer in model.layers if _goes_by_batch(layer)]
+    norms = [layer for layer in model.layers if goes_by_batch(layer)]
     momenta = [layer.momentum for layer in norms]
     try:
         yield norms
@@ -57,7 +57,8 @@ def _momenta(model: Any) -> Iterator[list[Any]]:
             layer.momentum = momentum
 
 
-def _goes_by_batch(layer: Any) -> bool:
+def goes_by_batch(layer: Any) -> bool:
+    """Whether a layer is a BatchNorm that computes with the statistics of the batch while it trains: one that is not frozen."""
     return "BatchNormalization" in type(layer).__name__ and layer.trainable
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from edgecls.compression.channels.functions import rule_of
 from edgecls.compression.channels.layers import RULES
 from edgecls.compression.channels.passing import Cost, Cut, Findings, Lane, NotFollowedError, Passing, Read, Setting
+from edgecls.compression.channels.statistics import goes_by_batch
 from edgecls.compression.channels.ties import FIXED
 from edgecls.training.flat_graph import FlatGraph, Node
 
@@ -127,14 +128,14 @@ def _resolved(findings: Findings, graph: FlatGraph) -> Channels:
 def _distinct(reads: list[Read], graph: FlatGraph) -> list[tuple[Read, bool]]:
     """Each tensor once, however many kernels take it, and whether BatchNorms take the means of all that they make of it."""
     found = {id(read.tensor): read for read in reads}
-    together = [[_goes_by_batch(graph, other.made) for other in reads if other.tensor is one.tensor] for one in found.values()]
+    together = [[_is_levelled(graph, other.made) for other in reads if other.tensor is one.tensor] for one in found.values()]
     return [(read, all(levelled)) for read, levelled in zip(found.values(), together, strict=True)]
 
 
-def _goes_by_batch(graph: FlatGraph, tensor: Any) -> bool:
-    """Whether a tensor goes to a BatchNorm alone, and to one that is not frozen."""
+def _is_levelled(graph: FlatGraph, tensor: Any) -> bool:
+    """Whether a tensor goes to a BatchNorm alone, and to one that goes by the batch."""
     taker = graph.sole_consumer(tensor, through_inert=False)
-    return taker is not None and "BatchNormalization" in taker.kind and taker.layer.trainable
+    return taker is not None and goes_by_batch(taker.layer)
 
 
 def _groups(count: int, made: dict[str, np.ndarray], cuts: list[Cut]) -> list[Group]:

@@ -6,14 +6,13 @@ lacks below 6e-5. Kernels are matched with those of the TFLite model by their va
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from edgecls.converters.coreml.weights import AXES, replace_constant
-from edgecls.formats.coreml.read import WEIGHTED
+from edgecls.converters.coreml.weights import AXES, kernels, replace_constant
 from edgecls.formats.tflite.graph import BIAS, CHANNEL_AXIS, KERNEL, TFLiteGraph
 from edgecls.quantization.codes import weight_orders
 from edgecls.quantization.equalization import Factors, equalized
@@ -58,7 +57,8 @@ def equalize_program(program: Any, scaled: Sequence[ScaledKernel]) -> bool:
         Whether each kernel was found, once; where one is not, nothing is changed.
     """
     function = program.functions["main"]
-    places = [(constant, found) for constant in _kernels(function) if (found := _match(constant, scaled))]
+    constants = [kernel.constant for kernel in kernels(function, smallest=1)]
+    places = [(constant, found) for constant in constants if (found := _match(constant, scaled))]
     once = len(places) == len(scaled) and {id(kernel) for _, (kernel, _) in places} == {id(kernel) for kernel in scaled}
     if not once or not all(_can_make(constant, kernel) for constant, (kernel, _) in places):
         return False
@@ -85,18 +85,6 @@ def replace_bias(operation: Any, bias: np.ndarray) -> None:
     block.replace_uses_of_var_after_op(anchor_op=operation, old_var=old, new_var=made)
     block.remove_ops([operation])
     made.name = old.name
-
-
-def _kernels(function: Any) -> Iterator[Any]:
-    """Constants of two axes and more that an operation multiplies its input with; a shared one comes once."""
-    seen: set[str] = set()
-    for operation in function.operations:
-        for name in ("weight", "x", "y") if operation.op_type in WEIGHTED else ():
-            var = operation.inputs.get(name)
-            if var is None or var.op is None or var.op.op_type != "const" or var.name in seen or var.rank < 2:
-                continue
-            seen.add(var.name)
-            yield var.op
 
 
 def _match(constant: Any, scaled: Sequence[ScaledKernel]) -> tuple[ScaledKernel, np.ndarray] | None:

@@ -71,8 +71,8 @@ def compress_weights(program: Any, scheme: Scheme) -> None:
                 replace_constant(kernel.constant, stored)
 
 
-def kernels(function: Any) -> Iterator[Kernel]:
-    """Kernels of SMALLEST values and more; one that several operations share comes once."""
+def kernels(function: Any, smallest: int = SMALLEST) -> Iterator[Kernel]:
+    """Kernels of so many values and more; one that several operations share comes once."""
     seen: set[str] = set()
     for operation in function.operations:
         if operation.op_type not in WEIGHTED:
@@ -81,7 +81,7 @@ def kernels(function: Any) -> Iterator[Kernel]:
             var = operation.inputs.get(name)
             if var is None or var.op is None or var.op.op_type != "const" or var.name in seen:
                 continue
-            if var.rank < 2 or var.val.size < SMALLEST:
+            if var.rank < 2 or var.val.size < smallest:
                 continue
             seen.add(var.name)
             yield Kernel(var.op, *_axes(operation, name, var.rank))
