@@ -60,7 +60,7 @@ class Row:
 
 
 AUGMENTED = {"augmentation": {"flip": True, "shift": 0.1}}
-RESNET8 = {"epochs": 8, "learning_rate": 1e-3, **AUGMENTED}
+RESNET8 = {"epochs": 24, "learning_rate": 1e-3, **AUGMENTED}
 ROWS = {
     "fashion": Row(fashion, 0.5, {"epochs": 6, "learning_rate": 1e-3}, 0.5, qat=True),
     "tutorial": Row(tutorial, 0.5, {"epochs": 6, "learning_rate": 3e-4}, 0.5),

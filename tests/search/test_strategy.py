@@ -107,6 +107,26 @@ def test_what_failed_is_trained_twice_and_four_times_as_long_and_what_was_given_
         assert (twice[0] in [other.candidate for other in seen]) == (status == "measured")
 
 
+def test_what_a_model_loses_as_it_was_given_is_not_expected_of_those_that_are_trained_on() -> None:
+    """Every file without training is 3 points behind the control, float16 too: it is the training that is missing, not int8."""
+    asked = space("latency")
+    trials = [trial(one, 3.0, 1.0, 3.0, trained=0) for one in (*asked.untrained, *asked.finer)]
+    qat, harsh = asked.candidate((QuantizationAwareTraining(),)), asked.candidate((ChannelPruning(share=0.8),))
+    likely, unlikely = Forecast(trials, "latency").probability([qat, harsh], 0.5)
+    assert likely > 0.5
+    assert unlikely < 0.1
+    assert all(stage.share <= 0.5 for stage in after(trials, asked).stages if isinstance(stage, ChannelPruning))
+
+
+def test_what_int8_alone_loses_is_expected_of_all_that_are_not_trained_for_it() -> None:
+    asked = space("latency")
+    trials = [trial(one, lost := 3.0 * (one.scheme == "int8"), 1.0, lost, trained=0) for one in (*asked.untrained, *asked.finer)]
+    milder = (ChannelPruning(share=0.3),)
+    without, trained = (asked.candidate(stages) for stages in (milder, (*milder, QuantizationAwareTraining())))
+    unlikely, likely = Forecast(trials, "latency").probability([without, trained], 0.5)
+    assert likely > unlikely
+
+
 def test_longer_training_does_not_help_int8_that_is_not_trained_for() -> None:
     """All that a model loses, it loses to int8 behind the training: four times the epochs are forecast to lose as much."""
     asked, milder = space("latency"), (ChannelPruning(share=0.3),)

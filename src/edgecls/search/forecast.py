@@ -2,7 +2,8 @@
 
 Loss, and the logarithm of what is to be small, are sums of a term for each technique. How large a term is at a share is known
 beforehand but for a factor, and the factors are learned by Bayesian linear regression: before the first trial they are those of the
-models in `benchmarks/README.md`.
+models in `benchmarks/README.md`. What a model loses as it was given, beside a control that was trained on, tells nothing of those that
+are trained too: it is a term of its own.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _VALUE_NOISE = 0.05  # of a logarithm: 5 %
 _INTERCEPT_SPREAD = 1.0
 _FACTOR_SPREAD = 0.7
 _TECHNIQUES = 5  # channels, zeros, zeros in blocks, clusters, int8 without training for it
+_INT8, _UNTRAINED = 4, 5  # their columns
+_LEAST_SPREAD = 0.1
 _SECONDS_BEFORE = 60.0  # of a stage, before one was trained
 _LEFT_BY_TWICE = 0.8  # of what a technique costs, when it is trained twice as long
 
@@ -37,12 +40,15 @@ class Forecast:
 
     def __init__(self, trials: Sequence[Trial], minimize: Minimize) -> None:
         self._minimize: Minimize = minimize
-        known = [trial for trial in trials if trial.candidate.scheme == "int8" and trial.value and trial.drop is not None]
-        candidates = [trial.candidate for trial in known]
+        known = [trial for trial in trials if trial.value and trial.drop is not None]
         drops = [trial.drop or 0.0 for trial in known]
-        self._drop = _Regression(_drop_terms(candidates), np.array(drops), _DROP_NOISE, 0.0)
-        values = np.log([trial.value or 1.0 for trial in known])
-        self._value = _Regression(_value_terms(candidates, minimize), values, _VALUE_NOISE, float(values[0]) if known else 0.0)
+        behind = min((trial.drop or 0.0 for trial in known if trial.candidate.recipe is None), default=0.0)
+        prior = _Prior(0.0, max(behind, _LEAST_SPREAD))
+        self._drop = _Regression(_drop_terms([trial.candidate for trial in known]), np.array(drops), _DROP_NOISE, prior)
+        alike = [trial for trial in known if trial.candidate.scheme == "int8"]
+        values = np.log([trial.value or 1.0 for trial in alike])
+        prior = _Prior(float(values[0]) if alike else 0.0)
+        self._value = _Regression(_value_terms([trial.candidate for trial in alike], minimize), values, _VALUE_NOISE, prior)
         spent = [trial.seconds / (trial.trained * trial.candidate.longer) for trial in trials if trial.trained]
         self._stage_seconds = statistics.median(spent) if spent else _SECONDS_BEFORE
         self._finished = {trial.candidate.start(length) for trial in trials for length in range(1, _finished(trial) + 1)}
@@ -69,25 +75,45 @@ def _finished(trial: Trial) -> int:
 
 
 @dataclass(frozen=True)
-class _Regression:
-    """Linear regression with a normal prior: factors around 1, an intercept around `start`.
+class _Prior:
+    """What is known before the first trial: factors of techniques are around 1.
 
     Attributes:
-        terms: [trials, techniques].
+        intercept: of the regression.
+        untrained_spread: of the term of those that nothing was trained for, which is around 0.
+    """
+
+    intercept: float
+    untrained_spread: float = _LEAST_SPREAD
+
+    @property
+    def mean(self) -> np.ndarray:
+        return np.array([self.intercept, *np.ones(_TECHNIQUES), 0.0])
+
+    @property
+    def precision(self) -> np.ndarray:
+        spreads = [_INTERCEPT_SPREAD, *np.full(_TECHNIQUES, _FACTOR_SPREAD), self.untrained_spread]
+        return np.diag(np.array(spreads) ** -2.0)
+
+
+@dataclass(frozen=True)
+class _Regression:
+    """Linear regression with a normal prior.
+
+    Attributes:
+        terms: [trials, techniques + 1].
         found: [trials].
     """
 
     terms: np.ndarray
     found: np.ndarray
     noise: float
-    start: float
+    prior: _Prior
 
     def predict(self, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of what would be found, noise included, each [n]."""
-        before = np.array([self.start, *np.ones(_TECHNIQUES)])
-        precision = np.diag([_INTERCEPT_SPREAD**-2, *np.full(_TECHNIQUES, _FACTOR_SPREAD**-2)])
-        seen = _with_intercept(self.terms)
-        after = np.linalg.inv(precision + seen.T @ seen / self.noise**2)
+        before, seen = self.prior.mean, _with_intercept(self.terms)
+        after = np.linalg.inv(self.prior.precision + seen.T @ seen / self.noise**2)
         mean = before + after @ seen.T @ (self.found - seen @ before) / self.noise**2
         asked = _with_intercept(terms)
         return asked @ mean, np.sqrt(np.einsum("ij,jk,ik->i", asked, after, asked) + self.noise**2)
@@ -98,31 +124,31 @@ def _with_intercept(terms: np.ndarray) -> np.ndarray:
 
 
 def _drop_terms(candidates: Sequence[Candidate]) -> np.ndarray:
-    """Percentage points that each technique is expected to cost, float64 [n, techniques]."""
+    """Percentage points that each technique is expected to cost, and 1 where nothing is trained, float64 [n, techniques + 1]."""
     left = np.array([_LEFT_BY_TWICE ** math.log2(candidate.longer) for candidate in candidates])
-    terms = _terms(candidates, _drop_of, lambda qat: 0.0 if qat else 0.3)
-    terms[:, :-1] *= left[:, None]  # int8 that nothing was trained for loses as much after longer training
+    terms = _terms(candidates, _drop_of)
+    terms[:, :_INT8] *= left[:, None]
+    terms[:, _INT8] = [0.3 * (one.scheme == "int8" and not _is_trained_for_int8(one)) for one in candidates]
+    terms[:, _UNTRAINED] = [one.recipe is None for one in candidates]
     return terms
 
 
 def _value_terms(candidates: Sequence[Candidate], minimize: Minimize) -> np.ndarray:
-    """Logarithm of the share that each technique leaves, float64 [n, techniques]."""
-    return _terms(candidates, lambda stage: _left_of(stage, minimize), lambda qat: 0.0)
+    """Logarithm of the share that each technique leaves, float64 [n, techniques + 1]."""
+    return _terms(candidates, lambda stage: _left_of(stage, minimize))
 
 
-def _terms(
-    candidates: Sequence[Candidate], of_stage: Callable[[Reduction], float], of_int8: Callable[[bool], float]
-) -> np.ndarray:
-    rows = np.zeros((len(candidates), _TECHNIQUES))
+def _terms(candidates: Sequence[Candidate], of_stage: Callable[[Reduction], float]) -> np.ndarray:
+    rows = np.zeros((len(candidates), _TECHNIQUES + 1))
     for row, candidate in zip(rows, candidates, strict=True):
-        trained = False
         for stage in candidate.stages:
-            if isinstance(stage, QuantizationAwareTraining):
-                trained = True
-            else:
+            if not isinstance(stage, QuantizationAwareTraining):
                 row[_column(stage)] = of_stage(stage)
-        row[-1] = of_int8(trained)
     return rows
+
+
+def _is_trained_for_int8(candidate: Candidate) -> bool:
+    return any(isinstance(stage, QuantizationAwareTraining) for stage in candidate.stages)
 
 
 def _column(stage: Reduction) -> int:
