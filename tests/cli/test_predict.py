@@ -106,3 +106,32 @@ def test_what_is_no_image_is_one_line_and_exit_2(edgecls: Command, classifier: P
         assert result.stderr.startswith("error: expected ")
         assert result.stderr.count("\n") == 1
         assert result.stdout == ""
+
+
+def test_an_image_that_cannot_be_read_keeps_no_other_from_its_answer(
+    edgecls: Command, classifier: Path, grey: Callable[[int], Path], tmp_path: Path
+) -> None:
+    text = tmp_path / "text.png"
+    text.write_text("not an image")
+    result = edgecls("predict", classifier, grey(255), text, grey(0), "--json")
+    assert result.exit_code == 2
+    assert [Path(answer["image"]) for answer in json.loads(result.stdout)["answers"]] == [grey(255), grey(0)]
+    assert f"error: expected an image that can be read, found {text}: " in result.stderr
+
+
+def test_a_folder_of_artifacts_is_named_as_such(edgecls: Command, grey: Callable[[int], Path], tmp_path: Path) -> None:
+    (tmp_path / "model.artifacts").mkdir()
+    (tmp_path / "model.artifacts/manifest.json").write_text("{}")
+    result = edgecls("predict", tmp_path / "model.artifacts", grey(0))
+    assert "model.artifacts, a folder of several; name a file in it" in result.stderr
+
+
+def test_a_folder_stands_for_its_images(edgecls: Command, classifier: Path, grey: Callable[[int], Path], tmp_path: Path) -> None:
+    (tmp_path / "new" / "deeper").mkdir(parents=True)
+    for place, name in ((grey(255), "1.png"), (grey(0), "deeper/2.png")):
+        (tmp_path / "new" / name).write_bytes(place.read_bytes())
+    answers = json.loads(edgecls("predict", classifier, tmp_path / "new", "--json").stdout)["answers"]
+    assert {Path(answer["image"]).name: answer["predictions"][0]["label"] for answer in answers} == {
+        "1.png": "bright",
+        "2.png": "dark",
+    }

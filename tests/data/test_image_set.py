@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from edgecls.data import ImageSet, open_images, synthetic_pixels
+from edgecls.data.source import Role
 from edgecls.data.subset import choose
 from edgecls.errors import DataError
 from edgecls.records.image_spec import ImageSpec
@@ -77,6 +78,18 @@ class TestFolders:
 
     def test_numbers_are_class_indices(self, tmp_path: Path):
         assert labels_of(data(folder_of(tmp_path, **{"0": 1, "2": 1}), labels=DEFAULT)) == [0, 2]
+
+    def test_more_than_ten_numbers_are_alphabetical_where_nothing_tells_and_indices_of_named_classes(self, tmp_path: Path):
+        """Keras sorts 10 before 2; a file of names is in the order of the numbers."""
+        folder_of(tmp_path, **{str(number): 1 for number in range(12)})
+        alphabetical = [0, 1, 10, 11, 2, 3, 4, 5, 6, 7, 8, 9]
+        plain = data(tmp_path, labels=[f"class_{number}" for number in range(12)])
+        assert labels_of(plain) == list(range(12))
+        assert "0, 1, 10, 11, ..., as Keras sorts them; if they count the model's classes, say so with --labels" in plain.note
+        assert labels_of(data(tmp_path, labels=[f"sign {number}" for number in range(12)])) == alphabetical
+        assert labels_of(data(tmp_path, labels=[str(number) for number in range(12)])) == alphabetical
+        keras = ["0", "1", "10", "11", *(str(number) for number in range(2, 10))]
+        assert labels_of(data(tmp_path, labels=keras)) == list(range(12))
 
     def test_images_lie_deeper_and_clutter_is_ignored(self, tmp_path: Path):
         folder_of(tmp_path, ant=1, bee=1)
@@ -168,6 +181,27 @@ class TestArchives:
 
     def pixels(self, count: int = 4, channels: int = 1) -> np.ndarray:
         return (np.arange(count)[:, None, None, None] + np.zeros((count, 8, 8, channels), int)).astype(np.uint8)
+
+    @pytest.mark.parametrize(
+        ("names", "role"),
+        [
+            (("test_images", "test_labels", "train_images"), "data"),
+            (("val_images", "val_labels"), "validation"),
+            (("train_images", "train_labels", "test_images"), "training"),
+            (("images", "labels"), "data"),
+            (("X_test", "Y_test", "X_train"), "data"),
+            (("X", "y", "images"), "training"),
+        ],
+    )
+    def test_names_that_others_give(self, tmp_path: Path, names: tuple[str, ...], role: Role):
+        """As MedMNIST: `train_images` with `train_labels` [N, 1]."""
+        images, labels, *other = names
+        path = self.save(
+            tmp_path, **{name: self.pixels(7) for name in other}, **{images: self.pixels(), labels: [[2], [0], [1], [1]]}
+        )
+        found = open_images(path, GREY, role=role, labels=DEFAULT)
+        assert (len(found), labels_of(found)) == (4, [2, 0, 1, 1])
+        assert f"{images} of the archive used" in found.note
 
     @pytest.mark.parametrize("compressed", [False, True])
     def test_roles(self, tmp_path: Path, compressed: bool):
@@ -324,7 +358,7 @@ class TestArchives:
     @pytest.mark.parametrize(
         ("arrays", "message"),
         [
-            ({"images": np.zeros((2, 8, 8), np.uint8)}, "with images"),
+            ({"pictures": np.zeros((2, 8, 8), np.uint8)}, "with pictures;"),
             ({"x_train": np.zeros((2, 8, 8), np.uint8)}, "with x_train"),
             ({"x": np.zeros((2, 3, 8, 8), np.uint8)}, "channels last"),
             ({"x": np.zeros((2, 9), np.uint8)}, "shape \\(2, 9\\)"),

@@ -12,7 +12,7 @@ from edgecls.cli.model_options import Filter, Fit
 
 def predict(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .tflite, .onnx or .mlpackage.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Images to classify.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE…", help="Images to classify, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, metavar="K", help="How many classes to show.")] = 5,
     preprocess: Annotated[
         str | None,
@@ -50,9 +50,13 @@ def predict(
         note(f"note: computed by {found.stand_in}")
     answers = [
         Answer(image=str(image), predictions=top_predictions(scores, found.output_kind, found.labels, top))
-        for image, scores in zip(images, found.scores, strict=True)
+        for image, scores in zip(found.images, found.scores, strict=True)
     ]
     if json:
         show_json(Answers(artifact=str(file), answers=answers))
     else:
         show(*(prediction_bars(answer.image, answer.predictions) for answer in answers))
+    for error in found.refused:
+        note(f"error: {error}")
+    if found.refused:
+        raise typer.Exit(found.refused[0].exit_code)

@@ -27,6 +27,12 @@ _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
     "validation": (("x_val", "y_val"), ("x_valid", "y_valid")),
     "data": (("x_test", "y_test"), ("x_val", "y_val"), ("x", "y")),
 }
+# as MedMNIST and others call them; capitals count for nothing
+_SYNONYMS = {"images": "x", "labels": "y"} | {
+    f"{part}_{theirs}": f"{ours}_{part}"
+    for part in ("train", "val", "test")
+    for theirs, ours in (("images", "x"), ("labels", "y"))
+}
 _CHUNK_BYTES = 4 << 20
 _MOST_DEFLATED = 1032  # bytes that one compressed byte can stand for, whatever an archive says of itself
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -117,13 +123,13 @@ class ArraySource:
 
 
 def member_names(path: Path) -> list[str]:
-    """Names of the arrays in an archive.
+    """Names of the arrays in an archive, those of images and labels as Keras's datasets call them.
 
     Raises:
         DataError: it cannot be read.
     """
     with _archive(path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist()]
+        return list(_members(archive))
 
 
 def header_of(path: Path, role: Role) -> tuple[tuple[int, ...], np.dtype]:
@@ -137,14 +143,22 @@ def header_of(path: Path, role: Role) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _choose_keys(path: Path, archive: zipfile.ZipFile, role: Role) -> tuple[str, str]:
-    found = [name.removesuffix(".npy") for name in archive.namelist()]
-    for keys in _KEYS[role]:
-        if keys[0] in found:
-            return keys
+    found = _members(archive)
+    for images, labels in _KEYS[role]:
+        if images in found:
+            return found[images], found.get(labels, labels)
     expected = " or ".join("/".join(keys) for keys in _KEYS[role])
     raise DataError(
-        f"arrays {expected} for {role}", f"{path} with {', '.join(found) or 'nothing'}", "save it as np.savez(path, x=..., y=...)"
+        f"arrays {expected} for {role}",
+        f"{path} with {', '.join(dict.fromkeys(found.values())) or 'nothing'}",
+        "save it as np.savez(path, x=..., y=...)",
     )
+
+
+def _members(archive: zipfile.ZipFile) -> dict[str, str]:
+    """Names of the arrays, by what Keras's datasets call them; such a name itself comes before its synonyms."""
+    names = [name.removesuffix(".npy") for name in archive.namelist()]
+    return {_SYNONYMS.get(name.casefold(), name.casefold()): name for name in names} | {name: name for name in names}
 
 
 def _image_shape(shape: tuple[int, ...], spec: ImageSpec, where: str) -> tuple[int, int, int]:

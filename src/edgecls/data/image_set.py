@@ -156,6 +156,8 @@ class ImageSet:
     def _check(self, failed: list[Skipped]) -> None:
         if len(failed) > _MOST_SKIPPED * len(self._chosen):
             first = failed[0]
+            if len(self._chosen) == 1:
+                raise DataError("an image that can be read", f"{first.path}: {first.reason}", "repair it, or give another")
             raise DataError(
                 "images most of which can be read",
                 f"{len(failed)} of {len(self._chosen)} that cannot, first {first.path}: {first.reason}",

@@ -27,8 +27,8 @@ def label_by_name(
         order: what `names` are sorted by, for notes.
 
     In this order: every name is one of the model's labels (case, punctuation and a leading index apart); as many names as
-    outputs, so alphabetical order as in training with Keras, unless a name that is a label contradicts it; every name is a number
-    below the number of outputs. Otherwise the images have no labels.
+    outputs, so alphabetical order as in training with Keras, unless a name that is a label contradicts it, or all are the numbers of labels
+    that have names of their own; every name is a number below the number of outputs. Otherwise the images have no labels.
     """
     places = np.arange(len(names))
     if labels is None:
@@ -37,8 +37,12 @@ def label_by_name(
     matched = _match(names, labels)
     if None not in matched:
         return Labelling(np.asarray(matched, np.int64)[groups], groups, tuple(labels))
-    if len(names) == len(labels) and all(found in (None, index) for index, found in enumerate(matched)):
-        return Labelling(places[groups], groups, tuple(names), f"{kind} taken in {order} order: {_shown(names)}")
+    is_shuffled = set(names) == {str(index) for index in range(len(labels))} and names != sorted(names, key=int)  # 10 before 2
+    is_counted = is_shuffled and not are_default(labels)
+    if len(names) == len(labels) and all(found in (None, index) for index, found in enumerate(matched)) and not is_counted:
+        doubt = ", as Keras sorts them; if they count the model's classes, say so with --labels and a file of 0, 1, 2 … in lines"
+        note = f"{kind} taken in {order} order: {_shown(names)}{doubt if is_shuffled else ''}"
+        return Labelling(places[groups], groups, tuple(names), note)
     if all(name.isdecimal() and int(name) < len(labels) for name in names):
         return Labelling(np.asarray([int(name) for name in names])[groups], groups, tuple(labels), f"{kind} are class indices")
     strangers = [name for name, found in zip(names, matched, strict=True) if found is None]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edgecls.errors import ArtifactError
 from edgecls.formats.tflite.schema import IDENTIFIER
-from edgecls.records.artifact import SUFFIXES, TARGETS, Artifact, Target
+from edgecls.records.artifact import MANIFEST_NAME, SUFFIXES, TARGETS, Artifact, Target
 from edgecls.system.store import settle
 
 _CHUNK = 1 << 20
@@ -94,6 +94,8 @@ def detect(path: Path) -> Target:
             return "saved_model"
         if (path / "Manifest.json").is_file():
             return "coreml"
+        if any(item.name == MANIFEST_NAME for item in path.iterdir()):
+            raise ArtifactError("one artifact", f"{path}, a folder of several", "name a file in it")
         raise ArtifactError("a .tflite, .onnx or .mlpackage", f"the folder {path}, which has no Manifest.json", _REMEDY)
     head = _head(path)
     by_suffix: Target | None = next((target for target in TARGETS if SUFFIXES[target] == path.suffix.lower()), None)

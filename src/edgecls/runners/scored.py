@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgecls.data import open_images
+from edgecls.data.folders import images_below
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.errors import ArtifactError, DataError, WorkerError
 from edgecls.formats import read_record
@@ -26,14 +27,18 @@ class Scored:
         spec: the image it takes.
         stand_in: what computed it in its engine's place; empty where its engine did.
         labels: one per class.
+        images: those that were answered; of a folder all that lie in it.
         scores: float32 [images, outputs].
+        refused: why the others were not.
     """
 
     spec: ImageSpec
     stand_in: str
     labels: list[str]
     output_kind: OutputKind
+    images: list[Path]
     scores: np.ndarray
+    refused: list[DataError]
 
 
 def score_images(
@@ -44,7 +49,7 @@ def score_images(
     filter: str | None = None,
     labels: Path | None = None,
 ) -> Scored:
-    """Let an artifact answer to image files; without any it tells of itself alone.
+    """Let an artifact answer to image files, or folders of them; without any it tells of itself alone.
 
     Args:
         preprocess, fit, filter: how pictures enter it, where it does not say.
@@ -52,7 +57,7 @@ def score_images(
 
     Raises:
         ArtifactError: it is damaged, even where that ends its engine's process.
-        InputError: as `open_runner` and `open_images`.
+        InputError: as `open_runner`; as `open_images`, where it is so of every image.
     """
     with Worker() as worker:
         try:
@@ -79,15 +84,30 @@ def _score(
         labels = read_labels(label_file, classes)
     else:
         labels = record.labels if record else list(runner.labels) or default_labels(classes)
-    none = np.zeros((0, runner.outputs), np.float32)
-    scores = np.concatenate([none, *(runner.predict(_pixels(image, runner.spec)) for image in images)])
-    return Scored(runner.spec, runner.stand_in, labels, runner.output_kind, scores)
+    answered, refused = [], []
+    scores = [np.zeros((0, runner.outputs), np.float32)]
+    for image in [file for place in images for file in _files(place)]:
+        try:
+            scores.append(runner.predict(_pixels(image, runner.spec)))
+        except DataError as error:
+            refused.append(error)
+        else:
+            answered.append(image)
+    if refused and not answered:
+        raise refused[0]
+    return Scored(runner.spec, runner.stand_in, labels, runner.output_kind, answered, np.concatenate(scores), refused)
+
+
+def _files(place: Path) -> list[Path]:
+    if not place.is_dir():
+        return [place]
+    if found := images_below(place):
+        return found
+    raise DataError("an image file, or a folder of them", f"{place} without any", "check the path")
 
 
 def _pixels(image: Path, spec: ImageSpec) -> np.ndarray:
     """[1, H, W, C]."""
     if not image.is_file():
-        raise DataError(
-            "an image file", f"{image}, which {'is a folder' if image.exists() else 'does not exist'}", "check the path"
-        )
+        raise DataError("an image file", f"{image}, which does not exist", "check the path")
     return next(open_images(image, spec, role="data").batches(1))
