@@ -10,9 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
 import edgecls
 from documents import ROOT, Block, anchors, blocks, links, pages
+from edgecls.cli.app import app
 from reader import Reader
 
 PAGES = pages()
@@ -39,6 +41,20 @@ def test_links_are_found_and_judged(tmp_path: Path) -> None:
 
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("name", sorted(get_command(app).commands))  # type: ignore[attr-defined]
+def test_the_page_of_a_command_tells_of_each_of_its_options_and_its_table_of_no_others(name: str) -> None:
+    command = get_command(app).commands[name]  # type: ignore[attr-defined]
+    text = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    options = [{*found.opts, *found.secondary_opts} for found in command.params if found.param_type_name == "option"]
+    untold = [names for names in options if not any(re.search(rf"{option}(?![\w-])", text) for option in names)]
+    assert not untold
+    own = {option for names in options for option in names}
+    told = {
+        option for row in re.findall(r"^\| (`-[^|]*) \|", text, re.MULTILINE) for option in re.findall(r"--[a-z][a-z-]*", row)
+    }
+    assert told <= own
 
 
 def test_versions_agree() -> None:

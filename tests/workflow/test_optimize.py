@@ -155,6 +155,7 @@ def test_nothing_within_the_limit_is_exit_1_with_the_nearest_and_what_would_help
     expected = "nothing to ship: no candidate is within 0.5 points of the model; base-int8 comes nearest (7.25 points"
     assert expected in " ".join(done.stdout.split())
     assert "what would help: a wider limit: --within 'drop<=7.3'" in done.stderr
+    assert "more time" not in done.stderr  # the one trial that was asked for was made
     assert not (tmp_path / "out" / "best.toml").exists()
 
 

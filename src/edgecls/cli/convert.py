@@ -31,7 +31,7 @@ def convert(
         str | None,
         typer.Option(
             metavar="LIST",
-            help="float32, float16, dynamic, int8, weight8, palette4 …, also as tflite:int8. [all but the README's extra ones]",
+            help="float32, float16, dynamic, int8, weight8, palette4 …, also as tflite:int8. [the first five, where they can be]",
         ),
     ] = None,
     calibration: Annotated[

@@ -72,7 +72,13 @@ class Conversion:
         onnx_weights = self.onnx_weights if job == ONNX_INT8 else None
         layout, batch = (self.onnx_layout, self.onnx_batch) if job.target == "onnx" else (None, None)
         return Requested(
-            target=job.target, scheme=job.scheme, io=io, onnx_weights=onnx_weights, onnx_layout=layout, onnx_batch=batch
+            target=job.target,
+            scheme=job.scheme,
+            io=io,
+            minimum_deployment_target=self.minimum_deployment_target if job.target == "coreml" else None,
+            onnx_weights=onnx_weights,
+            onnx_layout=layout,
+            onnx_batch=batch,
         )
 
 

@@ -50,9 +50,7 @@ def conclude(search: TrialSearch, seconds: float, on_event: OnEvent) -> Optimiza
         trials=search.trials,
         pick=choice.pick.candidate.name if choice.pick else None,
         sentence=sentence,
-        advice=[]
-        if choice.pick
-        else advice_of(choice.nearest, search.prepared.refusal, goal, time_is_over="time" in search.ended),
+        advice=[] if choice.pick else advice_of(choice.nearest, search.prepared.refusal, goal, time_is_over=search.lacks_time),
         ended=search.ended,
         seconds=round(seconds, 1),
         notes=search.prepared.notes,

@@ -52,6 +52,10 @@ class TrialSearch:
         allowance: how long.
         on_event: told what is at work, and of every finished trial.
 
+    Attributes:
+        trials: those that are finished, kept ones too.
+        ended: why the search did, for people; `lacks_time`: whether with more time it would go on.
+
     Raises:
         InputError: a model or data that cannot be used.
         StageError: the float model could not be converted or measured.
@@ -76,7 +80,7 @@ class TrialSearch:
         if self.reference.status != "ok":
             raise StageError("a float model that runs", self.reference.reason, "see what `edgecls convert` says of it")
         self.trials = self._kept()
-        self.ended = ""
+        self.ended, self.lacks_time = "", False
         self._under_way: dict[concurrent.futures.Future[MadeTrial], _UnderWay] = {}
 
     @property
@@ -112,22 +116,24 @@ class TrialSearch:
             if not done and not self._allowance.seconds_left:
                 names = ", ".join(item.candidate.name for item in self._under_way.values())
                 self.ended = f"the time is over; {names} was not finished and goes on where it stopped in another run"
+                self.lacks_time = True
                 return
 
     def _begin_more(self, strategy: Strategy) -> None:
         while len(self._under_way) < self._place.slots:
             known = [*self.trials, *(self._trial(item.candidate, "failed") for item in self._under_way.values())]
             if not self._allowance.allows(known):
-                self.ended = self.ended or ("the trials are used up" if self._allowance.seconds_left else "the time is over")
+                if not self.ended:
+                    self.lacks_time = not self._allowance.seconds_left
+                    self.ended = "the time is over" if self.lacks_time else "the trials are used up"
                 return
             candidate = strategy(self.space, known, self._allowance.seconds_left)
             if candidate is None:
-                more = strategy(self.space, known, math.inf) is not None
-                self.ended = (
-                    "the time left is too short for another trial" if more else "nothing that is left promises to be better"
-                )
+                self.lacks_time = strategy(self.space, known, math.inf) is not None
+                why = "the time left is too short for another trial", "nothing that is left promises to be better"
+                self.ended = why[0] if self.lacks_time else why[1]
                 return
-            self.ended = ""
+            self.ended, self.lacks_time = "", False
             item = _UnderWay(candidate, self._folder(candidate))
             self._under_way[self._place.submit(make_trial, self._job(candidate))] = item
             self._tell_progress()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edgecls.converters.conversion import Conversion, Made, artifact_path, unexpected
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError, RemoteError
-from edgecls.records.artifact import Requested, Scheme
+from edgecls.records.artifact import Scheme
 from edgecls.system.worker import Worker
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ class CoreMLJobs:
         except (EdgeclsError, RemoteError) as failure:
             self.error = str(failure)
         seconds = (time.perf_counter() - self.started) / len(self.jobs)
-        target = self.conversion.minimum_deployment_target
         for job in self.jobs:
             path = artifact_path(self.conversion, job)
-            requested = Requested(target=job.target, scheme=job.scheme, minimum_deployment_target=target)
-            yield Made(job, path, requested, seconds, "" if path.exists() else self.error)  # what was finished before is whole
+            error = "" if path.exists() else self.error  # what was finished before is whole
+            yield Made(job, path, self.conversion.requested(job), seconds, error)
