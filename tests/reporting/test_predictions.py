@@ -26,8 +26,10 @@ def test_logits_become_probabilities_and_keep_their_score() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "score", "winner", "probability"), [("sigmoid", 0.2, "low", 0.8), ("logits", np.log(3), "high", 0.75)]
+    ("kind", "score", "winner", "probability"),
+    [("sigmoid", 0.2, "low", 0.8), ("logits", np.log(3), "high", 0.75), ("logits", -1000.0, "low", 1.0)],
 )
+@pytest.mark.filterwarnings("error")
 def test_one_output_means_two_classes(kind: str, score: float, winner: str, probability: float) -> None:
     found = top_predictions(np.array([score]), kind, ["low", "high"], 5)  # type: ignore[arg-type]
     assert len(found) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +77,12 @@ def _from_lines(text: str, path: Path) -> list[str]:
     if len(numbered) < len(lines):
         return lines  # names, of which some may begin with a number
     found = [int(match[1]) for match in numbered]
+    counts = Counter(found)
     for index in range(len(found)):
-        if found.count(index) != 1:
+        if counts[index] != 1:
             raise DataError(
                 f"labels numbered from 0 to {len(found) - 1}, each number once",
-                f"{'no line' if index not in found else f'{found.count(index)} lines'} with number {index} in {path}",
+                f"{f'{counts[index]} lines' if counts[index] else 'no line'} with number {index} in {path}",
                 "correct the numbers, or leave them out and give one label per line in the order of the model's outputs",
             )
     return [match[2].strip() for _, match in sorted(zip(found, numbered, strict=True), key=lambda pair: pair[0])]

@@ -6,11 +6,17 @@ from edgecls.data.image_set import ImageSet
 from edgecls.errors import DataError
 from edgecls.records.artifact import OutputKind
 from edgecls.records.diagnosis import Decision
+from edgecls.records.multilabel import THRESHOLD
 
 
 def answer_apart(kind: OutputKind, outputs: int) -> bool:
     """Whether each score answers for a class of its own, as sigmoids do, so that several classes can be true of an image, or none."""
     return kind == "sigmoid" and outputs > 1
+
+
+def threshold_of(kind: OutputKind) -> float:
+    """What a score that stands for itself has to reach to say yes: half a probability, or the logit of that."""
+    return 0.0 if kind == "logits" else THRESHOLD
 
 
 def decision_of(kind: OutputKind, outputs: int) -> Decision:

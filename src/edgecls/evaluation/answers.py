@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edgecls.data.multi_hot import answer_apart
+from edgecls.data.multi_hot import answer_apart, threshold_of
 from edgecls.errors import DataError
 from edgecls.evaluation.label_sets import set_flips
 from edgecls.evaluation.statistics import calibration_of, mcnemar_p, wilson_interval
@@ -22,7 +22,6 @@ _MOST_LISTED = (
     1000  # flips; tens of variants on tens of thousands of images would otherwise outgrow everything else in the results
 )
 _SLACK = 0.02  # int8 probabilities, in steps of 1/256, may sum a little past 1
-_THRESHOLD: dict[OutputKind, float] = {"sigmoid": 0.5, "softmax": 0.5, "logits": 0.0}  # of a single output
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def judge_scores(scores: np.ndarray, labels: np.ndarray | None, kind: OutputKind
     sound = np.isfinite(scores).all(axis=1)
     confidence = None if labels is None else _confidence(scores, kind)
     if scores.shape[1] == 1:
-        upper = scores > _THRESHOLD[kind]
+        upper = scores > threshold_of(kind)
         scores = np.concatenate([~upper, upper], axis=1).astype(np.float32)
     best = scores.max(axis=1, keepdims=True)
     winning = scores == best

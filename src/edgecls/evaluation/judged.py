@@ -13,6 +13,7 @@ from edgecls.errors import DataError, InputError
 from edgecls.evaluation.answers import Answers, accuracy_of, judge_scores
 from edgecls.evaluation.classes import with_classes
 from edgecls.evaluation.label_sets import multilabel_accuracy
+from edgecls.evaluation.probabilities import probabilities
 from edgecls.evaluation.ranking import recall_threshold, roc_auc
 from edgecls.records.artifact import OutputKind
 from edgecls.records.counted import counted
@@ -102,18 +103,6 @@ def judge(
         name=lambda index: names[index] if names is not None else "",
     )
     return _of_sets(scores, targets, asked) if targets.ndim == 2 else _of_winners(scores, targets.astype(np.int64), asked)
-
-
-def probabilities(scores: np.ndarray, kind: OutputKind) -> np.ndarray:
-    """Scores [N, outputs] as probabilities of every class, float64 [N, classes]: two of one output, logits by softmax or sigmoid."""
-    values = scores.astype(np.float64)
-    if scores.shape[1] == 1:
-        upper = np.exp(-np.logaddexp(0, -values)) if kind == "logits" else values
-        return np.concatenate([1 - upper, upper], axis=1)
-    if kind != "logits":
-        return values
-    powers = np.exp(values - values.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
 
 
 def _of_winners(scores: np.ndarray, targets: np.ndarray, asked: _Asked) -> Evaluation:

@@ -36,7 +36,7 @@ from typing import Literal
 
 import numpy as np
 
-from edgecls.data.multi_hot import answer_apart, decision_of
+from edgecls.data.multi_hot import answer_apart, decision_of, threshold_of
 from edgecls.records.artifact import OutputKind, Parity, Scheme, Verdict
 from edgecls.records.multilabel import THRESHOLD
 
@@ -57,7 +57,7 @@ def decide(scores: np.ndarray, output_kind: OutputKind) -> np.ndarray:
     if answer_apart(output_kind, scores.shape[1]):
         return (scores >= THRESHOLD).astype(np.int64)
     if scores.shape[1] == 1:
-        return (scores > (0.0 if output_kind == "logits" else THRESHOLD)).astype(np.int64)
+        return (scores > threshold_of(output_kind)).astype(np.int64)
     return scores.argmax(axis=1)[:, None]
 
 
@@ -176,7 +176,7 @@ def _quantized_reason(reference: np.ndarray, error: np.ndarray, kept: np.ndarray
 def margins(scores: np.ndarray, kind: OutputKind) -> np.ndarray:
     """How far each decision of scores [N, outputs] is from another one, float [N, decisions]: to the second best, or to the threshold."""
     if scores.shape[1] == 1 or answer_apart(kind, scores.shape[1]):
-        return np.abs(scores - (0.0 if kind == "logits" else THRESHOLD))
+        return np.abs(scores - threshold_of(kind))
     best = np.partition(scores, -2, axis=1)
     return best[:, -1:] - best[:, -2:-1]
 

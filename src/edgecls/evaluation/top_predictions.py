@@ -8,6 +8,7 @@ import numpy as np
 
 from edgecls.data.multi_hot import answer_apart
 from edgecls.errors import DataError
+from edgecls.evaluation.probabilities import probabilities
 from edgecls.records.artifact import OutputKind
 from edgecls.records.multilabel import THRESHOLD
 from edgecls.records.prediction import Prediction
@@ -25,30 +26,20 @@ def top_predictions(scores: np.ndarray, kind: OutputKind, labels: Sequence[str],
         DataError: labels do not fit the number of classes.
     """
     values = np.asarray(scores, np.float64)
-    probabilities = _probabilities(values, kind)
+    chances = probabilities(values[None], kind)[0]
     if len(values) == 1:
         values = np.array([-values[0] if kind == "logits" else 1 - values[0], values[0]])
     if len(labels) != len(values):
         raise DataError(f"{len(values)} labels, one per class", f"{len(labels)}", "give a labels file with one line per class")
-    order = [int(index) for index in np.argsort(-probabilities, kind="stable")[:top]]
+    order = [int(index) for index in np.argsort(-chances, kind="stable")[:top]]
     apart = answer_apart(kind, len(scores))
     return [
         Prediction(
             index=index,
             label=labels[index],
             score=float(values[index]),
-            probability=float(probabilities[index]),
+            probability=float(chances[index]),
             predicted=bool(values[index] >= THRESHOLD) if apart else None,
         )
         for index in order
     ]
-
-
-def _probabilities(values: np.ndarray, kind: OutputKind) -> np.ndarray:
-    if len(values) == 1:
-        high = 1 / (1 + np.exp(-values[0])) if kind == "logits" else values[0]
-        return np.array([1 - high, high])
-    if kind != "logits":
-        return values
-    shifted = np.exp(values - values.max())
-    return shifted / shifted.sum()
