@@ -5,15 +5,12 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edgecls.cli.model_options import Filter, Fit, Verbose
 from edgecls.cli.output import note
-
-if TYPE_CHECKING:
-    pass
 
 _MOST = 1024  # threads or images at once
 

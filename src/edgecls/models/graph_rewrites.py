@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -48,7 +49,7 @@ def spell_out_batch_statistics(graph: Any) -> None:
 
 def replace_nodes(graph: Any, nodes: list[Any]) -> None:
     """Put `nodes` in the place of all nodes of a GraphDef."""
-    copies = [type(node).FromString(node.SerializeToString()) for node in nodes]  # those of the graph go with it
+    copies = [copy.deepcopy(node) for node in nodes]  # those of the graph go with it
     del graph.node[:]
     graph.node.extend(copies)
 

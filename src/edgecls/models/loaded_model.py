@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -118,7 +119,7 @@ class LoadedModel:
             raise InputError(f"a model of logits for {option}", found, f"leave {option} out")
         if activation == "softmax" and self.outputs == 1:
             raise InputError(f"several scores for {option}", "one, whose softmax is always 1", "give --add-sigmoid")
-        graph = type(self._graph).FromString(self._graph.SerializeToString())
+        graph = copy.deepcopy(self._graph)
         append_operation(graph, activation.capitalize(), OUTPUT)
         return replace(self, output_kind=activation, activation=activation, _graph=graph)
 

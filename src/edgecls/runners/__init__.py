@@ -11,7 +11,7 @@ from edgecls.records.image_spec import ImageSpec
 from edgecls.records.profile import Profile
 from edgecls.records.runner import Runner
 
-__all__ = ["Runner", "open_exact", "open_runner", "open_stand_in", "profile_artifact"]
+__all__ = ["Runner", "labels_in", "open_as", "open_exact", "open_runner", "open_stand_in", "profile_artifact"]
 
 
 def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> Runner:
@@ -41,6 +41,24 @@ def open_runner(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) 
         case _:
             assert_never(target)
     return OfFormat(path, spec, read_record(path), threads)
+
+
+def open_as(path: Path, preprocess: str | None = None, fit: str | None = None, filter: str | None = None) -> Runner:
+    """Open an artifact; pictures enter it as these choices say.
+
+    Raises:
+        InputError: as `open_runner` and `ImageSpec.with_choices`.
+    """
+    runner = open_runner(path)
+    if (preprocess, fit, filter) == (None, None, None):
+        return runner
+    return open_runner(path, spec=runner.spec.with_choices(preprocess, fit, filter))
+
+
+def labels_in(path: Path, runner: Runner) -> list[str]:
+    """The labels that an open artifact brings, one for each class; none where it brings none."""
+    record = read_record(path)
+    return record.labels if record else list(runner.labels)
 
 
 def open_stand_in(path: Path, *, spec: ImageSpec | None = None, threads: int = 1) -> Runner:

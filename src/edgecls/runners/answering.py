@@ -12,11 +12,10 @@ import numpy as np
 
 from edgecls.data import PixelFile
 from edgecls.errors import ArtifactError, WorkerError
-from edgecls.formats import read_record
 from edgecls.records.artifact import OutputKind
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.runner import Runner
-from edgecls.runners import open_runner
+from edgecls.runners import labels_in, open_as, open_runner
 from edgecls.system.worker import Worker
 
 _BATCH, _SHARE = 32, 512  # images of one inference, and of one answer of the process
@@ -77,11 +76,8 @@ class AnsweringFile:
 def _facts(
     path: Path, preprocess: str | None, fit: str | None, filter: str | None
 ) -> tuple[ImageSpec, list[str], OutputKind, int, str]:
-    runner = open_runner(path)
-    record = read_record(path)
-    labels = record.labels if record else list(runner.labels)
-    spec = runner.spec.with_choices(preprocess, fit, filter)
-    return spec, labels, runner.output_kind, runner.outputs, runner.stand_in
+    runner = open_as(path, preprocess, fit, filter)
+    return runner.spec, labels_in(path, runner), runner.output_kind, runner.outputs, runner.stand_in
 
 
 @functools.lru_cache(maxsize=1)

@@ -12,10 +12,9 @@ from edgecls.data import open_images
 from edgecls.data.folders import images_below
 from edgecls.data.label_file import default_labels, read_labels
 from edgecls.errors import ArtifactError, DataError, WorkerError
-from edgecls.formats import read_record
 from edgecls.records.artifact import OutputKind
 from edgecls.records.image_spec import ImageSpec
-from edgecls.runners import open_runner
+from edgecls.runners import labels_in, open_as
 from edgecls.system.worker import Worker
 
 
@@ -76,14 +75,9 @@ def _score(
     filter: str | None,
     label_file: Path | None,
 ) -> Scored:
-    runner = open_runner(path)
-    if (preprocess, fit, filter) != (None, None, None):
-        runner = open_runner(path, spec=runner.spec.with_choices(preprocess, fit, filter))
-    record, classes = read_record(path), max(2, runner.outputs)
-    if label_file is not None:
-        labels = read_labels(label_file, classes)
-    else:
-        labels = record.labels if record else list(runner.labels) or default_labels(classes)
+    runner = open_as(path, preprocess, fit, filter)
+    classes = max(2, runner.outputs)
+    labels = read_labels(label_file, classes) if label_file else labels_in(path, runner) or default_labels(classes)
     answered, refused = [], []
     scores = [np.zeros((0, runner.outputs), np.float32)]
     for image in [file for place in images for file in _files(place)]:

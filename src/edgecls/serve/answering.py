@@ -11,9 +11,8 @@ import numpy as np
 
 from edgecls.data.label_file import default_labels
 from edgecls.errors import ArtifactError, DataError, EdgeclsError, OversizedImageError
-from edgecls.formats import read_record
 from edgecls.records.runner import Runner
-from edgecls.runners import open_runner
+from edgecls.runners import labels_in, open_as, open_runner
 from edgecls.serve.card import Card
 from edgecls.serve.limits import Limits
 from edgecls.serve.offer import Served
@@ -93,12 +92,8 @@ def _compute(runner: Runner, members: list[tuple[int, Inputs]], replies: list[Re
 
 
 def _opened(served: Served) -> _Open:
-    runner = open_runner(served.path, spec=served.spec)
-    if any(served.choices):
-        runner = open_runner(served.path, spec=runner.spec.with_choices(*served.choices))
-    record = read_record(served.path)
-    known = served.labels or (tuple(record.labels) if record else runner.labels)
-    labels = known or tuple(default_labels(max(2, runner.outputs)))
+    runner = open_runner(served.path, spec=served.spec) if served.spec else open_as(served.path, *served.choices)
+    labels = tuple(served.labels or labels_in(served.path, runner) or default_labels(max(2, runner.outputs)))
     spec = runner.spec
     runner.predict(np.zeros((1, spec.height, spec.width, spec.channels), np.uint8))
     note = spec.note if spec.provenance == "assumed" else ""

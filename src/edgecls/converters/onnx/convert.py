@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import re
 from collections.abc import Mapping
@@ -78,7 +79,7 @@ def _sort_nodes(graph: onnx.GraphProto) -> None:
             waiting += reversed(missing)
         else:
             order[waiting.pop()] = None
-    copies = [type(node).FromString(node.SerializeToString()) for node in (graph.node[index] for index in order)]
+    copies = [copy.deepcopy(graph.node[index]) for index in order]
     del graph.node[:]
     graph.node.extend(copies)
 
@@ -279,7 +280,7 @@ def _free_batch(model: onnx.ModelProto) -> onnx.ModelProto | None:
 
     from edgecls.converters.onnx.free_batch import StuckError, free_batch
 
-    free = type(model).FromString(model.SerializeToString())
+    free = copy.deepcopy(model)
     try:
         free_batch(free, BATCH)
     except StuckError:

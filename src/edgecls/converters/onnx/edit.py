@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,7 @@ class OnnxEdit:
 
     def finish(self) -> None:
         """Write the new nodes into the graph, without constants that nothing takes."""
-        nodes = [type(node).FromString(node.SerializeToString()) for node in self._nodes]  # those of the graph go with it
+        nodes = [copy.deepcopy(node) for node in self._nodes]  # those of the graph go with it
         del self._graph.node[:], self._graph.value_info[:]
         self._graph.node.extend(nodes)
         used = {name for node in nodes for name in node.input}
