@@ -129,13 +129,13 @@ def test_writing_again_replaces(foreign_tflite: dict[str, Path], tmp_path: Path)
 
 
 def test_a_signature_is_added_once(foreign_tflite: dict[str, Path]) -> None:
-    signed = add_signature(foreign_tflite["float32"].read_bytes(), input_name="picture", output_name="classes")
-    expected = {"serving_default": {"inputs": ["picture"], "outputs": ["classes"]}}
+    signed = add_signature(foreign_tflite["float32"].read_bytes())
+    expected = {"serving_default": {"inputs": ["image"], "outputs": ["scores"]}}
     assert Interpreter(model_content=signed).get_signature_list() == expected
     assert Interpreter(model_content=add_signature(signed)).get_signature_list() == expected
     runner = Interpreter(model_content=signed).get_signature_runner("serving_default")
     image = np.random.default_rng(0).integers(0, 128, (1, 32, 32, 3)).astype(np.float32)
-    np.testing.assert_array_equal(runner(picture=image)["classes"], _answer(signed))
+    np.testing.assert_array_equal(runner(image=image)["scores"], _answer(signed))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import assert_never
 from edgecls.converters.conversion import Conversion, Made, artifact_path, unexpected
 from edgecls.converters.coreml.jobs import CoreMLJobs, check_coreml
 from edgecls.converters.hub import Hub
-from edgecls.converters.notes import details_of, notes_of
+from edgecls.converters.notes import Notes
 from edgecls.converters.saved_model.convert import write_saved_model
 from edgecls.converters.support import Job
 from edgecls.errors import EdgeclsError, StageError
@@ -38,13 +38,14 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
         SchemeError: `keep_float` names a layer that the model does not have.
     """
     hub = Hub(conversion)
+    notes = Notes(hub)
     _ = hub.float_layers  # a name that is wrong is the user's mistake: no artifact is made then
     coreml = [job for job in conversion.jobs if job.target == "coreml"]
     check_coreml(conversion, coreml, worker)
     early = CoreMLJobs(conversion, [job for job in coreml if job.scheme != "int8"], worker)
     early.start()
     here = [job for job in conversion.jobs if job.target != "coreml"]
-    for made in _make(hub, sorted(here, key=lambda job: job.scheme == "int8")):  # int8 last: the others need not wait
+    for made in _make(hub, notes, sorted(here, key=lambda job: job.scheme == "int8")):  # int8 last: the others need not wait
         yield made
         if early.are_done:  # so that they are examined meanwhile
             yield from early.finish()
@@ -52,10 +53,10 @@ def convert_jobs(conversion: Conversion, worker: Worker | None = None) -> Iterat
     int8.start(hub.shared_int8)
     yield from early.finish()
     for made in int8.finish():
-        yield made if made.error else _told(hub, _tell_int8(hub, made))
+        yield made if made.error else _told(notes, _tell_int8(hub, made))
 
 
-def _make(hub: Hub, jobs: Sequence[Job]) -> Iterator[Made]:
+def _make(hub: Hub, notes: Notes, jobs: Sequence[Job]) -> Iterator[Made]:
     """All but the Core ML packages."""
     conversion = hub.conversion
     for job in jobs:
@@ -68,7 +69,7 @@ def _make(hub: Hub, jobs: Sequence[Job]) -> Iterator[Made]:
         except Exception as failure:  # noqa: BLE001 - border to four libraries: one artifact fails, the others go on
             error = unexpected(failure)
         made = Made(job, path, conversion.requested(job), time.perf_counter() - started, error, told)
-        yield made if error else _told(hub, _tell_int8(hub, made) if job.scheme == "int8" else made)
+        yield made if error else _told(notes, _tell_int8(hub, made) if job.scheme == "int8" else made)
 
 
 def _write(hub: Hub, job: Job, path: Path) -> list[str]:
@@ -96,5 +97,5 @@ def _tell_int8(hub: Hub, made: Made) -> Made:
     return replace(made, requested=made.requested.model_copy(update=update))
 
 
-def _told(hub: Hub, made: Made) -> Made:
-    return replace(made, notes=[*made.notes, *notes_of(made.job, hub)], details=details_of(made.job, hub))
+def _told(notes: Notes, made: Made) -> Made:
+    return replace(made, notes=[*made.notes, *notes.of(made.job)], details=notes.details_of(made.job))

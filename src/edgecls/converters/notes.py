@@ -12,25 +12,33 @@ _SHOWN = 4  # tensors that a note names
 _COREML_INT8 = Job("coreml", "int8")
 
 
-def notes_of(job: Job, hub: Hub) -> list[str]:
-    """What is worth telling about an artifact that was made; what concerns several of them, with the first."""
-    own = [*_TELLERS.get(job, lambda hub: [])(hub), *_input(job, hub)]
-    return [*(_search(hub) if job.scheme == "int8" and _is_first(job, hub) else ()), *own]
+class Notes:
+    """Tells of the artifacts of a conversion; what concerns several of them, with the first that is made."""
 
+    def __init__(self, hub: Hub) -> None:
+        self._hub, self._told = hub, set[str]()
 
-def details_of(job: Job, hub: Hub) -> list[str]:
-    """How an artifact was made and which tool does not take it; what concerns several of them, with the first."""
-    if not _is_first(job, hub):
-        return []
-    return [*_mediapipe(job, hub), *([hub.calibrated.origin] if job.scheme == "int8" else [])]
+    def of(self, job: Job) -> list[str]:
+        """What is worth telling about an artifact that was made."""
+        hub = self._hub
+        return [
+            *(_search(hub) if job.scheme == "int8" and self._is_first("search") else ()),
+            *_TELLERS.get(job, lambda hub: [])(hub),
+            *(_input(hub) if job.target == "onnx" and self._is_first("input") else ()),
+        ]
 
+    def details_of(self, job: Job) -> list[str]:
+        """How an artifact was made, and which tool does not take it."""
+        hub = self._hub
+        return [
+            *(note for note in (_mediapipe(job, hub) if job.target == "tflite" else ()) if self._is_first(note)),
+            *([hub.calibrated.origin] if job.scheme == "int8" and self._is_first("calibration") else ()),
+        ]
 
-def _is_first(job: Job, hub: Hub) -> bool:
-    return job == next(other for other in hub.conversion.jobs if _shared(other) == _shared(job))
-
-
-def _shared(job: Job) -> object:
-    return job.scheme if job.scheme == "int8" else job.target
+    def _is_first(self, about: str) -> bool:
+        is_first = about not in self._told
+        self._told.add(about)
+        return is_first
 
 
 def _mediapipe(job: Job, hub: Hub) -> list[str]:
@@ -75,13 +83,11 @@ def _border(hub: Hub) -> list[str]:
     return [describe_border(hub.tflite_int8, hub.conversion.record.image_spec)] if hub.conversion.io == "uint8" else []
 
 
-def _input(job: Job, hub: Hub) -> list[str]:
+def _input(hub: Hub) -> list[str]:
     """How many images ONNX files take at a time where that is not free, and their axes where they are not the model's."""
     from edgecls.converters.onnx.input import about_input
 
     conversion = hub.conversion
-    if job != next((other for other in conversion.jobs if other.target == "onnx"), None):
-        return []
     return about_input(hub.onnx, conversion.record.image_spec, conversion.onnx_layout, conversion.onnx_batch)
 
 

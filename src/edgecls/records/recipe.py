@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from edgecls.errors import RecipeError
+from edgecls.records.artifact import Estimator
 from edgecls.records.record import Record
 
 BASE, CONTROL = "base", "control"
@@ -131,7 +132,7 @@ class QuantizationAwareTraining(Value):
     """
 
     per_channel: bool = True
-    estimator: Literal["minmax", "percentile", "mse"] = "mse"
+    estimator: Estimator = "mse"
     freeze: float = Field(default=0.9, ge=0, le=1)
     calibration_images: int = Field(default=200, ge=1)
     keep_float: tuple[str, ...] = ()
@@ -265,10 +266,6 @@ class Recipe(Value):
         return controls | {
             name: stages for name, stages in self.possible.items() if any(other[: len(stages)] == stages for other in asked)
         }
-
-    def fingerprint(self, *facts: str) -> str:
-        """Hash of this recipe and of what it is applied to: equal only where the result would be."""
-        return fingerprint(self, *facts)
 
 
 def variant_name(stages: tuple[Stage, ...]) -> str:

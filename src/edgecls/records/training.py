@@ -17,7 +17,6 @@ from edgecls.records.record import FileRecord, Record
 
 TRAINING_NAME = "training.json"
 SCRATCH = ("cnn", "resnet")  # networks of our own, trained from random weights
-PHASES = ("training", "fine-tuning")
 
 Phase = Literal["training", "fine-tuning"]
 TrainingMeasure = Literal["top-1", "balanced accuracy", "mAP"]

@@ -15,7 +15,6 @@ from edgecls.training.prepared import prepared, take_rgb
 
 IMAGENET = "imagenet"
 _USUAL_SIZE, _LARGE_SIZE, _LARGE = 224, 299, ("Inception", "Xception")
-_SIGNED = ("MobileNet", "NASNet", "Inception", "Xception")
 _INSIDE = ("MobileNetV3", "EfficientNet", "ConvNeXt")  # these scale pixels themselves
 _TORCH_MEAN, _TORCH_STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 _CAFFE_MEAN = (123.68, 116.779, 103.939)

@@ -48,7 +48,7 @@ class CompressOptions(ModelOptions):
 
     Attributes:
         data: labelled images to train on.
-        output: folder of variants, None for `<model>.variants` beside the working directory.
+        output: folder of variants, None for `<model>.variants` in the working directory.
         resume: keep finished variants, and go on from checkpoints, where recipe, model and data are the same.
         watch: told every epoch; what it raises ends the training, whose checkpoint stays.
     """

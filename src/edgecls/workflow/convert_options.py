@@ -24,7 +24,7 @@ class ConvertOptions(ModelOptions):
     """What `edgecls convert` was asked; the model may also be the folder of a variant that `compress` made.
 
     Attributes:
-        output: artifacts folder, None for `<model>.artifacts` beside the working directory.
+        output: artifacts folder, None for `<model>.artifacts` in the working directory.
         schemes: as the user wrote them, None for all that are possible.
         keep_float: layers that stay float in int8 files, by their names in the model or in its float TFLite file.
         onnx_weights: how the ONNX int8 file stores its kernels (see `converters.onnx.qdq`).

@@ -27,7 +27,7 @@ class OptimizeRequest(ModelOptions):
     Attributes:
         data: labelled images to train on; some are held out from that, and its test part stays unseen.
         training: how each stage is fine-tuned; its share of held-out images is cut into the two halves.
-        output: where everything goes; None for `<model>.optimized` beside the working directory.
+        output: where everything goes; None for `<model>.optimized` in the working directory.
         seconds: how long it may take.
         trials: most trials in all, those of an earlier call included; None for any number.
         against: what accuracy is held against: the model as it is, or one that was trained as long without compression.

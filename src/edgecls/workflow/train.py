@@ -49,7 +49,7 @@ class TrainOptions:
     Attributes:
         data: class folders, an `.npz`, a CSV of file and label, or `digits`.
         plan: everything that decides what comes out.
-        output: folder of the model, None for `<data>.trained` beside the working directory.
+        output: folder of the model, None for `<data>.trained` in the working directory.
         weights: of a network of `keras.applications`: `imagenet` or a file; None for random ones.
         preprocess: how pixels enter a classifier file that is the base, as `--preprocess`; None for what is known or assumed of it.
         allow_code: load such a file also where its layers hold code.

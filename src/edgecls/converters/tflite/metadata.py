@@ -20,6 +20,7 @@ from edgecls.records.image_spec import ImageSpec
 from edgecls.records.metadata import METADATA_KEY, ArtifactMetadata
 
 LABELS_FILE = "labels.txt"
+_INPUT_NAME, _OUTPUT_NAME = "image", "scores"
 _IDENTIFIER = b"M001"
 _MIN_PARSER_VERSION = "1.0.0"  # NormalizationOptions, ImageProperties and TENSOR_AXIS_LABELS are all of the first version
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the earliest time a zip can hold: the same input gives the same bytes
@@ -31,7 +32,7 @@ _NORMALIZATION_OPTIONS = 1
 _TENSOR_AXIS_LABELS = 2
 
 
-def add_signature(model: bytes, heads: Sequence[Head] = (), *, input_name: str = "image", output_name: str = "scores") -> bytes:
+def add_signature(model: bytes, heads: Sequence[Head] = ()) -> bytes:
     """A copy of a .tflite with the signature `serving_default`, which a file made from a frozen graph lacks; with one it is kept.
 
     Args:
@@ -40,26 +41,25 @@ def add_signature(model: bytes, heads: Sequence[Head] = (), *, input_name: str =
     Raises:
         DamagedError: `model` is no sound TFLite file.
     """
-    return edit(model, metadata={}, signature=_signature_names(input_name, output_name, heads))
+    return edit(model, metadata={}, signature=_signature_names(heads))
 
 
-def _signature_names(input_name: str, output_name: str, heads: Sequence[Head]) -> SignatureNames:
-    return SignatureNames(input_name, (output_name, *(head.output for head in heads[1:])))
+def _signature_names(heads: Sequence[Head]) -> SignatureNames:
+    return SignatureNames(_INPUT_NAME, (_OUTPUT_NAME, *(head.output for head in heads[1:])))
 
 
-def write_tflite(model: bytes, record: ArtifactMetadata, *, input_name: str = "image", output_name: str = "scores") -> bytes:
-    """A copy of a .tflite with a signature, TFLite Metadata, the edgecls record and the labels.
+def write_tflite(model: bytes, record: ArtifactMetadata) -> bytes:
+    """A copy of a .tflite with a signature, TFLite Metadata, the edgecls record and the labels; a signature that is there is kept.
 
     Args:
         model: a classifier of one input and the heads of the record, as a converter wrote it.
         record: what goes into it.
-        input_name, output_name: what the signature and the metadata call them; a signature that is there already is kept.
 
     Raises:
         DamagedError: `model` is no sound TFLite file.
     """
-    metadata = {METADATA_BUFFER: _metadata(record, input_name, output_name), METADATA_KEY: record.model_dump_json().encode()}
-    names = _signature_names(input_name, output_name, record.heads)
+    metadata = {METADATA_BUFFER: _metadata(record), METADATA_KEY: record.model_dump_json().encode()}
+    names = _signature_names(record.heads)
     return edit(model, metadata=metadata, signature=names, tail=_labels_zip(record))
 
 
@@ -95,10 +95,10 @@ def _labels_zip(record: ArtifactMetadata) -> bytes:
     return stream.getvalue()
 
 
-def _metadata(record: ArtifactMetadata, input_name: str, output_name: str) -> bytes:
+def _metadata(record: ArtifactMetadata) -> bytes:
     builder = flatbuffers.Builder(1024)
-    inputs = pack_offsets(builder, [_input(builder, record.image_spec, input_name)])
-    tables = [_output(builder, record, output_name), *(_other_output(builder, head) for head in record.heads[1:])]
+    inputs = pack_offsets(builder, [_input(builder, record.image_spec)])
+    tables = [_output(builder, record), *(_other_output(builder, head) for head in record.heads[1:])]
     outputs = pack_offsets(builder, tables)
     subgraph = pack_table(builder, {SubGraphMetadata.INPUTS: inputs, SubGraphMetadata.OUTPUTS: outputs})
     root: dict[int, int | None] = {
@@ -119,14 +119,14 @@ def _normalization(spec: ImageSpec) -> tuple[np.ndarray, np.ndarray]:
     return (mean[:1], std[:1]) if alike else (mean, std)
 
 
-def _input(builder: flatbuffers.Builder, spec: ImageSpec, name: str) -> int:
+def _input(builder: flatbuffers.Builder, spec: ImageSpec) -> int:
     mean, std = _normalization(spec)
     options = pack_table(builder, {0: builder.CreateNumpyVector(mean), 1: builder.CreateNumpyVector(std)})
     unit = pack_table(builder, {1: options}, {0: ("Uint8", _NORMALIZATION_OPTIONS)})
     ends = np.stack([(0 - mean) / std, (255 - mean) / std])
     highest, lowest = builder.CreateNumpyVector(ends.max(axis=0)), builder.CreateNumpyVector(ends.min(axis=0))
     fields: dict[int, int | None] = {
-        TensorMetadata.NAME: builder.CreateString(name),
+        TensorMetadata.NAME: builder.CreateString(_INPUT_NAME),
         TensorMetadata.DESCRIPTION: builder.CreateString(_input_description(spec)),
         TensorMetadata.CONTENT: _content(builder, spec),
         TensorMetadata.PROCESS_UNITS: pack_offsets(builder, [unit]),
@@ -159,11 +159,11 @@ def _other_output(builder: flatbuffers.Builder, head: Head) -> int:
     return pack_table(builder, fields)
 
 
-def _output(builder: flatbuffers.Builder, record: ArtifactMetadata, name: str) -> int:
+def _output(builder: flatbuffers.Builder, record: ArtifactMetadata) -> int:
     names = {0: builder.CreateString(LABELS_FILE), 1: builder.CreateString("One label per line, in the order of the scores.")}
     file = pack_table(builder, names, {2: ("Uint8", _TENSOR_AXIS_LABELS)})
     fields: dict[int, int | None] = {
-        TensorMetadata.NAME: builder.CreateString(name),
+        TensorMetadata.NAME: builder.CreateString(_OUTPUT_NAME),
         TensorMetadata.DESCRIPTION: builder.CreateString(f"Score of each class: {record.scores}."),
         TensorMetadata.CONTENT: pack_table(builder, {1: pack_table(builder, {})}, {0: ("Uint8", _FEATURE_PROPERTIES)}),
         TensorMetadata.ASSOCIATED_FILES: pack_offsets(builder, [file]),

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from edgecls.errors import ArtifactError
 
-SUFFIX = ".savedmodel"
 VERSION = "1"
 GRAPH_NAME = "saved_model.pb"
 RECORD_PATH = "assets.extra/edgecls.json"  # assets.extra is where a SavedModel keeps what no operation reads
