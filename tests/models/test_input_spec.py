@@ -83,6 +83,25 @@ def test_scaling_before_a_nested_model(framework):
     assert (float(scaling.scale), float(scaling.offset)) == (pytest.approx(1 / 127.5), -1)
 
 
+def members(framework, *scalings):
+    """A mean of networks, each of which scales the image by itself, or not (None)."""
+    from edgecls.models.freezing import freeze_function
+    from edgecls.models.graph_evidence import input_scaling
+
+    image = framework.Input((8, 8, 3))
+    networks = [
+        small_classifier(framework, *([] if scaling is None else [framework.layers.Rescaling(*scaling)])) for scaling in scalings
+    ]
+    model = framework.Model(image, framework.layers.Average()([network(image) for network in networks]))
+    return input_scaling(freeze_function(lambda image: model(image, training=False), (8, 8, 3)))
+
+
+def test_scaling_in_each_member_of_an_ensemble(framework):
+    assert spec_of(members(framework, (1 / 255,), (1 / 255,), (1 / 255,))).provenance == "in-model"
+    assert spec_of(members(framework, (1 / 127.5, -1), (1 / 255,))).provenance == "in-model"
+    assert members(framework, (1 / 255,), None).is_none  # one of them takes other values: nothing is told
+
+
 def test_batch_normalization_is_no_preprocessing(framework):
     assert scaled(framework, framework.layers.BatchNormalization()).is_none
 

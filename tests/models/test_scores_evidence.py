@@ -36,6 +36,15 @@ def half_and_half(layers: Any, value: Any, share: float) -> Any:
     return layers.Add()([share * three(layers, value, "softmax") for _ in range(2)])
 
 
+def complement(layers: Any, value: Any) -> Any:
+    one = layers.Dense(1, activation="sigmoid")(value)
+    return layers.Concatenate()([1 - one, one])
+
+
+def shares(layers: Any, values: Any) -> Any:
+    return values / layers.Dense(1, use_bias=False, kernel_initializer="ones")(values)
+
+
 HEADS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     "softmax": ("softmax", lambda layers, value: three(layers, value, "softmax")),
     "softmax layer": ("softmax", lambda layers, value: layers.Softmax()(three(layers, value, None))),
@@ -51,6 +60,18 @@ HEADS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
     "mean of unlike ones": ("logits", lambda layers, value: mean_of(layers, value, "softmax", None)),
     "weighted mean": ("softmax", lambda layers, value: half_and_half(layers, value, 0.5)),
     "no mean": ("logits", lambda layers, value: half_and_half(layers, value, 1.5)),
+    "one and its complement": ("softmax", complement),
+    "shares of sigmoids": ("softmax", lambda layers, value: shares(layers, three(layers, value, "sigmoid"))),
+    "mixture by a gate": (
+        "softmax",
+        lambda layers, value: layers.Dot(axes=1)(
+            [layers.Dense(2, activation="softmax")(value), layers.Softmax()(layers.Reshape((2, 3))(layers.Dense(6)(value)))]
+        ),
+    ),
+    "product of sigmoids": (
+        "logits",
+        lambda layers, value: layers.Multiply()([three(layers, value, "sigmoid") for _ in range(2)]),
+    ),
     "mean over places": (
         "softmax",
         lambda layers, value: layers.GlobalAveragePooling1D()(
@@ -66,6 +87,11 @@ def test_what_scores_are(framework, saved, name):
     if name == "log of a softmax" and framework.__name__ == "tf_keras":
         pytest.skip("Keras 2 has no such activation")
     assert load_model(saved(with_head(framework, head), "m.keras")).output_kind == kind
+
+
+def test_a_clipped_softmax_is_one(keras, saved):
+    model = with_head(keras, lambda layers, value: keras.ops.clip(three(layers, value, "softmax"), 1e-7, 1 - 1e-7))
+    assert load_model(saved(model, "m.keras")).output_kind == "softmax"
 
 
 @pytest.mark.parametrize(("activation", "outputs"), [("softmax", 3), ("sigmoid", 3), ("sigmoid", 1)])

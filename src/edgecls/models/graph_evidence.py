@@ -20,6 +20,7 @@ _SLICES = {"StridedSlice", "GatherV2", "Slice"}  # as channels are turned round 
 _JOINS = {"Pack", "ConcatV2"}
 _ARITHMETIC = {"Mul", "AddV2", "Add", "BiasAdd", "Sub", "RealDiv", "Div"}
 _SIZE_ONLY = {"Shape", "Rank", "Size"}
+_MOST_FORKS = 3
 
 
 @dataclass(frozen=True)
@@ -36,42 +37,59 @@ class Scaling:
 
 
 def input_scaling(graph: Any) -> Scaling:
-    """Follow the image through arithmetic with constants until the first other operation."""
+    """Follow the image through arithmetic with constants until the first other operation.
+
+    Where it goes several ways, as into the members of an ensemble, they tell if each of them scales it; the first does, where they differ.
+    """
     nodes = {node.name: node for node in graph.node}
     consumers: dict[str, list[Any]] = defaultdict(list)
     for node in graph.node:
         for name in node.input:
             if not name.startswith("^"):  # order alone; inlined functions are full of it
                 consumers[producer(name)].append(node)
-    scale, offset = np.float64(1), np.float64(0)
-    name = INPUT
+    return _follow(nodes, consumers, INPUT, Scaling(np.ones(()), np.zeros(())), _MOST_FORKS)
+
+
+def _follow(nodes: dict[str, Any], consumers: dict[str, list[Any]], name: str, before: Scaling, forks: int) -> Scaling:
+    """The scaling behind the value `name`, which has been scaled as `before` says."""
     while True:
-        node, before = _next(nodes, consumers, name)
-        if node is None:
-            return Scaling(np.asarray(scale), np.asarray(offset))
-        if node.op in _ARITHMETIC:
-            sources = [producer(item) for item in node.input]
-            if sources.count(name) != 1:  # slices of the image with one another
-                return Scaling(np.asarray(scale), np.asarray(offset))
-            position = sources.index(name)
-            other = constant_value(nodes, node.input[1 - position])
-            if other is None or not _per_channel(other):
-                return Scaling(np.asarray(scale), np.asarray(offset))
-            scale, offset = _after(node.op, position, scale, offset, other.squeeze())
-        elif node.op not in TF_SAME_VALUES | _RESAMPLED | _JOINS or producer(node.input[0]) not in before:
-            return Scaling(np.asarray(scale), np.asarray(offset))
-        name = node.name
+        following, names = _next(consumers, name)
+        if len(following) != 1:
+            break
+        after = _through(nodes, following[0], names, before)
+        if after is None:
+            return before
+        name, before = following[0].name, after
+    if not before.is_none or forks == 0:
+        return before
+    ways = [(node, _through(nodes, node, names, before)) for node in following]
+    found = [before if after is None else _follow(nodes, consumers, node.name, after, forks - 1) for node, after in ways]
+    return before if any(scaling.is_none for scaling in found) else next(iter(found), before)
 
 
-def _next(nodes: dict[str, Any], consumers: dict[str, list[Any]], name: str) -> tuple[Any, set[str]]:
-    """The one operation that takes the values named `name`, whole or put together again from slices, and the names it takes them
-    under; None where they go several ways."""
-    before = {name}
+def _through(nodes: dict[str, Any], node: Any, names: set[str], before: Scaling) -> Scaling | None:
+    """The scaling behind an operation on the values called `names`; None where it is not known to scale."""
+    if node.op not in _ARITHMETIC:
+        passes = node.op in TF_SAME_VALUES | _RESAMPLED | _JOINS and producer(node.input[0]) in names
+        return before if passes else None
+    sources = [producer(item) for item in node.input]
+    places = [place for place, source in enumerate(sources) if source in names]
+    if len(places) != 1:  # slices of the image with one another
+        return None
+    other = constant_value(nodes, node.input[1 - places[0]])
+    if other is None or not _per_channel(other):
+        return None
+    return Scaling(*map(np.asarray, _after(node.op, places[0], before.scale, before.offset, other.squeeze())))
+
+
+def _next(consumers: dict[str, list[Any]], name: str) -> tuple[list[Any], set[str]]:
+    """The operations that take the values named `name`, whole or put together again from slices, and the names they take them under."""
+    names = {name}
     following = _distinct(consumers[name])
     if len(following) > 1 and all(node.op in _SLICES for node in following):
-        before = {node.name for node in following}
+        names = {node.name for node in following}
         following = _distinct([after for node in following for after in consumers[node.name]])
-    return (following[0], before) if len(following) == 1 else (None, before)
+    return following, names
 
 
 def _distinct(found: list[Any]) -> list[Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.data.label_file import read_all_labels
+from edgecls.data.synthetic import natural_pixels
 from edgecls.errors import InputError
 from edgecls.formats.files import sha256
 from edgecls.formats.model_contract import read_contract
@@ -27,13 +28,15 @@ from edgecls.models.model_file import ModelFile, examine
 from edgecls.models.output_choice import open_scores
 from edgecls.models.relu_scales import move_scales_before_relus
 from edgecls.models.saved_model import load_saved_model
-from edgecls.models.scores_evidence import output_kind
+from edgecls.models.scores_evidence import may_sum_to_one, output_kind, sum_to_one
 from edgecls.models.teachable_machine import LABELS_NAME, opened_export
 from edgecls.models.trained_ranges import ROUNDING, TrainedRange, take_out_rounding
-from edgecls.records.artifact import Head, Repair, Source
+from edgecls.records.artifact import Head, OutputKind, Repair, Source
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.model_contract import ModelContract
 from edgecls.system.extras import require
+
+_IMAGES = 8  # on which scores are looked at
 
 
 def load_model(
@@ -100,13 +103,13 @@ def load_model(
         labels=labels,
         application=application_of(parts, names),
         outputs=outputs,
-        output_kind=output_kind(graph),
+        output_kind=_output_kind(graph, heads[0], spec),
         model=computation.model,
         repairs=repairs,
         notes=[note for note in (*notes, *rewritten.notes, *(head.note for head in heads)) if note],
         training_refusal=computation.training_refusal or rewritten.training_refusal,
         output_index=heads[0].index,
-        heads=_heads(heads, graph) if len(heads) > 1 else [],
+        heads=_heads(heads, graph, spec) if len(heads) > 1 else [],
         trained_ranges=rewritten.trained_ranges,
         _scores=heads,
         _graph=graph,
@@ -207,10 +210,19 @@ def _source(file: ModelFile, beside: tuple[Path | None, ...], format_name: str, 
     return Source(name=file.path.name, sha256=digest, format=format_name, keras_version=version)
 
 
-def _heads(heads: list[Scores], graph: Any) -> list[Head]:
+def _heads(heads: list[Scores], graph: Any, spec: ImageSpec) -> list[Head]:
     return [
-        Head(name=head.name, output=head.node, outputs=head.outputs, output_kind=output_kind(graph, head.node)) for head in heads
+        Head(name=head.name, output=head.node, outputs=head.outputs, output_kind=_output_kind(graph, head, spec))
+        for head in heads
     ]
+
+
+def _output_kind(graph: Any, head: Scores, spec: ImageSpec) -> OutputKind:
+    """What the graph tells of the scores, or where it cannot, what they are on some images."""
+    kind = output_kind(graph, head.node)
+    if kind == "softmax" or head.outputs == 1 or not may_sum_to_one(graph, head.node):
+        return kind
+    return "softmax" if sum_to_one(head.run(spec.apply(natural_pixels(spec, _IMAGES)))) else kind
 
 
 def _part_names(graph: Any) -> set[str]:

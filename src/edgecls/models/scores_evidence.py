@@ -15,6 +15,8 @@ _KINDS: dict[str, OutputKind] = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 _RANKED = {"TopKV2": "the highest scores or their places, sorted (top_k)", "ArgMax": "the place of the highest score (argmax)"}
 # What becomes of the shares where several values are put together.
 _TOGETHER = dict.fromkeys(("Add", "AddV2", "AddN", "BiasAdd"), np.sum) | dict.fromkeys(("Pack", "ConcatV2", "Mean"), np.mean)
+# What scores end in whose sum is 1 by no construction.
+_NO_DISTRIBUTION = {"BiasAdd", "MatMul", "Conv2D", "Mean", "LogSoftmax", "Sigmoid", "Tanh", "Relu"}
 _AXIS_LAST = {"ConcatV2", "Mean"}  # whose last input is their axis
 _DEEPEST = 100  # additions, one behind the other: so many networks may be averaged
 _ROUNDING = 1e-3  # of the share of each, which may be a float16 number
@@ -28,6 +30,16 @@ def output_kind(graph: Any, output: str = OUTPUT) -> OutputKind:
     """
     found = _Search(graph).mixture(output)
     return found[0] if found is not None and abs(found[1] - 1) < _ROUNDING else "logits"
+
+
+def may_sum_to_one(graph: Any, output: str = OUTPUT) -> bool:
+    """Whether scores that `output_kind` calls no softmax are made by an operation that a distribution may come from."""
+    return _Search(graph).maker(output).op not in _NO_DISTRIBUTION
+
+
+def sum_to_one(scores: np.ndarray) -> bool:
+    """Whether scores [n, classes] on various images are distributions, as products, mixtures and clipped ones of such are."""
+    return scores.shape[1] > 1 and bool(np.all(scores > -_ROUNDING) and np.all(np.abs(scores.sum(axis=1) - 1) < _ROUNDING))
 
 
 def ranking(graph: Any, output: str = OUTPUT) -> str | None:
