@@ -14,7 +14,7 @@ from edgecls.compression.pruning import has_pattern
 from edgecls.data import open_images
 from edgecls.errors import CompressionError, OutputError, RecipeError
 from edgecls.records.image_spec import ImageSpec
-from edgecls.records.recipe import Clustering, Distillation, Pruning, Training
+from edgecls.records.recipe import Clustering, Distillation, Pruning, QuantizationAwareTraining, Training
 
 SPEC = ImageSpec(height=6, width=6, channels=1, color_order="GRAY", std=(255.0,))
 EPOCHS = 3
@@ -38,14 +38,14 @@ def archive(tmp_path_factory) -> Path:
     return path
 
 
-def network(head: str = "softmax", outputs: int = 3) -> Any:
+def network(head: str = "softmax", outputs: int = 3, momentum: float = 0.8) -> Any:
     import tf_keras
 
     tf_keras.utils.set_random_seed(1)
     layers = tf_keras.layers
     inputs = tf_keras.Input((6, 6, 1))
     value = layers.Conv2D(8, 3, name="first")(inputs)
-    value = layers.BatchNormalization(momentum=0.8)(value)
+    value = layers.BatchNormalization(momentum=momentum)(value)
     value = layers.ReLU()(value)
     value = layers.Flatten()(value)
     value = layers.Dropout(0.3)(value)
@@ -193,6 +193,33 @@ def test_a_kernel_with_the_input_scaling_in_it_is_not_wiped_out(archive: Path, t
     result = train_stage(dataclasses.replace(asked, start=lambda: model))
     after = result.model.get_layer("first").kernel.numpy()
     assert 0.001 < np.linalg.norm(after - before) / np.linalg.norm(before) < 3
+
+
+def test_batch_norms_follow_the_model_within_few_steps(archive: Path, tmp_path: Path) -> None:
+    """A mean that is wrong by 5 at the start, in 48 steps: with the momentum of 0.99, that of Keras, 0.62 of that would be left."""
+    start = network(momentum=0.99)
+    norm = next(layer for layer in start.layers if "batch_norm" in layer.name)
+    gamma, beta, mean, variance = norm.get_weights()
+    norm.set_weights([gamma, beta, mean + 5, variance])
+    asked = dataclasses.replace(job(archive, tmp_path, learning_rate=1e-6), start=lambda: start)
+    images = np.concatenate([inputs for inputs, _ in asked.images.epoch(0)])
+    convolved = start.get_layer("first")(images).numpy()
+    result = train_stage(asked)
+    found = next(layer for layer in result.model.layers if "batch_norm" in layer.name)
+    # half an epoch is 8 steps: (7 / 8) ** 48 of 5 is left, 0.008; eight batches of 16 images differ from all by less than the rest
+    assert found.moving_mean.numpy() == pytest.approx(convolved.mean((0, 1, 2)), abs=0.1)
+    assert found.momentum == 0.99
+
+
+def test_batch_norms_of_quantization_aware_training_follow_it_too(archive: Path, tmp_path: Path) -> None:
+    from edgecls.compression.qat import prepare_qat
+    from edgecls.training.batch_norms import following, momenta
+
+    images = job(archive, tmp_path).images
+    qat = prepare_qat(network(momentum=0.99), QuantizationAwareTraining(), images.calibration(32))
+    with following(qat.model, steps=10), momenta(qat.model) as norms:
+        assert [norm.momentum for norm in norms] == [pytest.approx(0.8)]  # five steps
+    assert [norm.momentum for norm in norms] == [0.99]
 
 
 def test_another_seed_gives_other_weights(archive: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from edgecls.records.average_precision import mean_average_precision
 from edgecls.records.recipe import Training
 from edgecls.records.variant import Epoch
 from edgecls.system.extras import require
+from edgecls.training.batch_norms import following
 from edgecls.training.checkpoint import assign, read_checkpoint, write_checkpoint
 from edgecls.training.finiteness import first_not_finite
 from edgecls.training.held import HeldKernels
@@ -76,10 +77,11 @@ def fine_tune(job: FineTuning, images: TrainingImages, *, resume: bool) -> list[
     epochs = run.restore() if resume else []
     if not resume:
         job.checkpoint.unlink(missing_ok=True)
-    while len(epochs) < job.training.epochs and not run.is_over(epochs):
-        epochs = [*epochs, run.epoch(len(epochs))]
-        run.save(epochs)
-        job.on_epoch(epochs[-1])
+    with following(job.model, images.steps):
+        while len(epochs) < job.training.epochs and not run.is_over(epochs):
+            epochs = [*epochs, run.epoch(len(epochs))]
+            run.save(epochs)
+            job.on_epoch(epochs[-1])
     if job.training.patience is not None:
         run.take_best()
     return epochs

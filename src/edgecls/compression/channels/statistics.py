@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.system.extras import require
+from edgecls.training.batch_norms import goes_by_batch, momenta
 from edgecls.training.flat_graph import FlatGraph, Node
 
 
@@ -22,7 +23,7 @@ def estimate_again(model: Any, batches: Iterable[np.ndarray]) -> None:
     Args:
         batches: model inputs [n, *input_shape], float32.
     """
-    with _momenta(model) as norms:
+    with momenta(model) as norms:
         graph = FlatGraph(model)
         for number, inputs in enumerate(batches if norms else ()):
             for layer in norms:
@@ -33,7 +34,7 @@ def estimate_again(model: Any, batches: Iterable[np.ndarray]) -> None:
 @contextlib.contextmanager
 def still_statistics(model: Any) -> Iterator[None]:
     """Let BatchNorms that compute as in training keep their mean and variance meanwhile."""
-    with _momenta(model) as norms:
+    with momenta(model) as norms:
         for layer in norms:
             layer.momentum = 1.0
         yield
@@ -43,23 +44,6 @@ def mode_of(node: Node, kwargs: dict[str, Any]) -> dict[str, Any]:
     """Keywords of a call, a BatchNorm as in training and everything else as at inference."""
     takes_mode = "training" in inspect.signature(node.layer.call).parameters
     return {**kwargs, "training": goes_by_batch(node.layer)} if takes_mode else kwargs
-
-
-@contextlib.contextmanager
-def _momenta(model: Any) -> Iterator[list[Any]]:
-    """The BatchNorms that go by the batch, whose momenta are put back in the end."""
-    norms = [layer for layer in model.layers if goes_by_batch(layer)]
-    momenta = [layer.momentum for layer in norms]
-    try:
-        yield norms
-    finally:
-        for layer, momentum in zip(norms, momenta, strict=True):
-            layer.momentum = momentum
-
-
-def goes_by_batch(layer: Any) -> bool:
-    """Whether a layer is a BatchNorm that computes with the statistics of the batch while it trains: one that is not frozen."""
-    return "BatchNormalization" in type(layer).__name__ and layer.trainable
 
 
 def _call(graph: FlatGraph, inputs: np.ndarray) -> None:

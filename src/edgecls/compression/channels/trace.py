@@ -12,8 +12,8 @@ import numpy as np
 from edgecls.compression.channels.functions import rule_of
 from edgecls.compression.channels.layers import RULES
 from edgecls.compression.channels.passing import Cost, Cut, Findings, Lane, NotFollowedError, Passing, Read, Setting
-from edgecls.compression.channels.statistics import goes_by_batch
 from edgecls.compression.channels.ties import FIXED
+from edgecls.training.batch_norms import goes_by_batch
 from edgecls.training.flat_graph import FlatGraph, Node
 
 _NO_RULE = "how channels pass through {kind} is not known here"
