@@ -44,6 +44,23 @@ def kinds(model: Any) -> list[str]:
     return [type(layer).__name__ for layer in model.layers if type(layer).__name__ != "InputLayer"]
 
 
+def test_layers_that_are_called_twice(tf_keras):
+    """As in a network that looks at the image and at its mirror image."""
+
+    def twice(keras: Any, image: Any) -> Any:
+        shared = [
+            keras.Rescaling(0.1, 0.5), keras.Conv2D(4, 3, padding="same"), keras.BatchNormalization(), keras.Activation("swish"),
+            keras.GlobalMaxPooling2D(),
+        ]  # fmt: skip
+        values = [image, -image]
+        for layer in shared:
+            values = [layer(value) for value in values]
+        return keras.Dense(3)(keras.Concatenate()(values))
+
+    model = model_of(tf_keras, twice)
+    assert_same(model, normalise(model).model)
+
+
 def before_norm(*layers: str) -> Callable[[Any, Any], Any]:
     return lambda keras, value: keras.BatchNormalization()(_stack(keras, value, *layers))
 

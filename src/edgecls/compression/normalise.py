@@ -104,9 +104,9 @@ class _Normaliser:
             if id(node.inputs[0]) in self.pending:
                 self.pending[id(node.outputs[0])] = self.pending[id(node.inputs[0])]
         elif node.activation in _SWISH or node.kind in _SWISH_FUNCTIONS:
-            value = self.values[id(node.inputs[0])]
-            gate = self.layers.Activation("sigmoid", name=f"{node.name}_sigmoid")(value)
-            self._set(node, self.layers.Multiply(name=node.name)([value, gate]))
+            value, name = self.values[id(node.inputs[0])], _layer_name(node)
+            gate = self.layers.Activation("sigmoid", name=f"{name}_sigmoid")(value)
+            self._set(node, self.layers.Multiply(name=name)([value, gate]))
             self.actions[node.name] = "written as x * sigmoid(x)"
         elif node.kind == "GlobalMaxPooling2D":
             self._global_maximum(node)
@@ -143,10 +143,11 @@ class _Normaliser:
             self.pending[id(node.outputs[0])] = affine
             self.actions[node.name] = f"folded into {taker.name}, after it"
             return
-        self._set(node, self._depthwise(node.name, self.values[id(node.inputs[0])], affine))
+        name = _layer_name(node)
+        self._set(node, self._depthwise(name, self.values[id(node.inputs[0])], affine))
         if node.kind in _BATCH_NORMS:
             norm, kernel = batch_norm_of(node.layer), before.scale if before else np.ones_like(affine.scale)
-            self.unfolded[node.name] = Unfolded(kernel.reshape(1, 1, -1, 1), norm.without(before.shift) if before else norm)
+            self.unfolded[name] = Unfolded(kernel.reshape(1, 1, -1, 1), norm.without(before.shift) if before else norm)
         self.actions[node.name] = "becomes a 1x1 depthwise convolution"
 
     def _depthwise(self, name: str, value: Any, affine: ChannelFactors) -> Any:
@@ -238,10 +239,15 @@ class _Normaliser:
         self.actions[node.name] = f"its factors and summands are folded into {taker.name}, after it"
 
     def _global_maximum(self, node: Node) -> None:
-        value = self.values[id(node.inputs[0])]
-        pooled = self.layers.MaxPooling2D(value.shape[1:3], name=f"{node.name}_pool")(value)
-        self._set(node, self.layers.Reshape(node.outputs[0].shape[1:], name=node.name)(pooled))
+        value, name = self.values[id(node.inputs[0])], _layer_name(node)
+        pooled = self.layers.MaxPooling2D(value.shape[1:3], name=f"{name}_pool")(value)
+        self._set(node, self.layers.Reshape(node.outputs[0].shape[1:], name=name)(pooled))
         self.actions[node.name] = "becomes a pooling over the whole image"
+
+
+def _layer_name(node: Node) -> str:
+    """Of a layer that a call becomes: TensorFlow has no colon in names, which stands before the number of a shared layer's call."""
+    return node.name.replace(":", "_call_")
 
 
 def affine_of(node: Node) -> ChannelFactors | None:
