@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import pickle
@@ -16,10 +17,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.crew import BenchJob, BenchOptions, ImageSource, require_ready
-from edgecls.crew.distant import _PathThere
+from edgecls.crew import BenchJob, BenchOptions, ImageSource, distant, require_ready
+from edgecls.crew.distant import DistantWorker, _PathThere
 from edgecls.data import synthetic_pixels
-from edgecls.errors import MachineError
+from edgecls.errors import MachineError, RemoteError
+from edgecls.formats import sha256
 from edgecls.records.event import Event
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.measurement import Measurement
@@ -171,3 +173,18 @@ def test_the_end_of_the_caller_is_the_workers_end(tmp_path: Path, machine: Machi
         time.sleep(0.05)
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
+
+
+def test_a_file_that_cannot_be_read_here_is_told_as_a_worker_here_tells_of_it(
+    tmp_path: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+):
+    """It was an exception that ends the whole run; a row is what it is."""
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(distant, "sha256", refuse)
+    with DistantWorker(machine, {}) as worker:
+        error = worker.start(sha256, tmp_path / "closed.onnx").exception(timeout=60)
+    assert isinstance(error, RemoteError)
+    assert error.os_error == (errno.EACCES, "Permission denied", str(tmp_path / "closed.onnx"))

@@ -31,10 +31,8 @@ _OWN = (
     "Maximum", "Minimum", "Average", "math.maximum", "math.minimum", "math.square", "math.truediv", "__operators__.truediv", "math.divide",
     "math.negative", "LeakyReLU", "PReLU", "ELU",
 )  # fmt: skip
-_FLOAT_REASONS = {
-    "softmax": "softmax computes in float: its int8 form has steps of 1/256, which makes ties between classes",
-    "Softmax": "softmax computes in float: its int8 form has steps of 1/256, which makes ties between classes",
-}
+_SOFTMAXES = ("softmax", "Softmax")  # an activation, a layer
+_TIES = "softmax computes in float: its int8 form has steps of 1/256, which makes ties between classes"
 _NORMALISING = ("LayerNormalization", "GroupNormalization")
 _NORMALISES = "it normalises in float between int8 layers: variances span orders of magnitude, which int8 cannot hold"
 _NO_INT8 = "the int8 files hold it in float between int8 layers: its TensorFlow Lite kernel has no int8 form here"
@@ -113,15 +111,14 @@ class _Planner:
     def _visit(self, node: Node) -> None:
         source, output = node.inputs[0], node.outputs[0]
         fixed = FIXED_RANGES.get(node.activation or "")
-        reason = _FLOAT_REASONS.get(node.activation or node.kind)
         if node.name in self.floats:
             self._float(node)
         elif node.is_inert:
             self._alias(node, source)
         elif node.name in (inside := self._inside_hard_swish()):
             self.plan.unrounded[node.name] = inside[node.name]
-        elif reason is not None:
-            self.plan.stays_float[node.name] = reason
+        elif (node.activation or node.kind) in _SOFTMAXES:
+            self.plan.stays_float[node.name] = _TIES
         elif fixed is not None:
             self._add(node.name, output)
             self.plan.fixed[node.name] = fixed
@@ -158,8 +155,8 @@ class _Planner:
             self._add(node.name, node.outputs[0])
 
     def _is_float(self, node: Node) -> bool:
-        kinds = (*_FLOAT_REASONS, *_NORMALISING, *_WITHOUT_INT8)
-        return node.name in self.floats or node.kind in kinds or node.activation in _FLOAT_REASONS
+        kinds = (*_SOFTMAXES, *_NORMALISING, *_WITHOUT_INT8)
+        return node.name in self.floats or node.kind in kinds or node.activation in _SOFTMAXES
 
     def _fused_behind(self, node: Node) -> Node | None:
         """The activation behind a call that TensorFlow Lite makes part of it."""
@@ -236,7 +233,7 @@ class _Planner:
 
 
 def _has_rule(node: Node) -> bool:
-    known = (*_MOVING, *_JOINING, *_NORMALISING, *_OWN, *_FLOAT_REASONS)
+    known = (*_MOVING, *_JOINING, *_NORMALISING, *_OWN, *_SOFTMAXES)
     return node.is_inert or node.kind in known or node.activation is not None
 
 

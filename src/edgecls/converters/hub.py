@@ -73,7 +73,7 @@ class Hub:
         from edgecls.quantization.tensors import Tensors
 
         quantized, names = self.quantized, Tensors(self.float_graph).values_in(self.onnx)
-        shared = share_int8(self._spec, self.onnx, names, self.parameters)
+        shared = share_int8(self._spec, self.onnx, names, self.parameters, self.conversion.threads)
         if not quantized.factors or quantized.as_given is None:
             return shared
         as_given = read_parameters(quantized.as_given(quantized.float_layers))

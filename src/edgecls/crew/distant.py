@@ -14,7 +14,7 @@ from edgecls.formats import sha256
 from edgecls.formats.files import members
 from edgecls.system import depot
 from edgecls.system.machine import Machine
-from edgecls.system.worker import Worker, missing
+from edgecls.system.worker import Worker, missing, remote_error
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -69,10 +69,10 @@ class DistantWorker(Worker):
         """Bring the files there, then queue the call. The future also raises why a file could not be brought."""
         try:
             arguments: Any = [self._there(argument) for argument in args]
-        except (EdgeclsError, RemoteError, OSError) as error:
-            failed: concurrent.futures.Future[R] = concurrent.futures.Future()
-            failed.set_exception(error)
-            return failed
+        except (EdgeclsError, RemoteError) as error:
+            return _failed(error)
+        except OSError as error:  # of a file here: as a worker here tells of it
+            return _failed(remote_error(error))
         return super().start(function, *arguments, **kwargs)
 
     def _there(self, argument: object) -> object:
@@ -101,6 +101,12 @@ class DistantWorker(Worker):
 
     def _ask(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         return self.wait(super().start(function, *args, **kwargs), _PATIENCE_S)
+
+
+def _failed(error: Exception) -> concurrent.futures.Future[Any]:
+    failed: concurrent.futures.Future[Any] = concurrent.futures.Future()
+    failed.set_exception(error)
+    return failed
 
 
 class _PathThere:

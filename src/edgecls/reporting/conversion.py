@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edgecls.records.artifact import Actual, Artifact, Manifest, Parity
 from edgecls.records.counted import counted
@@ -73,17 +73,19 @@ def failure_notes(manifest: Manifest) -> list[str]:
     ]
 
 
-def _comparison_notes(manifest: Manifest) -> list[str]:
-    """On how many inputs the artifacts were compared with the source model."""
-    compared: dict[tuple[int, str], set[str]] = {}
-    for row in manifest.artifacts:
+def compared(rows: Sequence[Artifact]) -> dict[str, list[str]]:
+    """On what artifacts were compared with the source model, as "24 images" -> their schemes."""
+    found: dict[str, dict[str, None]] = {}
+    for row in rows:
         if row.parity and row.parity.max_abs_diff is not None:
-            compared.setdefault((row.parity.samples, row.parity.inputs), set()).add(row.scheme)
-    notes = []
-    for (samples, inputs), schemes in sorted(compared.items()):
-        whose = f"{', '.join(sorted(schemes))}: " if len(compared) > 1 else ""
-        notes.append(f"{whose}compared with the source model on {counted(samples, INPUTS[inputs])}")
-    return notes
+            found.setdefault(counted(row.parity.samples, INPUTS[row.parity.inputs]), {})[row.scheme] = None
+    return {inputs: [*schemes] for inputs, schemes in found.items()}
+
+
+def _comparison_notes(manifest: Manifest) -> list[str]:
+    found = compared(manifest.artifacts)
+    whose = {inputs: f"{', '.join(schemes)}: " if len(found) > 1 else "" for inputs, schemes in found.items()}
+    return [f"{whose[inputs]}compared with the source model on {inputs}" for inputs in found]
 
 
 def _notes(manifest: Manifest) -> list[str]:

@@ -14,7 +14,7 @@ from edgecls.records.latency import Doubt
 from edgecls.records.measurement import Measurement
 from edgecls.records.pick import Pick
 from edgecls.records.report import Report
-from edgecls.reporting.conversion import INPUTS, agreement_title, failure_notes
+from edgecls.reporting.conversion import agreement_title, compared, failure_notes
 from edgecls.reporting.findings import DOUBTFUL, SIGNIFICANT, profile_notes, ranking_notes
 from edgecls.reporting.grid import Column, Grid, make_grid, told_once
 from edgecls.reporting.measurements import (
@@ -104,10 +104,7 @@ def _weights(row: Artifact) -> str:
 
 def _comparison(rows: Sequence[Artifact]) -> list[str]:
     """On how many inputs the artifacts were compared with the source model."""
-    found: dict[str, dict[str, None]] = {}
-    for row in rows:
-        if row.parity and row.parity.max_abs_diff is not None:
-            found.setdefault(counted(row.parity.samples, INPUTS[row.parity.inputs]), {})[row.scheme] = None
+    found = compared(rows)
     if not found:
         return []
     most = max(found, key=lambda inputs: len(found[inputs]))

@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.serve.attendant import Attendant, Outcome, Ticket, hire
@@ -19,6 +18,7 @@ from edgecls.serve.card import Card
 from edgecls.serve.limits import Limits
 from edgecls.serve.offer import Offer
 from edgecls.serve.question import Question, Reply, error_body
+from edgecls.serve.tasks import Tasks
 
 _AHEAD = 2  # batches with a worker: the one it works on, and the next
 _LONGEST_PAUSE_S = 30.0
@@ -58,7 +58,7 @@ class Backend:
         self._dispatch_is_due = False
         self._alarm: asyncio.TimerHandle | None = None
         self._closing = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
         self._on_batch, self._on_loss, self._on_fault = on_batch, on_loss, on_fault
 
     @property
@@ -116,8 +116,7 @@ class Backend:
         """Wait until all requests have left, then end the workers and remove the copy of the artifacts."""
         await self._idle.wait()
         self._closing = True
-        for task in self._tasks:
-            task.cancel()
+        await self._tasks.cancel()
         attendants, self.attendants = self.attendants, []
         await asyncio.gather(*(asyncio.to_thread(attendant.close) for attendant in attendants))
         self.offer.close()
@@ -190,7 +189,7 @@ class Backend:
         if attendant in self.attendants:
             self.attendants.remove(attendant)
             self._on_loss(words)
-            self._start_task(self._replace())
+            self._tasks.start(self._replace())
 
     async def _replace(self) -> None:
         """A new worker in the place of one that ended; where none starts, again after a pause."""
@@ -205,11 +204,6 @@ class Backend:
             else:
                 self._plan()
                 return
-
-    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _settle(ticket: Ticket, reply: Reply) -> None:

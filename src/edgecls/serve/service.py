@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from edgecls.errors import EdgeclsError, RemoteError
 from edgecls.serve.backend import Backend
 from edgecls.serve.limits import Limits
 from edgecls.serve.metrics import Metrics
 from edgecls.serve.offer import Asked, read_offer, stamp_of
+from edgecls.serve.tasks import Tasks
 
 _POLL_S = 1.0
 Tell = Callable[[str], None]
@@ -35,7 +35,7 @@ class Service:
         self.bytes_inside = 0
         self.is_stopping = False
         self._backend: Backend | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks()
 
     @property
     def backend(self) -> Backend:
@@ -55,14 +55,12 @@ class Service:
             EdgeclsError: it cannot be served.
         """
         self._backend = await self._open()
-        self._start_task(self._watch())
+        self._tasks.start(self._watch())
 
     async def stop(self) -> None:
         """End all workers once they have answered."""
         self.is_stopping = True
-        for task in self._tasks.copy():
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel()
         if self._backend is not None:
             await self._backend.close()
 
@@ -95,7 +93,7 @@ class Service:
         self.metrics.reloads.labels("done").inc()
         self._tell(f"what is served has changed: now {', '.join(fresh.offer.names)}")
         if old is not None:
-            self._start_task(old.close())
+            self._tasks.start(old.close())
 
     def _lose(self, words: str) -> None:
         self.metrics.losses.inc()
@@ -114,8 +112,3 @@ class Service:
     def _processes(self) -> dict[str, list[int]]:
         workers = [attendant.pid for attendant in self._backend.attendants] if self._backend else []
         return {"server": [os.getpid()], "workers": workers}
-
-    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -323,8 +323,13 @@ def _reply(body: bytes) -> bytes:
     except EdgeclsError as error:
         return _dump((False, error))
     except Exception as error:
-        refused = isinstance(error, OSError) and error.errno and (error.errno, str(error.strerror), _name(error.filename))
-        return _dump((False, RemoteError(type(error).__name__, str(error), traceback.format_exc(), refused or None)))
+        return _dump((False, remote_error(error)))
+
+
+def remote_error(error: Exception) -> RemoteError:
+    """What a call that raised this, while it is handled, comes to for the caller."""
+    refused = isinstance(error, OSError) and error.errno and (error.errno, str(error.strerror), _name(error.filename))
+    return RemoteError(type(error).__name__, str(error), traceback.format_exc(), refused or None)
 
 
 def _name(filename: object) -> str | None:

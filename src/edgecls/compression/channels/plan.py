@@ -16,7 +16,7 @@ from edgecls.compression.channels.trace import Channels, trace_channels
 from edgecls.errors import CompressionError, RecipeError
 from edgecls.records.recipe import ChannelPruning
 
-NEAR = 0.02  # of the multiply-accumulates: channels go in whole steps, so that a share is met no nearer than a step
+_AS_NEAR_AS_STEPS = 0.02  # of the multiply-accumulates: channels go in whole steps, so that a share is met no nearer than a step
 _STEPS = (0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5)  # shares to ask for where a smaller one takes no step
 _TOLERANCE = 1e-3  # of the largest score: rounding that a hundred layers amplify stays below, a channel at a wrong place does not
 
@@ -75,7 +75,7 @@ def plan_channels(model: Any, stage: ChannelPruning) -> Plan:
 
 def is_near(left: float, share: float) -> bool:
     """Whether so much is left of a model, 0..1, that the share that was to go is gone. Nothing is near to no share, however small."""
-    return abs(1 - left - share) <= min(NEAR, share / 2)
+    return abs(1 - left - share) <= min(_AS_NEAR_AS_STEPS, share / 2)
 
 
 def fitting_choice(channels: Channels, share: float, most: int) -> Choice | None:

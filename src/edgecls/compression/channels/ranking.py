@@ -13,7 +13,7 @@ from edgecls.compression.channels.cost import CostModel
 from edgecls.compression.channels.trace import Channels
 
 LEAST_KEPT = 1 / 8  # of the channels of a group, and so of each layer
-NEAR = 0.01  # of the multiply-accumulates: near enough to what was asked
+_NEAR_ENOUGH = 0.01  # of the multiply-accumulates: near enough to what was asked
 _FEW = 64  # groups: with more of them steps are small, and one at a time is enough
 _GAIN = 0.01  # of the loss: less is not worth another look
 
@@ -76,7 +76,7 @@ class _Search:
         self.cost = CostModel(channels)
         self.steps = [_Steps(group.channels, scores, sizes[group.layers], multiple) for group in channels.groups]
         whole = self.cost.macs(self.cost.sizes)
-        self._near = min(NEAR * whole, max(whole - macs, 0) / 4)  # else a small share would be near to no share at all
+        self._near = min(_NEAR_ENOUGH * whole, max(whole - macs, 0) / 4)  # else a small share would be near to no share at all
         self._macs = macs
 
     def run(self) -> np.ndarray:

@@ -63,7 +63,9 @@ class SharedInt8:
     as_given: Parameters | None = None
 
 
-def share_int8(spec: ImageSpec, model: onnx.ModelProto, names: Mapping[str, str], parameters: Parameters) -> SharedInt8:
+def share_int8(
+    spec: ImageSpec, model: onnx.ModelProto, names: Mapping[str, str], parameters: Parameters, threads: int
+) -> SharedInt8:
     """Compute the float model on a few synthetic images.
 
     Args:
@@ -71,12 +73,13 @@ def share_int8(spec: ImageSpec, model: onnx.ModelProto, names: Mapping[str, str]
         model: float ONNX model.
         names: TFLite name -> name in the ONNX model.
         parameters: of the int8 model made from the same float model.
+        threads: on how many cores.
     """
-    import onnxruntime
     from onnx import TensorProto, helper
 
     from edgecls.data.synthetic import synthetic_pixels
     from edgecls.formats.onnx.names import INPUT
+    from edgecls.quantization.calibration import open_session
 
     pixels = synthetic_pixels(spec, IMAGES)
     inputs = spec.apply(pixels)
@@ -88,7 +91,7 @@ def share_int8(spec: ImageSpec, model: onnx.ModelProto, names: Mapping[str, str]
         for name in dict.fromkeys(wanted.values())
         if name not in known
     )
-    session = onnxruntime.InferenceSession(probed.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = open_session(probed, threads)
     outputs = list(dict.fromkeys(wanted.values()))
     answers = [session.run(outputs, {INPUT: image[None]}) for image in inputs]
     found = {name: signature([answer[place] for answer in answers]) for place, name in enumerate(outputs)}
