@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 
 from edgecls.errors import ArtifactError, DataError, InputError
 from edgecls.records.evaluation import Evaluation
+from edgecls.reporting.curves import history_series
 from edgecls.workflow import convert_model
 from edgecls.workflow.evaluate import EvaluateOptions, evaluate
 from edgecls.workflow.history import read_history
@@ -140,7 +142,16 @@ def test_the_history_is_read_in_the_forms_people_have(content: str, tmp_path: Pa
     assert read_history(path) == [{"loss": 1.5}, {"loss": 1.0}]
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", "[1]", '{"loss": 1}', '{"epochs": []}'])
+def test_a_number_that_no_float_holds_is_infinite_in_a_history(tmp_path: Path) -> None:
+    path = tmp_path / "training.json"
+    path.write_text(f'[{{"loss": 1{"0" * 400}}}, {{"loss": 2}}]')
+    assert history_series(read_history(path)) == {"loss": {"training": [math.inf, 2.0]}}
+
+
+NO_NUMBERS = ['[{"loss": "1.5"}, {"loss": "1.0"}]', '[{"epoch": 1}, {"epoch": 2}]', '{"loss": [[1.5], [1.0]]}']
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[1]", '{"loss": 1}', '{"epochs": []}', *NO_NUMBERS])
 def test_what_is_no_history_is_refused(content: str, tmp_path: Path) -> None:
     path = tmp_path / "training.json"
     path.write_text(content)

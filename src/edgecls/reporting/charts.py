@@ -12,7 +12,7 @@ from edgecls.records.latency import Latency, Sustained
 from edgecls.reporting.pareto import pareto_front
 
 WIDTH, HEIGHT = 440, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 16, 44
+LEFT, RIGHT, TOP, BOTTOM = 52, WIDTH - 16, 16, HEIGHT - 44  # of the area that is drawn in
 _LOG_FROM = 5.0  # a range of more than this ratio is drawn on a logarithmic axis
 _WIDEST = 1e9  # of logarithmic axes, the greatest value over the least
 _LETTER, _LINE = 6.1, 13.0  # size of a character of a label
@@ -84,10 +84,10 @@ class Scatter:
     y_ticks: Sequence[Tick]
     marks: Sequence[Mark]
     front: str
-    left: float = _LEFT
-    right: float = WIDTH - _RIGHT
-    top: float = _TOP
-    bottom: float = HEIGHT - _BOTTOM
+    left: int = LEFT
+    right: int = RIGHT
+    top: int = TOP
+    bottom: int = BOTTOM
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ def scatter(title: str, x_title: str, y_title: str, points: Sequence[tuple[str, 
     if not points:
         return None
     costs, gains = [point[2] for point in points], [point[3] * 100 for point in points]
-    x = _axis(costs, _LEFT, WIDTH - _RIGHT, max(costs) > _LOG_FROM * min(costs))
-    y = _axis(gains, HEIGHT - _BOTTOM, _TOP, False)
+    x = _axis(costs, LEFT, RIGHT, max(costs) > _LOG_FROM * min(costs))
+    y = _axis(gains, BOTTOM, TOP, False)
     front = pareto_front([(point[2], point[3]) for point in points])
     marks = [
         Mark(name, target, x.position(cost), y.position(gain * 100), on, f"{name}: {format_number(cost)} {x_title}, {gain:.2%}")
@@ -229,7 +229,7 @@ def _places(mark: Mark) -> Iterator[tuple[float, float, str, tuple[float, float,
         anchor = "start" if across > 0 else "end" if across < 0 else "middle"
         left = x if across > 0 else x - long if across < 0 else x - long / 2
         box = (left, y - _LINE + 3, left + long, y + 3)
-        if left >= _LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= HEIGHT - _BOTTOM:
+        if left >= LEFT and box[2] <= WIDTH and box[1] >= 0 and box[3] <= BOTTOM:
             yield x, y, anchor, box
 
 

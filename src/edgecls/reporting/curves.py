@@ -8,13 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgecls.records.accuracy import Calibration
-from edgecls.reporting.charts import HEIGHT, WIDTH, Axis, Tick, format_number
+from edgecls.reporting.charts import BOTTOM, LEFT, RIGHT, TOP, Axis, Tick, format_number
 
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 16, 44
-_HELD_OUT = (
-    "val_",
-    "held_out_",
-)  # how Keras, and training.json, begin names of what was measured on images that were not trained on
+_HELD_OUT = ("val_", "held_out_")  # how Keras, and training.json, begin names of what was measured on images not trained on
 _NOT_DRAWN = {"epoch", "seconds", "images_per_s"}
 _LOG_FROM = 50.0  # a range of more than this ratio, as of a learning rate, is drawn on a logarithmic axis
 
@@ -29,10 +25,10 @@ class Curves:
     y_ticks: Sequence[Tick]
     lines: Sequence[tuple[str, str]]
     words: str
-    left: int = _LEFT
-    right: int = WIDTH - _RIGHT
-    top: int = _TOP
-    bottom: int = HEIGHT - _BOTTOM
+    left: int = LEFT
+    right: int = RIGHT
+    top: int = TOP
+    bottom: int = BOTTOM
 
 
 @dataclass(frozen=True)
@@ -43,10 +39,10 @@ class Reliability:
     x_ticks: Sequence[Tick]
     y_ticks: Sequence[Tick]
     diagonal: str
-    left: int = _LEFT
-    right: int = WIDTH - _RIGHT
-    top: int = _TOP
-    bottom: int = HEIGHT - _BOTTOM
+    left: int = LEFT
+    right: int = RIGHT
+    top: int = TOP
+    bottom: int = BOTTOM
 
 
 def history_series(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
@@ -69,14 +65,14 @@ def curves_of(history: Sequence[Mapping[str, Any]]) -> list[Curves]:
 
 def reliability_of(calibration: Calibration) -> Reliability:
     """The bars of a reliability diagram."""
-    x, y = Axis(0, 1, _LEFT, WIDTH - _RIGHT), Axis(0, 1, HEIGHT - _BOTTOM, _TOP)
+    x, y = Axis(0, 1, LEFT, RIGHT), Axis(0, 1, BOTTOM, TOP)
     step, bars = 1 / len(calibration.bins), []
     for place, found in enumerate(calibration.bins):
         if found.images:
             left, top = x.position(place * step), y.position(found.accuracy)
             words = f"{found.images:,} images: confidence {found.confidence:.1%}, accuracy {found.accuracy:.1%}"
             wide = x.position((place + 1) * step) - left - 1
-            bars.append((left, round(wide, 1), top, round(HEIGHT - _BOTTOM - top, 1), words))
+            bars.append((left, round(wide, 1), top, round(BOTTOM - top, 1), words))
     ticks = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     return Reliability(
         bars,
@@ -94,7 +90,7 @@ def _curves(title: str, lines: Mapping[str, Sequence[float]]) -> Curves | None:
     log = low > 0 and high > _LOG_FROM * low
     room = (high - low) * 0.05 or abs(high) * 0.1 or 1.0
     ends = (low / 1.2, high * 1.2) if log else (low - room, high + room)
-    x, y = Axis(1, epochs, _LEFT, WIDTH - _RIGHT), Axis(*ends, HEIGHT - _BOTTOM, _TOP, log)
+    x, y = Axis(1, epochs, LEFT, RIGHT), Axis(*ends, BOTTOM, TOP, log)
     return Curves(
         title.replace("_", " "),
         "epoch",

@@ -47,7 +47,9 @@ def evaluation_plots(
         "classes": lambda: _classes(figure_class, evaluation),
         "calibration": (lambda: _calibration(figure_class, evaluation)) if accuracy and accuracy.calibration else None,
         "mistakes": (lambda: _mistakes(figure_class, evaluation, pictures)) if evaluation.mistakes and pictures else None,
-        "history": (lambda: _history(figure_class, history)) if history and len(history) > 1 else None,
+        "history": (lambda: _history(figure_class, history))
+        if history and len(history) > 1 and history_series(history)
+        else None,
     }
     return [_write(folder / f"{name}.png", draw()) for name, draw in drawings.items() if draw is not None]
 

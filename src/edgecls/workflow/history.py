@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.errors import DataError, reason_of
+from edgecls.reporting.curves import history_series
 
 _LISTS = ("epochs", "history")  # where training.json and Keras's History have them
 
@@ -23,7 +24,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
     """
     remedy = "give the training.json of `edgecls train`, or `json.dump(model.fit(...).history, file)`"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_int=float)  # of any length
     except (OSError, ValueError, RecursionError) as error:
         raise DataError("a JSON file for --history", f"{path}: {reason_of(error)}", remedy) from None
     if isinstance(content, Mapping):
@@ -35,5 +36,7 @@ def read_history(path: Path) -> list[dict[str, Any]]:
             for at in range(max(map(len, lists.values())))
         ]
     if not isinstance(content, list) or not content or not all(isinstance(epoch, dict) for epoch in content):
+        content = []
+    if not history_series(content):
         raise DataError("epochs with their loss and accuracy", f"{path} without", remedy)
     return content
