@@ -44,6 +44,25 @@ def averaged(keras: Any) -> Any:
     return keras.Model(inputs, layers.Dense(5, activation="softmax")(value))
 
 
+def mirrored(keras: Any) -> Any:
+    """Looks at the image, blue first, and at its mirror image."""
+    layers = keras.layers
+    inputs = keras.Input((16, 16, 3))
+    value = layers.Rescaling(1 / 255)(inputs[:, :, :, ::-1])
+    look = keras.Sequential([layers.Conv2D(4, 3, activation="relu"), layers.GlobalAveragePooling2D()])
+    value = layers.Concatenate()([look(value), look(value[:, :, ::-1])])
+    return keras.Model(inputs, layers.Dense(5, activation="softmax")(value))
+
+
+def flipped(keras: Any) -> Any:
+    """The same on feature maps, by an operation of its own."""
+    layers = keras.layers
+    inputs = keras.Input((16, 16, 3))
+    value = layers.Conv2D(4, 3, activation="relu")(layers.Rescaling(1 / 255)(inputs))
+    value = layers.Conv2D(4, 3)(value - keras.ops.flip(value, axis=2))
+    return keras.Model(inputs, layers.Dense(5, activation="softmax")(layers.Flatten()(value)))
+
+
 def class_token(keras: Any) -> Any:
     """A layer that puts a token of its own before the tokens of every image, as vision transformers do."""
 
@@ -74,6 +93,9 @@ CASES = {
     "attention of Keras 2": ("tf_keras", attention),
     "attention of Keras 3": ("keras", attention),
     "pad-Resizing": ("keras", padded),
+    "slices backwards, Keras 3": ("keras", mirrored),
+    "slices backwards, Keras 2": ("tf_keras", mirrored),
+    "reversals": ("keras", flipped),
     "Average and Add of vectors, Keras 3": ("keras", averaged),
     "Average and Add of vectors, Keras 2": ("tf_keras", averaged),
     "class token of Keras 2": ("tf_keras", transformer),

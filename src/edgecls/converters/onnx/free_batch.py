@@ -83,6 +83,7 @@ class _Freeing:
             "Pad": self._padded,
             "Reshape": self._reshaped,
             "Resize": self._resized,
+            "ReverseSequence": self._reversed,
             "Slice": self._sliced,
             "Squeeze": self._reshaped,
             "Tile": self._expanded,
@@ -278,14 +279,27 @@ class _Freeing:
         axes = [
             axis % count for axis in (self._constant(node, 3) if len(node.input) > 3 and node.input[3] else range(len(starts)))
         ]
+        steps = self._constant(node, 4) if len(node.input) > 4 and node.input[4] else [1] * len(starts)
         if state.place is None:
             node.input[0] = self._in_front(node.input[0])
-            node.input.extend([""] * (4 - len(node.input)))
-            node.input[3] = self._new_constant(node, "axes", [axis + 1 for axis in axes])
+            axes = [axis + 1 for axis in axes]
         elif state.place in axes:  # of the one image everything was taken
-            whole = [_END if axis == state.place else end for axis, end in zip(axes, ends, strict=True)]
-            node.input[2] = self._new_constant(node, "ends", whole)
+            ends = [_END if axis == state.place else end for axis, end in zip(axes, ends, strict=True)]
+        parts = {"starts": starts, "ends": ends, "axes": axes, "steps": steps}  # all int64: of one dtype, as they have to be
+        del node.input[1:]
+        node.input.extend(self._new_constant(node, name, values) for name, values in parts.items())
         self._made(node, state.place)
+
+    def _reversed(self, node: onnx.NodeProto) -> None:
+        """A reversal of a whole axis, which states its length once for each place on another axis, that of the images perhaps."""
+        state, axis = self._state(node.input[0]), attribute(node, "time_axis", 0)
+        if axis == state.place or set(self._constant(node, 1)) != {state.shape[axis]}:
+            raise StuckError(node.op_type)
+        node.op_type = "Slice"
+        del node.attribute[:], node.input[1:]
+        backwards = {"from": [-1], "to": [-_END], "axis": [axis], "step": [-1]}
+        node.input.extend(self._new_constant(node, name, values) for name, values in backwards.items())
+        self._sliced(node)
 
     def _transposed(self, node: onnx.NodeProto) -> None:
         state = self._state(node.input[0])
