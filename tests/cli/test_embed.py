@@ -245,3 +245,8 @@ def test_choices_are_of_a_single_file(folder: Path, theirs: Path, edgecls: Edgec
     theirs = odd.rename(theirs)
     done = edgecls("embed", theirs, "--into", xcode_app(tmp_path / "ios"))
     assert done.exit_code == 2 and "ONNX" in done.stderr
+
+
+def test_remove_leaves_no_option_unheeded(edgecls: Edgecls, tmp_path: Path) -> None:
+    done = edgecls("embed", "--into", tmp_path, "--remove", "--platform", "web")
+    assert (done.exit_code, "--remove with --into alone" in done.stderr) == (2, True)

@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from edgecls.crew.environment import environment
-from edgecls.errors import RecipeError
+from edgecls.errors import OutputError, RecipeError
 from edgecls.formats import read_record
 from edgecls.records.artifact import Manifest
 from edgecls.records.event import Event
+from edgecls.records.measurement import Measurement
+from edgecls.records.report import Report
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.opening import ModelOptions
 from edgecls.workflow.run import ConvertPart, Outcome, _State, run
@@ -162,3 +164,24 @@ def test_run_prints_the_three_tables(command: Callable[..., Done], folder: Path)
     assert done.exit_code == 0, done.stderr
     assert "held-out top-1" in done.stdout
     assert done.stdout.count("pruned50-tflite-int8") >= 2
+
+
+def test_a_full_disk_advises_what_run_has(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OutputError("a place for the checkpoint", "no room", "free some space and go on with --resume")
+
+    monkeypatch.setattr("edgecls.workflow.run.compress", full)
+    with pytest.raises(OutputError, match="the same command goes on where it stopped"):
+        execute(folder)
+
+
+def test_run_fails_where_an_artifact_could_not_be_measured(
+    command: Callable[..., Done], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Measurement.model_construct(artifact="a", scheme="int8", status="crashed", reason="signal 11")
+    report = Report.model_construct(measurements=[row])
+    outcome = Outcome(None, Manifest.model_construct(artifacts=[]), report, folder)
+    monkeypatch.setattr("edgecls.workflow.run.run", lambda *_, **__: outcome)
+    for table in ("conversion_table", "report_table"):
+        monkeypatch.setattr(f"edgecls.reporting.{table}", lambda *_, **__: "")
+    assert command("run", folder / "recipe.toml").exit_code == 3

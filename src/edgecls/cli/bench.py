@@ -83,7 +83,7 @@ def bench(
     from edgecls.crew import BenchOptions
     from edgecls.errors import InputError, WorkerError
     from edgecls.quantization.accuracy_goal import parse_goal
-    from edgecls.workflow.bench import BenchRequest, newest_folder, own_failures, ready_machines, results_path
+    from edgecls.workflow.bench import BenchRequest, has_failed, newest_folder, ready_machines, results_path
     from edgecls.workflow.bench import bench as run
 
     folder, files = _split(paths or [])
@@ -133,7 +133,7 @@ def bench(
             results = results_path(asked, folder)
             more = "" if verbose else "; intervals, memory and reasons: --verbose"
             note(f"All of it: {results}; as a page: edgecls report {shlex.quote(str(results))}{more}")
-        failed |= bool(own_failures(report)) or not any(row.status == "ok" for row in report.measurements)
+        failed |= has_failed(report)
     if failed:
         raise typer.Exit(3)
 

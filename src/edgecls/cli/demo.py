@@ -35,6 +35,7 @@ def demo(
     from edgecls.reporting import conversion_table, demo_table, merge_reports, report_html, report_table, variants_table
     from edgecls.system.store import write_text
     from edgecls.workflow import BenchRequest, bench, compress, convert, read_variants
+    from edgecls.workflow.bench import has_failed
     from edgecls.workflow.demo import compress_options, convert_options, train_demo_model
     from edgecls.workflow.results import RESULTS_NAME
 
@@ -63,7 +64,7 @@ def demo(
         show(demo_table(report, width))
     _tell_next(report, folder, page)
     _offer(page, open_page)
-    if any(artifact.status != "ok" for artifact in manifest.artifacts):
+    if any(artifact.status != "ok" for artifact in manifest.artifacts) or has_failed(report):
         raise typer.Exit(3)
 
 

@@ -57,7 +57,8 @@ def embed(
     from edgecls.workflow.embed import embed as run
 
     if remove:
-        if folder or artifact or golden or code:
+        others = (folder, artifact, platform, golden, no_golden, preprocess, fit, filter, labels, code)
+        if any(others):
             raise InputError("--remove with --into alone", "more than that", "leave the rest out")
         gone = take_out(into)
         typer.echo(f"{into}: took out {len(gone)} files and packages that were embedded; what else is there was left alone")

@@ -22,6 +22,7 @@ def run(
     from edgecls.cli.output import console, show
     from edgecls.cli.progress import Bars
     from edgecls.reporting import conversion_table, report_table, variants_table
+    from edgecls.workflow.bench import has_failed
     from edgecls.workflow.results import RESULTS_NAME
     from edgecls.workflow.run import run as execute
     from edgecls.workflow.variants import read_variants
@@ -34,5 +35,5 @@ def run(
     show(conversion_table(outcome.manifest, width, verbose=verbose))
     show(report_table(outcome.report, width, verbose=verbose))
     note(f"{outcome.folder}: variants, artifacts and {RESULTS_NAME}")
-    if any(row.status != "ok" for row in outcome.manifest.artifacts):
+    if any(row.status != "ok" for row in outcome.manifest.artifacts) or has_failed(outcome.report):
         raise typer.Exit(3)

@@ -132,6 +132,11 @@ def own_failures(report: Report) -> list[Measurement]:
     return [row for row in report.measurements if row.scheme and row.status not in ("ok", "unsupported")]
 
 
+def has_failed(report: Report) -> bool:
+    """Whether a command that measured has failed: by an artifact of the folder, or because nothing ran."""
+    return bool(own_failures(report)) or not any(row.status == "ok" for row in report.measurements)
+
+
 def results_path(request: BenchRequest, folder: Path | None) -> Path:
     """Where the results go: a file for each machine."""
     name = f"results-{request.machine.name}.json" if request.machine else RESULTS_NAME

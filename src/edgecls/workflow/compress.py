@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,7 +15,7 @@ from edgecls.compression import StageJob, StageResult, TrainingImages, copy_mode
 from edgecls.data import open_images
 from edgecls.data.label_file import about_labels
 from edgecls.data.multi_hot import require_fitting
-from edgecls.errors import ArtifactError, EdgeclsError
+from edgecls.errors import ArtifactError, EdgeclsError, OutputError
 from edgecls.formats import sha256
 from edgecls.records.artifact import LabelsSource
 from edgecls.records.event import Event, OnEvent, ignore
@@ -63,6 +64,16 @@ class CompressOptions(ModelOptions):
     def folder(self) -> Path:
         """Where the variants go."""
         return self.output or Path(f"{self.model.resolve().name}.variants")
+
+
+@contextlib.contextmanager
+def resumed_by_itself() -> Iterator[None]:
+    """For a command that compresses with `resume` whenever it is called: none of its options is what a full disk advises, --resume."""
+    try:
+        yield
+    except OutputError as error:
+        remedy = "make room and permission there; the same command goes on where it stopped"
+        raise OutputError(error.expected, error.found, remedy) from None
 
 
 def compress(options: CompressOptions, on_event: OnEvent = ignore) -> VariantSet:

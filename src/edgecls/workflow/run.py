@@ -24,7 +24,7 @@ from edgecls.records.report import Report
 from edgecls.records.variant import VariantSet
 from edgecls.system.store import write_text
 from edgecls.workflow.bench import BenchRequest, bench, own_failures
-from edgecls.workflow.compress import CompressOptions, compress
+from edgecls.workflow.compress import CompressOptions, compress, resumed_by_itself
 from edgecls.workflow.content import content_hash
 from edgecls.workflow.convert import convert, toolchain
 from edgecls.workflow.convert_options import ConvertOptions, OnnxWeights
@@ -139,7 +139,8 @@ def _compress(recipe: RunRecipe, variants: Path, on_event: OnEvent, allow_code: 
     options = CompressOptions(
         model=recipe.model, data=recipe.data, recipe=part, output=variants, allow_code=allow_code, resume=True, **_opening(recipe)
     )
-    return compress(options, on_event)
+    with resumed_by_itself():
+        return compress(options, on_event)
 
 
 def _opening(recipe: RunRecipe) -> dict[str, Any]:

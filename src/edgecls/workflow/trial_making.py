@@ -12,7 +12,7 @@ from typing import Any
 
 from edgecls.data import open_images
 from edgecls.data.multi_hot import require_fitting
-from edgecls.errors import EdgeclsError, OutputError
+from edgecls.errors import EdgeclsError
 from edgecls.records.artifact import Manifest, OutputKind, Target
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.recipe import ChannelPruning, Training, variant_name
@@ -21,7 +21,7 @@ from edgecls.records.variant import Epoch, Variant
 from edgecls.search import LossBar
 from edgecls.search.space import CHANNEL_SHARES
 from edgecls.training.images import TrainingImages
-from edgecls.workflow.compress import CompressOptions, compress
+from edgecls.workflow.compress import CompressOptions, compress, resumed_by_itself
 from edgecls.workflow.content import content_hash
 from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_options import ConvertOptions
@@ -211,13 +211,11 @@ def _train(job: TrialJob, options: dict[str, Any]) -> tuple[list[float], str]:
         **options,
     )
     try:
-        compress(compression)
+        with resumed_by_itself():
+            compress(compression)
     except _GivenUpError:
         reason = f"a held-out loss of {losses[-1]:.3f} after epoch {len(losses)} of {recipe.training.epochs}"
         return losses, f"{reason}, where {job.bar.loss:.3f} at the end was too much"
-    except OutputError as error:  # `compress` would say --resume
-        remedy = "make room and permission there; the same command goes on where it stopped"
-        raise OutputError(error.expected, error.found, remedy) from None
     epochs = Variant.read(job.folder / VARIANTS / name).epochs
     return [epoch.held_out_loss for epoch in epochs if epoch.stage == name], ""
 
