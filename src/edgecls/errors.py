@@ -8,6 +8,7 @@ Every error says, in one line, what was expected, what was found and what to do.
     │   ├── ModelFileError        a file that is no readable model
     │   ├── UnsafeModelError      a file that would run code
     │   ├── UnsupportedModelError a readable model that no image classifier can be made of
+    │   │   ├── OpenSizeError     a model that leaves the size of its images open, where none was given
     │   │   └── NoScoresError     an output that is no vector of scores
     │   ├── DataError             images, labels, npz archives
     │   │   └── OversizedImageError  an image of more pixels than are decoded
@@ -76,6 +77,10 @@ class UnsafeModelError(InputError):
 
 class UnsupportedModelError(InputError):
     """The model was read, but no image classifier can be made of it."""
+
+
+class OpenSizeError(UnsupportedModelError):
+    """The model takes images of any size, and none was given."""
 
 
 class NoScoresError(UnsupportedModelError):

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgecls.errors import DataError, InputError, RecipeError, TrainingError
+from edgecls.errors import DataError, InputError, RecipeError, TrainingError, UnsupportedModelError
 from edgecls.formats.model_contract import read_contract
 from edgecls.records.event import Event, ignore
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.model_contract import CONTRACT_NAME
 from edgecls.records.training import Augmenting, Training, TrainingPlan
+from edgecls.system.extras import require
 from edgecls.workflow.train import TrainOptions, train
 from edgecls.workflow.train_job import CHECKPOINT_NAME
+from edgecls.workflow.training_body import choose_body
 from edgecls.workflow.training_images import open_parts
 
 NAMES = ("low", "middle", "top")
@@ -287,3 +289,14 @@ def test_half_precision_trains_where_it_gains_and_is_saved_in_full(archive: Path
     with np.load(archive) as data:
         accuracy = np.mean(model.predict(data["x"].astype(np.float32), verbose=0).argmax(axis=1) == data["y"])
     assert accuracy > 0.9 * done.epochs[0].held_out_score  # the same weights, in float32
+
+
+def test_a_base_of_any_image_size_takes_the_size_that_is_given(tmp_path: Path) -> None:
+    keras = require("keras")
+    layers = keras.layers
+    scores = [layers.Input((None, None, 3)), layers.Conv2D(4, 3), layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    keras.Sequential(scores).save(tmp_path / "open.keras")
+    plan = PLAN.model_copy(update={"model": str(tmp_path / "open.keras")})
+    with pytest.raises(UnsupportedModelError, match="as --size 224x224"):
+        choose_body(plan, None, None)
+    assert choose_body(plan.model_copy(update={"size": (12, 16)}), None, None).size == (12, 16)

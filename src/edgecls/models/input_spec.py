@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from edgecls.errors import UnsupportedModelError
+from edgecls.errors import OpenSizeError, UnsupportedModelError
 from edgecls.models import teachable_machine
 from edgecls.models.computation import Shape
 from edgecls.models.graph_evidence import Scaling
@@ -47,14 +47,14 @@ def image_shape(shape: Shape) -> tuple[int, int, int, Layout]:
     """Height, width, channels and layout of an input shape (batch axis apart).
 
     Raises:
+        OpenSizeError: height or width are open.
         UnsupportedModelError: no image can be read into it.
     """
     text = list(shape)
     if any(size is None for size in shape) or not shape:
-        remedy = (
-            _SIZE_REMEDY if len(shape) in (2, 3) and None not in shape[2:] and not has_channels_first(shape) else _REBUILD_REMEDY
-        )
-        raise UnsupportedModelError("a fixed image size", f"the input shape {text}", remedy)
+        if len(shape) in (2, 3) and None not in shape[2:] and not has_channels_first(shape):
+            raise OpenSizeError("a fixed image size", f"the input shape {text}", _SIZE_REMEDY)
+        raise UnsupportedModelError("a fixed image size", f"the input shape {text}", _REBUILD_REMEDY)
     sizes = [size for size in shape if size is not None]
     if len(sizes) == 1:
         return _flat(sizes[0])

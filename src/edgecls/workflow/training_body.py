@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edgecls.errors import InputError, UnsupportedModelError
+from edgecls.errors import InputError, OpenSizeError, UnsupportedModelError
 from edgecls.formats import sha256
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.training import SCRATCH, TrainingPlan
@@ -69,7 +69,7 @@ def choose_body(plan: TrainingPlan, weights: str | None, preprocess: str | None,
         )
     if not path.exists():
         raise InputError(f"--model {_KINDS}", repr(plan.model), "check the name or the path")
-    return _of_file(path, preprocess, allow_code)
+    return _of_file(path, preprocess, allow_code, plan.size)
 
 
 def _refuse_idle(plan: TrainingPlan, weights: str | None, preprocess: str | None, *, base: bool, application: bool) -> None:
@@ -89,11 +89,16 @@ def _refuse_idle(plan: TrainingPlan, weights: str | None, preprocess: str | None
         )
 
 
-def _of_file(path: Path, preprocess: str | None, allow_code: bool) -> ChosenBody:
+def _of_file(path: Path, preprocess: str | None, allow_code: bool, size: tuple[int, int] | None) -> ChosenBody:
     from edgecls.models import load_model
     from edgecls.models.flat_base import flat_base, resized
 
-    loaded = load_model(path, allow_code=allow_code)
+    try:
+        loaded = load_model(path, allow_code=allow_code)
+    except OpenSizeError as error:
+        if size is None:
+            raise OpenSizeError(error.expected, error.found, "say which, height before width, as --size 224x224") from None
+        loaded = load_model(path, allow_code=allow_code, input_size=f"{size[0]}x{size[1]}")
     spec = loaded.image_spec.with_choices(preprocess)
     if spec.layout != "HWC":
         raise UnsupportedModelError(
