@@ -64,6 +64,17 @@ def test_the_baseline_is_small_stable_and_follows_its_schema(folder: Path, basel
     assert not [path for path in baseline.parent.iterdir() if "partial" in path.name]
 
 
+def test_a_baseline_is_not_written_where_a_comparison_was_asked_for(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    text = baseline.read_text(encoding="utf-8")
+    report = folder.parent / "junit.xml"
+    for more in (("--why",), ("--junit", report), ("--github",), ("--gate-latency",)):
+        done = edgecls("check", folder, "--baseline", baseline, "--update-baseline", *more)
+        assert done.exit_code == 2
+        assert "compares nothing" in done.stderr
+    assert not report.exists()
+    assert baseline.read_text(encoding="utf-8") == text
+
+
 def test_an_artifact_that_grew_is_exit_1_and_why_names_the_layer(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
     manifest = make_folder(folder, {FLOAT: WIDTH, INT8: WIDTH + 8})
     write_results(folder, manifest, {FLOAT: row(FLOAT, p50_ms=2.0), INT8: row(INT8, top1=0.895, lost=range(5))})

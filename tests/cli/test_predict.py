@@ -119,6 +119,14 @@ def test_an_image_that_cannot_be_read_keeps_no_other_from_its_answer(
     assert f"error: expected an image that can be read, found {text}: " in result.stderr
 
 
+def test_an_archive_of_many_images_is_not_answered_by_its_first(edgecls: Command, classifier: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "many.npz", x=np.zeros((3, 8, 8, 1), np.uint8))
+    result = edgecls("predict", classifier, tmp_path / "many.npz")
+    assert result.exit_code == 2
+    assert "expected one image in a file, found" in result.stderr
+    assert "with 3" in result.stderr
+
+
 def test_a_folder_of_artifacts_is_named_as_such(edgecls: Command, grey: Callable[[int], Path], tmp_path: Path) -> None:
     (tmp_path / "model.artifacts").mkdir()
     (tmp_path / "model.artifacts/manifest.json").write_text("{}")

@@ -59,6 +59,12 @@ def check(
         note(f"Checking {folder}, the newest artifacts folder here.")
     request = CheckRequest(folder=folder, baseline=baseline, budget=budget, results=results, gate_latency=gate_latency)
     if update_baseline:
+        if why or gate_latency or markdown or junit or github:
+            raise InputError(
+                "--update-baseline, which compares nothing, without what tells of a comparison",
+                "more than that",
+                "leave the rest out",
+            )
         _update(request)
         return
     result = run(request)

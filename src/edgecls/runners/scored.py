@@ -104,4 +104,11 @@ def _pixels(image: Path, spec: ImageSpec) -> np.ndarray:
     """[1, H, W, C]."""
     if not image.is_file():
         raise DataError("an image file", f"{image}, which does not exist", "check the path")
-    return next(open_images(image, spec, role="data").batches(1))
+    found = open_images(image, spec, role="data")
+    if len(found) > 1:
+        raise DataError(
+            "one image in a file",
+            f"{image} with {len(found)}",
+            "for how right it is on all of them: edgecls evaluate FILE --data",
+        )
+    return next(found.batches(1))
