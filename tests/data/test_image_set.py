@@ -196,12 +196,16 @@ class TestArchives:
     def test_names_that_others_give(self, tmp_path: Path, names: tuple[str, ...], role: Role):
         """As MedMNIST: `train_images` with `train_labels` [N, 1]."""
         images, labels, *other = names
-        path = self.save(
-            tmp_path, **{name: self.pixels(7) for name in other}, **{images: self.pixels(), labels: [[2], [0], [1], [1]]}
-        )
-        found = open_images(path, GREY, role=role, labels=DEFAULT)
-        assert (len(found), labels_of(found)) == (4, [2, 0, 1, 1])
-        assert f"{images} of the archive used" in found.note
+        others: dict[str, Any] = {name: self.pixels(7) for name in other}
+        ours: dict[str, Any] = {images: self.pixels(), labels: [[2], [0], [1], [1]]}
+        for arrays in (others | ours, ours | others):
+            found = open_images(self.save(tmp_path, **arrays), GREY, role=role, labels=DEFAULT)
+            assert (len(found), labels_of(found)) == (4, [2, 0, 1, 1])
+            assert f"{images} of the archive used" in found.note
+
+    def test_labels_of_other_names_are_not_those_of_x(self, tmp_path: Path):
+        found = data(self.save(tmp_path, x=self.pixels(), labels=["ant", "bee", "cat"]), GREY)
+        assert (len(found), found.labels) == (4, None)
 
     @pytest.mark.parametrize("compressed", [False, True])
     def test_roles(self, tmp_path: Path, compressed: bool):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +76,12 @@ AS_OTHERS_WRITE_IT = {
     "tabs": "file\tlabel\nphotos/0.png\tbee\nphotos/2.png\tant\n",
     "Excel's first line": "sep=;\nfile;label\nphotos/0.png;bee\nphotos/2.png;ant\n",
     "pandas' numbers of rows": ",file,label\n0,photos/0.png,bee\n1,photos/2.png,ant\n",
+    "pandas' numbers of rows before numbers as names": ",id,label\n0,0,bee\n1,2,ant\n",
     "labels first": "label,file\nbee,photos/0.png\nant,photos/2.png\n",
     "other columns": "file,label,split,width\nphotos/0.png,bee,train,8\nphotos/2.png,ant,test,8\n",
     "no heading": "photos/0.png,bee\nphotos/2.png,ant\n",
+    "no heading and names without suffix": "photos/0,bee\nphotos/2,ant\n",
+    "no heading and numbers as names": "0,bee\n2,ant\n",
     "backslashes": "file,label\nphotos\\0.png,bee\nphotos\\2.png,ant\n",
     "names alone": "file,label\n0.png,bee\n2.png,ant\n",
     "names without suffix": "id,breed\nphotos/0,bee\nphotos/2,ant\n",
@@ -109,6 +113,32 @@ def test_a_name_that_two_images_have_is_none_of_them(folder: Path):
     assert "1 skipped, first 5.png" in images.note
 
 
+def test_files_of_pandas_numbered_rows_may_be_its_numbers(folder: Path):
+    """`DataFrame.to_csv` gives an index without a name no heading: one with a column for each class beside it holds the files."""
+    images = table(folder, [",ant,bee,cat", "1,1,0,0", "3,0,0,1"])
+    assert (labels_of(images), images.name(1)) == ([0, 2], "photos/3.png")
+
+
+def test_a_description_longer_than_a_file_name_is_another_column(folder: Path):
+    images = table(folder, ["text,id,label", f"{'long ' * 80},photos/1,bee"], labels=["ant", "bee", "cat"])
+    assert (labels_of(images), images.name(0)) == ([1], "photos/1.png")
+
+
+def test_a_name_too_long_for_a_file_is_one_skipped_image(folder: Path):
+    assert "1 skipped" in table(folder, [*ROWS, f"{'long' * 80}.png,1,0,0"]).note
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_closed_folder_costs_its_images_alone(folder: Path):
+    (folder / "closed").mkdir(mode=0)
+    images = table(
+        folder, ["file,label", "0.png,bee", "closed/1.png,ant", "9.png,ant", "2.png,cat"], labels=["ant", "bee", "cat"]
+    )
+    (folder / "closed").chmod(0o755)
+    assert labels_of(images) == [1, 2]
+    assert "closed/1.png" in [f"{Path(item.path).parent.name}/{Path(item.path).name}" for item in images.skipped]
+
+
 @pytest.mark.parametrize("written", ["{}", "{}.0"])
 def test_numbers_are_indices_of_classes(folder: Path, written: str):
     """Of two, 0 and 1 in a single column are no rows of one class; of many, 10 does not come before 2."""
@@ -123,6 +153,17 @@ def test_numbers_are_indices_of_classes(folder: Path, written: str):
     assert labels_of(table(folder, many, labels=["11", "10", "2", "0"])) == [2, 1, 3, 0]
     with pytest.raises(DataError, match="labels from 0 to 2, found label 10"):
         table(folder, many)
+
+
+@pytest.mark.parametrize("labels", [DEFAULT, NAMES])
+def test_numbers_are_indices_of_classes_too_where_an_image_has_several_or_none(folder: Path, labels: list[str]):
+    assert labels_of(table(folder, ["file,labels", "photos/0.png,0|2", "photos/1.png,2"], labels=labels)) == [
+        [1, 0, 1],
+        [0, 0, 1],
+    ]
+    assert labels_of(table(folder, ["file,label", "photos/0.png,2.0", "photos/1.png,"], labels=labels)) == [[0, 0, 1], [0, 0, 0]]
+    with pytest.raises(DataError, match="labels from 0 to 2, found label 3"):
+        table(folder, ["file,labels", "photos/0.png,0|3"], labels=labels)
 
 
 def test_numbers_from_1_are_as_many_classes_in_their_order(folder: Path):
@@ -151,6 +192,7 @@ def test_an_image_that_is_not_there_is_skipped_with_its_labels(folder: Path):
     ("lines", "message"),
     [
         (ROWS[1:], "a first line with different names of classes"),
+        (["0,1", "photos/0,bee", "photos/2,ant"], "a first line with different names of classes"),  # pandas numbers columns
         (["photos/0.png,1,0", "photos/1.png,0,1"], "a first line with different names of classes"),
         (["file,ant,ant,cat", *ROWS[1:]], "different names"),
         (["file,ant,bee", *ROWS[1:]], "3 columns in each line, found .*: 4 in line 2"),
@@ -159,6 +201,7 @@ def test_an_image_that_is_not_there_is_skipped_with_its_labels(folder: Path):
         (["file,ant,bee,cat", "../secret.png,1,0,1"], "images in the folder of the CSV"),
         (["file,ant,bee,cat", "/etc/passwd,1,0,1"], "images in the folder of the CSV"),
         (["file,ant,bee,cat"], "an image for each line"),
+        (["file,target,flipped", "photos/0.png,1,0"], "one per class of the model, found 2"),
         (["file,labels", "photos/0.png,ant;bee"], "y with 3 columns, one per class of the model, found 2"),
         (['file,ant,bee,cat', '"photos/0.png,1,0,1'], "a CSV in UTF-8"),
     ],

@@ -129,7 +129,8 @@ def member_names(path: Path) -> list[str]:
         DataError: it cannot be read.
     """
     with _archive(path) as archive:
-        return list(_members(archive))
+        as_keras, as_others = _members(archive)
+        return list(as_keras | as_others)
 
 
 def header_of(path: Path, role: Role) -> tuple[tuple[int, ...], np.dtype]:
@@ -143,22 +144,24 @@ def header_of(path: Path, role: Role) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _choose_keys(path: Path, archive: zipfile.ZipFile, role: Role) -> tuple[str, str]:
-    found = _members(archive)
+    as_keras, as_others = _members(archive)
     for images, labels in _KEYS[role]:
-        if images in found:
-            return found[images], found.get(labels, labels)
+        for found in (as_keras, as_others):  # `labels` beside `x` may be anything
+            if images in found:
+                return found[images], found.get(labels, labels)
     expected = " or ".join("/".join(keys) for keys in _KEYS[role])
     raise DataError(
         f"arrays {expected} for {role}",
-        f"{path} with {', '.join(dict.fromkeys(found.values())) or 'nothing'}",
+        f"{path} with {', '.join(dict.fromkeys(as_keras.values())) or 'nothing'}",
         "save it as np.savez(path, x=..., y=...)",
     )
 
 
-def _members(archive: zipfile.ZipFile) -> dict[str, str]:
-    """Names of the arrays, by what Keras's datasets call them; such a name itself comes before its synonyms."""
+def _members(archive: zipfile.ZipFile) -> tuple[dict[str, str], dict[str, str]]:
+    """Names of the arrays by what Keras's datasets call them: all as they are, and those of synonyms."""
     names = [name.removesuffix(".npy") for name in archive.namelist()]
-    return {_SYNONYMS.get(name.casefold(), name.casefold()): name for name in names} | {name: name for name in names}
+    as_keras = {name.casefold(): name for name in names} | {name: name for name in names}
+    return as_keras, {_SYNONYMS[name.casefold()]: name for name in names if name.casefold() in _SYNONYMS}
 
 
 def _image_shape(shape: tuple[int, ...], spec: ImageSpec, where: str) -> tuple[int, int, int]:

@@ -143,18 +143,21 @@ def _visible(path: Path) -> tuple[list[Path], list[Path]]:
     return [entry for entry in entries if entry.is_dir()], [entry for entry in entries if not entry.is_dir()]
 
 
-def images_below(folder: Path) -> list[Path]:
+def images_below(folder: Path, *, skip_closed: bool = False) -> list[Path]:
     """Images anywhere in a folder, clutter apart.
+
+    Args:
+        skip_closed: pass over a folder that cannot be read.
 
     Raises:
         DataError: a folder that cannot be read.
     """
-    return _images(_walk(folder))
+    return _images(_walk(folder, skip_closed=skip_closed))
 
 
-def _walk(folder: Path) -> list[Path]:
+def _walk(folder: Path, *, skip_closed: bool = False) -> list[Path]:
     found: list[Path] = []
-    for parent, folders, files in os.walk(folder, onerror=_refuse):
+    for parent, folders, files in os.walk(folder, onerror=None if skip_closed else _refuse):
         folders[:] = sorted(name for name in folders if not _is_clutter(name))
         found += [Path(parent, name) for name in sorted(files) if not _is_clutter(name)]
     return found

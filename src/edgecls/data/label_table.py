@@ -53,16 +53,28 @@ def _labelling(path: Path, table: Table, labels: Sequence[str] | None) -> Labell
     if labels is not None and len(names) < len(labels) and set(names) <= set(labels):
         names = list(labels)  # a part of the data that lacks some of the model's classes
     places = {name: index for index, name in enumerate(names)}
+    if numbered and labels is not None and not set(names) <= set(labels) and (len(names) != len(labels) or names[0] == "0"):
+        return replace(_by_index(found, labels), note="labels of the CSV are class indices")
     if all(len(each) == 1 for each in found):
-        if numbered and labels is not None and not set(names) <= set(labels) and (len(names) != len(labels) or names[0] == "0"):
-            indices = label_by_value(np.array([int(each[0]) for each in found]), len(found), (), labels)
-            return replace(indices, note="labels of the CSV are class indices")
         order = "numerical" if numbered else "alphabetical"
         return label_by_name("names of the CSV", names, np.array([places[each[0]] for each in found]), labels, order)
     values = np.zeros((len(table.rows), len(names)), np.uint8)
     for row, each in zip(values, found, strict=True):
         row[[places[name] for name in each]] = 1
     return label_by_columns(values, names, labels)
+
+
+def _by_index(found: list[list[str]], labels: Sequence[str]) -> Labelling:
+    """Indices of the model's classes, of each image one, several or none."""
+    indices = [[int(name) for name in each] for each in found]
+    flat = np.array([index for each in indices for index in each])
+    labelling = label_by_value(flat, len(flat), (), labels)  # refuses what is no index
+    if all(len(each) == 1 for each in indices):
+        return labelling
+    values = np.zeros((len(indices), len(labels)), np.uint8)
+    for row, each in zip(values, indices, strict=True):
+        row[each] = 1
+    return label_by_value(values, len(values), (), labels)
 
 
 def _values(path: Path, table: Table) -> np.ndarray:

@@ -58,7 +58,7 @@ class NamedFiles:
     def _at(self, name: str) -> Path | None:
         for written in (name, name.replace("\\", "/")):
             file = self._inside(written)
-            if file is not None and file.is_file():
+            if file is not None and os.path.isfile(file):  # noqa: PTH113 - Path's raises where a name is too long or a folder closed
                 return file
         return None
 
@@ -81,9 +81,9 @@ class NamedFiles:
 
     @cached_property
     def _below(self) -> dict[str, list[Path]]:
-        """Images by their name, with and without suffix."""
+        """Images by their name, with and without suffix, in folders that can be read."""
         files: dict[str, list[Path]] = collections.defaultdict(list)
-        for file in images_below(self._folder):
+        for file in images_below(self._folder, skip_closed=True):
             files[file.name].append(file)
             files[file.stem].append(file)
         return files

@@ -53,13 +53,13 @@ def read_table(path: Path, named: NamedFiles) -> Table:
         DataError: no such table.
     """
     heading, *rows = _lines(path)
-    at = _file_column(heading[1], [row for _, row in rows[:_TRIED]], named)
-    if len(heading[1]) == 2 and _is_image(heading[1][at]):
-        rows.insert(0, heading)
-        heading = (0, ["label", "label"])
     for number, row in rows:
         if len(row) != len(heading[1]):
             raise DataError(f"{len(heading[1])} columns in each line", f"{path}: {len(row)} in line {number}", EXAMPLE)
+    at = _file_column(heading[1], [row for _, row in rows[:_TRIED]], named)
+    if len(heading[1]) == 2 and _is_row(heading[1][at], rows[0][1][at], named):
+        rows.insert(0, heading)
+        heading = (0, ["label", "label"])
     taken, note = _class_columns(heading[1], [row for _, row in rows], at)
     classes = [heading[1][index] for index in taken]
     if len(set(classes)) < len(classes) or "" in classes or not classes or set(classes) <= {"0", "1"}:
@@ -74,12 +74,23 @@ def read_table(path: Path, named: NamedFiles) -> Table:
 
 
 def _file_column(heading: list[str], rows: list[list[str]], named: NamedFiles) -> int:
-    """The first column with a path of an image, or else with a name of one, with suffix or without; the first one where none is there."""
+    """The first column with a path of an image, or else with a name of one, with suffix or without.
+
+    Where none is there, the first one, or the one after the numbers of rows, unless it says 0 or 1 of a class.
+    """
+    columns = sorted(range(len(heading)), key=lambda index: heading[index].casefold() in _NUMBERING)
     for names_one in (named.lies, _is_image, lambda cell: not cell.isdecimal() and named.has(cell)):
-        for index in range(len(heading)):
-            if any(index < len(row) and names_one(row[index]) for row in rows):
+        for index in columns:
+            if any(names_one(row[index]) for row in rows):
                 return index
-    return 0
+    return columns[0] if len(heading) > 2 and any(row[columns[0]] not in ("0", "1") for row in rows) else 0
+
+
+def _is_row(first: str, second: str, named: NamedFiles) -> bool:
+    """Whether the first line names an image, as the second does; pandas numbers columns that have no heading."""
+    if _is_image(first) or _is_image(second):
+        return _is_image(first)
+    return (second.isdecimal() or not first.isdecimal()) and named.has(first)
 
 
 def _is_image(name: str) -> bool:
