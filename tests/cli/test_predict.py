@@ -113,8 +113,10 @@ def test_an_image_that_cannot_be_read_keeps_no_other_from_its_answer(
 ) -> None:
     text = tmp_path / "text.png"
     text.write_text("not an image")
-    result = edgecls("predict", classifier, grey(255), text, grey(0), "--json")
+    (tmp_path / "empty").mkdir()
+    result = edgecls("predict", classifier, grey(255), text, tmp_path / "empty", grey(0), "--json")
     assert result.exit_code == 2
+    assert "empty without any; check the path" in result.stderr
     assert [Path(answer["image"]) for answer in json.loads(result.stdout)["answers"]] == [grey(255), grey(0)]
     assert f"error: expected an image that can be read, found {text}: " in result.stderr
 

@@ -17,7 +17,12 @@ from edgecls.serve.limits import Limits
 from edgecls.serve.offer import Asked, Offer, stamp_of
 from edgecls.serve.service import Service
 
-REFUSED = [OSError(errno.EMFILE, "Too many open files"), RemoteError("MemoryError", "no room", "")]
+REFUSED = [
+    OSError(errno.EMFILE, "Too many open files"),
+    RemoteError("MemoryError", "no room", ""),
+    RuntimeError("can't start new thread"),
+    MemoryError("no room"),
+]
 
 
 class Ended:
@@ -27,7 +32,7 @@ class Ended:
         self.at_work, self.has_ended, self.lost = deque[Any](), True, "it was killed"
 
 
-@pytest.mark.parametrize("refusal", REFUSED, ids=["descriptors", "memory"])
+@pytest.mark.parametrize("refusal", REFUSED, ids=["descriptors", "memory there", "threads", "memory here"])
 def test_a_worker_that_ended_is_replaced_once_another_can_start(refusal: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     new, told, found = Ended(), [], [refusal]
     new.has_ended = False
@@ -51,7 +56,7 @@ def test_a_worker_that_ended_is_replaced_once_another_can_start(refusal: Excepti
     assert told == ["it was killed", str(refusal)]
 
 
-@pytest.mark.parametrize("refusal", REFUSED, ids=["descriptors", "memory"])
+@pytest.mark.parametrize("refusal", REFUSED, ids=["descriptors", "memory there", "threads", "memory here"])
 def test_files_that_cannot_be_opened_now_are_told_of_and_what_lies_there_is_watched_on(
     refusal: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,6 +89,7 @@ LEFT = "make room and permission there, or leave --scheduler out; finished trial
     [
         (NO_ROOM, MachineError, f"on pi: {NO_ROOM}; {LEFT}"),
         (OutputError("room", "/tmp/x: full", "with -o"), MachineError, f"expected room, found on pi: /tmp/x: full; {LEFT}"),
+        (OutputError("room", "/tmp/x: a link", "remove it"), MachineError, "found on pi: /tmp/x: a link; remove it"),
         (RuntimeError("oops"), WorkerError, "found on pi: RuntimeError: oops; see the worker's own messages"),
         (DataError("images", "none", "give some"), DataError, "expected images, found none; give some"),
     ],

@@ -13,6 +13,7 @@ from edgecls.records.recipe import Clustering, Pruning, Stage, Training
 from edgecls.records.trial import Goal
 from edgecls.records.variant import Variant
 from edgecls.search import LossBar, Space
+from edgecls.workflow.compress import resumed_by_itself
 from edgecls.workflow.opening import ModelOptions
 from edgecls.workflow.trial_making import Prepared, TrialJob, make_trial, prepare
 
@@ -54,6 +55,12 @@ def test_a_full_disk_is_told_with_a_remedy_that_optimize_has(
     monkeypatch.setattr("edgecls.training.checkpoint.np.savez", full)
     with pytest.raises(OutputError, match=r"No space left on device; make room and permission there; the same command goes on"):
         make_trial(job(small_model, small_images, tmp_path, PRUNED))
+
+
+def test_another_remedy_than_an_option_stays() -> None:
+    for remedy, told in (("remove it", "remove it"), ("choose another with -o", "the same command goes on where it stopped")):
+        with pytest.raises(OutputError, match=told), resumed_by_itself():
+            raise OutputError("a checkpoint", "a damaged one", remedy)
 
 
 @pytest.mark.slow

@@ -17,7 +17,7 @@ def require_numbers(graph: Any, model: Any) -> None:
     """Refuse a model that computes with weights that are NaN.
 
     TensorFlow's ReLU makes 0 of NaN on a processor and LiteRT's does not, so that scores alone do not tell. Infinite values are
-    let through: masks of attention are such.
+    let through: masks of attention are such. So are single numbers, which are options of operations more often than weights.
 
     Args:
         graph: the frozen graph, so that what the scores do not need counts for nothing.

@@ -64,7 +64,13 @@ def _follow(nodes: dict[str, Any], consumers: dict[str, list[Any]], name: str, b
         return before
     ways = [(node, _through(nodes, node, names, before)) for node in following]
     found = [before if after is None else _follow(nodes, consumers, node.name, after, forks - 1) for node, after in ways]
-    return before if any(scaling.is_none for scaling in found) else next(iter(found), before)
+    if any(scaling.is_none for scaling in found) or (names != {name} and not _agree(found)):  # channels weighed, as for luma
+        return before
+    return next(iter(found), before)
+
+
+def _agree(found: list[Scaling]) -> bool:
+    return all(np.array_equal(one.scale, found[0].scale) and np.array_equal(one.offset, found[0].offset) for one in found)
 
 
 def _through(nodes: dict[str, Any], node: Any, names: set[str], before: Scaling) -> Scaling | None:

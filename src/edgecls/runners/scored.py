@@ -80,13 +80,19 @@ def _score(
     labels = read_labels(label_file, classes) if label_file else labels_in(path, runner) or default_labels(classes)
     answered, refused = [], []
     scores = [np.zeros((0, runner.outputs), np.float32)]
-    for image in [file for place in images for file in _files(place)]:
+    for place in images:
         try:
-            scores.append(runner.predict(_pixels(image, runner.spec)))
+            files = _files(place)
         except DataError as error:
             refused.append(error)
-        else:
-            answered.append(image)
+            continue
+        for image in files:
+            try:
+                scores.append(runner.predict(_pixels(image, runner.spec)))
+            except DataError as error:
+                refused.append(error)
+            else:
+                answered.append(image)
     if refused and not answered:
         raise refused[0]
     return Scored(runner.spec, runner.stand_in, labels, runner.output_kind, answered, np.concatenate(scores), refused)

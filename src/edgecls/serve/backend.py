@@ -197,7 +197,13 @@ class Backend:
         while not self._closing:
             try:
                 self.attendants.append(await self._hire())
-            except (EdgeclsError, RemoteError, OSError) as error:  # no memory or no descriptor at the moment, say
+            except (
+                EdgeclsError,
+                RemoteError,
+                OSError,
+                RuntimeError,
+                MemoryError,
+            ) as error:  # no descriptor or thread to spare, say
                 self._on_loss(str(error))
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -76,7 +76,10 @@ class Service:
         while True:
             await asyncio.sleep(_POLL_S)
             self.backend.look_after()
-            before, seen = seen, await asyncio.to_thread(stamp_of, self.asked.paths)
+            try:
+                before, seen = seen, await asyncio.to_thread(stamp_of, self.asked.paths)
+            except (RuntimeError, MemoryError):  # no thread to spare at the moment
+                continue
             if seen == known or seen != before:  # as it was, or still being written
                 continue
             known = seen
@@ -85,7 +88,7 @@ class Service:
     async def _reload(self) -> None:
         try:
             fresh = await self._open()
-        except (EdgeclsError, RemoteError, OSError) as error:
+        except (EdgeclsError, RemoteError, OSError, RuntimeError, MemoryError) as error:
             self.metrics.reloads.labels("failed").inc()
             self._tell(f"what is served has changed, but cannot be served; the former goes on: {error}")
             return

@@ -66,12 +66,19 @@ class CompressOptions(ModelOptions):
         return self.output or Path(f"{self.model.resolve().name}.variants")
 
 
+def names_option(remedy: str) -> bool:
+    """Whether a remedy names an option, which another command than `compress` may lack."""
+    return any(word.startswith("-") for word in remedy.split())
+
+
 @contextlib.contextmanager
 def resumed_by_itself() -> Iterator[None]:
-    """For a command that compresses with `resume` whenever it is called: none of its options is what a full disk advises, --resume."""
+    """For a command that compresses with `resume` whenever it is called: it lacks options that a full disk advises, --resume and -o."""
     try:
         yield
     except OutputError as error:
+        if not names_option(error.remedy):
+            raise
         remedy = "make room and permission there; the same command goes on where it stopped"
         raise OutputError(error.expected, error.found, remedy) from None
 

@@ -23,6 +23,7 @@ from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
 from edgecls.records.artifact import Manifest
 from edgecls.system.private_folder import PrivateFolder, temporary_folder
+from edgecls.workflow.compress import names_option
 from edgecls.workflow.trial_making import ARTIFACTS, MadeTrial, TrialJob, make_trial
 
 _FILES_OF_MODEL = ("model", "labels", "weights", "custom_objects")
@@ -119,7 +120,8 @@ def make_sent(job: TrialJob, parcels: list[Parcel]) -> Sent | None:
     try:
         return _make_here(job, parcels)
     except OutputError as error:
-        raise MachineError(error.expected, f"on {socket.gethostname()}: {error.found}", remedy) from None
+        found = f"on {socket.gethostname()}: {error.found}"
+        raise MachineError(error.expected, found, remedy if names_option(error.remedy) else error.remedy) from None
     except OSError as error:
         raise MachineError("workers that can read and write files", f"on {socket.gethostname()}: {error}", remedy) from None
     except EdgeclsError:
