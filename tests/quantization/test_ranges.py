@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from edgecls.quantization.ranges import (
     BINS,
-    ESTIMATORS,
     SAMPLES,
     ValueHistogram,
     estimate_ranges,
@@ -18,6 +17,7 @@ from edgecls.quantization.ranges import (
     percentile,
     sample_places,
 )
+from edgecls.records.artifact import ESTIMATORS
 
 
 def histogram_of(*batches: np.ndarray) -> ValueHistogram:

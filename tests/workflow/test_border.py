@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
 
 from edgecls.formats import describe
 from edgecls.formats.tflite.declared import read_declared
@@ -130,7 +131,9 @@ def test_labels_signature_and_measurement(command, small_model, small_images, tm
     assert [tensor.dtype for tensor in (*describe(out / NAME).inputs, *describe(out / NAME).outputs)] == ["uint8", "uint8"]
     report = bench(BenchRequest(folder=out, data=small_images))
     assert {row.status for row in report.measurements} == {"ok"}
-    assert command("predict", out / NAME, small_images).exit_code == 0
+    with np.load(small_images) as archive:
+        Image.fromarray(archive["x"][0]).save(tmp_path / "image.png")
+    assert command("predict", out / NAME, tmp_path / "image.png").exit_code == 0
     diagnosed = command("diagnose", out, "--data", small_images)
     assert diagnosed.exit_code == 0, diagnosed.stderr
 
