@@ -82,8 +82,8 @@ test("golden pictures: the host's pixels, winners and scores from every artifact
 });
 
 test("a picture that is chosen: the host's three best classes from every artifact", async () => {
-  const page = await open();
   for (const { name, file, scheme } of contract.artifacts) {
+    const page = await open(); // a new one: another artifact answers again to the picture before, at any moment
     await page.selectOption("#artifact", { label: file });
     for (const image of golden.filter(({ decoding }) => decoding === "lossless")) {
       await show(page, image);
