@@ -49,6 +49,5 @@ def _has_nan(node: Any) -> bool:
 
 
 def _is_nan(values: np.ndarray) -> bool:
-    return (
-        values.dtype.kind not in "iub" and values.size > 0 and bool(np.isnan(values.min()))
-    )  # the least of some is NaN where one is
+    # the least of some is NaN where one is
+    return values.dtype.kind not in "iub" and values.size > 0 and bool(np.isnan(values.min()))
