@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from edgecls.compression.channels.compensation import compensate
 from edgecls.compression.channels.cost import multiply_accumulates
 from edgecls.compression.channels.importance import at_random, batch_norm_scale, loss_of, magnitude, taylor
 from edgecls.compression.channels.latency import costed
@@ -57,6 +58,7 @@ class Rounds:
                 left = macs * (1 - self.stage.share * number / self.stage.rounds)
                 stays = choose(channels, self._scores(model, channels, number), left, multiple, sizes).stays
                 write_checkpoint(self._path(number), self.fingerprint, [], [stays])
+            compensate(model, channels, stays, self._batches())
             model = without(model, channels, stays)
             estimate_again(model, self._batches())
             yield number, model
