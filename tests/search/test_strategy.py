@@ -10,6 +10,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from edgecls.records.accuracy import Accuracy
+from edgecls.records.measurement import Measurement
 from edgecls.records.recipe import ChannelPruning, Clustering, Pruning, QuantizationAwareTraining
 from edgecls.records.trial import Candidate, Trial
 from edgecls.search import Space, best_of, propose
@@ -127,6 +129,30 @@ def test_what_int8_alone_loses_is_expected_of_all_that_are_not_trained_for_it() 
     assert likely > unlikely
 
 
+def test_a_collapse_says_much_of_its_technique_and_nothing_of_the_others() -> None:
+    """Few images, and harsh shares that collapsed: what is milder is still to be tried, and before it what did not collapse."""
+    asked = space(points=1.5)
+    trials = [trial(one, 0.0, 100_000.0, 0.0, trained=0) for one in asked.untrained]
+    clusters, channels = asked.candidate((Clustering(clusters=16),)), asked.candidate((ChannelPruning(share=0.8),))
+    trials += [trial(clusters, 67.0, 70_000.0), trial(channels, 43.0, 25_000.0)]
+    more, milder = asked.candidate((Clustering(clusters=32),)), asked.candidate((ChannelPruning(share=0.3),))
+    other = asked.candidate((Pruning(sparsity=0.5), QuantizationAwareTraining()))
+    first, second, third = Forecast(trials, "download").probability([more, milder, other], 1.5)
+    assert first < 0.1 < second < 0.5
+    assert third > 0.7
+    assert {type(stage) for stage in after(trials, asked).stages} <= {Pruning, QuantizationAwareTraining}
+
+
+def test_what_one_image_of_few_tells_is_no_more_than_a_hint() -> None:
+    asked, milder = space(points=1.5), (Pruning(sparsity=0.5),)
+    candidate, alike = asked.candidate(milder), asked.candidate(milder, 2)
+    likely = []
+    for images in (50, 5000):
+        seen = trial(candidate, 2.0, 70_000.0, choosing=[_measured(images)])
+        likely.append(Forecast([seen], "download").probability([alike], 1.5)[0])
+    assert likely[0] > likely[1]
+
+
 def test_longer_training_does_not_help_int8_that_is_not_trained_for() -> None:
     """All that a model loses, it loses to int8 behind the training: four times the epochs are forecast to lose as much."""
     asked, milder = space("latency"), (ChannelPruning(share=0.3),)
@@ -189,6 +215,10 @@ def test_it_is_never_behind_random_choice_and_ahead_on_the_mean() -> None:
         ratios.append(found(search(landscape, 1200)) / chance)
     assert max(ratios) <= 1
     assert statistics.fmean(ratios) < 0.9
+
+
+def _measured(images: int) -> Measurement:
+    return Measurement(artifact="", target="tflite", scheme="int8", accuracy=Accuracy(images=images, top1=0.9))
 
 
 def _random(seed: int):

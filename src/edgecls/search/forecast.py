@@ -11,16 +11,21 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import assert_never
 
 import numpy as np
 
+from edgecls.records.measurement import Measurement
 from edgecls.records.recipe import UNSTRUCTURED, ChannelPruning, Clustering, Pruning, QuantizationAwareTraining, Reduction
 from edgecls.records.trial import Candidate, Minimize, Trial
 
 _DROP_NOISE = 0.5  # points by which two trials of alike recipes differ
+_HARSH_NOISE = (
+    0.3  # of what a trial lost: beyond a few points the terms do not add up, and a collapse tells only that it was too much
+)
 _VALUE_NOISE = 0.05  # of a logarithm: 5 %
+_COLLAPSE = 5.0  # points that a trial loses more than any that is worth a thought
 _INTERCEPT_SPREAD = 1.0
 _FACTOR_SPREAD = 0.7
 _TECHNIQUES = 5  # channels, zeros, zeros in blocks, clusters, int8 without training for it
@@ -43,12 +48,14 @@ class Forecast:
         known = [trial for trial in trials if trial.value and trial.drop is not None]
         drops = [trial.drop or 0.0 for trial in known]
         behind = min((trial.drop or 0.0 for trial in known if trial.candidate.recipe is None), default=0.0)
-        prior = _Prior(0.0, max(behind, _LEAST_SPREAD))
-        self._drop = _Regression(_drop_terms([trial.candidate for trial in known]), np.array(drops), _DROP_NOISE, prior)
+        terms, noise = _drop_terms([trial.candidate for trial in known]), np.array([_noise_of(trial) for trial in known])
+        prior = _Prior(0.0, max(behind, _LEAST_SPREAD), _factor_spreads(terms[:, :_TECHNIQUES], np.array(drops)))
+        self._drop = _Regression(terms, np.array(drops), noise, prior)
         alike = [trial for trial in known if trial.candidate.scheme == "int8"]
         values = np.log([trial.value or 1.0 for trial in alike])
         prior = _Prior(float(values[0]) if alike else 0.0)
-        self._value = _Regression(_value_terms([trial.candidate for trial in alike], minimize), values, _VALUE_NOISE, prior)
+        noise = np.full(len(alike), _VALUE_NOISE)
+        self._value = _Regression(_value_terms([trial.candidate for trial in alike], minimize), values, noise, prior)
         spent = [trial.seconds / (trial.trained * trial.candidate.longer) for trial in trials if trial.trained]
         self._stage_seconds = statistics.median(spent) if spent else _SECONDS_BEFORE
         self._finished = {trial.candidate.start(length) for trial in trials for length in range(1, _finished(trial) + 1)}
@@ -56,6 +63,7 @@ class Forecast:
     def probability(self, candidates: Sequence[Candidate], points: float) -> np.ndarray:
         """That each loses at most so many percentage points, float64 [n]."""
         mean, spread = self._drop.predict(_drop_terms(candidates))
+        spread = np.hypot(spread, _DROP_NOISE)
         return np.array([statistics.NormalDist(m, s).cdf(points) for m, s in zip(mean, spread, strict=True)])
 
     def log_value(self, candidates: Sequence[Candidate]) -> np.ndarray:
@@ -69,6 +77,37 @@ class Forecast:
         return self._stage_seconds * candidate.longer * max(stages - kept, 0.5)
 
 
+def _noise_of(trial: Trial) -> float:
+    """Points by which what a trial lost may miss what its recipe would lose on all images there are.
+
+    Of n images of which the share d changes sides, the share that is lost has a standard deviation of about sqrt(d / n); one image does at
+    least.
+    """
+    lost = max(trial.drop or 0.0, 0.0)
+    images = sum(max(map(_images_of, half), default=0) for half in (trial.choosing, trial.judging))
+    counted = 100 * math.sqrt(max(lost / 100, 1 / images) / images) if images else 0.0
+    return math.hypot(_DROP_NOISE, _HARSH_NOISE * lost, counted)
+
+
+def _images_of(measurement: Measurement) -> int:
+    accuracy = measurement.accuracy or measurement.multilabel
+    return accuracy.images if accuracy else 0
+
+
+def _factor_spreads(terms: np.ndarray, drops: np.ndarray) -> np.ndarray:
+    """How far from 1 the factor of each technique may be, [techniques].
+
+    As far as a trial asks that collapsed: its techniques are to blame then, in proportion to what each was expected to cost, and not what
+    all trials share.
+
+    Args:
+        terms: [trials, techniques].
+        drops: percentage points, [trials].
+    """
+    asked = np.maximum(drops - _COLLAPSE, 0.0) / np.maximum(terms.sum(axis=1), _DROP_NOISE)
+    return np.max([np.full(_TECHNIQUES, _FACTOR_SPREAD), *np.where(terms > 0, asked[:, None], 0.0)], axis=0)
+
+
 def _finished(trial: Trial) -> int:
     """How many stages of a trial were trained to the end."""
     return len(trial.candidate.stages) - (trial.status != "measured")
@@ -76,15 +115,17 @@ def _finished(trial: Trial) -> int:
 
 @dataclass(frozen=True)
 class _Prior:
-    """What is known before the first trial: factors of techniques are around 1.
+    """What is known beforehand: factors of techniques are around 1.
 
     Attributes:
         intercept: of the regression.
         untrained_spread: of the term of those that nothing was trained for, which is around 0.
+        factor_spreads: of each technique, [techniques].
     """
 
     intercept: float
     untrained_spread: float = _LEAST_SPREAD
+    factor_spreads: np.ndarray = field(default_factory=lambda: np.full(_TECHNIQUES, _FACTOR_SPREAD))
 
     @property
     def mean(self) -> np.ndarray:
@@ -92,7 +133,7 @@ class _Prior:
 
     @property
     def precision(self) -> np.ndarray:
-        spreads = [_INTERCEPT_SPREAD, *np.full(_TECHNIQUES, _FACTOR_SPREAD), self.untrained_spread]
+        spreads = [_INTERCEPT_SPREAD, *self.factor_spreads, self.untrained_spread]
         return np.diag(np.array(spreads) ** -2.0)
 
 
@@ -103,20 +144,22 @@ class _Regression:
     Attributes:
         terms: [trials, techniques + 1].
         found: [trials].
+        noise: standard deviation of each, [trials].
     """
 
     terms: np.ndarray
     found: np.ndarray
-    noise: float
+    noise: np.ndarray
     prior: _Prior
 
     def predict(self, terms: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and standard deviation of what would be found, noise included, each [n]."""
+        """Mean and standard deviation of what would be found without noise, each [n]."""
         before, seen = self.prior.mean, _with_intercept(self.terms)
-        after = np.linalg.inv(self.prior.precision + seen.T @ seen / self.noise**2)
-        mean = before + after @ seen.T @ (self.found - seen @ before) / self.noise**2
+        weighed = seen.T / self.noise**2
+        after = np.linalg.inv(self.prior.precision + weighed @ seen)
+        mean = before + after @ weighed @ (self.found - seen @ before)
         asked = _with_intercept(terms)
-        return asked @ mean, np.sqrt(np.einsum("ij,jk,ik->i", asked, after, asked) + self.noise**2)
+        return asked @ mean, np.sqrt(np.einsum("ij,jk,ik->i", asked, after, asked))
 
 
 def _with_intercept(terms: np.ndarray) -> np.ndarray:

@@ -88,8 +88,8 @@ def compensate(model: Any, channels: Channels, stays: np.ndarray, batches: Itera
     tensors = {id(tensor): (tensor, taker.width) for taker in takers for tensor in taker.tensors}
     fitted, judged = _sums(model, tensors, batches) if tensors else ({}, {})
     for taker in takers:
-        names = [id(tensor) for tensor in taker.tensors]
-        _take_over(taker, stays, sum(fitted[name] for name in names), sum(judged[name] for name in names))
+        of_it = [np.sum([sums[id(tensor)] for tensor in taker.tensors], axis=0) for sums in (fitted, judged)]
+        _take_over(taker, stays, *of_it)
 
 
 def _takers(model: Any, channels: Channels, stays: np.ndarray) -> Iterator[_Taker]:
