@@ -77,7 +77,8 @@ class _Moments:
 def compensate(model: Any, channels: Channels, stays: np.ndarray, batches: Iterable[np.ndarray]) -> None:
     """Change the kernels of a flat tf_keras model, in place, so that it computes nearly the same without the channels that go.
 
-    Every other image fits, and the rest say how far the fit is to be believed: not at all where it tells nothing of them.
+    Every other image fits, and the rest say how far the fit is to be believed: not at all where it tells nothing of them. With a single
+    image nothing changes.
 
     Args:
         channels: of the model.
@@ -87,6 +88,8 @@ def compensate(model: Any, channels: Channels, stays: np.ndarray, batches: Itera
     takers = list(_takers(model, channels, stays))
     tensors = {id(tensor): (tensor, taker.width) for taker in takers for tensor in taker.tensors}
     fitted, judged = _sums(model, tensors, batches) if tensors else ({}, {})
+    if not all(sums[-1, -1] for sums in (*fitted.values(), *judged.values())):
+        return  # fewer than two images
     for taker in takers:
         of_it = [np.sum([sums[id(tensor)] for tensor in taker.tensors], axis=0) for sums in (fitted, judged)]
         _take_over(taker, stays, *of_it)
