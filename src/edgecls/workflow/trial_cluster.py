@@ -6,6 +6,7 @@ A worker that has a file at the same path, or was sent it once, needs it no more
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import functools
 import shutil
 import socket
@@ -22,6 +23,7 @@ from edgecls.evaluation.cluster import Pool
 from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
 from edgecls.records.artifact import Manifest
+from edgecls.system.extras import require
 from edgecls.system.private_folder import PrivateFolder, temporary_folder
 from edgecls.workflow.compress import names_option
 from edgecls.workflow.trial_making import ARTIFACTS, MadeTrial, TrialJob, make_trial
@@ -138,6 +140,7 @@ def _make_here(job: TrialJob, parcels: list[Parcel]) -> Sent | None:
     if len(known) < len(places):
         return None
     folder = _store().path / "trials" / uuid.uuid4().hex
+    _take_own_threads()
     try:
         made = make_trial(_moved(job, known, folder))
         _write_paths_back(folder, {**{str(place): str(path) for path, place in known.items()}, str(folder): str(job.folder)})
@@ -168,6 +171,17 @@ def _moved(job: TrialJob, places: dict[Path, Path], folder: Path) -> TrialJob:
         choosing=places[job.choosing],
         finished=tuple(places[path] for path in job.finished),
     )
+
+
+@functools.cache
+def _take_own_threads() -> None:
+    """Let TensorFlow train on as many threads as this worker was started with: several workers of a machine share its cores."""
+    try:
+        threads = require("distributed").get_worker().state.nthreads
+    except ValueError:
+        return  # the executor is not Dask's
+    with contextlib.suppress(RuntimeError):  # something else has computed in this process before, on all cores
+        require("tensorflow").config.threading.set_intra_op_parallelism_threads(threads)
 
 
 @functools.cache
