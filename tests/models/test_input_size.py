@@ -77,6 +77,15 @@ def test_a_size_too_small_for_the_layers(open_size):
     assert "\n" not in str(caught.value)
 
 
+def test_the_reason_of_a_graph_is_told_without_its_place(tf, tmp_path):
+    module = tf.Module()
+    image = [tf.TensorSpec((None, None, None, 3), tf.float32, name="image")]
+    module.scores = tf.function(lambda image: tf.reshape(image, [-1, 192]), input_signature=image)
+    tf.saved_model.save(module, str(tmp_path / "folder"), signatures=module.scores)
+    with pytest.raises(UnsupportedModelError, match=r"a tensor with 360 values, but the requested shape .* multiple of 192"):
+        load_model(tmp_path / "folder", input_size="12x10")
+
+
 def test_pooling_that_leaves_no_pixel(framework, saved):
     """A window larger than the image, by less than its stride, makes TensorFlow pool nothing without an error."""
     path = saved(small_classifier(framework, framework.layers.MaxPooling2D(4, 4), shape=(None, None, 3)), "m.keras")

@@ -113,6 +113,24 @@ def test_h5_of_something_else(tmp_path):
     assert "Keras did not write" in refusal(ModelFileError, tmp_path / "d.h5")
 
 
+@pytest.mark.parametrize(
+    ("names", "remedy"),
+    [
+        (["__MACOSX/._model.h5", "models/model.h5"], "unpack it and give the model inside: models/model.h5"),
+        (["web/group1-shard1of1.bin", "web/metadata.json", "web/model.json"], "give the model inside: web"),
+        (["model.json", "weights.bin"], "give the model inside: the folder"),
+        (["saved\\saved_model.pb", "saved\\variables\\variables.index"], "give the model inside: saved"),
+        (["net/config.json", "net/metadata.json", "net/model.weights.h5"], "zip the files in it, not their folder"),
+        (["readme.txt"], "save the whole model"),
+    ],
+)
+def test_a_zip_around_a_model_says_what_to_give(tmp_path, names, remedy):
+    with zipfile.ZipFile(tmp_path / "m.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, "x")
+    assert remedy in refusal(ModelFileError, tmp_path / "m.zip")
+
+
 def test_zip_of_something_else(tmp_path):
     with zipfile.ZipFile(tmp_path / "m.keras", "w") as archive:
         archive.writestr("data.pkl", b"x")

@@ -41,6 +41,19 @@ def test_the_remedy_names_a_signature_that_works(two):
     assert named and load_model(two, signature=named[1]).outputs == 8
 
 
+def test_a_default_that_takes_files_names_the_one_that_takes_pixels(tf, tmp_path):
+    module = tf.Module()
+    files = tf.TensorSpec((None,), tf.string, name="image_bytes")
+    module.files = tf.function(lambda image_bytes: tf.strings.length(image_bytes)[:, None], input_signature=[files])
+    pixels = tf.TensorSpec((None, 8, 8, 1), tf.float32, name="image")
+    module.pixels = tf.function(lambda image: image[:, 0, :, 0], input_signature=[pixels])
+    both = {"serving_default": module.files, "serving pixels": module.pixels}
+    tf.saved_model.save(module, str(tmp_path / "folder"), signatures=both)
+    with pytest.raises(UnsupportedModelError, match=r"image_bytes of dtype string; .*--signature 'serving pixels'"):
+        load_model(tmp_path / "folder")
+    assert load_model(tmp_path / "folder", signature="serving pixels").outputs == 8
+
+
 def test_an_unknown_name_lists_those_there_are(two):
     with pytest.raises(InputError, match=r"a signature named 'serve', found .* with columns, decode, rows"):
         load_model(two, signature="serve")

@@ -124,6 +124,20 @@ def test_what_is_no_whole_model_is_refused_in_a_line(model, tmp_path):
             load_model(edited(folder, weightsManifest=manifest(paths, weights)))
 
 
+def test_weights_of_one_name_are_refused(tf, tmp_path):
+    """TensorFlow.js numbers no names over models, so that those of layers called alike in two of them are in its file twice."""
+    import tf_keras
+
+    image = tf_keras.Input((8, 8, 3))
+    halves = []
+    for name in ("left", "right"):
+        inputs = tf_keras.Input((8, 8, 3))
+        halves.append(tf_keras.Model(inputs, tf_keras.layers.Conv2D(4, 8, name="conv")(inputs), name=name)(image))
+    scores = tf_keras.layers.Dense(3)(tf_keras.layers.Flatten()(tf_keras.layers.Concatenate()(halves)))
+    with pytest.raises(ModelFileError, match="several are called conv/kernel; give the Keras model"):
+        load_model(save(tf_keras.Model(image, scores), tmp_path / "web"))
+
+
 def test_a_graph_model_is_told_apart(tmp_path):
     path = tmp_path / "model.json"
     path.write_text(json.dumps({"format": "graph-model", "modelTopology": {"node": []}, "weightsManifest": []}))

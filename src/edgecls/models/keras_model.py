@@ -43,6 +43,7 @@ _TRACEABLE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")  # names of TensorFl
 # where the classes of models are that Keras 3 writes into an `.h5` by their name alone
 _MODEL_MODULES = {"Functional": "keras.src.models.functional", "Model": "keras", "Sequential": "keras"}
 _CALLED = re.compile(r"Exception encountered when calling .*?\x1b\[1m(?P<cause>.*?)\x1b\[0m", re.DOTALL)
+_UNTRACED = "<stack traces unavailable>"  # ends what TensorFlow says of the place in a graph
 _UNKNOWN = (
     re.compile(r"Unknown (?P<kind>[a-z ]+): ?'?(?P<name>[\w>.]+)"),
     re.compile(r"(?P<kind>activation function) identifier: (?P<name>[\w>.]+)"),
@@ -158,8 +159,9 @@ def explain(error: BaseException, file: ModelFile, custom: CustomObjects) -> Edg
 
 
 def cause_of(error: BaseException) -> str:
-    """What a framework's message says went wrong, in one line: Keras puts a config or a call around it."""
+    """What a framework's message says went wrong, in one line: Keras puts a config or a call around it, TensorFlow the place."""
     text = str(error)
+    text = text.rpartition(_UNTRACED)[2] or text
     text = text.rpartition("Exception encountered:")[2] or text
     if called := _CALLED.search(text):
         text = called["cause"]

@@ -33,6 +33,7 @@ _LOOKALIKES: tuple[tuple[bytes, int, str, str], ...] = (
     (b"\x93NUMPY", 0, "a NumPy array", "give the model"),
 )
 _H5_MAGIC = b"\x89HDF\r\n\x1a\n"
+_MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 _DEEPEST = 200  # levels of an architecture: a model within a model takes about six, and Python's stack holds some hundreds
 _KERAS3_MARKS = ('"batch_shape"', '"DTypePolicy"')
 
@@ -195,7 +196,9 @@ def _examine_zip(path: Path) -> ModelFile:
             if len(set(names)) != len(names):
                 raise ModelFileError("a .keras archive", f"{path}, which holds two files of one name", _SAVE_AGAIN)
             if "config.json" not in names:
-                raise ModelFileError(_MODEL, f"{path}, a zip archive without config.json, no .keras file", _SAVE_AGAIN)
+                raise ModelFileError(
+                    _MODEL, f"{path}, a zip archive without config.json, no .keras file", _advice_on_archive(names)
+                )
             damaged = archive.testzip()
             if damaged is not None:
                 raise ModelFileError("a whole .keras archive", f"{path}, whose {damaged} is damaged", again)
@@ -211,6 +214,20 @@ def _examine_zip(path: Path) -> ModelFile:
     version = metadata.get("keras_version")
     version = version if isinstance(version, str) else None
     return ModelFile(path, "keras", _generation(version, config, path), version, config)
+
+
+def _advice_on_archive(names: list[str]) -> str:
+    """What to do with an archive that is no .keras file, but may hold one or another model."""
+    plain = sorted(name.replace("\\", "/") for name in names if not name.startswith("__MACOSX/"))
+    packed = {name.rpartition("/")[0] for name in plain if name.endswith("config.json")}
+    if any(f"{folder}/model.weights.h5" in plain for folder in packed):
+        return "unpack it, and zip the files in it, not their folder, into one .keras file"
+    folders = [name for name in plain if name.rpartition("/")[2] in ("saved_model.pb", tfjs.MODEL_NAME)]
+    files = [name for name in plain if name.endswith(_MODEL_SUFFIXES)]
+    if not folders + files:
+        return _SAVE_AGAIN
+    inner = folders[0].rpartition("/")[0] or "the folder" if folders else files[0]
+    return f"unpack it and give the model inside: {inner[:200]}"
 
 
 def _examine_json(path: Path) -> ModelFile:

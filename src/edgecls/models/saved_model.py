@@ -164,7 +164,7 @@ def _load_signature(path: Path, saved_model: Any, wanted: str | None) -> Computa
         raise UnsupportedModelError(
             "a signature that takes an image tensor",
             f"the input {input_name} of dtype {dtype.name}",
-            "export one whose input is the decoded image",
+            _advice_of_images(meta_graph),
         )
     shape = _shape(tensor)
     try:
@@ -202,8 +202,12 @@ def _serving_graph(saved_model: Any, path: Path) -> Any:
     return min(serving or graphs, key=lambda graph: len(graph.meta_info_def.tags))
 
 
+def _keys(meta_graph: Any) -> list[str]:
+    return sorted(set(meta_graph.signature_def) - _INTERNAL_SIGNATURES)
+
+
 def _signature_key(meta_graph: Any, path: Path, wanted: str | None) -> str:
-    keys = sorted(set(meta_graph.signature_def) - _INTERNAL_SIGNATURES)
+    keys = _keys(meta_graph)
     if not keys:
         raise UnsupportedModelError("a SavedModel with a serving signature", f"{path} with none", _EXPORT_AGAIN)
     likely = min(keys, key=lambda key: not _takes_one_image(meta_graph.signature_def[key]))
@@ -215,6 +219,14 @@ def _signature_key(meta_graph: Any, path: Path, wanted: str | None) -> str:
             "a SavedModel with one serving signature", f"{path} with {len(keys)} ({', '.join(keys)})", advice
         )
     return wanted or ("serving_default" if "serving_default" in keys else keys[0])
+
+
+def _advice_of_images(meta_graph: Any) -> str:
+    """What to do where the signature that was read takes no tensor of pixels."""
+    other = next((key for key in _keys(meta_graph) if _takes_one_image(meta_graph.signature_def[key])), None)
+    return (
+        f"name the one that does, as --signature {shlex.quote(other)}" if other else "export one whose input is the decoded image"
+    )
 
 
 def _takes_one_image(signature: Any) -> bool:

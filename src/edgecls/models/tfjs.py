@@ -71,7 +71,7 @@ def read_weights(config: dict[str, Any], path: Path) -> dict[str, np.ndarray]:
     """Every weight by name, as float32 or as what it is stored as; codes of quantized ones become the values they stand for.
 
     Raises:
-        ModelFileError: weights are missing, too short or too long, or of a kind that is not known.
+        ModelFileError: weights are missing, too short or too long, of a kind that is not known, or several of one name.
     """
     weights: dict[str, np.ndarray] = {}
     shard_paths(config, path)
@@ -83,6 +83,8 @@ def read_weights(config: dict[str, Any], path: Path) -> dict[str, np.ndarray]:
         offset = 0
         for entry in group["weights"]:
             name, values, offset = _read_entry(entry, data, offset, path)
+            if name in weights:  # of which layer each is, nothing tells; TensorFlow.js refuses such a file too
+                raise ModelFileError("weights of different names", f"{path}, where several are called {name}", _FROM_SOURCE)
             weights[name] = values
         if offset != len(data):
             raise _damaged(path, f"{len(data) - offset} bytes too many in {', '.join(group['paths'])}")
