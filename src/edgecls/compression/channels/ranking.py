@@ -41,15 +41,23 @@ def sizes_of(channels: Channels) -> Counter[tuple[str, ...]]:
     return sizes
 
 
-def choose(channels: Channels, scores: np.ndarray, macs: float, multiple: int, sizes: Counter[tuple[str, ...]]) -> Choice:
+def choose(
+    channels: Channels,
+    scores: np.ndarray,
+    macs: float,
+    multiple: int,
+    sizes: Counter[tuple[str, ...]],
+    near: float | None = None,
+) -> Choice:
     """Take channels away, always those whose loss is the least for what they save, until no more multiply-accumulates are left than asked.
 
     Args:
         scores: of each channel, [channels.count]: what its loss costs, comparable across groups; infinite for one that has to stay.
         multiple: how many channels of a group stay is a multiple of this, halved until the group has four times as many.
         sizes: of the groups before anything went, by their layers.
+        near: multiply-accumulates by which they may be missed; None for as few as single steps allow.
     """
-    search = _Search(channels, scores, macs, multiple, sizes)
+    search = _Search(channels, scores, macs, multiple, sizes, near)
     left = search.run()
     stays = channels.all.copy()
     for one, count in zip(search.steps, left, strict=True):
@@ -57,26 +65,33 @@ def choose(channels: Channels, scores: np.ndarray, macs: float, multiple: int, s
     return Choice(stays, search.cost.macs(left), multiple)
 
 
-def strain(share: float) -> float:
-    """What the loss of a share of a group's importance costs, beside the whole of it.
+def strain(share: float, before: float = 0.0) -> float:
+    """What the loss of a share of a group's importance costs, beside the whole of it; `before` is the logarithm that went already.
 
     The logarithm of what is left, squared. Logarithms, since the effects of single channels do not add up: the fewer are left, the more
     each of them carries. Squared, since a trained network lies at the bottom of its loss, which rises with the square of what disturbs it;
     disturbances of several groups, which are not alike, add in squares too.
     """
-    return math.log1p(-share) ** 2
+    return (before - math.log1p(-share)) ** 2
 
 
 class _Search:
     """Looks for how many channels of each group are to be left."""
 
     def __init__(
-        self, channels: Channels, scores: np.ndarray, macs: float, multiple: int, sizes: Counter[tuple[str, ...]]
+        self,
+        channels: Channels,
+        scores: np.ndarray,
+        macs: float,
+        multiple: int,
+        sizes: Counter[tuple[str, ...]],
+        near: float | None,
     ) -> None:
         self.cost = CostModel(channels)
         self.steps = [_Steps(group.channels, scores, sizes[group.layers], multiple) for group in channels.groups]
         whole = self.cost.macs(self.cost.sizes)
-        self._near = min(_NEAR_ENOUGH * whole, max(whole - macs, 0) / 4)  # else a small share would be near to no share at all
+        # at most a quarter of what is to go: a small share would else be near to no share at all
+        self._near = min(_NEAR_ENOUGH * whole, max(whole - macs, 0) / 4) if near is None else near
         self._macs = macs
 
     def run(self) -> np.ndarray:
@@ -153,6 +168,7 @@ class _Steps:
         while multiple > 1 and size < 4 * multiple:
             multiple //= 2
         self._multiple = multiple
+        self._before = -math.log(len(channels) / size)
         self._fewest = multiple * math.ceil(math.ceil(size * LEAST_KEPT) / multiple)
 
     def next(self, left: int) -> int:
@@ -171,7 +187,8 @@ class _Steps:
             return 0.0
         if gone >= whole or math.isinf(gone):
             return math.inf
-        return whole * strain(gone / whole) if math.isfinite(whole) else 0.0
+        # what goes now adds to what went in earlier rounds: a group that gave much would else be as ready to give as a whole one
+        return whole * (strain(gone / whole, self._before) - self._before**2) if math.isfinite(whole) else 0.0
 
     def gone(self, left: int) -> np.ndarray:
         """The channels that are gone when so many are left."""

@@ -55,8 +55,10 @@ class Rounds:
             channels = costed(trace_channels(model), self.stage) if number > 1 else channels
             stays = self._chosen(number)
             if stays is None:
-                left = macs * (1 - self.stage.share * number / self.stage.rounds)
-                stays = choose(channels, self._scores(model, channels, number), left, multiple, sizes).stays
+                step = macs * self.stage.share / self.stage.rounds
+                # only the last round has to meet its share: to meet that of another, channels would go that should stay
+                near = step / 2 if number < self.stage.rounds else None
+                stays = choose(channels, self._scores(model, channels, number), macs - number * step, multiple, sizes, near).stays
                 write_checkpoint(self._path(number), self.fingerprint, [], [stays])
             compensate(model, channels, stays, self._batches())
             model = without(model, channels, stays)
