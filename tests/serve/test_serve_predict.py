@@ -181,6 +181,38 @@ def test_health_readiness_and_metrics(server: Server, png: bytes) -> None:
     assert re.search(r'^edgecls_memory_bytes\{role="workers"\} [1-9]', text, re.MULTILINE)
 
 
+def test_head_is_answered_without_a_body(server: Server) -> None:
+    """As health checks and monitors ask; the connection then takes the next request."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    for path, status in (("/healthz", 200), ("/", 200), ("/nothing", 404), ("/predict", 405)):
+        connection.request("HEAD", path)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (status, b"")
+        assert int(answer.headers["Content-Length"]) > 0
+    connection.request("GET", "/healthz")
+    assert json.loads(connection.getresponse().read()) == {"live": True}
+    connection.close()
+
+
+def test_heads_among_requests_that_come_together(server: Server) -> None:
+    with socket.create_connection(("127.0.0.1", server.port), 10) as line:
+        line.sendall(b"".join(b"%s /healthz HTTP/1.1\r\nHost: a\r\n\r\n" % method for method in (b"HEAD", b"GET", b"HEAD")))
+        came = b""
+        while came.count(b"\r\n\r\n") < 3:
+            came += line.recv(1 << 16)
+    assert re.findall(rb"HTTP/1.1 (\d+)", came) == [b"200"] * 3
+    assert came.count(b'{"live":true}') == 1
+
+
+@pytest.mark.parametrize(("method", "path"), [("POST", "/predict/"), ("GET", "/artifacts/"), ("GET", "//artifacts")])
+def test_another_path_leads_nowhere_else(server: Server, png: bytes, method: str, path: str) -> None:
+    """A redirection would be to `http` on a host that the client names: behind a proxy past its TLS, and the token unencrypted."""
+    found = server.ask(method, path, png if method == "POST" else None, Host="other.example")
+    assert found.status == 404
+    assert "openapi.json" in found.json["error"]
+    assert "location" not in found.headers
+
+
 def test_the_page_asks_nobody_else(server: Server) -> None:
     for path in ("/", "/page.css", "/page.js"):
         found = server.ask("GET", path)

@@ -74,6 +74,11 @@ class Connection(HttpToolsProtocol):
         self._await_no_head()
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        """Of uvicorn."""
+        self.transport.flush()  # type: ignore[union-attr]  # an answer to HEAD has no body that its head could wait for
+        super().on_response_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Of asyncio."""
         self._await_no_head()
@@ -89,7 +94,9 @@ class Connection(HttpToolsProtocol):
 
 
 class _Joining:
-    """A transport that keeps the head of an answer until its body follows, which it does at once: nothing here is streamed."""
+    """A transport that keeps the head of an answer until its body follows, which it does at once: nothing here is streamed.
+    An answer without one ends with `flush`.
+    """
 
     def __init__(self, transport: Any) -> None:
         self._transport, self._head = transport, b""
@@ -101,9 +108,13 @@ class _Joining:
         head, self._head = self._head, b""
         self._transport.write(head + data)
 
-    def close(self) -> None:
+    def flush(self) -> None:
+        """Write a head that no body follows."""
         if self._head:
             self.write(b"")
+
+    def close(self) -> None:
+        self.flush()
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:
