@@ -133,9 +133,9 @@ def optimize(
         show(found.sentence)
     folder = request.folder
     note(f"{folder / PAGE_NAME}: every trial on the Pareto page")
+    for advice in found.advice:
+        note(f"what would help: {advice}")
     if found.pick is None:
-        for advice in found.advice:
-            note(f"what would help: {advice}")
         raise typer.Exit(1)
     note(f"{folder / BEST}: its artifacts; put them into an app: edgecls embed {shlex.quote(str(folder / BEST))} --into APP")
     trust = " --allow-code" if allow_code else ""

@@ -24,7 +24,7 @@ class Optimization(FileRecord):
         reference: the float model's row on the choosing half.
         pick: name of the candidate to ship; None where none is within the limit.
         sentence: what to ship and why, or why nothing.
-        advice: what would help, where there is no pick.
+        advice: what would help, where there is no pick that is smaller than post-training int8.
         ended: why the search ended.
     """
 

@@ -9,7 +9,7 @@ from edgecls.records.counted import counted
 from edgecls.records.latency import Latency
 from edgecls.records.measurement import Measurement
 from edgecls.records.optimization import Optimization
-from edgecls.records.trial import Goal, Minimize, Trial
+from edgecls.records.trial import Candidate, Goal, Minimize, Trial
 from edgecls.reporting.grid import Column, Grid, make_grid
 from edgecls.reporting.units import format_bytes, format_ms
 
@@ -157,16 +157,29 @@ def _medians(trial: Trial | None, rows: Mapping[str, Measurement]) -> list[float
     return [latency.p50_ms for latency in found if latency is not None]
 
 
-def advice_of(nearest: Sequence[Trial], refusal: str, goal: Goal, *, time_is_over: bool) -> list[str]:
-    """What would help where nothing is within the limit."""
+def advice_of(trials: Sequence[Trial], goal: Goal, against: str, refusal: str, *, time_is_over: bool) -> list[str]:
+    """What would help where nothing that is smaller than post-training int8 is within the limit.
+
+    Args:
+        refusal: why the model cannot be trained; empty where it can.
+    """
+    plain = next((trial.value for trial in trials if trial.candidate == Candidate() and trial.value), math.inf)
+    lost = [trial for trial in trials if trial.drop is not None and not trial.holds(goal.within_points)]
+    lost = [trial for trial in lost if (trial.value or math.inf) < plain] or lost
     advice = []
-    if nearest:
-        least = min(max(trial.choosing_drop or 0.0, trial.judging_drop or 0.0) for trial in nearest)
+    if lost:
+        least = min(max(trial.choosing_drop or 0.0, trial.judging_drop or 0.0) for trial in lost)
         advice.append(f"a wider limit: --within 'drop<={math.ceil(10 * least) / 10:g}'")
+    trained = [trial for trial in trials if trial.candidate.stages and trial.status == "measured"]
     if refusal:
         advice.append(f"a model that can be trained: {refusal}")
-    else:
+    elif trained or lost:
         advice.append("longer training, with --epochs, or more images")
+    if against == "base" and trained and not any(trial.holds(goal.within_points) for trial in trained):
+        advice.append(
+            "images that the model has not been trained on: it knows its own, the held-out ones too, which training without them "
+            "forgets; or --against control, which has forgotten as much"
+        )
     if time_is_over:
         advice.append("more time: the same command goes on where this one ended")
     return advice

@@ -50,7 +50,7 @@ def conclude(search: TrialSearch, seconds: float, on_event: OnEvent) -> Optimiza
         trials=search.trials,
         pick=choice.pick.candidate.name if choice.pick else None,
         sentence=sentence,
-        advice=[] if choice.pick else advice_of(choice.nearest, search.prepared.refusal, goal, time_is_over=search.lacks_time),
+        advice=[] if _is_smaller(choice.pick, plain) else _advice(search),
         ended=search.ended,
         seconds=round(seconds, 1),
         notes=search.prepared.notes,
@@ -60,6 +60,16 @@ def conclude(search: TrialSearch, seconds: float, on_event: OnEvent) -> Optimiza
         _write_best(search, choice.pick, final, sentence)
     write_text(request.folder / OPTIMIZATION_NAME, found.to_json())
     return found
+
+
+def _is_smaller(pick: Trial | None, plain: Trial | None) -> bool:
+    """Whether the search has found more than post-training int8 gives."""
+    return pick is not None and (plain is None or (pick.value or math.inf) < (plain.value or math.inf))
+
+
+def _advice(search: TrialSearch) -> list[str]:
+    request = search.request
+    return advice_of(search.trials, request.goal, request.against, search.prepared.refusal, time_is_over=search.lacks_time)
 
 
 def _decide(search: TrialSearch, choice: Choice) -> tuple[Choice, Report]:
