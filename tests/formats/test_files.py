@@ -11,6 +11,7 @@ import pytest
 
 from edgecls.errors import ArtifactError
 from edgecls.formats import describe, detect, file_sizes, read_record, sha256
+from edgecls.formats.files import members
 
 
 def _package(folder: Path, files: dict[str, bytes]) -> Path:
@@ -94,3 +95,21 @@ def test_the_message_names_git_lfs(tmp_path: Path) -> None:
     path.write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(ArtifactError, match="git lfs pull"):
         describe(path)
+
+
+def test_links_to_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None:
+    """Class folders are often links to where the photos lie: what changes there is another content."""
+    photos, linked = tmp_path / "photos", tmp_path / "linked"
+    (photos / "small").mkdir(parents=True)
+    linked.mkdir()
+    (photos / "1.png").write_bytes(b"one")
+    (photos / "small" / "2.png").write_bytes(b"two")
+    for name in ("cat", "dog"):
+        (linked / name).symlink_to(photos, target_is_directory=True)
+    (photos / "again").symlink_to(tmp_path, target_is_directory=True)
+    found = [item.relative_to(linked).as_posix() for item in members(linked)]
+    inner = [name for name in found if "again" not in name]
+    assert inner == ["cat/1.png", "cat/small/2.png", "dog/1.png", "dog/small/2.png"]
+    before = sha256(linked)
+    (photos / "1.png").write_bytes(b"another")
+    assert sha256(linked) != before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,19 +22,32 @@ _HASH_SHOWN = 12  # digits of a sha256 that people are shown
 
 
 def members(path: Path) -> list[Path]:
-    """The file itself, or the files of a package sorted by their relative path.
+    """The file itself, or the files of a package sorted by their relative path; links to folders are followed, as class folders may be.
 
     Raises:
         ArtifactError: nothing there, or an empty folder.
     """
     if path.is_dir():
-        found = sorted((item for item in path.rglob("*") if item.is_file()), key=lambda item: item.relative_to(path).as_posix())
+        found = sorted(_below(path), key=lambda item: item.relative_to(path).as_posix())
         if not found:
             raise ArtifactError("a file or a package", f"the empty folder {path}", _REMEDY)
         return found
     if not path.is_file():
         raise ArtifactError("a file or a package", f"{path}, which does not exist", "check the path")
     return [path]
+
+
+def _below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """The files in a folder and in those below it; none of one that cannot be opened, or that is a link to one of those `above`."""
+    own = os.path.realpath(folder)
+    if own in above:
+        return
+    with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _below(Path(entry.path), above | {own})
+            elif entry.is_file():
+                yield Path(entry.path)
 
 
 def file_sizes(path: Path) -> tuple[int, int]:
