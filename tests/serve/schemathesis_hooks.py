@@ -19,4 +19,5 @@ def _picture(kind: str, mode: str, size: tuple[int, int]) -> bytes:
 _PICTURES = [_picture(kind, mode, size) for kind in ("PNG", "JPEG", "BMP") for mode in ("L", "RGB") for size in ((1, 1), (9, 5))]
 
 schemathesis.openapi.format("base64-picture", strategies.sampled_from([base64.b64encode(file).decode() for file in _PICTURES]))
-schemathesis.openapi.media_type("application/octet-stream", strategies.sampled_from(_PICTURES))
+for name in ("application/octet-stream", "image/*"):
+    schemathesis.openapi.media_type(name, strategies.sampled_from(_PICTURES))

@@ -167,6 +167,7 @@ def test_what_tensorflow_serving_would_not_take_is_refused(server: Server, value
         {"parameters": 5},
         {"shape": [1]},
         {"shape": [0, SIZE, SIZE, 3]},
+        {"shape": [1000, SIZE, SIZE, 0]},  # more images than are taken, and none that could be
         {"shape": [-1, SIZE, SIZE, 3]},
         {"shape": [1, SIZE, SIZE, 3.0]},
         {"shape": "1"},

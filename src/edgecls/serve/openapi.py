@@ -50,7 +50,8 @@ def _own_paths(service: Service) -> Schema:
         "content": {
             "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
             "multipart/form-data": {
-                "schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}}
+                "schema": {"type": "object", "required": ["file"], "properties": {"file": {"type": "string", "format": "binary"}}},
+                "encoding": {"file": {"contentType": "image/*"}},
             },
             "application/json": {
                 "schema": {

@@ -111,9 +111,9 @@ def _images(tensor: dict[str, Any], binary: bytes | memoryview, card: Card, limi
 
 def _shape_of(tensor: dict[str, Any]) -> list[int]:
     shape = tensor.get("shape")
-    is_shape = isinstance(shape, list) and shape and all(type(size) is int and 0 <= size < 1 << 31 for size in shape)
+    is_shape = isinstance(shape, list) and shape and all(type(size) is int and 0 < size < 1 << 31 for size in shape)
     if not is_shape or not isinstance(shape, list):
-        raise RefusedError(400, f"expected a shape of whole numbers, found {shown(shape)}")
+        raise RefusedError(400, f"expected a shape of whole numbers from 1 on, found {shown(shape)}")
     if not isinstance(tensor.get("name"), str):
         raise RefusedError(400, "expected a tensor with a name, found none")
     return shape
