@@ -105,6 +105,17 @@ def test_pictures_that_cannot_be_used_are_one_line(name: str, content: bytes | N
         write_pictures(tmp_path / "place", RGB, path)
 
 
+def test_a_folder_called_as_a_picture_is_none_and_a_broken_link_is_told(tmp_path: Path) -> None:
+    source, first, second = tmp_path / "source", tmp_path / "first", tmp_path / "second"
+    for folder in (source / "old.png", first, second):
+        folder.mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save(source / "a.png")
+    assert [picture.name for picture in write_pictures(first, RGB, source)[0]] == ["a"]
+    (source / "gone.jpg").symlink_to(tmp_path / "nothing")
+    with pytest.raises(DataError, match=r"gone.jpg: No such file .*; choose others with --golden"):
+        write_pictures(second, RGB, source)
+
+
 def test_a_folder_without_pictures(tmp_path: Path) -> None:
     for source, said in ((tmp_path / "none", "does not exist"), (tmp_path, "without any")):
         with pytest.raises(DataError, match=said):

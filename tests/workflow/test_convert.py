@@ -192,8 +192,24 @@ def test_artifacts_of_another_model_are_replaced_and_named(small_model: Path, tm
     convert(ConvertOptions(model=small_model, targets=("tflite", "onnx"), schemes="float32", output=out))
     manifest = convert(ConvertOptions(model=other, targets=("tflite",), schemes="float32", output=out))
     assert [row.name for row in manifest.artifacts] == ["base-tflite-float32"]
-    assert any("replaced the artifacts of another model" in note for note in manifest.notes)
+    assert any("replaced the artifacts of another model" in note and "base-onnx-float32" in note for note in manifest.notes)
     assert sorted(path.name for path in out.iterdir()) == ["base-tflite-float32.tflite", "manifest.json", "reference.npz"]
+    manifest = convert(ConvertOptions(model=small_model, targets=("tflite",), schemes="float32", output=out))
+    assert [note for note in manifest.notes if note.startswith("replaced")] == [
+        "replaced the artifacts of another model, small.keras (-o gives each its folder)"
+    ]
+
+
+def test_artifacts_of_other_labels_are_removed_and_named(small_model: Path, tmp_path: Path):
+    out, labels = tmp_path / "out", tmp_path / "labels.txt"
+    labels.write_text("cat\ndog\nemu\n")
+    options = ConvertOptions(model=small_model, schemes="float32", output=out)
+    convert(dataclasses.replace(options, targets=("tflite",)))
+    again = convert(dataclasses.replace(options, targets=("onnx",)))
+    assert not any("removed" in note for note in again.notes)
+    manifest = convert(dataclasses.replace(options, targets=("onnx",), labels=labels))
+    assert not (out / "base-tflite-float32.tflite").exists()
+    assert any("removed artifacts of other labels" in note and "base-tflite-float32.tflite" in note for note in manifest.notes)
 
 
 def test_no_verify_is_recorded_and_leaves_no_old_scores(small_model: Path, tmp_path: Path):

@@ -15,7 +15,7 @@ from PIL import Image, UnidentifiedImageError
 from edgecls.data import Skipped
 from edgecls.data.decode import decode_image
 from edgecls.embed.drawn import draw_pictures
-from edgecls.errors import ArtifactError, DataError, WorkerError
+from edgecls.errors import ArtifactError, DataError, WorkerError, reason_of
 from edgecls.records.app_contract import GoldenImage, GoldenSet
 from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_exact, open_runner
@@ -116,7 +116,8 @@ def _score(path: Path, spec: ImageSpec, pixels: np.ndarray) -> np.ndarray:
 
 def _own_pictures(source: Path, place: Path) -> tuple[list[Path], list[str]]:
     """Copies of the user's pictures, under names that every platform takes."""
-    found = [source] if source.is_file() else sorted(path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES)
+    below = (path for path in source.rglob("*") if path.suffix.lower() in _SUFFIXES and not path.is_dir())
+    found = [source] if source.is_file() else sorted(below)
     if not found:
         reason = "without any" if source.is_dir() else "which does not exist"
         raise DataError("PNG or JPEG pictures", f"{source}, {reason}", "name a picture or a folder of pictures with --golden")
@@ -126,7 +127,10 @@ def _own_pictures(source: Path, place: Path) -> tuple[list[Path], list[str]]:
         taken = {copy.stem for copy in copies}
         names = (stem, *(f"{stem}-{number}" for number in range(2, MOST_PICTURES + 1)))
         copies.append(place / f"{next(name for name in names if name not in taken)}{suffix}")
-        shutil.copyfile(path, copies[-1])
+        try:
+            shutil.copyfile(path, copies[-1])
+        except OSError as error:
+            raise DataError("a picture that can be read", f"{path}: {reason_of(error)}", "choose others with --golden") from None
     left_out = len(found) - len(copies)
     return copies, [f"the golden set has the first {MOST_PICTURES} of {len(found)} pictures in {source}"] if left_out else []
 

@@ -67,8 +67,13 @@ def _merge(manifest: Manifest, previous: Manifest, kept: list[Artifact], variant
     manifest.data += [entry for entry in previous.data if kept and entry.role not in {new.role for new in manifest.data}]
     listed = {artifact.path for artifact in manifest.artifacts}
     stale = [row.path for row in previous.artifacts if row.path not in listed]
-    if stale and previous.source.sha256 != manifest.source.sha256:
-        manifest.notes.append(f"replaced the artifacts of another model, {previous.source.name}: {', '.join(stale)}")
+    if previous.source.sha256 != manifest.source.sha256:
+        which = f": {', '.join(stale)}" if stale else ""
+        manifest.notes.append(
+            f"replaced the artifacts of another model, {previous.source.name} (-o gives each its folder){which}"
+        )
+    elif stale and _scores_of(previous) != _scores_of(manifest):
+        manifest.notes.append(f"removed artifacts of other labels, preprocessing or options of the model: {', '.join(stale)}")
     return stale
 
 
