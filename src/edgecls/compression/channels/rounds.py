@@ -55,15 +55,24 @@ class Rounds:
             channels = costed(trace_channels(model), self.stage) if number > 1 else channels
             stays = self._chosen(number)
             if stays is None:
-                step = macs * self.stage.share / self.stage.rounds
-                # only the last round has to meet its share: to meet that of another, channels would go that should stay
-                near = step / 2 if number < self.stage.rounds else None
-                stays = choose(channels, self._scores(model, channels, number), macs - number * step, multiple, sizes, near).stays
+                left, near = self._asked(macs, number)
+                stays = choose(channels, self._scores(model, channels, number), left, multiple, sizes, near).stays
                 write_checkpoint(self._path(number), self.fingerprint, [], [stays])
             compensate(model, channels, stays, self._batches())
             model = without(model, channels, stays)
             estimate_again(model, self._batches())
             yield number, model
+
+    def _asked(self, macs: float, number: int) -> tuple[float, float | None]:
+        """Multiply-accumulates that are to be left after a round, and by how many that may be missed.
+
+        Only the last round has to meet its share: to meet that of another, channels would go that should stay. So another may go on for half
+        a round's steps, but not stop before its share: too many would be left for the last.
+        """
+        step = macs * self.stage.share / self.stage.rounds
+        if number == self.stage.rounds:
+            return macs - number * step, None
+        return macs - (number + 1 / 4) * step, step / 4
 
     def _chosen(self, number: int) -> np.ndarray | None:
         kept = read_checkpoint(self._path(number), self.fingerprint, Epoch) if self.resume else None
