@@ -95,6 +95,7 @@ class Connection(HttpToolsProtocol):
 
 class _Joining:
     """A transport that keeps the head of an answer until its body follows, which it does at once: nothing here is streamed.
+
     An answer without one ends with `flush`.
     """
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.data.digits import are_digits
-from edgecls.errors import EdgeclsError, MachineError, OutputError, WorkerError
+from edgecls.errors import EdgeclsError, MachineError, MissingExtraError, OutputError, WorkerError
 from edgecls.evaluation.cluster import Pool
 from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
@@ -178,7 +178,7 @@ def _take_own_threads() -> None:
     """Let TensorFlow train on as many threads as this worker was started with: several workers of a machine share its cores."""
     try:
         threads = require("distributed").get_worker().state.nthreads
-    except ValueError:
+    except (MissingExtraError, ValueError):
         return  # the executor is not Dask's
     with contextlib.suppress(RuntimeError):  # something else has computed in this process before, on all cores
         require("tensorflow").config.threading.set_intra_op_parallelism_threads(threads)

@@ -66,8 +66,8 @@ class Rounds:
     def _asked(self, macs: float, number: int) -> tuple[float, float | None]:
         """Multiply-accumulates that are to be left after a round, and by how many that may be missed.
 
-        Only the last round has to meet its share: to meet that of another, channels would go that should stay. So another may go on for half
-        a round's steps, but not stop before its share: too many would be left for the last.
+        Only the last round has to meet its share: to meet that of another, channels would go that should stay. So another may go on for
+        half a round's steps, but not stop before its share: too many would be left for the last.
         """
         step = macs * self.stage.share / self.stage.rounds
         if number == self.stage.rounds:
