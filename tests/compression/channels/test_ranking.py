@@ -93,20 +93,6 @@ def _alike(first: int, second: int) -> Channels:
     return trace_channels(tf_keras.Model(image, tf_keras.layers.GlobalAveragePooling2D()(tf_keras.layers.Subtract()(parts))))
 
 
-def test_a_layer_that_gave_in_an_earlier_round_gives_less_readily() -> None:
-    """One has half of its channels left, the other all, and a quarter is to go: of what each has now, of both as much would."""
-    channels = _alike(16, 32)
-    scores = np.ones(channels.count)
-    (key,) = [group.layers for group in channels.groups if len(group.channels) == 16]
-    asked = 0.75 * multiply_accumulates(channels)
-    for before, gives in ((16, True), (32, False)):
-        sizes = sizes_of(channels)
-        sizes[key] = before
-        stays = choose(channels, scores, asked, 1, sizes).stays
-        small = next(group for group in channels.groups if group.layers == key)
-        assert (16 - stays[small.channels].sum() >= 3) == gives
-
-
 def test_a_round_that_need_not_meet_its_share_takes_what_matters_least() -> None:
     """Two steps of the small layer come nearest to 12 %, and matter; one of the large layer goes to 20 %, and does not."""
     channels = _alike(64, 16)

@@ -65,14 +65,14 @@ def choose(
     return Choice(stays, search.cost.macs(left), multiple)
 
 
-def strain(share: float, before: float = 0.0) -> float:
-    """What the loss of a share of a group's importance costs, beside the whole of it; `before` is the logarithm that went already.
+def strain(share: float) -> float:
+    """What the loss of a share of a group's importance costs, beside the whole of it.
 
     The logarithm of what is left, squared. Logarithms, since the effects of single channels do not add up: the fewer are left, the more
     each of them carries. Squared, since a trained network lies at the bottom of its loss, which rises with the square of what disturbs it;
     disturbances of several groups, which are not alike, add in squares too.
     """
-    return (before - math.log1p(-share)) ** 2
+    return math.log1p(-share) ** 2
 
 
 class _Search:
@@ -168,7 +168,6 @@ class _Steps:
         while multiple > 1 and size < 4 * multiple:
             multiple //= 2
         self._multiple = multiple
-        self._before = -math.log(len(channels) / size)
         self._fewest = multiple * math.ceil(math.ceil(size * LEAST_KEPT) / multiple)
 
     def next(self, left: int) -> int:
@@ -187,8 +186,7 @@ class _Steps:
             return 0.0
         if gone >= whole or math.isinf(gone):
             return math.inf
-        # what goes now adds to what went in earlier rounds: a group that gave much would else be as ready to give as a whole one
-        return whole * (strain(gone / whole, self._before) - self._before**2) if math.isfinite(whole) else 0.0
+        return whole * strain(gone / whole) if math.isfinite(whole) else 0.0
 
     def gone(self, left: int) -> np.ndarray:
         """The channels that are gone when so many are left."""
