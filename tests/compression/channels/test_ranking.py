@@ -84,27 +84,6 @@ def test_layers_that_are_alike_lose_alike():
     assert abs(first - third) <= 1  # what goes between them saves less, as both its kernels shrink with them
 
 
-def _alike(first: int, second: int) -> Channels:
-    """Two layers of so many channels, whose kernels and those behind them cost alike for each channel."""
-    tf_keras = require("tf_keras")
-    image = tf_keras.Input((4, 4, 16))
-    parts = [tf_keras.layers.Conv2D(width, 3, padding="same")(image) for width in (first, second)]
-    parts = [tf_keras.layers.Conv2D(16, 3, padding="same")(part) for part in parts]
-    return trace_channels(tf_keras.Model(image, tf_keras.layers.GlobalAveragePooling2D()(tf_keras.layers.Subtract()(parts))))
-
-
-def test_a_round_that_need_not_meet_its_share_takes_what_matters_least() -> None:
-    """Two steps of the small layer come nearest to 12 %, and matter; one of the large layer goes to 20 %, and does not."""
-    channels = _alike(64, 16)
-    whole = multiply_accumulates(channels)
-    scores = np.ones(channels.count)
-    large, small = sorted(channels.groups, key=lambda group: -len(group.channels))
-    scores[large.channels] = 1e-3
-    exact, free = (choose(channels, scores, 0.88 * whole, 16, sizes_of(channels), near) for near in (None, 0.085 * whole))
-    assert exact.stays[large.channels].all() and exact.stays[small.channels].sum() == 8
-    assert free.stays[small.channels].all() and free.stays[large.channels].sum() == 48
-
-
 def test_a_step_that_costs_nothing_is_given_back_where_it_makes_another_go_too_far():
     """Eight dead channels save little. With them gone, the cheapest step overshoots, and must not be left out for that."""
     tf_keras = require("tf_keras")

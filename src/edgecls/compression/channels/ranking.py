@@ -41,23 +41,15 @@ def sizes_of(channels: Channels) -> Counter[tuple[str, ...]]:
     return sizes
 
 
-def choose(
-    channels: Channels,
-    scores: np.ndarray,
-    macs: float,
-    multiple: int,
-    sizes: Counter[tuple[str, ...]],
-    near: float | None = None,
-) -> Choice:
+def choose(channels: Channels, scores: np.ndarray, macs: float, multiple: int, sizes: Counter[tuple[str, ...]]) -> Choice:
     """Take channels away, always those whose loss is the least for what they save, until no more multiply-accumulates are left than asked.
 
     Args:
         scores: of each channel, [channels.count]: what its loss costs, comparable across groups; infinite for one that has to stay.
         multiple: how many channels of a group stay is a multiple of this, halved until the group has four times as many.
         sizes: of the groups before anything went, by their layers.
-        near: multiply-accumulates by which they may be missed; None for as few as single steps allow.
     """
-    search = _Search(channels, scores, macs, multiple, sizes, near)
+    search = _Search(channels, scores, macs, multiple, sizes)
     left = search.run()
     stays = channels.all.copy()
     for one, count in zip(search.steps, left, strict=True):
@@ -79,19 +71,12 @@ class _Search:
     """Looks for how many channels of each group are to be left."""
 
     def __init__(
-        self,
-        channels: Channels,
-        scores: np.ndarray,
-        macs: float,
-        multiple: int,
-        sizes: Counter[tuple[str, ...]],
-        near: float | None,
+        self, channels: Channels, scores: np.ndarray, macs: float, multiple: int, sizes: Counter[tuple[str, ...]]
     ) -> None:
         self.cost = CostModel(channels)
         self.steps = [_Steps(group.channels, scores, sizes[group.layers], multiple) for group in channels.groups]
         whole = self.cost.macs(self.cost.sizes)
-        # at most a quarter of what is to go: a small share would else be near to no share at all
-        self._near = min(_NEAR_ENOUGH * whole, max(whole - macs, 0) / 4) if near is None else near
+        self._near = min(_NEAR_ENOUGH * whole, max(whole - macs, 0) / 4)  # else a small share would be near to no share at all
         self._macs = macs
 
     def run(self) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ from edgecls.records.variant import Epoch
 from edgecls.training.checkpoint import read_checkpoint, write_checkpoint
 from edgecls.training.images import TrainingImages
 
+Layers = tuple[str, ...]  # that channels go through
+
 
 @dataclass(frozen=True)
 class Rounds:
@@ -46,33 +49,38 @@ class Rounds:
     resume: bool
 
     def run(self, model: Any) -> Iterator[tuple[int, Any]]:
-        """Round 1, 2 … and the model that is left; each is to be trained before the next is asked for."""
-        channels = costed(trace_channels(model), self.stage)
-        sizes, macs = sizes_of(channels), multiply_accumulates(channels)
-        planned = fitting_choice(channels, self.stage.share, self.stage.multiple)
-        multiple = planned.multiple if planned else self.stage.multiple
+        """Round 1, 2 … and the model that is left; each is to be trained before the next is asked for.
+
+        How many channels each layer is to have in the end is found once, on the whole model: later importances tell of what is left of a
+        layer, and not of what it has given already. Which ones go is found anew in every round.
+        """
+        channels = trace_channels(model)
+        scores, sizes = self._scores(model, channels, 1), sizes_of(channels)
+        widths = self._widths(channels, scores, sizes)
         for number in range(1, self.stage.rounds + 1):
-            channels = costed(trace_channels(model), self.stage) if number > 1 else channels
+            if number > 1:
+                channels = trace_channels(model)
             stays = self._chosen(number)
             if stays is None:
-                left, near = self._asked(macs, number)
-                stays = choose(channels, self._scores(model, channels, number), left, multiple, sizes, near).stays
+                scores = scores if number == 1 else self._scores(model, channels, number)
+                done = number / self.stage.rounds
+                stays = _best(channels, scores, {key: round(sizes[key] - (sizes[key] - widths[key]) * done) for key in sizes})
                 write_checkpoint(self._path(number), self.fingerprint, [], [stays])
             compensate(model, channels, stays, self._batches())
             model = without(model, channels, stays)
             estimate_again(model, self._batches())
             yield number, model
 
-    def _asked(self, macs: float, number: int) -> tuple[float, float | None]:
-        """Multiply-accumulates that are to be left after a round, and by how many that may be missed.
-
-        Only the last round has to meet its share: to meet that of another, channels would go that should stay. So another may go on for
-        half a round's steps, but not stop before its share: too many would be left for the last.
-        """
-        step = macs * self.stage.share / self.stage.rounds
-        if number == self.stage.rounds:
-            return macs - number * step, None
-        return macs - (number + 1 / 4) * step, step / 4
+    def _widths(self, channels: Channels, scores: np.ndarray, sizes: Counter[Layers]) -> Counter[Layers]:
+        """How many channels are to be left in the end, by their layers."""
+        priced = costed(channels, self.stage)
+        planned = fitting_choice(priced, self.stage.share, self.stage.multiple)
+        multiple = planned.multiple if planned else self.stage.multiple
+        stays = choose(priced, scores, multiply_accumulates(priced) * (1 - self.stage.share), multiple, sizes).stays
+        left: Counter[Layers] = Counter()
+        for group in channels.groups:
+            left[group.layers] += int(stays[group.channels].sum())
+        return left
 
     def _chosen(self, number: int) -> np.ndarray | None:
         kept = read_checkpoint(self._path(number), self.fingerprint, Epoch) if self.resume else None
@@ -103,3 +111,15 @@ class Rounds:
             count += len(inputs)
             if count >= self.stage.images:
                 return
+
+
+def _best(channels: Channels, scores: np.ndarray, left: Mapping[Layers, int]) -> np.ndarray:
+    """The channels of greatest importance, so many of those that go through the same layers, bool [channels.count]."""
+    members: dict[Layers, list[int]] = {}
+    for group in channels.groups:
+        members.setdefault(group.layers, []).extend(group.channels)
+    stays = channels.all.copy()
+    for layers, own in members.items():
+        order = np.array(own)[np.argsort(scores[own], kind="stable")]
+        stays[order[: len(own) - left[layers]]] = False
+    return stays
