@@ -107,6 +107,7 @@ def test_links_to_folders_are_followed_and_loops_are_not(tmp_path: Path) -> None
     for name in ("cat", "dog"):
         (linked / name).symlink_to(photos, target_is_directory=True)
     (photos / "again").symlink_to(tmp_path, target_is_directory=True)
+    (photos / "itself").symlink_to("itself")
     found = [item.relative_to(linked).as_posix() for item in members(linked)]
     inner = [name for name in found if "again" not in name]
     assert inner == ["cat/1.png", "cat/small/2.png", "dog/1.png", "dog/small/2.png"]

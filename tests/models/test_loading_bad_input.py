@@ -118,7 +118,7 @@ def test_h5_of_something_else(tmp_path):
     [
         (["__MACOSX/._model.h5", "models/model.h5"], "unpack it and give the model inside: models/model.h5"),
         (["web/group1-shard1of1.bin", "web/metadata.json", "web/model.json"], "give the model inside: web"),
-        (["model.json", "weights.bin"], "give the model inside: the folder"),
+        (["model.json", "weights.bin"], "unpack it and give the folder"),
         (["saved\\saved_model.pb", "saved\\variables\\variables.index"], "give the model inside: saved"),
         (["net/config.json", "net/metadata.json", "net/model.weights.h5"], "zip the files in it, not their folder"),
         (["readme.txt"], "save the whole model"),

@@ -41,3 +41,11 @@ def test_what_lacks_is_said_and_nothing_where_a_single_trial_held() -> None:
     assert advice([trial(INT8, 3.0, 1.0)], refusal="it is no Keras file")[1] == "a model that can be trained: it is no Keras file"
     assert advice(KNOWN, time_is_over=True)[-1].startswith("more time")
     assert advice([trial(INT8, 0.0, 211_000.0, 0.0)]) == []
+
+
+def test_a_wider_limit_is_one_that_would_help() -> None:
+    """None that is narrower, or that lets in a file no smaller than int8; where nothing holds, the nearest of all."""
+    assert not any("wider" in line for line in advice([trial(INT8, 0.0, 211_000.0, 0.0), trial(QAT, 6.4, 212_000.0)]))
+    assert advice([trial(INT8, 1.8, 211_000.0), trial(SMALLER, 8.2, 150_000.0)])[0].endswith("'drop<=1.8'")
+    unjudged = trial(QAT, 0.3, 212_000.0)
+    assert not any("drop<=0.3" in line for line in advice([trial(INT8, 0.0, 211_000.0, 0.0), unjudged]))

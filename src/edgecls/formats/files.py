@@ -42,12 +42,12 @@ def _below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
     own = os.path.realpath(folder)
     if own in above:
         return
-    with contextlib.suppress(PermissionError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _below(Path(entry.path), above | {own})
-            elif entry.is_file():
-                yield Path(entry.path)
+    with contextlib.suppress(PermissionError):
+        for item in list(folder.iterdir()):
+            if item.is_dir():
+                yield from _below(item, above | {own})
+            elif item.is_file():
+                yield item
 
 
 def file_sizes(path: Path) -> tuple[int, int]:

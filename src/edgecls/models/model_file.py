@@ -226,8 +226,8 @@ def _advice_on_archive(names: list[str]) -> str:
     files = [name for name in plain if name.endswith(_MODEL_SUFFIXES)]
     if not folders + files:
         return _SAVE_AGAIN
-    inner = folders[0].rpartition("/")[0] or "the folder" if folders else files[0]
-    return f"unpack it and give the model inside: {inner[:200]}"
+    inner = folders[0].rpartition("/")[0] if folders else files[0]
+    return f"unpack it and give the model inside: {inner[:200]}" if inner else "unpack it and give the folder"
 
 
 def _examine_json(path: Path) -> ModelFile:

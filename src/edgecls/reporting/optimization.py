@@ -163,19 +163,20 @@ def advice_of(trials: Sequence[Trial], goal: Goal, against: str, refusal: str, *
     Args:
         refusal: why the model cannot be trained; empty where it can.
     """
-    plain = next((trial.value for trial in trials if trial.candidate == Candidate() and trial.value), math.inf)
-    lost = [trial for trial in trials if trial.drop is not None and not trial.holds(goal.within_points)]
-    lost = [trial for trial in lost if (trial.value or math.inf) < plain] or lost
+    points = goal.within_points
+    lost = [trial for trial in trials if _worst_drop(trial) > points]
+    if any(trial.holds(points) for trial in trials):  # only what is smaller than int8 would be better than that
+        plain = next((trial.value for trial in trials if trial.candidate == Candidate() and trial.value), math.inf)
+        lost = [trial for trial in lost if trial.value is not None and trial.value < plain]
     advice = []
     if lost:
-        least = min(max(trial.choosing_drop or 0.0, trial.judging_drop or 0.0) for trial in lost)
-        advice.append(f"a wider limit: --within 'drop<={math.ceil(10 * least) / 10:g}'")
+        advice.append(f"a wider limit: --within 'drop<={math.ceil(10 * min(map(_worst_drop, lost))) / 10:g}'")
     trained = [trial for trial in trials if trial.candidate.stages and trial.status == "measured"]
     if refusal:
         advice.append(f"a model that can be trained: {refusal}")
     elif trained or lost:
         advice.append("longer training, with --epochs, or more images")
-    if against == "base" and trained and not any(trial.holds(goal.within_points) for trial in trained):
+    if against == "base" and trained and not any(trial.holds(points) for trial in trained):
         advice.append(
             "images that the model has not been trained on: it knows its own, the held-out ones too, which training without them "
             "forgets; or --against control, which has forgotten as much"
@@ -183,3 +184,8 @@ def advice_of(trials: Sequence[Trial], goal: Goal, against: str, refusal: str, *
     if time_is_over:
         advice.append("more time: the same command goes on where this one ended")
     return advice
+
+
+def _worst_drop(trial: Trial) -> float:
+    """Points that a trial loses on the worse half; none where it was not asked."""
+    return max((drop for drop in (trial.choosing_drop, trial.judging_drop) if drop is not None), default=0.0)

@@ -21,9 +21,8 @@ from edgecls.records.recipe import UNSTRUCTURED, ChannelPruning, Clustering, Pru
 from edgecls.records.trial import Candidate, Minimize, Trial
 
 _DROP_NOISE = 0.5  # points by which two trials of alike recipes differ
-_HARSH_NOISE = (
-    0.3  # of what a trial lost: beyond a few points the terms do not add up, and a collapse tells only that it was too much
-)
+# of what a trial lost: beyond a few points the terms do not add up, and a collapse tells only that it was too much
+_HARSH_NOISE = 0.3
 _VALUE_NOISE = 0.05  # of a logarithm: 5 %
 _COLLAPSE = 5.0  # points that a trial loses more than any that is worth a thought
 _INTERCEPT_SPREAD = 1.0

@@ -51,7 +51,7 @@ def build_app(service: Service) -> Any:
         routes=[*routes, *_telling(service), *_page()],
         exception_handlers={HTTPException: _http_error, RefusedError: _refused, Exception: _broken},
     )
-    # to `http` on the host that the client names: behind a proxy past its TLS
+    # a redirection would lead to `http` on the host that the client names, behind a proxy past its TLS
     starlette.router.redirect_slashes = False
     return _Observed(starlette, service, asking)
 

@@ -67,13 +67,17 @@ def _merge(manifest: Manifest, previous: Manifest, kept: list[Artifact], variant
     manifest.data += [entry for entry in previous.data if kept and entry.role not in {new.role for new in manifest.data}]
     listed = {artifact.path for artifact in manifest.artifacts}
     stale = [row.path for row in previous.artifacts if row.path not in listed]
-    if previous.source.sha256 != manifest.source.sha256:
-        which = f": {', '.join(stale)}" if stale else ""
+    there = [row.path for row in previous.artifacts if row.status == "ok"]
+    removed = [path for path in there if path in stale]
+    if previous.source.sha256 != manifest.source.sha256 and there:
+        which = f": {', '.join(removed)}" if removed else ""
         manifest.notes.append(
             f"replaced the artifacts of another model, {previous.source.name} (-o gives each its folder){which}"
         )
-    elif stale and _scores_of(previous) != _scores_of(manifest):
-        manifest.notes.append(f"removed artifacts of other labels, preprocessing or options of the model: {', '.join(stale)}")
+    elif removed and _scores_of(previous) != _scores_of(manifest):
+        manifest.notes.append(
+            f"removed artifacts of another name, other labels, preprocessing or options of the model: {', '.join(removed)}"
+        )
     return stale
 
 

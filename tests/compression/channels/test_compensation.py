@@ -57,8 +57,17 @@ def _without_last(model: Any) -> tuple[Any, np.ndarray]:
     return channels, stays
 
 
+def _in_two(images: np.ndarray) -> list[np.ndarray]:
+    return [images[:40], images[40:]]
+
+
+def _one_by_one(images: np.ndarray) -> list[np.ndarray]:
+    return [images[index : index + 1] for index in range(len(images))]
+
+
+@pytest.mark.parametrize("batches", [_in_two, _one_by_one])
 @pytest.mark.parametrize("network", [_flat, _convolved, _levelled, _twice])
-def test_a_channel_that_the_others_tell_is_not_missed(network) -> None:
+def test_a_channel_that_the_others_tell_is_not_missed(network, batches) -> None:
     image = require("tf_keras").Input((6, 6, 3))
     model, images = _model(network, image, [1.0, -2.0, 0.5, 0.0, 1.0]), _images()
     if network is _levelled:  # its mean is that of these images, before and after
@@ -69,7 +78,7 @@ def test_a_channel_that_the_others_tell_is_not_missed(network) -> None:
     expected = model(images).numpy()
     channels, stays = _without_last(model)
     missed = np.abs(without(model, channels, stays)(images, training=network is _levelled).numpy() - expected).mean()
-    compensate(model, channels, stays, [images[:40], images[40:]])
+    compensate(model, channels, stays, batches(images))
     found = without(model, channels, stays)(images, training=network is _levelled).numpy()
     assert np.abs(found - expected).mean() < LEFT * missed
 
@@ -94,6 +103,24 @@ def test_nothing_changes_where_no_image_is_left_to_judge_by(count) -> None:
     before = model.get_weights()
     compensate(model, channels, stays, [_images(count)] if count else [])
     assert all(np.array_equal(one, two) for one, two in zip(before, model.get_weights(), strict=True))
+
+
+def test_a_constant_is_not_counted_where_a_border_takes_its_place() -> None:
+    """Of a 3x3 kernel on one pixel, eight places see the border: a channel's mean, times all nine of them, would be far too much."""
+    tf_keras = require("tf_keras")
+    tf_keras.utils.set_random_seed(1)
+    image = tf_keras.Input((1, 1, 16))
+    maker = tf_keras.layers.Conv2D(16, 1, use_bias=False, name="maker")
+    model = tf_keras.Model(image, tf_keras.layers.Conv2D(5, 3, padding="same")(maker(image)))
+    maker.set_weights([np.eye(16, dtype=np.float32)[None, None]])
+    images = np.random.default_rng(0).normal(2, 1, (64, 1, 1, 16)).astype(np.float32)
+    expected = model(images).numpy()
+    channels = trace_channels(model)
+    stays = channels.all.copy()
+    stays[channels.made["maker"][8:]] = False
+    plain = np.square(without(model, channels, stays)(images).numpy() - expected).mean()
+    compensate(model, channels, stays, [images])
+    assert np.square(without(model, channels, stays)(images).numpy() - expected).mean() < 0.5 * plain
 
 
 def test_depthwise_kernels_and_those_in_groups_stay_as_they_are() -> None:

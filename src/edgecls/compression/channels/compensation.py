@@ -32,7 +32,7 @@ class _Taker:
         cut: its axis of inputs.
         tensors: those that its layer is called on.
         width: channels of a tensor. The axis is as long, or many times as long where pixels were laid out one behind the other.
-        has_bias: whether it can add a constant, and has to.
+        has_bias: whether it can add a constant that is right for every output.
         levelled: whether a BatchNorm behind it takes constants away.
     """
 
@@ -107,14 +107,25 @@ def _takers(model: Any, channels: Channels, stays: np.ndarray) -> Iterator[_Take
         if width > _WIDEST or getattr(layer, "data_format", None) == "channels_first":
             continue
         behind = [graph.sole_consumer(node.outputs[0], through_inert=False) for node in nodes]
-        levelled = all(taker is not None and goes_by_batch(taker.layer) for taker in behind)
-        # each output of a transposed convolution takes a few places of its kernel, and no two the same ones
-        has_bias = layer.use_bias and "Transpose" not in type(layer).__name__
-        yield _Taker(cut, [node.inputs[0] for node in nodes], width, has_bias, levelled)
+        levelled = _is_even(layer) and all(taker is not None and goes_by_batch(taker.layer) for taker in behind)
+        yield _Taker(cut, [node.inputs[0] for node in nodes], width, _is_whole(layer) and layer.use_bias, levelled)
+
+
+def _is_even(layer: Any) -> bool:
+    """Whether all outputs take the same places of a kernel, but for those at a border."""
+    return "Transpose" not in type(layer).__name__
+
+
+def _is_whole(layer: Any) -> bool:
+    """Whether all outputs take all places of a kernel, at no border zeros in their stead."""
+    padded = getattr(layer, "padding", "valid") != "valid" and any(size > 1 for size in layer.kernel_size)
+    return _is_even(layer) and not padded
 
 
 def _period(units: np.ndarray) -> int:
-    """After how many places an axis begins anew, as it does for each pixel of an image that was laid out flat."""
+    """After how many places an axis begins anew: for each pixel of an image that was laid out flat, or each of several tensors with the
+    same channels.
+    """
     width = len(np.unique(units))
     return width if len(units) % width == 0 and (units.reshape(-1, width) == units[:width]).all() else len(units)
 
@@ -132,10 +143,12 @@ def _sums(model: Any, tensors: dict[int, tuple[Any, int]], batches: Iterable[np.
         return [tf.matmul(each, each, transpose_a=True) for each in rows]
 
     halves = [[np.zeros((width + 1, width + 1)) for width in widths] for _ in range(2)]
+    seen = 0
     for inputs in batches:
-        for start, half in enumerate(halves):
-            if len(part := inputs[start::2]):
+        for number, half in enumerate(halves):
+            if len(part := inputs[(number + seen) % 2 :: 2]):
                 half[:] = [total + found.numpy() for total, found in zip(half, products(tf.constant(part)), strict=True)]
+        seen += len(inputs)
     fitted, judged = (dict(zip(tensors, half, strict=True)) for half in halves)
     return fitted, judged
 
