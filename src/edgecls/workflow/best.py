@@ -64,9 +64,9 @@ def conclude(search: TrialSearch, seconds: float, on_event: OnEvent) -> Optimiza
 
 def _is_smaller(pick: Trial | None, plain: Trial | None) -> bool:
     """Whether the search has found more than post-training int8 gives."""
-    if pick is None or plain is None or pick.candidate == plain.candidate:
-        return pick is not None and plain is None
-    return (pick.value or math.inf) < (plain.value or math.inf)
+    if pick is None or (plain is not None and pick.candidate == plain.candidate):
+        return False
+    return plain is None or (pick.value or math.inf) < (plain.value or math.inf)
 
 
 def _advice(search: TrialSearch) -> list[str]:

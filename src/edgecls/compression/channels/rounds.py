@@ -121,5 +121,6 @@ def _best(channels: Channels, scores: np.ndarray, left: Mapping[Layers, int]) ->
     stays = channels.all.copy()
     for layers, own in members.items():
         order = np.array(own)[np.argsort(scores[own], kind="stable")]
-        stays[order[: len(own) - left[layers]]] = False
+        # latencies that are measured anew, where a run goes on, may leave a layer more than an earlier round did
+        stays[order[: max(len(own) - left[layers], 0)]] = False
     return stays
