@@ -1,9 +1,9 @@
-"""How many more trials an hour do two workers of a Dask cluster on this machine make than `edgecls optimize` alone?
+"""How many more trials an hour do two workers of a Dask cluster on this machine make than one, and than `edgecls optimize` alone?
 
     python benchmarks/optimize_cluster.py [--trials 9] [--limit 6000] [--epochs 2] [--workers 2]
 
-Both make the same trials of the Fashion-MNIST CNN in the same order: plain int8 first, then one technique at each share. The workers have
-the machine's cores among them, and are started before the clock.
+All make the same trials of the Fashion-MNIST CNN in the same order: plain int8 first, then one technique at each share. The workers have
+the machine's cores among them, and are started before the clock; one worker has as many cores as each of two.
 """
 
 from __future__ import annotations
@@ -60,10 +60,15 @@ def main() -> None:
     alone = trials_an_hour(training, arguments.trials, None)
     threads = max(usable_cores() // arguments.workers, 1)
     quiet: Any = {"dashboard_address": None, "worker_dashboard_address": None}
-    with LocalCluster(n_workers=arguments.workers, threads_per_worker=threads, host="127.0.0.1", **quiet) as cluster:
-        together = trials_an_hour(training, arguments.trials, cluster.scheduler_address)
-    print(f"| alone | {arguments.workers} workers of {threads} threads | |\n| --: | --: | --: |")
-    print(f"| {alone:.0f} trials an hour | {together:.0f} | {together / alone:.2f} |")
+    found = {}
+    for workers in (1, arguments.workers):
+        with LocalCluster(n_workers=workers, threads_per_worker=threads, host="127.0.0.1", **quiet) as cluster:
+            found[workers] = trials_an_hour(training, arguments.trials, cluster.scheduler_address)
+    one, several = found.values()
+    print("| | trials an hour | as a multiple of one worker's | of `edgecls optimize` alone |\n| --- | --: | --: | --: |")
+    print(f"| one worker, threads: {threads} | {one:.0f} | 1.00 | {one / alone:.2f} |")
+    print(f"| {arguments.workers} workers, threads: {threads} each | {several:.0f} | {several / one:.2f} | {several / alone:.2f} |")
+    print(f"| alone, threads: {usable_cores()} | {alone:.0f} | {alone / one:.2f} | 1.00 |", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,10 @@ import gc
 import sys
 from collections.abc import Iterator
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+_KEPT_BYTES = 64 * 2**20
+_LARGEST_KEPT_BYTES = 32 * 2**20  # the most that glibc takes
+
 
 def peak_memory_bytes() -> int:
     """Largest resident memory of this process so far, in bytes.
@@ -59,3 +63,16 @@ def release_memory() -> None:
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):  # another C library
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed for what is allocated next, as it does unless something told it otherwise.
+
+    Dask starts its workers with MALLOC_TRIM_THRESHOLD_ of 64 KiB. Every array of a training step is then fetched from the system and given
+    back again: eight million page faults in two epochs of a small network, which took 1.7 times as long.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            library = ctypes.CDLL(None)
+            library.mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
+            library.mallopt(_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)

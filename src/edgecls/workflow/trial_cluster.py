@@ -24,10 +24,12 @@ from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
 from edgecls.records.artifact import Manifest
 from edgecls.system.extras import require
+from edgecls.system.memory import keep_freed_memory
 from edgecls.system.private_folder import PrivateFolder, temporary_folder
 from edgecls.workflow.compress import names_option
 from edgecls.workflow.trial_making import ARTIFACTS, MadeTrial, TrialJob, make_trial
 
+_AHEAD = 1  # trials that wait here, so that no worker does while another's artifacts are measured
 _FILES_OF_MODEL = ("model", "labels", "weights", "custom_objects")
 
 
@@ -40,7 +42,7 @@ class Sent:
 
 
 class ClusterPlace:
-    """Makes trials on the workers of a cluster, one on each at a time.
+    """Makes trials on the workers of a cluster, one on each at a time, and has the next one at hand.
 
     Args:
         pool: from `dask_pool`.
@@ -48,7 +50,7 @@ class ClusterPlace:
     """
 
     def __init__(self, pool: Pool, address: str) -> None:
-        self.slots = pool.workers
+        self.slots = pool.workers + _AHEAD
         self._pool, self._address = pool, address
         self._threads = concurrent.futures.ThreadPoolExecutor(pool.workers)
         self._asked: set[concurrent.futures.Future[Any]] = set()
@@ -140,7 +142,7 @@ def _make_here(job: TrialJob, parcels: list[Parcel]) -> Sent | None:
     if len(known) < len(places):
         return None
     folder = _store().path / "trials" / uuid.uuid4().hex
-    _take_own_threads()
+    _settle()
     try:
         made = make_trial(_moved(job, known, folder))
         _write_paths_back(folder, {**{str(place): str(path) for path, place in known.items()}, str(folder): str(job.folder)})
@@ -174,8 +176,9 @@ def _moved(job: TrialJob, places: dict[Path, Path], folder: Path) -> TrialJob:
 
 
 @functools.cache
-def _take_own_threads() -> None:
-    """Let TensorFlow train on as many threads as this worker was started with: several workers of a machine share its cores."""
+def _settle() -> None:
+    """Let TensorFlow train on as many threads as this worker was started with, for several workers of a machine share its cores."""
+    keep_freed_memory()
     try:
         threads = require("distributed").get_worker().state.nthreads
     except (MissingExtraError, ValueError):
