@@ -77,6 +77,8 @@ def test_people_are_told_what_is_assumed():
     assert SPEC.with_fit("crop").resizing_note.count("--fit") == 0
     assert "--filter" in SPEC.with_fit("crop").resizing_note
     assert SPEC.with_choices(fit="crop", filter="nearest").resizing_note == ""
+    told = SPEC.model_copy(update={"note": "Assumed 0..1 and fit squeeze, as its own code does."})
+    assert told.resizing_note.startswith("Assumed filter bilinear-antialiased: ")
 
 
 def test_padding_of_a_grey_model_is_grey():

@@ -157,9 +157,10 @@ class ImageSpec(Record):
 
     @property
     def resizing_note(self) -> str:
-        """What of fit and filter is assumed, in a sentence; empty where nothing is."""
+        """What of fit and filter is assumed and `note` does not tell, in a sentence; empty where nothing is."""
         assumed = [f"fit {self.fit_choice}"] if self.fit_provenance == "assumed" else []
         assumed += [f"filter {self.filter}"] if self.filter_provenance == "assumed" else []
+        assumed = [choice for choice in assumed if choice not in self.note]
         if not assumed:
             return ""
         options = " and ".join(f"--{choice.split()[0]}" for choice in assumed)

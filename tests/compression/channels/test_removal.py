@@ -205,3 +205,22 @@ def test_a_layer_without_a_rule_keeps_what_enters_it(folder):
     assert channels.protected["attention"] == held
     assert len(reasons) == 2  # the convolution before it, and itself
     assert_proven(model, channels, chosen(channels, 0, 0.5))
+
+
+def test_fewer_values_are_dropped_less_often(folder):
+    """A layer that keeps half of its channels drops half the share; one that is called for several tensors stays as it is, and binds none."""
+
+    def network(keras: Any, value: Any) -> Any:
+        twice = keras.Dropout(0.5, name="twice")
+        value = keras.SpatialDropout2D(0.4, name="maps")(twice(keras.Conv2D(8, 3)(value)))
+        return twice(keras.Dropout(0.2, name="hidden")(keras.Dense(10)(keras.Flatten()(value))))
+
+    network.__name__ = "_dropping"
+    model, channels = built(network, 3, folder)
+    assert channels.count - 1 == 8 + 10
+    stays = channels.all.copy()
+    for group, going in zip(channels.groups, (4, 3), strict=True):
+        stays[group.channels[:going]] = False
+    assert_proven(model, channels, stays)
+    rates = {name: without(model, channels, stays).get_layer(name).rate for name in ("maps", "hidden", "twice")}
+    assert rates == pytest.approx({"maps": 0.4 * 4 / 8, "hidden": 0.2 * 7 / 10, "twice": 0.5})

@@ -27,6 +27,18 @@ def same(passing: Passing) -> None:
     passing.give(lane.units, lane.axis)
 
 
+def _dropout(passing: Passing) -> None:
+    """Of fewer values a smaller share is dropped, in proportion: a narrower layer fits its images less closely.
+
+    So Han et al. train pruned networks on (Learning both Weights and Connections, 2015, 3.2), by the root of the connections that are left
+    of those behind the layer, which is this where both its sides lose alike.
+    """
+    same(passing)
+    units, rate = passing.lanes[0].units, passing.layer.rate
+    if passing.node.calls == 1 and len(units):
+        passing.setting("rate", units, lambda left: rate * left / len(units))
+
+
 def _activation(passing: Passing) -> None:
     if passing.node.activation in _ACROSS and passing.lanes[0].axis == -1:
         passing.keep(_TOGETHER)
@@ -244,9 +256,10 @@ def _sized(rule: Rule, *kinds: str) -> dict[str, Rule]:
 
 
 RULES: dict[str, Rule] = {
-    **each(same, "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Identity", "Dropout", "AlphaDropout"),
-    **each(same, "GaussianNoise", "GaussianDropout", "ActivityRegularization", "StochasticDepth"),
-    **_sized(same, "SpatialDropout"),
+    **each(same, "ReLU", "LeakyReLU", "ELU", "ThresholdedReLU", "Identity"),
+    **each(same, "GaussianNoise", "ActivityRegularization", "StochasticDepth"),
+    **each(_dropout, "Dropout", "AlphaDropout", "GaussianDropout"),
+    **_sized(_dropout, "SpatialDropout"),
     "Activation": _activation,
     "Softmax": lambda passing: across(passing, passing.layer.axis),
     "PReLU": _prelu,
