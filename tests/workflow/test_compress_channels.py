@@ -81,10 +81,13 @@ def test_a_smaller_model_converts_to_every_format(variants: Path, small_images: 
     assert manifest.recipes["pruned-channels50-qat"]["channels"]["share"] == 0.5
 
 
+@pytest.mark.parametrize("second_is_kept", [True, False])
 def test_a_stopped_run_ends_with_the_same_weights(
-    model: Path, variants: Path, small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Path, variants: Path, small_images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, second_is_kept: bool
 ) -> None:
+    """What was chosen before the stop is not looked for again: how many channels stay in the end, and in each round which."""
     from edgecls.compression import stages
+    from edgecls.compression.channels import rounds
 
     asked = options(model, small_images, tmp_path / "again")
     fine_tune, calls = stages.fine_tune, []
@@ -99,6 +102,17 @@ def test_a_stopped_run_ends_with_the_same_weights(
     with pytest.raises(KeyboardInterrupt):
         compress(asked)
     monkeypatch.undo()
+    kept = sorted(asked.output.glob(".*.round.checkpoint.npz"))
+    assert len(kept) == 2
+    if not second_is_kept:
+        kept[1].unlink()
+
+    def looks_again(*arguments: Any) -> Any:
+        raise AssertionError("looked for what was chosen already")
+
+    monkeypatch.setattr(rounds, "choose", looks_again)
+    if second_is_kept:
+        monkeypatch.setattr(rounds, "taylor", looks_again)
     compress(CompressOptions(**{**vars(asked), "resume": True}))
     place = Path("pruned-channels50") / MODEL_NAME
     first, second = (load_model(folder / place).model.get_weights() for folder in (variants, tmp_path / "again"))

@@ -54,18 +54,20 @@ class Rounds:
         How many channels each layer is to have in the end is found once, on the whole model: later importances tell of what is left of a
         layer, and not of what it has given already. Which ones go is found anew in every round.
         """
-        channels = trace_channels(model)
-        scores, sizes = self._scores(model, channels, 1), sizes_of(channels)
-        widths = self._widths(channels, scores, sizes)
+        sizes, widths = Counter[Layers](), Counter[Layers]()
         for number in range(1, self.stage.rounds + 1):
-            if number > 1:
-                channels = trace_channels(model)
-            stays = self._chosen(number)
-            if stays is None:
-                scores = scores if number == 1 else self._scores(model, channels, number)
+            channels = trace_channels(model)
+            sizes = sizes or sizes_of(channels)
+            kept = self._kept(number)
+            if kept is not None:
+                stays, widths = kept[0], Counter(dict(zip(sizes, map(int, kept[1]), strict=True)))
+            else:
+                scores = self._scores(model, channels, number)
+                widths = widths or self._widths(channels, scores, sizes)
                 done = number / self.stage.rounds
                 stays = _best(channels, scores, {key: round(sizes[key] - (sizes[key] - widths[key]) * done) for key in sizes})
-                write_checkpoint(self._path(number), self.fingerprint, [], [stays])
+                choice = [stays, np.array([widths[key] for key in sizes])]
+                write_checkpoint(self._path(number), self.fingerprint, [], choice)
             compensate(model, channels, stays, self._batches())
             model = without(model, channels, stays)
             estimate_again(model, self._batches())
@@ -82,13 +84,14 @@ class Rounds:
             left[group.layers] += int(stays[group.channels].sum())
         return left
 
-    def _chosen(self, number: int) -> np.ndarray | None:
+    def _kept(self, number: int) -> list[np.ndarray] | None:
+        """What a run that was stopped has chosen in a round: which channels stay, and how many of the groups' in the end."""
         kept = read_checkpoint(self._path(number), self.fingerprint, Epoch) if self.resume else None
-        return kept[1][0] if kept else None
+        return kept[1] if kept else None
 
     def _path(self, number: int) -> Path:
         return self.checkpoint.with_name(
-            f"{self.checkpoint.name.removesuffix('.checkpoint.npz')}.{number}.channels.checkpoint.npz"
+            f"{self.checkpoint.name.removesuffix('.checkpoint.npz')}.{number}.round.checkpoint.npz"
         )
 
     def _scores(self, model: Any, channels: Channels, number: int) -> np.ndarray:
@@ -121,6 +124,5 @@ def _best(channels: Channels, scores: np.ndarray, left: Mapping[Layers, int]) ->
     stays = channels.all.copy()
     for layers, own in members.items():
         order = np.array(own)[np.argsort(scores[own], kind="stable")]
-        # latencies that are measured anew, where a run goes on, may leave a layer more than an earlier round did
-        stays[order[: max(len(own) - left[layers], 0)]] = False
+        stays[order[: len(own) - left[layers]]] = False
     return stays
