@@ -67,7 +67,9 @@ def main() -> None:
     one, several = found.values()
     print("| | trials an hour | as a multiple of one worker's | of `edgecls optimize` alone |\n| --- | --: | --: | --: |")
     print(f"| one worker, threads: {threads} | {one:.0f} | 1.00 | {one / alone:.2f} |")
-    print(f"| {arguments.workers} workers, threads: {threads} each | {several:.0f} | {several / one:.2f} | {several / alone:.2f} |")
+    print(
+        f"| {arguments.workers} workers, threads: {threads} each | {several:.0f} | {several / one:.2f} | {several / alone:.2f} |"
+    )
     print(f"| alone, threads: {usable_cores()} | {alone:.0f} | {alone / one:.2f} | 1.00 |", flush=True)
 
 

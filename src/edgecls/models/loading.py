@@ -13,7 +13,7 @@ from edgecls.data.synthetic import natural_pixels
 from edgecls.errors import InputError
 from edgecls.formats.files import sha256
 from edgecls.formats.model_contract import read_contract
-from edgecls.models import tfjs, tfmot
+from edgecls.models import keras_hub, tfjs, tfmot
 from edgecls.models.channels_last import CHANNELS_FIRST_REFUSAL, compute_channels_last
 from edgecls.models.computation import Computation, TrainingRefusal, keras_computation
 from edgecls.models.custom_objects import CustomObjects, read_custom_objects
@@ -71,9 +71,13 @@ def load_model(
     path = Path(path)
     beside = weights and Path(weights), custom_objects and Path(custom_objects)
     with opened_export(path) as export:
-        computation, source, repairs, notes = _load(examine(export.model), *beside, allow_code, signature)
+        file = examine(export.model)
+        computation, source, repairs, notes = _load(file, *beside, allow_code, signature)
         labels = read_all_labels(export.labels) if export.labels else []
         contract = read_contract(export.model)
+    converter = keras_hub.converter_of(file.config)
+    if input_size is None and converter and None in computation.input_shape:
+        input_size = keras_hub.input_size(converter)
     if input_size is not None:
         computation = with_input_size(computation, input_size)
     image_shape(computation.input_shape)  # refuse before the work of tracing
@@ -87,6 +91,9 @@ def load_model(
     parts, names = _part_names(graph), [str(getattr(computation.model, "name", "")), path.stem]
     takes_integers = not computation.input_dtype.startswith(("float", "bfloat"))
     spec = infer_image_spec(computation.input_shape, takes_integers, input_scaling(graph), parts, names)
+    if converter and (converted := keras_hub.image_spec(spec, converter)):
+        spec = converted
+        rewritten.notes.append("preprocessing is that of the image converter in the file")
     if contract is not None:
         spec, labels, note = _as_declared(contract, spec, outputs)
         rewritten.notes.append(note)

@@ -1,7 +1,8 @@
 """The safety scan: finds code in a model before anything of it is deserialized.
 
 Keras resolves classes and functions by the names a file gives, and Lambda layers carry marshalled Python. So every object of the
-architecture must be a class of Keras, of one of the packages below; whatever can carry, import or call other code is refused.
+architecture must be a class of Keras, of one of the packages below, or a layer or model of the libraries that Keras's safe mode reads too
+(`keras_hub`); whatever can carry, import or call other code is refused.
 Graphs may hold the operations of `formats.computing_operations` alone.
 """
 
@@ -18,6 +19,7 @@ from typing import Any, Literal
 from edgecls.errors import UnsafeModelError, UnsupportedModelError
 from edgecls.formats.computing_operations import COMPUTING
 from edgecls.models.config import objects
+from edgecls.models.keras_hub import is_installed, library_of
 from edgecls.models.tfmot import CLASSES, PACKAGE, strange_part
 
 # Classes that carry or load something else than numbers.
@@ -69,12 +71,14 @@ class Suspect:
         what: its class or function, and why it matters.
         kind: `code` is or reaches code; `custom` is a class whose code is not in the file.
         name: of a custom class or function.
+        library: that pip would have to install for it.
     """
 
     layer: str
     what: str
     kind: Literal["code", "custom"]
     name: str = ""
+    library: str = ""
 
 
 def scan_config(config: Any) -> list[Suspect]:
@@ -105,6 +109,13 @@ def refuse(findings: list[Suspect], allow_code: bool) -> None:
             "a model without code inside",
             _listing(code),
             "if you trust whoever made the file, repeat with --allow-code; otherwise rebuild these layers from Keras's own",
+        )
+    if missing := [finding for finding in custom if finding.library]:
+        library = missing[0].library
+        raise UnsupportedModelError(
+            f"the library {library}, whose classes make up the model",
+            f"{_listing(missing)}, but no {library} here",
+            f"pip install {library}",
         )
     if custom:
         raise UnsupportedModelError(
@@ -190,6 +201,9 @@ def _scan_module(layer: str, class_name: str, item: dict[str, Any]) -> Iterator[
         yield Suspect(layer, f"a module that is a {type(module).__name__}", "code")
     elif module.partition(".")[0] == PACKAGE and CLASSES.fullmatch(class_name):
         return
+    elif class_name != "function" and (library := library_of(module)):
+        if not is_installed(module):
+            yield Suspect(layer, f"{module}.{name}", "custom", str(name), library)
     elif module not in _NUMBERS_ONLY and not _is_keras(module, function=class_name == "function"):
         root = module.partition(".")[0]
         reaches_code = root in sys.stdlib_module_names or root in _KERAS_ROOTS

@@ -208,7 +208,7 @@ def test_a_layer_without_a_rule_keeps_what_enters_it(folder):
 
 
 def test_fewer_values_are_dropped_less_often(folder):
-    """A layer that keeps half of its channels drops half the share; one that is called for several tensors stays as it is, and binds none."""
+    """What keeps half of its channels drops half the share; what is called for several tensors stays as it is, and binds none."""
 
     def network(keras: Any, value: Any) -> Any:
         twice = keras.Dropout(0.5, name="twice")

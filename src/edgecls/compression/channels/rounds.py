@@ -90,9 +90,7 @@ class Rounds:
         return kept[1] if kept else None
 
     def _path(self, number: int) -> Path:
-        return self.checkpoint.with_name(
-            f"{self.checkpoint.name.removesuffix('.checkpoint.npz')}.{number}.round.checkpoint.npz"
-        )
+        return self.checkpoint.with_name(f"{self.checkpoint.name.removesuffix('.checkpoint.npz')}.{number}.round.checkpoint.npz")
 
     def _scores(self, model: Any, channels: Channels, number: int) -> np.ndarray:
         if self.stage.importance == "random":
