@@ -60,11 +60,11 @@ def main() -> None:
     alone = trials_an_hour(training, arguments.trials, None)
     threads = max(usable_cores() // arguments.workers, 1)
     quiet: Any = {"dashboard_address": None, "worker_dashboard_address": None}
-    found = {}
+    found = []
     for workers in (1, arguments.workers):
         with LocalCluster(n_workers=workers, threads_per_worker=threads, host="127.0.0.1", **quiet) as cluster:
-            found[workers] = trials_an_hour(training, arguments.trials, cluster.scheduler_address)
-    one, several = found.values()
+            found.append(trials_an_hour(training, arguments.trials, cluster.scheduler_address))
+    one, several = found
     print("| | trials an hour | as a multiple of one worker's | of `edgecls optimize` alone |\n| --- | --: | --: | --: |")
     print(f"| one worker, threads: {threads} | {one:.0f} | 1.00 | {one / alone:.2f} |")
     print(

@@ -62,6 +62,7 @@ class Here:
     """Makes trials in this process, which has loaded TensorFlow already."""
 
     slots = 1
+    is_elsewhere = False
 
     def submit(self, function, *args, **kwargs) -> concurrent.futures.Future:
         """Call it now."""
@@ -126,6 +127,29 @@ def test_trials_are_kept_and_the_pick_is_made_again_from_its_recipe(model: Path,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("is_elsewhere", [True, False])
+def test_who_makes_trials_elsewhere_goes_on_while_files_are_measured(
+    model: Path, images: Path, tmp_path: Path, is_elsewhere: bool
+) -> None:
+    place, steps = Here(), []
+    place.is_elsewhere, submit = is_elsewhere, place.submit
+
+    def noted(function, *args, **kwargs) -> concurrent.futures.Future:
+        steps.append(f"make {args[0].candidate.name}" if hasattr(args[0], "candidate") else "prepare")
+        return submit(function, *args, **kwargs)
+
+    def told(event: Event) -> None:
+        if event.stage == "trial":
+            steps.append(f"told of {event.remark.split()[0]}")
+
+    place.submit = noted
+    found = optimize(asked(model, images, tmp_path / "o"), told, strategy=fixed, place=place)
+    assert [trial.status for trial in found.trials] == ["measured", "measured"]
+    first, second = (trial.candidate.name for trial in found.trials)
+    goes_on = steps.index(f"make {second}") < next(index for index, step in enumerate(steps) if step.startswith("told of"))
+    assert goes_on == is_elsewhere, (first, steps)
+
+
 def test_a_pick_without_training_is_made_again_too_and_goes_into_an_app(
     command: Callable[..., Done], model: Path, images: Path, tmp_path: Path
 ) -> None:

@@ -72,7 +72,7 @@ def test_what_comes_back_lies_in_the_folder_of_the_trial(tmp_path: Path, monkeyp
     asked = job(tmp_path)
     with concurrent.futures.ThreadPoolExecutor(2) as executor:
         place = ClusterPlace(Pool(executor, 4, 2), "tcp://here")
-        assert place.slots == 3  # one on each worker, however many threads it has, and one that waits
+        assert place.slots == 2  # one on each worker, however many threads it has
         assert place.submit(read_all, asked).result(30).reason == "given up"
         assert json.loads((tmp_path / "trial" / "variants" / "record.json").read_text())["1.png"] == "a cat"
         with pytest.raises(ValueError, match="trials alone"):

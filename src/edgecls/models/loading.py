@@ -91,9 +91,9 @@ def load_model(
     parts, names = _part_names(graph), [str(getattr(computation.model, "name", "")), path.stem]
     takes_integers = not computation.input_dtype.startswith(("float", "bfloat"))
     spec = infer_image_spec(computation.input_shape, takes_integers, input_scaling(graph), parts, names)
-    if converter and (converted := keras_hub.image_spec(spec, converter)):
-        spec = converted
-        rewritten.notes.append("preprocessing is that of the image converter in the file")
+    if converter is not None:
+        spec, note = keras_hub.image_spec(spec, converter)
+        rewritten.notes.append(note)
     if contract is not None:
         spec, labels, note = _as_declared(contract, spec, outputs)
         rewritten.notes.append(note)

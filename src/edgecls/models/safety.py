@@ -1,8 +1,8 @@
 """The safety scan: finds code in a model before anything of it is deserialized.
 
 Keras resolves classes and functions by the names a file gives, and Lambda layers carry marshalled Python. So every object of the
-architecture must be a class of Keras, of one of the packages below, or a layer or model of the libraries that Keras's safe mode reads too
-(`keras_hub`); whatever can carry, import or call other code is refused.
+architecture must be a class of Keras, of one of the packages below, or a layer or a part of a classifier of KerasHub, which Keras's
+safe mode reads too (`keras_hub`); whatever can carry, import or call other code is refused.
 Graphs may hold the operations of `formats.computing_operations` alone.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Literal
 from edgecls.errors import UnsafeModelError, UnsupportedModelError
 from edgecls.formats.computing_operations import COMPUTING
 from edgecls.models.config import objects
-from edgecls.models.keras_hub import is_installed, library_of
+from edgecls.models.keras_hub import PIP_NAME, is_installed, is_part, names_library
 from edgecls.models.tfmot import CLASSES, PACKAGE, strange_part
 
 # Classes that carry or load something else than numbers.
@@ -190,6 +190,11 @@ def _scan_module(layer: str, class_name: str, item: dict[str, Any]) -> Iterator[
     name = item.get("config") if class_name == "function" else class_name
     if class_name == "function" and not (isinstance(name, str) and re.fullmatch(r"[\w>]+", name)):
         yield Suspect(layer, f"a function named {name!r}", "code")
+    elif is_part(item):
+        if not is_installed():
+            yield Suspect(layer, f"{module}.{name}", "custom", str(name), PIP_NAME)
+    elif names_library(registered) or names_library(name):
+        yield Suspect(layer, f"{module}.{name} as {registered or name}", "custom", str(name))
     elif not re.fullmatch(r"[\w>]+", class_name):
         yield Suspect(layer, f"a class named {class_name!r}", "code")
     elif module is None or module == "builtins":
@@ -201,9 +206,6 @@ def _scan_module(layer: str, class_name: str, item: dict[str, Any]) -> Iterator[
         yield Suspect(layer, f"a module that is a {type(module).__name__}", "code")
     elif module.partition(".")[0] == PACKAGE and CLASSES.fullmatch(class_name):
         return
-    elif class_name != "function" and (library := library_of(module)):
-        if not is_installed(module):
-            yield Suspect(layer, f"{module}.{name}", "custom", str(name), library)
     elif module not in _NUMBERS_ONLY and not _is_keras(module, function=class_name == "function"):
         root = module.partition(".")[0]
         reaches_code = root in sys.stdlib_module_names or root in _KERAS_ROOTS

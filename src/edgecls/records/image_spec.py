@@ -160,7 +160,7 @@ class ImageSpec(Record):
         """What of fit and filter is assumed and `note` does not tell, in a sentence; empty where nothing is."""
         assumed = [f"fit {self.fit_choice}"] if self.fit_provenance == "assumed" else []
         assumed += [f"filter {self.filter}"] if self.filter_provenance == "assumed" else []
-        assumed = [choice for choice in assumed if choice not in self.note]
+        assumed = [choice for choice in assumed if not re.search(rf"{re.escape(choice)}(?![\w=-])", self.note)]
         if not assumed:
             return ""
         options = " and ".join(f"--{choice.split()[0]}" for choice in assumed)

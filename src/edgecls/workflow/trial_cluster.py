@@ -29,7 +29,6 @@ from edgecls.system.private_folder import PrivateFolder, temporary_folder
 from edgecls.workflow.compress import names_option
 from edgecls.workflow.trial_making import ARTIFACTS, MadeTrial, TrialJob, make_trial
 
-_AHEAD = 1  # trials that wait here, so that no worker does while another's artifacts are measured
 _FILES_OF_MODEL = ("model", "labels", "weights", "custom_objects")
 
 
@@ -42,15 +41,17 @@ class Sent:
 
 
 class ClusterPlace:
-    """Makes trials on the workers of a cluster, one on each at a time, and has the next one at hand.
+    """Makes trials on the workers of a cluster, one on each at a time.
 
     Args:
         pool: from `dask_pool`.
         address: of the scheduler, for messages.
     """
 
+    is_elsewhere = True
+
     def __init__(self, pool: Pool, address: str) -> None:
-        self.slots = pool.workers + _AHEAD
+        self.slots = pool.workers
         self._pool, self._address = pool, address
         self._threads = concurrent.futures.ThreadPoolExecutor(pool.workers)
         self._asked: set[concurrent.futures.Future[Any]] = set()

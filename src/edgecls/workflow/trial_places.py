@@ -19,9 +19,11 @@ class TrialPlace(Protocol):
 
     Attributes:
         slots: how many at once.
+        is_elsewhere: whether what is made there does not disturb what is measured here.
     """
 
     slots: int
+    is_elsewhere: bool
 
     def submit(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[R]:
         """Begin a call. Functions must be importable by name; arguments and results must pickle."""
@@ -36,6 +38,7 @@ class LocalPlace:
     """One process, which is replaced where it has died, and after some calls."""
 
     slots = 1
+    is_elsewhere = False
 
     def __init__(self) -> None:
         self._worker: Worker | None = None

@@ -82,6 +82,7 @@ class TrialSearch:
         self.trials = self._kept()
         self.ended, self.lacks_time = "", False
         self._under_way: dict[concurrent.futures.Future[MadeTrial], _UnderWay] = {}
+        self._made: list[tuple[concurrent.futures.Future[MadeTrial], _UnderWay]] = []  # and not yet measured
 
     @property
     def choosing(self) -> Path:
@@ -110,8 +111,11 @@ class TrialSearch:
             if not self._under_way:
                 break
             done, _ = concurrent.futures.wait(self._under_way, _TICK_S, concurrent.futures.FIRST_COMPLETED)
-            for future in done:
-                self._finish(future, self._under_way.pop(future))
+            self._made = [(future, self._under_way.pop(future)) for future in done]
+            if self._made and self._place.is_elsewhere:  # no worker is to wait while files are measured here
+                self._begin_more(strategy)
+            while self._made:
+                self._finish(*self._made.pop(0))
             self._tell_progress()
             if not done and not self._allowance.seconds_left:
                 names = ", ".join(item.candidate.name for item in self._under_way.values())
@@ -121,7 +125,8 @@ class TrialSearch:
 
     def _begin_more(self, strategy: Strategy) -> None:
         while len(self._under_way) < self._place.slots:
-            known = [*self.trials, *(self._trial(item.candidate, "failed") for item in self._under_way.values())]
+            unknown = [*self._under_way.values(), *(item for _, item in self._made)]
+            known = [*self.trials, *(self._trial(item.candidate, "failed") for item in unknown)]
             if not self._allowance.allows(known):
                 if not self.ended:
                     self.lacks_time = not self._allowance.seconds_left
@@ -247,8 +252,9 @@ class TrialSearch:
         """Variants that a candidate starts from and that another trial has trained."""
         for length in range(1, len(candidate.stages) + 1):
             start = candidate.start(length)
-            makers = (trial for trial in self.trials if trial.candidate.start(length) == start)
-            paths = (self._folder(trial.candidate) / VARIANTS / variant_name(start[0]) for trial in makers)
+            made = [*(trial.candidate for trial in self.trials), *(item.candidate for _, item in self._made)]
+            makers = (one for one in made if one.start(length) == start)
+            paths = (self._folder(one) / VARIANTS / variant_name(start[0]) for one in makers)
             yield from [path for path in paths if path.is_dir()][:1]
 
     def _reference(self, local: TrialPlace) -> Path:

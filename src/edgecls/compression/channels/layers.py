@@ -36,7 +36,7 @@ def _dropout(passing: Passing) -> None:
     same(passing)
     units, rate = passing.lanes[0].units, passing.layer.rate
     if passing.node.calls == 1 and len(units):
-        passing.setting("rate", units, lambda left: rate * left / len(units))
+        passing.setting("rate", units, lambda left: rate * (left / len(units)))
 
 
 def _activation(passing: Passing) -> None:

@@ -56,6 +56,7 @@ class Rounds:
         """
         sizes, widths = Counter[Layers](), Counter[Layers]()
         for number in range(1, self.stage.rounds + 1):
+            subsample_first(model)
             channels = trace_channels(model)
             sizes = sizes or sizes_of(channels)
             kept = self._kept(number)
@@ -99,7 +100,6 @@ class Rounds:
             return magnitude(channels)
         if self.stage.importance == "batchnorm":
             return batch_norm_scale(channels)
-        subsample_first(model)
         loss = loss_of(self.kind, model.output_shape[-1])
         scores = taylor(model, channels, self._batches(), loss, self.seed)
         return weighed(model, channels, scores, self._batches(), self.kind)
@@ -122,5 +122,5 @@ def _best(channels: Channels, scores: np.ndarray, left: Mapping[Layers, int]) ->
     stays = channels.all.copy()
     for layers, own in members.items():
         order = np.array(own)[np.argsort(scores[own], kind="stable")]
-        stays[order[: len(own) - left[layers]]] = False
+        stays[order[: max(len(own) - left[layers], 0)]] = False
     return stays
