@@ -76,6 +76,14 @@ class TestFolders:
         """As many folders as outputs, but `cat`, third in the alphabet here, is the model's first class."""
         assert data(folder_of(tmp_path, ant=1, bee=1, cat=1), labels=["cat", "wasp", "fly"]).labels is None
 
+    def test_alphabetical_order_says_that_the_labels_are_others(self, tmp_path: Path):
+        folder_of(tmp_path, ant=1, bee=1, cat=1)
+        words = "though the model's labels are others: wasp, fly, moth"
+        strange, known = data(tmp_path, labels=["wasp", "fly", "moth"]), data(tmp_path, labels=["ant", "fly", "moth"])
+        assert labels_of(strange) == labels_of(known) == [0, 1, 2]
+        assert words in strange.note
+        assert "others" not in known.note + data(tmp_path, labels=DEFAULT).note
+
     def test_numbers_are_class_indices(self, tmp_path: Path):
         assert labels_of(data(folder_of(tmp_path, **{"0": 1, "2": 1}), labels=DEFAULT)) == [0, 2]
 

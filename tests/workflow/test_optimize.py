@@ -20,6 +20,7 @@ from edgecls.records.recipe import Pruning, Training
 from edgecls.records.report import Report
 from edgecls.records.trial import Candidate, Goal, Trial
 from edgecls.search import Space
+from edgecls.workflow.best import _placed
 from edgecls.workflow.optimize import optimize
 from edgecls.workflow.optimize_options import OptimizeRequest
 from edgecls.workflow.run import run
@@ -173,14 +174,23 @@ def test_nothing_within_the_limit_is_exit_1_with_the_nearest_and_what_would_help
     command: Callable[..., Done], model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edgecls.workflow.trial_search.drop_of", lambda rows, reference: 7.25)
-    arguments = ("--within", "drop<=0.5", "--minimize", "download", "--trials", 1, "--held-out", 0.4, "--batch", 8)
-    done = command("optimize", model, "--data", images, *arguments, "-o", tmp_path / "out")
+    arguments = ("--minimize", "download", "--trials", 1, "--held-out", 0.4, "--batch", 8, "-o", tmp_path / "out")
+    assert command("optimize", model, "--data", images, "--within", "drop<=9", *arguments).exit_code == 0
+    assert (tmp_path / "out" / "best").is_dir()
+    done = command("optimize", model, "--data", images, "--within", "drop<=0.5", *arguments)
     assert done.exit_code == 1, done.stderr
+    assert "best and best.toml of an earlier search removed" in " ".join(done.stderr.split())
+    assert not (tmp_path / "out" / "best").exists()
     expected = "nothing to ship: no candidate is within 0.5 points of the model; base-int8 comes nearest (7.25 points"
     assert expected in " ".join(done.stdout.split())
     assert "what would help: a wider limit: --within 'drop<=7.3'" in done.stderr
     assert "more time" not in done.stderr  # the one trial that was asked for was made
     assert not (tmp_path / "out" / "best.toml").exists()
+
+
+def test_paths_of_a_recipe_are_whole_but_for_what_is_no_file() -> None:
+    assert _placed(Path("imagenet")) == "imagenet"
+    assert Path(_placed(Path("labels.txt"))).is_absolute()
 
 
 def test_bad_input_is_refused_before_anything_is_trained(

@@ -18,7 +18,7 @@ from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.opening import ModelOptions
-from edgecls.workflow.run import ConvertPart, Outcome, _State, run
+from edgecls.workflow.run import ConvertPart, Outcome, RunRecipe, _made_of_base, _State, run
 from terminal import Done
 
 RECIPE = """
@@ -125,6 +125,12 @@ def test_a_recipe_says_all_that_convert_can_be_asked(folder: Path) -> None:
     (row,) = outcome.manifest.artifacts
     requested = row.requested
     assert (requested.onnx_layout, requested.onnx_batch, requested.onnx_weights) == ("nchw", 1, "int8")
+
+
+def test_labels_of_the_package_are_no_file(folder: Path) -> None:
+    given = {"model": folder / "small.keras", "data": folder / "images.npz", "out": folder / "out"}
+    with_labels, without = (_made_of_base(RunRecipe(**given, **labels)) for labels in ({"labels": "imagenet"}, {}))
+    assert with_labels != without
 
 
 def test_what_came_out_of_another_recipe_is_not_kept(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import concurrent.futures
 import errno
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
 from edgecls.records.trial import Candidate
 from edgecls.workflow.opening import ModelOptions
-from edgecls.workflow.trial_cluster import ClusterPlace, make_sent
+from edgecls.workflow.trial_cluster import ClusterPlace, _moved, _paths_of, make_sent
 from edgecls.workflow.trial_making import MadeTrial, TrialJob, make_trial, prepare
 
 
@@ -65,6 +66,13 @@ def test_what_a_worker_lacks_travels_once_and_records_name_the_files_of_who_aske
         assert list(sent.files) == ["variants/record.json"]
         record = json.loads(sent.files["variants/record.json"])
         assert record == {"model.h5": "model.h5", "choosing.npz": "choosing.npz", "1.png": "a cat", "data": "/elsewhere/images"}
+
+
+def test_labels_of_the_package_do_not_travel(tmp_path: Path) -> None:
+    asked = job(tmp_path)
+    named = replace(asked, model=replace(asked.model, labels=Path("imagenet")))
+    assert _paths_of(named) == _paths_of(asked)
+    assert _moved(named, {path: path for path in _paths_of(asked)}, tmp_path / "there").model.labels == Path("imagenet")
 
 
 def test_what_comes_back_lies_in_the_folder_of_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

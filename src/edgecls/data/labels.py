@@ -41,7 +41,9 @@ def label_by_name(
     is_counted = is_shuffled and not are_default(labels)
     if len(names) == len(labels) and all(found in (None, index) for index, found in enumerate(matched)) and not is_counted:
         doubt = ", as Keras sorts them; if they count the model's classes, say so with --labels and a file of 0, 1, 2 … in lines"
-        note = f"{kind} taken in {order} order: {_shown(names)}{doubt if is_shuffled else ''}"
+        are_others = set(matched) == {None} and not are_default(labels)
+        strange = f", though the model's labels are others: {_shown(labels)}" if are_others else ""
+        note = f"{kind} taken in {order} order: {_shown(names)}{doubt if is_shuffled else strange}"
         return Labelling(places[groups], groups, tuple(names), note)
     if all(name.isdecimal() and int(name) < len(labels) for name in names):
         return Labelling(np.asarray([int(name) for name in names])[groups], groups, tuple(labels), f"{kind} are class indices")

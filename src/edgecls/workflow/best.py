@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from edgecls.data.imagenet import IMAGENET
 from edgecls.records.artifact import Manifest
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.measurement import Measurement
@@ -58,6 +59,8 @@ def conclude(search: TrialSearch, seconds: float, on_event: OnEvent) -> Optimiza
     _write_page(search, found, final)
     if choice.pick:
         _write_best(search, choice.pick, final, sentence)
+    else:
+        _withdraw_best(request.folder, on_event)
     write_text(request.folder / OPTIMIZATION_NAME, found.to_json())
     return found
 
@@ -146,6 +149,20 @@ def _renamed(row: Measurement, names: dict[str, str]) -> Measurement:
     return row.model_copy(update={"artifact": names.get(row.artifact, row.artifact)})
 
 
+def _withdraw_best(folder: Path, on_event: OnEvent) -> None:
+    """Take away the pick of an earlier search, which is outside the limit of this one."""
+    if not (folder / BEST).exists() and not (folder / RECIPE_NAME).exists():
+        return
+    (folder / RECIPE_NAME).unlink(missing_ok=True)
+    shutil.rmtree(folder / BEST, ignore_errors=True)
+    on_event(Event("trial", remark=f"{BEST} and {RECIPE_NAME} of an earlier search removed: its pick is not within this limit"))
+
+
+def _placed(path: Path) -> str:
+    """A path from the root, for a recipe that lies elsewhere; the labels that come with the package have none."""
+    return IMAGENET if str(path) == IMAGENET else str(path.absolute())
+
+
 def _recipe(search: TrialSearch, pick: Trial) -> str:
     """What `edgecls run` makes the same files of."""
     request, candidate = search.request, pick.candidate
@@ -163,7 +180,7 @@ def _recipe(search: TrialSearch, pick: Trial) -> str:
         "model": str(request.model.absolute()),
         "data": remembered(request.data),
         "out": "again",
-        **{name: str(value.absolute()) if isinstance(value, Path) else value for name, value in given.items()},
+        **{name: _placed(value) if isinstance(value, Path) else value for name, value in given.items()},
         **recipe,
         "convert": convert,
     }

@@ -200,7 +200,8 @@ def _made_of(variants: Path) -> dict[str, str]:
 def _made_of_base(recipe: RunRecipe) -> str:
     """What the artifacts of a model that nothing is trained of depend on, beside the options of conversion."""
     opening = _opening(recipe)
-    files = [sha256(path) for path in (recipe.model, *opening.values()) if isinstance(path, Path)]
+    paths = (path for path in (recipe.model, *opening.values()) if isinstance(path, Path) and str(path) != IMAGENET)
+    files = [sha256(path) for path in paths]
     return fingerprint(*files, *(f"{name} {value}" for name, value in opening.items()))
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.data.digits import are_digits
+from edgecls.data.imagenet import IMAGENET
 from edgecls.errors import EdgeclsError, MachineError, MissingExtraError, OutputError, WorkerError
 from edgecls.evaluation.cluster import Pool
 from edgecls.evaluation.parcel import Parcel
@@ -159,12 +160,13 @@ def _paths_of(job: TrialJob) -> list[Path]:
     """Everything that a trial reads."""
     paths = [getattr(job.model, name) for name in _FILES_OF_MODEL]
     data = [] if are_digits(job.data) else [job.data.parent if job.data.suffix.casefold() == ".csv" else job.data]
-    return [path for path in (*paths, *data, job.choosing, *job.finished) if path is not None]
+    return [path for path in (*paths, *data, job.choosing, *job.finished) if path is not None and str(path) != IMAGENET]
 
 
 def _moved(job: TrialJob, places: dict[Path, Path], folder: Path) -> TrialJob:
     """The same job with paths of this machine."""
-    files = {name: places.get(getattr(job.model, name)) for name in _FILES_OF_MODEL}
+    given = {name: getattr(job.model, name) for name in _FILES_OF_MODEL}
+    files = {name: places.get(path, path) for name, path in given.items()}  # the labels that come with the package travel not
     data = places.get(job.data) or (places[job.data.parent] / job.data.name if job.data.parent in places else job.data)
     return replace(
         job,
