@@ -42,6 +42,7 @@ USED: dict[str, dict[str, str]] = {
     "keras": {
         "keras:Model._flatten_layers": "models/keras_model.py",
         "keras.src.models.functional:Functional": "models/keras_model.py",
+        "keras:Layer._open_name_scope": "models/layer_scopes.py",
         "keras.layers:EinsumDense._adjust_scale_for_dequant": "models/dequantize.py",
     },
     "tf2onnx": {
@@ -104,6 +105,12 @@ def test_models_tell_their_calls(generation: str):
     assert sorted(depths) == [0, 1, 2]
     assert all(len(nodes) == 1 for nodes in depths.values())
     assert all(hasattr(tensor, "_keras_history") for tensor in (*model.inputs, *model.outputs))
+
+
+def test_a_scope_of_keras_holds_the_one_of_tensorflow():
+    from keras.src.backend.tensorflow.core import name_scope
+
+    assert hasattr(name_scope("layer"), "_tf_name_scope")  # which models/layer_scopes.py replaces
 
 
 def test_tf2onnx_has_the_passes_by_name():

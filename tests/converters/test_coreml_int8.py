@@ -119,7 +119,7 @@ def test_the_estimator_and_what_it_lost_are_told_with_the_first_int8_file(
 
 
 def test_a_layer_that_is_kept_float_keeps_its_float16_kernel(zoo: Path, shared_data: Path, tmp_path: Path) -> None:
-    done = {item.job: item for item in made(FASHION, zoo, shared_data, tmp_path, keep=["conv2d_1"])}
+    done = {item.job: item for item in made(FASHION, zoo, shared_data, tmp_path, keep=["conv2d"])}
     found = describe(done[Job("coreml", "int8")].path).actual
     assert {entry.operation for entry in found.stayed_float} == {"conv", "relu", "softmax"}
     assert [entry.reason for entry in found.stayed_float if entry.operation == "conv"] == ["its weights are stored as float16"]

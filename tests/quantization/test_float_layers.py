@@ -13,10 +13,12 @@ import pytest
 
 from edgecls.data import open_images
 from edgecls.errors import SchemeError
+from edgecls.formats.tflite.graph import KERNEL, TFLiteGraph
 from edgecls.quantization.float_layers import resolve_layers
 from edgecls.quantization.parameters import read_parameters
 from edgecls.records.artifact import Manifest
 from edgecls.runners import open_runner
+from edgecls.system.extras import require
 from edgecls.workflow import ConvertOptions, convert
 
 LAYERS = ["net/conv1/Relu;net/bn1/FusedBatchNormV3;net/conv1/Conv2D1", "net/conv2/Relu", "net/conv10/Relu", "scores"]
@@ -39,6 +41,31 @@ def test_a_name_is_a_tensor_a_part_of_it_or_a_layer():
 def test_an_unknown_name_is_refused_with_what_is_near(name: str, near: str):
     with pytest.raises(SchemeError, match=near):
         resolve_layers(["conv1", name], LAYERS)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_layer_that_keras_3_named_is_the_one_that_stays_float(place: int, tmp_path: Path):
+    keras = require("keras")
+    keras.layers.Conv2D(1, 1)  # the names that follow have a number also where this is the first model of the process
+    convolutions = [keras.layers.Conv2D(4, 3, activation="relu"), keras.layers.Conv2D(6, 3, activation="relu")]
+    head = [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3, activation="softmax")]
+    keras.Sequential([keras.Input((12, 12, 3)), *convolutions, *head]).save(tmp_path / "model.keras")
+    np.savez(tmp_path / "images.npz", x=np.random.default_rng(0).integers(0, 256, (20, 12, 12, 3), np.uint8), y=np.arange(20) % 3)
+    options = ConvertOptions(
+        model=tmp_path / "model.keras",
+        preprocess="0..255",
+        targets=("tflite",),
+        schemes="int8",
+        calibration=tmp_path / "images.npz",
+        keep_float=(convolutions[place].name,),
+        output=tmp_path / "out",
+    )
+    (artifact,) = convert(options).artifacts
+    graph = TFLiteGraph((tmp_path / "out" / str(artifact.path)).read_bytes())
+    kept = [
+        operation for operation in graph.operations if operation.kind == "CONV_2D" and graph.is_float(operation.operand(KERNEL))
+    ]
+    assert [graph.shape(operation.output) for operation in kept] == [[(1, 10, 10, 4)], [(1, 8, 8, 6)]][place]
 
 
 @pytest.fixture(scope="module")

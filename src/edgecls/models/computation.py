@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from edgecls.errors import UnsupportedModelError
+from edgecls.models.keras_graph import generation_of
+from edgecls.models.layer_scopes import layer_scopes
 
 Shape = tuple[int | None, ...]
 
@@ -66,6 +68,10 @@ def keras_computation(model: Any, tensorflow: Any, training_refusal: TrainingRef
     def call(image: Any) -> list[Any]:
         return tensorflow.nest.flatten(model(image, training=False))
 
+    def trace(image: Any) -> list[Any]:
+        with layer_scopes(model):
+            return call(image)
+
     batch, *shape = tuple(inputs[0].shape)
     dtype = inputs[0].dtype
     return Computation(
@@ -76,6 +82,7 @@ def keras_computation(model: Any, tensorflow: Any, training_refusal: TrainingRef
         dict(zip(map(str, names), shapes, strict=True)),
         model,
         training_refusal,
+        trace if generation_of(model) == 3 else None,
     )
 
 

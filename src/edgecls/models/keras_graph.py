@@ -76,14 +76,15 @@ def replay(model: Any, inputs: list[Any], call: Callable[[Call], Any], path: str
     for layer, args, kwargs, outputs in _nodes(graph):
         arguments = {name: value for name, value in mapped(kwargs).items() if name not in ("training", "mask")}
         mode = kwargs.get("training") if kwargs.get("training") is not None else training
-        one = Call(layer, mapped(tuple(args)), arguments, f"{path}{layer.name}", mode, _generation(model))
+        one = Call(layer, mapped(tuple(args)), arguments, f"{path}{layer.name}", mode, generation_of(model))
         opened = replay(layer, nest.flatten(one.args), call, f"{one.path}/", mode) if _is_model(layer) else None
         made = nest.flatten(call(one)) if opened is None else opened
         tensors.update(zip((id(tensor) for tensor in nest.flatten(outputs)), made, strict=True))
     return [tensors[id(tensor)] for tensor in nest.flatten(graph.outputs)]
 
 
-def _generation(model: Any) -> int:
+def generation_of(model: Any) -> int:
+    """Generation of Keras that a model is of, 2 or 3."""
     return 2 if any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__) else 3
 
 
