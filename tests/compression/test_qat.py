@@ -11,8 +11,9 @@ from edgecls.compression.float_calls import NO_RULE
 from edgecls.compression.qat import prepare_qat
 from edgecls.compression.quantization_plan import plan_quantization
 from edgecls.compression.strided import subsample_first
+from edgecls.quantization.int8 import representable
 from edgecls.quantization.ranges import Range
-from edgecls.quantization.scales import float16_scale, settled_sum
+from edgecls.quantization.scales import float16_range, float16_scale, settled_sum
 from edgecls.records.recipe import QuantizationAwareTraining
 from edgecls.system.extras import require
 from learned_files import int8_files, qat_scores, tflite_scores
@@ -53,6 +54,13 @@ def test_a_range_does_not_grow_by_an_estimate_beyond_zero(tf):
     low, high = (float(bound) for bound in quantizer.range())
     assert low == 0
     assert high == pytest.approx(1, rel=2**-10)  # to the next scale that float16 holds
+
+
+@pytest.mark.parametrize("shape", [(1, 2), (3, 2)])
+def test_what_is_always_zero_has_the_range_of_an_int8_file_without_training(tf, shape):
+    quantizer = quantizer_class()(np.zeros(shape), np.zeros(shape), tf.constant(0.0))
+    quantizer.build(None)
+    assert tuple(float(end) for end in quantizer.range()) == float16_range(representable(Range(0.0, 0.0)))
 
 
 def test_plan(tf_keras):

@@ -89,3 +89,45 @@ def predict(path: Path, images: np.ndarray) -> np.ndarray:
     if path.suffix == ".rejected":
         path = path.rename(path.with_suffix(""))
     return open_runner(path).predict(images)
+
+
+@pytest.mark.parametrize("passes", [0.0, 1e-7], ids=["nothing", "next to nothing"])
+def test_a_relu_that_lets_nothing_through_leaves_the_other_layers_their_scores(passes: float, tmp_path: Path):
+    """XNNPACK refuses a layer whose output has steps 256 times finer than the layer counts in, and with it the model."""
+    import keras
+
+    keras.utils.set_random_seed(4)
+    image = keras.Input((12, 12, 3))
+    value = keras.layers.Conv2D(8, 1, activation="relu")(image)
+    closed = keras.layers.Conv2D(8, 1, activation="relu")
+    behind, answer = keras.layers.Conv2D(8, 1), keras.layers.Dense(8)
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Add()([value, behind(closed(value))]))
+    model = keras.Model(image, keras.layers.Softmax()(answer(pooled)))
+    behind.set_weights([behind.get_weights()[0], np.full(8, 0.3, np.float32)])
+    answer.set_weights([4 * np.eye(8, dtype=np.float32), np.zeros(8, np.float32)])
+    random = np.random.default_rng(0)
+    images = (random.integers(0, 256, (48, 1, 1, 3)) * random.random((48, 12, 12, 3))).astype(np.uint8)
+    kernel, bias = closed.get_weights()
+    highest = (np.asarray(keras.Model(image, value)(images / 255)) @ kernel[0, 0]).max(axis=(0, 1, 2))
+    closed.set_weights([kernel, passes - highest if passes else bias - 50])
+    model.save(tmp_path / "model.keras")
+    np.savez(tmp_path / "images.npz", x=images)
+    manifest = convert(
+        ConvertOptions(
+            model=tmp_path / "model.keras",
+            preprocess="0..1",
+            schemes="int8",
+            targets=("tflite", "onnx"),
+            calibration=tmp_path / "images.npz",
+            output=tmp_path / "out",
+        )
+    )
+    assert [row.status for row in manifest.artifacts] == ["ok", "ok"], [row.reason for row in manifest.artifacts]
+    asked = np.asarray(model(images / 255))
+    # The image, both summands, their sum and its average are each rounded by half a step, and so are the three weights that make a value.
+    # A score moves by half of what the logits move at most, and these by four times what the average does and half a step of their own.
+    widest = max(1.0, *(float(np.ptp(keras.Model(image, layer.output)(images / 255))) for layer in model.layers[1:-2]))
+    average = 5 * widest / 255 / 2 + 3 * float(np.abs(model.layers[1].get_weights()[0]).max()) / 127 / 2
+    logits = float(np.ptp(keras.Model(image, model.layers[-2].output)(images / 255)))
+    for row in manifest.artifacts:
+        np.testing.assert_allclose(predict(tmp_path / "out" / row.path, images), asked, atol=(4 * average + logits / 255 / 2) / 2)

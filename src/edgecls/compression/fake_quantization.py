@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from edgecls.compression.batch_norm import LEAST_VARIANCE, BatchNorm, batch_norm_of, output_axes, scale_outputs
-from edgecls.quantization.scales import HIGHEST, STEPS
+from edgecls.quantization.scales import HIGHEST, POINT_WIDTH, STEPS
 from edgecls.system.extras import require
 
 _TIE = 1e-4  # of a step; an average over fewer than 5,000 codes is farther than that from half-way between two, or exactly there
@@ -64,7 +64,8 @@ def quantizer_class() -> Any:
         def range(self) -> tuple[Any, Any]:
             """Range of the group, as `float16_range` makes it: it contains zero and is not a point."""
             low = tf.minimum(tf.reduce_min(self.low), 0.0)
-            high = tf.maximum(tf.maximum(tf.reduce_max(self.high), 0.0), low + 1e-6)
+            high = tf.maximum(tf.reduce_max(self.high), 0.0)
+            high = tf.where(high > low, tf.maximum(high, low + 1e-6), low + POINT_WIDTH)
             scale = _float16_scale((high - low) / STEPS)
             below = tf.clip_by_value(tf.round(-low / scale), 0.0, STEPS)
             return -below * scale, (STEPS - below) * scale

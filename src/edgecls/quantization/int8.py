@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from edgecls.formats.tflite.graph import TFLiteGraph
+from edgecls.quantization.accumulators import widen_outputs
 from edgecls.quantization.additions import Additions
 from edgecls.quantization.bias_correction import bias_shifts, shift_biases
 from edgecls.quantization.choosing import FEWEST, Measured, is_better, measure
@@ -21,7 +22,7 @@ from edgecls.quantization.material import Material, first_batches, gather
 from edgecls.quantization.ranges import Effort, Range, estimate_ranges
 from edgecls.quantization.reduced import reduce_tflite
 from edgecls.quantization.rounding import MOST_WEIGHTS, set_kernels
-from edgecls.quantization.scales import float16_range
+from edgecls.quantization.scales import POINT_WIDTH, float16_range
 from edgecls.quantization.small_channels import raise_small_channels
 from edgecls.quantization.tensors import Tensors
 from edgecls.records.artifact import ESTIMATORS, Estimator
@@ -229,7 +230,8 @@ class Maker:
         seen = material.making if tried_out else material.all
         estimated = keep_clips(estimate_ranges(seen.histograms, way.estimator), self._clips, seen.histograms)
         estimated = self._logits.settle(estimated, seen.histograms, seen.winners)
-        ranges = self._additions.settle({name: float16_range(representable(value)) for name, value in estimated.items()})
+        ranges = {name: float16_range(representable(value)) for name, value in estimated.items()}
+        ranges = self._additions.settle(widen_outputs(material.graph, ranges, floats))
         rounded = material.rounded if way.rounding == "by data" else {}
         model = material.graph.copy()
         if way.bias_corrected:
@@ -242,9 +244,9 @@ class Maker:
 
 
 def representable(value: Range) -> Range:
-    """A range that contains zero and is not a point: int8 needs both."""
+    """A range that contains zero and is not a point: int8 needs both. One that holds nothing but zero becomes POINT_WIDTH wide."""
     low, high = min(value.low, 0.0), max(value.high, 0.0)
-    return Range(low, high if high > low else low + 1e-6)
+    return Range(low, high if high > low else low + POINT_WIDTH)
 
 
 def _shared_out(batches: Callable[[], Iterable[np.ndarray]], *, judging: bool) -> Iterator[np.ndarray]:

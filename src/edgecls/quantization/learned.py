@@ -16,6 +16,7 @@ import numpy as np
 
 from edgecls.errors import ConversionError
 from edgecls.formats.tflite.graph import TFLiteGraph
+from edgecls.quantization.accumulators import widen_outputs
 from edgecls.quantization.additions import SAME_PARAMETERS, Additions
 from edgecls.quantization.float16_scales import round_to_float16
 from edgecls.quantization.float_layers import never_int8
@@ -82,11 +83,11 @@ def quantize_learned(graph: TFLiteGraph, learned: LearnedRanges, *, float_layers
     float_layers = {*float_layers, *matched.float_tensors}
 
     def make(floats: Collection[str], border: Literal["float32", "int8"] = "float32") -> bytes:
-        model = graph.copy()
-        raise_small_channels(model, ranges, floats)
+        model, wide = graph.copy(), widen_outputs(graph, ranges, floats)
+        raise_small_channels(model, wide, floats)
         if learned.per_channel:
             round_to_float16(model, floats)
-        return reduce_tflite(model, "int8", ranges, border, floats, per_channel=learned.per_channel)
+        return reduce_tflite(model, "int8", wide, border, floats, per_channel=learned.per_channel)
 
     return Quantized(
         model=make(float_layers),

@@ -29,6 +29,9 @@ _MULTIPLIER_BITS = 20
 _CLUSTERS = 256  # most values that clustering leaves
 _LEAST_RATIO, _MOST_RATIO = 2.0**-10, 2.0**8  # of a scale to the sum's, for which XNNPACK has a kernel
 _LEAST_NORMAL, _MOST_NORMAL = 2.0**-14, 60000.0  # scales around which float16 has all its digits
+# The range of a tensor that is always zero, as behind a dead ReLU: narrow, so that it widens no sum, and yet not so narrow that engines
+# refuse to compute it from ordinary tensors or that a bias behind it does not fit into int32.
+POINT_WIDTH = STEPS * _LEAST_NORMAL
 
 
 def float16_scale(scale: npt.ArrayLike) -> np.ndarray:
