@@ -129,7 +129,8 @@ def test_a_recipe_says_all_that_convert_can_be_asked(folder: Path) -> None:
 
 def test_labels_of_the_package_are_no_file(folder: Path) -> None:
     given = {"model": folder / "small.keras", "data": folder / "images.npz", "out": folder / "out"}
-    with_labels, without = (_made_of_base(RunRecipe(**given, **labels)) for labels in ({"labels": "imagenet"}, {}))
+    recipes = (RunRecipe.model_validate(given | labels) for labels in ({"labels": "imagenet"}, {}))
+    with_labels, without = map(_made_of_base, recipes)
     assert with_labels != without
 
 
