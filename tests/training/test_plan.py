@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -23,6 +24,21 @@ from edgecls.training.time_left import TimeLeft
 LABELS = np.array([0] * 8 + [1] * 2)
 
 
+@pytest.mark.parametrize(
+    ("plan", "expected"),
+    [
+        ({}, 3e-3),
+        ({"model": "resnet", "optimizer": "adam"}, 3e-3),
+        ({"optimizer": "sgd"}, 1e-3),
+        ({"model": "VGG16"}, 1e-3),  # no BatchNorm
+        ({"model": "base.h5", "on_weights": True}, 1e-2),
+        ({"learning_rate": 0.5}, 0.5),
+    ],
+)
+def test_the_first_rate_suits_what_is_trained(plan: dict[str, Any], expected: float) -> None:
+    assert TrainingPlan.model_validate(plan).first_rate == expected
+
+
 @pytest.mark.parametrize(("unfreeze", "first"), [("100%", 0), ("30%", 56), ("0.1%", 79), ("20", 20), ("200", 200)])
 def test_which_layer_is_the_first_to_train(unfreeze: str, first: int):
     assert TrainingPlan(model="base.h5", fine_tune=1, unfreeze=unfreeze).first_unfrozen(80) == first
@@ -31,7 +47,7 @@ def test_which_layer_is_the_first_to_train(unfreeze: str, first: int):
 def test_phases_have_rates_of_their_own():
     plan = TrainingPlan(model="base.h5", epochs=3, fine_tune=2, learning_rate=0.01)
     assert plan.phases == (("training", 3, 0.01), ("fine-tuning", 2, 0.0001))
-    assert TrainingPlan(epochs=3).phases == (("training", 3, 0.001),)
+    assert TrainingPlan(epochs=3).phases == (("training", 3, 0.003),)
     assert TrainingPlan(model="base.h5", on_weights=True, epochs=1).phases == (("training", 1, 0.01),)
 
 

@@ -52,7 +52,7 @@ def train(
     ] = None,
     batch: Annotated[int | None, typer.Option(metavar="N", help="Images a step. [32]")] = None,
     learning_rate: Annotated[
-        float | None, typer.Option(metavar="RATE", help="At the start. [0.001; 0.01 while a base is frozen]")
+        float | None, typer.Option(metavar="RATE", help="At the start. [0.001; cnn, resnet 0.003; 0.01 while a base is frozen]")
     ] = None,
     fine_tune_rate: Annotated[float | None, typer.Option(metavar="RATE", help="The same of fine-tuning. [0.0001]")] = None,
     find_rate: Annotated[
