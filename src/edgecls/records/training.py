@@ -130,7 +130,8 @@ class TrainingPlan(Value):
     def first_rate(self) -> float:
         """The learning rate at the start: of a new head on a frozen base ten times that of a whole network.
 
-        Networks of our own have a BatchNorm behind every layer and bear more of Adam: ten epochs of `cnn` on CIFAR-10 ended 4 points higher with it.
+        Networks of our own have a BatchNorm behind every layer and bear more of Adam: ten epochs of `cnn` on CIFAR-10 ended 4 points higher
+        with it.
         """
         own = _SCRATCH_RATE if self.model in SCRATCH and self.optimizer != "sgd" else _RATE
         return self.learning_rate or (_HEAD_RATE if self.on_weights else own)
