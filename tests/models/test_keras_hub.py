@@ -158,6 +158,7 @@ def test_one_that_is_not_installed_names_what_to_install(library, tmp_path: Path
         ({"crop_to_aspect_ratio": False, "pad_to_aspect_ratio": True, "antialias": True}, {"fit": "pad", "filter": "bilinear-antialiased"}),
         ({"interpolation": "bicubic"}, {"filter_provenance": "assumed", "fit_provenance": "declared"}),
         ({"interpolation": "nearest", "antialias": True}, {"filter": "nearest"}),
+        ({"image_size": [None, None]}, {"fit_provenance": "assumed"}),
         ({"image_size": None}, {"fit_provenance": "assumed", "filter_provenance": "assumed", "provenance": "declared"}),
     ],
 )  # fmt: skip
@@ -199,6 +200,7 @@ def test_what_no_preprocessing_can_say_is_left_alone(changed: dict[str, Any]) ->
         ("a function", {"class_name": "load_task", "module": "keras_hub.src.models.task"}),
         ("by another name", {"class_name": "Conv2D", "module": "keras.layers", "registered_name": "keras_hub>PARSeqTokenizer"}),
         ("as another", {"class_name": "ABackbone", "module": "keras_hub.src.models.a", "registered_name": "keras_hub>Other"}),
+        ("of no module", {"class_name": "PARSeqTokenizer", "registered_name": "keras_hub>PARSeqTokenizer"}),
         ("registered", {"class_name": "function", "module": "builtins", "config": "keras_hub>upload_preset"}),
         ("of operations", {"class_name": "function", "module": "keras.ops", "config": "keras_hub>upload_preset"}),
     ],

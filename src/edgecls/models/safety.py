@@ -158,6 +158,8 @@ def _scan_object(layer: str, item: dict[str, Any]) -> Iterator[Suspect]:
     if strange := strange_part(item):
         yield Suspect(layer, f"{class_name}: names {strange}, no class of tfmot", "code")
     yield from _scan_reach(layer, names, inner if isinstance(inner, dict) else {})
+    if "module" not in item and any(map(names_library, names)):
+        yield Suspect(layer, f"{class_name}, without its module", "custom", class_name)
     if "module" in item and class_name not in _PLAIN_CLASSES and not names & _CODE_CLASSES.keys():
         yield from _scan_module(layer, class_name, item)
 
