@@ -60,8 +60,8 @@ def converter_of(config: Any) -> dict[str, Any] | None:
 def input_size(converter: dict[str, Any]) -> str | None:
     """Height x width to which a converter brings images, as `--input-size` takes it."""
     size = converter.get("image_size")
-    is_size = isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(one, int) for one in size)
-    return "x".join(map(str, size)) if is_size else None
+    sides = size if isinstance(size, list | tuple) and all(isinstance(side, int) for side in size) else ()
+    return "x".join(map(str, sides)) if len(sides) == 2 else None
 
 
 def image_spec(base: ImageSpec, converter: dict[str, Any]) -> tuple[ImageSpec, str]:
