@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgecls.errors import DataError, EdgeclsError, InputError, OutputError
+from edgecls.errors import DataError, EdgeclsError, InputError, OutputError, WorkerError
 from edgecls.formats import sha256
 from edgecls.records.artifact import Manifest
 from edgecls.records.event import Event
@@ -149,6 +149,25 @@ def test_who_makes_trials_elsewhere_goes_on_while_files_are_measured(
     first, second = (trial.candidate.name for trial in found.trials)
     goes_on = steps.index(f"make {second}") < next(index for index, step in enumerate(steps) if step.startswith("told of"))
     assert goes_on == is_elsewhere, (first, steps)
+
+
+def test_a_trial_whose_process_died_is_made_anew_by_another_run(model: Path, images: Path, tmp_path: Path) -> None:
+    place = Here()
+    submit = place.submit
+
+    def dying(function, *args, **kwargs) -> concurrent.futures.Future:
+        if getattr(args[0], "candidate", None) != Candidate():
+            return submit(function, *args, **kwargs)
+        future: concurrent.futures.Future = concurrent.futures.Future()
+        future.set_exception(WorkerError("a worker that lives", "one that died", "give it more memory"))
+        return future
+
+    place.submit = dying
+    first = optimize(asked(model, images, tmp_path / "o", trials=1), strategy=fixed, place=place)
+    assert [(trial.status, "more memory" in trial.reason) for trial in first.trials] == [("failed", True)]
+    place.submit = submit
+    second = optimize(asked(model, images, tmp_path / "o", trials=1), strategy=fixed, place=place)
+    assert [(trial.candidate.name, trial.status) for trial in second.trials] == [("base-int8", "measured")]
 
 
 def test_a_pick_without_training_is_made_again_too_and_goes_into_an_app(

@@ -7,9 +7,15 @@ written from its imagenet_class_index.json, whose MD5 is the one that Keras chec
 from __future__ import annotations
 
 from importlib import resources
+from pathlib import Path
 
 IMAGENET = "imagenet"  # what `--labels` takes for them
 CLASSES = 1000
+
+
+def are_imagenet(labels: Path) -> bool:
+    """Whether they are the names that come with the package, and no file of that name."""
+    return str(labels) == IMAGENET and not labels.exists()
 
 
 def imagenet_labels() -> list[str]:

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from edgecls.data.imagenet import IMAGENET, imagenet_labels
+from edgecls.data.imagenet import are_imagenet, imagenet_labels
 from edgecls.errors import DataError, reason_of
 
 _MOST_SHOWN = 3
@@ -45,7 +45,7 @@ def read_all_labels(path: Path) -> list[str]:
     Raises:
         DataError: as `read_labels`.
     """
-    if path == Path(IMAGENET) and not path.exists():
+    if are_imagenet(path):
         return imagenet_labels()
     try:
         text = path.read_text(encoding="utf-8-sig")

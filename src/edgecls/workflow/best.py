@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from edgecls.data.imagenet import IMAGENET
+from edgecls.data.imagenet import IMAGENET, are_imagenet
 from edgecls.records.artifact import Manifest
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.measurement import Measurement
@@ -160,7 +160,7 @@ def _withdraw_best(folder: Path, on_event: OnEvent) -> None:
 
 def _placed(path: Path) -> str:
     """A path from the root, for a recipe that lies elsewhere; the labels that come with the package have none."""
-    return IMAGENET if str(path) == IMAGENET else str(path.absolute())
+    return IMAGENET if are_imagenet(path) else str(path.absolute())
 
 
 def _recipe(search: TrialSearch, pick: Trial) -> str:

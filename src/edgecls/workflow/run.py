@@ -13,8 +13,8 @@ from pydantic import Field
 from edgecls.converters import Effort
 from edgecls.crew import BenchOptions
 from edgecls.crew.environment import environment
-from edgecls.data.digits import DIGITS_NAME
-from edgecls.data.imagenet import IMAGENET
+from edgecls.data.digits import are_digits
+from edgecls.data.imagenet import are_imagenet
 from edgecls.errors import ArtifactError
 from edgecls.formats import change_since_conversion, sha256
 from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, Estimator, Manifest, OnnxBatch, OnnxLayout, Target
@@ -200,7 +200,7 @@ def _made_of(variants: Path) -> dict[str, str]:
 def _made_of_base(recipe: RunRecipe) -> str:
     """What the artifacts of a model that nothing is trained of depend on, beside the options of conversion."""
     opening = _opening(recipe)
-    paths = (path for path in (recipe.model, *opening.values()) if isinstance(path, Path) and str(path) != IMAGENET)
+    paths = (path for path in (recipe.model, *opening.values()) if isinstance(path, Path) and not are_imagenet(path))
     files = [sha256(path) for path in paths]
     return fingerprint(*files, *(f"{name} {value}" for name, value in opening.items()))
 
@@ -266,7 +266,7 @@ def _are_whole(folder: Path, variant: str) -> bool:
 
 def _absolute(recipe: RunRecipe, folder: Path) -> RunRecipe:
     def place(path: Path | None) -> Path | None:
-        return path if path is None or str(path) in (DIGITS_NAME, IMAGENET) else folder / path
+        return path if path is None or are_digits(path) or are_imagenet(path) else folder / path
 
     paths = {name: place(getattr(recipe, name)) for name in ("model", "data", "out", "labels", "weights", "custom_objects")}
     parts: dict[str, Value] = {

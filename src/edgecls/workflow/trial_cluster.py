@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.data.digits import are_digits
-from edgecls.data.imagenet import IMAGENET
+from edgecls.data.imagenet import are_imagenet
 from edgecls.errors import EdgeclsError, MachineError, MissingExtraError, OutputError, WorkerError
 from edgecls.evaluation.cluster import Pool
 from edgecls.evaluation.parcel import Parcel
@@ -160,7 +160,7 @@ def _paths_of(job: TrialJob) -> list[Path]:
     """Everything that a trial reads."""
     paths = [getattr(job.model, name) for name in _FILES_OF_MODEL]
     data = [] if are_digits(job.data) else [job.data.parent if job.data.suffix.casefold() == ".csv" else job.data]
-    return [path for path in (*paths, *data, job.choosing, *job.finished) if path is not None and str(path) != IMAGENET]
+    return [path for path in (*paths, *data, job.choosing, *job.finished) if path is not None and not are_imagenet(path)]
 
 
 def _moved(job: TrialJob, places: dict[Path, Path], folder: Path) -> TrialJob:

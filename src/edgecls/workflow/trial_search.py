@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.crew import BenchOptions
-from edgecls.errors import EdgeclsError, InputError, MachineError, OutputError, RemoteError, StageError
+from edgecls.errors import EdgeclsError, InputError, MachineError, OutputError, RemoteError, StageError, WorkerError
 from edgecls.records.artifact import MANIFEST_NAME, Artifact, Manifest
 from edgecls.records.counted import counted
 from edgecls.records.event import Event, OnEvent
@@ -145,15 +145,18 @@ class TrialSearch:
 
     def _finish(self, future: concurrent.futures.Future[MadeTrial], item: _UnderWay) -> None:
         """Measure what was made, and keep the trial."""
+        says_nothing = False  # of the candidate, which another run tries again
         try:
             made = future.result()
         except (OutputError, MachineError):
             raise
         except (EdgeclsError, RemoteError) as error:
             trial = self._trial(item.candidate, "failed", reason=str(error)[:300])
+            says_nothing = isinstance(error, WorkerError)  # its process died, for want of memory say
         else:
             trial = self._measured(item, made)
-        write_text(item.folder / TRIAL_NAME, trial.to_json())
+        if not says_nothing:
+            write_text(item.folder / TRIAL_NAME, trial.to_json())
         before = best_of(self.trials, self.request.goal.within_points)
         self.trials.append(trial)
         is_best = best_of(self.trials, self.request.goal.within_points) is trial and trial is not before
