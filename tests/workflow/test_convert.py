@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgecls.errors import DataError, OutputError, SchemeError
+from edgecls.errors import DataError, OutputError, SchemeError, UnsupportedModelError
 from edgecls.records.artifact import Manifest
 from edgecls.workflow import BenchRequest, ConvertOptions, bench, convert
 from terminal import Done
@@ -278,6 +278,25 @@ def test_labels_of_another_model_are_refused(small_model: Path, tmp_path: Path):
     with pytest.raises(DataError, match=r"3 labels.*found 2"):
         convert(ConvertOptions(model=small_model, labels=labels, targets=("tflite",), output=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_whose_own_scores_are_no_numbers_is_refused_before_anything_is_made(tmp_path: Path):
+    import keras
+
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((8, 8, 3)), layers.Conv2D(4, 3, activation="relu"), layers.Flatten(), layers.Dense(3, activation="softmax")]
+    )
+    kernel, bias = model.layers[0].get_weights()
+    kernel[0, 0, 0, 0] = np.inf
+    model.layers[0].set_weights([kernel, bias])
+    model.save(tmp_path / "m.keras")
+    with pytest.raises(UnsupportedModelError, match="NaN or infinity in its scores of 32 of 32 images") as caught:
+        convert(ConvertOptions(tmp_path / "m.keras", targets=("tflite",), schemes="tflite:float32"))
+    assert not (tmp_path / "m.keras.artifacts").exists()
+    assert "--no-verify" in caught.value.remedy
+    unproven = ConvertOptions(tmp_path / "m.keras", targets=("tflite",), schemes="tflite:float32", verify=False)
+    assert [artifact.status for artifact in convert(unproven).artifacts] == ["ok"]
 
 
 def test_the_output_must_be_a_folder(small_model: Path, tmp_path: Path):

@@ -20,6 +20,7 @@ from edgecls.data.label_file import about_labels
 from edgecls.data.multi_hot import require_fitting
 from edgecls.data.pixel_file import write_pixels
 from edgecls.data.synthetic import natural_pixels
+from edgecls.errors import UnsupportedModelError
 from edgecls.evaluation.examination import BATCH, Questions
 from edgecls.quantization.accuracy_goal import AccuracyGoal
 from edgecls.records.artifact import (
@@ -29,6 +30,7 @@ from edgecls.records.artifact import (
     Head,
     Manifest,
 )
+from edgecls.records.counted import counted
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.records.image_spec import ImageSpec
@@ -285,7 +287,24 @@ def _questions(
     if not options.verify:
         return Questions(pixels, kind, [])
     batches = [model.predict_heads(spec.apply(batch)) for batch in pixels.batches(BATCH)]
-    return Questions(pixels, kind, [np.concatenate(parts) for parts in zip(*batches, strict=True)])
+    scores = [np.concatenate(parts) for parts in zip(*batches, strict=True)]
+    _require_numbers(scores)
+    return Questions(pixels, kind, scores)
+
+
+def _require_numbers(scores: list[np.ndarray]) -> None:
+    """Refuse a source model whose scores no artifact can be held against.
+
+    Raises:
+        UnsupportedModelError: some are NaN or infinite.
+    """
+    sound = np.all([np.isfinite(head).all(axis=1) for head in scores], axis=0)
+    if not sound.all():
+        raise UnsupportedModelError(
+            "a model whose scores are numbers",
+            f"NaN or infinity in its scores of {np.count_nonzero(~sound)} of {counted(len(sound), 'image')}",
+            "give an earlier checkpoint, or convert it unproven with --no-verify",
+        )
 
 
 def _verified(made: Iterator[Made], verifier: Verifier) -> Iterator[tuple[Made, Artifact]]:
