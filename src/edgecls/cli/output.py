@@ -18,11 +18,11 @@ _WIDTH_WITHOUT_TERMINAL = 140  # a log or a pipe holds long lines; rich would as
 
 
 def console() -> Console:
-    """The console on stdout."""
+    """The console on stdout. It shows names as they are: `[grey] cat` and `:dog:` would else be markup, and vanish or fail."""
     from rich.console import Console
 
     plain = not sys.stdout.isatty() and "COLUMNS" not in os.environ
-    return Console(width=_WIDTH_WITHOUT_TERMINAL if plain else None, highlight=False)
+    return Console(width=_WIDTH_WITHOUT_TERMINAL if plain else None, highlight=False, markup=False, emoji=False)
 
 
 def show(*renderables: RenderableType) -> None:

@@ -29,12 +29,12 @@ class Bars:
 
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
         )
-        console = Console(file=_own_stderr(), highlight=False)
+        console = Console(file=_own_stderr(), highlight=False, markup=False, emoji=False)  # as that on stdout
         self._bars = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self._remarks = remarks
         self._step = self._bars.add_task("starting", total=None)
