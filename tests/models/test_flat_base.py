@@ -11,6 +11,9 @@ import pytest
 from edgecls.errors import UnsupportedModelError
 from edgecls.models import load_model
 from edgecls.models.flat_base import flat_base, resized
+from edgecls.records.training import TrainingPlan
+from edgecls.training.networks import build_network
+from edgecls.workflow.training_body import choose_body
 
 
 def nested(keras: Any, head: str = "dense") -> Any:
@@ -66,6 +69,74 @@ def test_a_base_takes_images_of_another_size(tmp_path: Path):
         assert all(np.array_equal(one, other) for one, other in zip(layer.get_weights(), before.get_weights(), strict=True))
     with pytest.raises(UnsupportedModelError, match="a base that takes images of 24x20x1"):
         resized(base, keras.Input((24, 20, 1)))
+
+
+@pytest.mark.parametrize("size", [16, 20])
+def test_networks_of_one_base_share_no_layer(size: int, tmp_path: Path):
+    """What `train --rates` and `--find-rate` make one after another: each begins with the weights of the file."""
+    import keras
+
+    source = nested(keras)
+    source.save(tmp_path / "base.keras")
+    base = flat_base(load_model(tmp_path / "base.keras"))
+    pixels = keras.Input((size, size, 3))
+    (_, first), (_, second) = resized(base, pixels), resized(base, pixels)
+    with_weights = [layer for layer in first if layer.weights]
+    assert {id(layer) for layer in with_weights}.isdisjoint(id(layer) for layer in (*second, *base.layers))
+    for layer in with_weights:
+        layer.set_weights([value + 1 for value in layer.get_weights()])
+    for layer, name in zip((layer for layer in second if layer.weights), ("first", "norm", "deep"), strict=True):
+        expected = source.get_layer("body").get_layer(name).get_weights()
+        assert all(np.array_equal(one, other) for one, other in zip(layer.get_weights(), expected, strict=True))
+
+
+def test_dropout_of_a_base_follows_the_seed(tmp_path: Path):
+    import keras
+
+    layers = keras.layers
+    body = [keras.Input((8, 8, 1)), layers.Conv2D(4, 3), layers.Dropout(0.5), layers.Conv2D(4, 3)]
+    keras.Sequential([*body, layers.GlobalAveragePooling2D(), layers.Dense(2)]).save(tmp_path / "base.keras")
+    images, answers = np.ones((2, 8, 8, 1), np.float32), []
+    for _ in range(2):
+        base = flat_base(load_model(tmp_path / "base.keras"))
+        keras.utils.set_random_seed(3)
+        pixels = keras.Input((8, 8, 1))
+        answers.append(np.asarray(keras.Model(pixels, resized(base, pixels)[0])(images, training=True)))
+    assert np.array_equal(*answers)
+
+
+def test_layers_of_one_name_in_two_nested_models(tmp_path: Path):
+    """As where a model is loaded and put before others of a new session, which Keras counts from the start again."""
+    import keras
+
+    layers = keras.layers
+    first, second = (
+        keras.Sequential([layers.Input((8, 8, 1)), layers.Conv2D(1, 3, padding="same", name="conv2d")], name=name)
+        for name in ("first", "second")
+    )
+    source = keras.Sequential([layers.Input((8, 8, 1)), first, second, layers.GlobalAveragePooling2D(), layers.Dense(2)])
+    source.save(tmp_path / "base.keras")
+    base = flat_base(load_model(tmp_path / "base.keras"))
+    images = np.random.default_rng(0).random((2, 8, 8, 1), np.float32)
+    assert np.allclose(base.model(images), second(first(images)), atol=1e-6)
+
+
+def test_a_new_head_has_layers_called_as_those_of_the_base(tmp_path: Path):
+    """Keras calls the first of a kind alike in every session: `dropout`, `batch_normalization`."""
+    import keras
+
+    layers = keras.layers
+    names = ("rescaling", "dropout", "batch_normalization", "dense", "scores")
+    made = [layers.Rescaling(2.0), layers.Dropout(0.1), layers.BatchNormalization(), layers.Conv2D(4, 3), layers.Conv2D(4, 3)]
+    body = [type(layer).from_config({**layer.get_config(), "name": name}) for layer, name in zip(made, names, strict=True)]
+    top = [layers.GlobalAveragePooling2D(), layers.Dense(2, activation="softmax")]
+    keras.Sequential([keras.Input((8, 8, 1)), *body, *top]).save(tmp_path / "base.keras")
+    plan = TrainingPlan(model=str(tmp_path / "base.keras"), hidden=(8,))
+    chosen = choose_body(plan, None, "0..1")
+    assert chosen.spec is not None
+    keras.backend.clear_session()  # as at the start of a process
+    network = build_network(plan, chosen.spec, 2, chosen.build)
+    assert len(network.base) == len(body) and network.model.output_shape == (None, 2)
 
 
 def test_what_has_no_feature_map_is_no_base(tmp_path: Path):

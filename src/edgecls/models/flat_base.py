@@ -18,6 +18,7 @@ from edgecls.system.extras import require
 _PROOF_IMAGES = 4
 _DROPPED = {"dtype", "build_config", "quantization_config", "batch_input_shape", "batch_shape", "autocast", "jit_compile"}
 _RENAMED: dict[str, dict[str, str]] = {"LeakyReLU": {"alpha": "negative_slope"}}
+_PREFIX = "base_"
 _REMEDY = "give a base whose layers are Keras's own, or name one of keras.applications"
 
 
@@ -62,30 +63,52 @@ def flat_base(loaded: LoadedModel) -> FlatBase:
 def resized(base: FlatBase, pixels: Any) -> tuple[Any, tuple[Any, ...]]:
     """The features of other Keras tensors [N, H, W, C], also of another size, and the layers that make them, with the base's weights.
 
+    These are layers of their own: what is trained of one network changes neither the base nor another network of it, and their random
+    generators begin as the seed at this moment says, not as it was when the file was read. They are called `base_…`: Keras calls the
+    first of a kind alike in every session, and so those of a new head as those of an old base.
+
     Raises:
         UnsupportedModelError: its layers take images of its own size alone.
     """
-    keras = require("keras")
+    copies: dict[int, Any] = {}
+    names: set[str] = set()
+
+    def call(one: Call) -> Any:
+        is_new = id(one.layer) not in copies
+        if is_new:
+            copies[id(one.layer)] = _copy(one, names)
+        layer = copies[id(one.layer)]
+        result = layer(*one.args, **{**one.kwargs, **_mode(one)})
+        if is_new and getattr(layer, "weights", None):
+            layer.set_weights(one.layer.get_weights())
+        return result
+
     try:
-        if tuple(pixels.shape[1:]) == tuple(base.model.input_shape[1:]):
-            copy = base.model
-        else:
-            copy = keras.models.clone_model(base.model, input_tensors=keras.Input(pixels.shape[1:]))
-            copy.set_weights(base.model.get_weights())
+        features = replay(base.model, [pixels], call)[0]
     except load_errors() as error:
         raise UnsupportedModelError(
             f"a base that takes images of {pixels.shape[1]}x{pixels.shape[2]}x{pixels.shape[3]}",
             cause_of(error),
             "leave --size out",
         ) from error
-    made: list[Any] = []
+    return features, tuple(copies.values())
 
-    def call(one: Call) -> Any:
-        made.append(one.layer)
-        return one.layer(*one.args, **{**one.kwargs, **_mode(one)})
 
-    features = replay(copy, [pixels], call)[0]
-    return features, tuple(dict.fromkeys(made))
+def _copy(call: Call, names: set[str]) -> Any:
+    """A layer that computes what a call's does, without its weights; what has none and Keras makes no second one of stays."""
+    if call.is_operation or call.kind == "Lambda":
+        return call.layer
+    name = _unused(_PREFIX + call.layer.name.removeprefix(_PREFIX), names)
+    return type(call.layer).from_config({**call.layer.get_config(), "name": name})
+
+
+def _unused(name: str, names: set[str]) -> str:
+    """The name, with a number where another layer has it, which is then taken too: Keras wants one of its own for each."""
+    found, count = name, 1
+    while found in names:
+        found, count = f"{name}_{count}", count + 1
+    names.add(found)
+    return found
 
 
 def _mode(call: Call) -> dict[str, bool]:
@@ -107,7 +130,7 @@ class _Trace:
             layer = self._layer(call)
             before = not getattr(layer, "built", True)
             result = layer(*call.args, **{**call.kwargs, **_mode(call)})
-            if call.generation == 2 and before and getattr(layer, "weights", None):
+            if layer is not call.layer and before and getattr(layer, "weights", None):
                 layer.set_weights(call.layer.get_weights())
         except load_errors() as error:
             found = f"{call.kind} {call.path!r}: {cause_of(error)[:200]}"
@@ -116,14 +139,21 @@ class _Trace:
         return result
 
     def _layer(self, call: Call) -> Any:
-        if call.generation == 3:
-            return call.layer
         if id(call.layer) not in self._layers:
-            cls = getattr(self._keras.layers, call.kind, None)
-            if cls is None or call.is_operation:
-                raise UnsupportedModelError("a base of layers that Keras 3 has", f"{call.kind} {call.path!r}", _REMEDY)
-            self._layers[id(call.layer)] = cls.from_config(self._config(call))
+            self._layers[id(call.layer)] = self._own(call) if call.generation == 3 else self._of_keras_3(call)
         return self._layers[id(call.layer)]
+
+    def _own(self, call: Call) -> Any:
+        """A layer of Keras 3 itself; one like it where another nested model has a layer of that name."""
+        name = _unused(call.layer.name, self._names)
+        is_new = name != call.layer.name and not call.is_operation
+        return type(call.layer).from_config({**call.layer.get_config(), "name": name}) if is_new else call.layer
+
+    def _of_keras_3(self, call: Call) -> Any:
+        cls = getattr(self._keras.layers, call.kind, None)
+        if cls is None or call.is_operation:
+            raise UnsupportedModelError("a base of layers that Keras 3 has", f"{call.kind} {call.path!r}", _REMEDY)
+        return cls.from_config(self._config(call))
 
     def _config(self, call: Call) -> dict[str, Any]:
         renamed = _RENAMED.get(call.kind, {})
@@ -133,10 +163,7 @@ class _Trace:
             config = {name: value for name, value in config.items() if name not in ("groups", "filters", "kernel_initializer")}
         if call.kind == "BatchNormalization" and isinstance(config.get("axis"), list | tuple):
             config["axis"] = config["axis"][0]
-        name, count = config["name"].replace("/", "_"), 1
-        while config["name"] in self._names:
-            config["name"], count = f"{name}_{count}", count + 1
-        self._names.add(config["name"])
+        config["name"] = _unused(config["name"].replace("/", "_"), self._names)
         return {key: value for key, value in config.items() if not key.endswith(("_regularizer", "_constraint"))}
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from edgecls.records.training import RatePoint, TrainingPlan
 from edgecls.training.checkpoint import assign
+from edgecls.training.fitting import freeze
 from edgecls.training.networks import Network
 from edgecls.training.objectives import Objective
 from edgecls.training.optimizers import make_optimizer
@@ -26,8 +27,10 @@ def range_test(
 ) -> list[RatePoint]:
     """Train for a while with a rate that rises from 1e-6 to 1 by the same factor every step; the smoothed loss at each rate.
 
-    The network's weights are put back as they were. L. N. Smith, arXiv 1506.01186; smoothed as S. Gugger does it.
+    A base is frozen, as in the epochs that the rate is for. The network's weights are put back as they were.
+    L. N. Smith, arXiv 1506.01186; smoothed as S. Gugger does it.
     """
+    freeze(network.base, len(network.base))
     model, before = network.model, [np.asarray(value) for value in network.model.variables]
     optimizer = make_optimizer(plan.model_copy(update={"schedule": "constant"}), _LEAST, 1)
     model.compile(optimizer, objective.loss(), jit_compile="auto")
