@@ -173,9 +173,23 @@ def _from_columns(values: np.ndarray, labels: Sequence[str] | None) -> np.ndarra
     return values.argmax(axis=1).astype(np.int64) if (values.sum(axis=1) == 1).all() else values.astype(np.uint8)
 
 
+def _require_names(found: np.ndarray, class_names: Sequence[str]) -> None:
+    """Refuse names that are not those of the classes, where they alone say how many classes there are."""
+    is_short = found.ndim == 1 and found.max() >= len(class_names)
+    if is_short or (found.ndim == 2 and found.shape[1] != len(class_names)):
+        classes = f"label {found.max()} in y" if is_short else f"{found.shape[1]} columns in y"
+        raise DataError(
+            "a name in class_names for each class",
+            f"{len(class_names)} ({_shown(class_names)}) and {classes}",
+            "save all names, in the order of the classes, or leave class_names out",
+        )
+
+
 def _renamed(found: np.ndarray, class_names: Sequence[str], labels: Sequence[str] | None) -> Labelling:
     """Indices or multi-hot rows follow the `class_names` to the model's labels where both know the same names in another order."""
     groups = found if found.ndim == 1 else None
+    if labels is None and class_names:
+        _require_names(found, class_names)
     if labels is None or len(class_names) != len(labels):
         return Labelling(found, groups, tuple(class_names if labels is None else labels))
     matched = _match(class_names, labels)
