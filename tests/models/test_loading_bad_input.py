@@ -65,6 +65,13 @@ def test_directories(tmp_path):
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"\x08\x01")
     assert f"as {tmp_path / '1'}" in refusal(ModelFileError, tmp_path)
     assert "give the folder" in refusal(ModelFileError, tmp_path / "1" / "saved_model.pb")
+    trained = tmp_path / "photos.trained"
+    trained.mkdir()
+    (trained / "labels.txt").write_text("cat\ndog\n")
+    (trained / "model.keras").write_bytes(b"PK")
+    assert f"give the file in it: {trained / 'model.keras'}" in refusal(ModelFileError, trained)
+    (trained / "older.H5").write_bytes(b"")
+    assert "give one of those in it" in refusal(ModelFileError, trained)
     assert "no graph" in refusal(ModelFileError, tmp_path / "1")
     (tmp_path / "1" / "saved_model.pb").write_bytes(b"\xff" * 20)
     assert "damaged" in refusal(ModelFileError, tmp_path / "1")

@@ -23,6 +23,7 @@ Generation = Literal[2, 3]
 
 _MODEL = "a Keras model (.h5, .keras, architecture .json, a SavedModel folder or model.json of TensorFlow.js)"
 _SAVE_AGAIN = "save the whole model with model.save('model.keras')"
+_FILE_OR_FOLDER = "give the model file, or a SavedModel folder"
 _ARTIFACT = "give the Keras model it was made from; to measure or examine it use `edgecls bench` or `edgecls inspect`"
 # First bytes of files people confuse with a model: (bytes, offset, what it is, remedy).
 _LOOKALIKES: tuple[tuple[bytes, int, str, str], ...] = (
@@ -115,7 +116,9 @@ def _examine_folder(path: Path) -> ModelFile:
         raise ModelFileError(_MODEL, f"{path}, a Core ML package", _ARTIFACT)
     if (path / "config.json").is_file() and (path / "model.weights.h5").is_file():
         raise ModelFileError(_MODEL, f"{path}, an unpacked .keras archive", "zip the files in it into one .keras file")
-    raise ModelFileError(_MODEL, f"the folder {path}, which has no saved_model.pb", "give the model file, or a SavedModel folder")
+    files = sorted(item for item in path.glob("*") if item.suffix.casefold() in _MODEL_SUFFIXES)  # as `edgecls train` leaves one
+    remedy = f"give {'the file in it' if len(files) == 1 else 'one of those in it'}: {files[0]}" if files else _FILE_OR_FOLDER
+    raise ModelFileError(_MODEL, f"the folder {path}, which has no saved_model.pb", remedy)
 
 
 def _head(path: Path) -> bytes:
