@@ -58,12 +58,14 @@ def evaluate(
     """Show precision, recall, F1 and support of each class of MODEL, and write a page with its worst mistakes."""
     from edgecls.cli.output import console, note, show, show_json
     from edgecls.cli.progress import Bars
-    from edgecls.reporting import evaluation_page, evaluation_plots, evaluation_table
+    from edgecls.reporting import evaluation_page, evaluation_plots, evaluation_table, require_plots
     from edgecls.system.store import write_text
     from edgecls.workflow.evaluate import EvaluateOptions
     from edgecls.workflow.evaluate import evaluate as run
     from edgecls.workflow.history import read_history
 
+    if plots:
+        require_plots(plots)
     epochs = read_history(history) if history else None
     options = EvaluateOptions(
         model,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgecls.reporting.measurements import report_grid as report_grid
     from edgecls.reporting.page import report_html as report_html
     from edgecls.reporting.plots import evaluation_plots as evaluation_plots
+    from edgecls.reporting.plots import require_plots as require_plots
     from edgecls.reporting.predictions import prediction_bars as prediction_bars
     from edgecls.reporting.runs import Run as Run
     from edgecls.reporting.runs import merge_reports as merge_reports
@@ -50,7 +51,7 @@ _EXPORTS = {
     "markdown": ("conversion_markdown", "report_markdown", "runs_markdown", "to_markdown"),
     "measurements": ("report_grid",),
     "page": ("report_html",),
-    "plots": ("evaluation_plots",),
+    "plots": ("evaluation_plots", "require_plots"),
     "predictions": ("prediction_bars",),
     "runs": ("Run", "merge_reports"),
     "special_tables": ("delegates_table", "diagnosis_table", "optimization_table", "preflight_table", "variants_table"),

@@ -20,6 +20,18 @@ _MOST_NAMED = 40  # classes whose names still have room on an axis
 _MOST_NUMBERED = 15
 
 
+def require_plots(folder: Path) -> None:
+    """Refuse before any work what would fail when charts are written at its end.
+
+    Raises:
+        MissingExtraError: without matplotlib.
+        OutputError: a file in the place of the folder.
+    """
+    require("matplotlib.figure", "plots")
+    if folder.exists() and not folder.is_dir():
+        raise OutputError("a folder for --plots", f"{folder}, which is a file", "choose another")
+
+
 def evaluation_plots(
     evaluation: Evaluation,
     folder: Path,

@@ -10,6 +10,13 @@ from pathlib import Path
 from edgecls.system.extras import require
 
 _VERSION = "brain.Event:2"
+_NAME = "events.out.tfevents"
+
+
+def remove_logs(folder: Path) -> None:
+    """Remove the event files in and below a folder, which TensorBoard would show as one training with those that come."""
+    for path in folder.rglob(f"{_NAME}.*"):
+        path.unlink()
 
 
 class EventLog:
@@ -22,7 +29,7 @@ class EventLog:
     def __init__(self, folder: Path) -> None:
         self._tf = require("tensorflow")
         folder.mkdir(parents=True, exist_ok=True)
-        name = f"events.out.tfevents.{int(time.time())}.{os.uname().nodename if hasattr(os, 'uname') else 'host'}.{os.getpid()}"
+        name = f"{_NAME}.{int(time.time())}.{os.uname().nodename if hasattr(os, 'uname') else 'host'}.{os.getpid()}"
         self._writer = self._tf.io.TFRecordWriter(str(folder / name))
         self._write(file_version=_VERSION)
 

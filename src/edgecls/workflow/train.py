@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +19,14 @@ from edgecls.formats.model_contract import add_contract
 from edgecls.records.event import Event, OnEvent, ignore
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.model_contract import CONTRACT_NAME, ModelContract
-from edgecls.records.training import TRAINING_NAME, Training, TrainingPlan
+from edgecls.records.training import SCRATCH, TRAINING_NAME, Training, TrainingPlan
 from edgecls.records.variant import MODEL_NAME
+from edgecls.reporting.plots import require_plots
 from edgecls.reporting.rate_curve import rate_curve
 from edgecls.reporting.sample_sheet import write_sample_sheet
-from edgecls.system.extras import require
 from edgecls.system.memory import peak_memory_bytes
 from edgecls.system.store import changing, staging
+from edgecls.training.event_log import remove_logs
 from edgecls.training.fitting import Fitted
 from edgecls.training.half_precision import half_policy
 from edgecls.training.networks import Network, save_model
@@ -34,7 +36,7 @@ from edgecls.version import __version__
 from edgecls.workflow.content import remembered
 from edgecls.workflow.judged_training import judge_training, judged_on
 from edgecls.workflow.opening import require_paths
-from edgecls.workflow.train_job import TrainJob, find_rate, try_rates
+from edgecls.workflow.train_job import LOGS_NAME, TrainJob, find_rate, try_rates
 from edgecls.workflow.training_body import ChosenBody, choose_body
 from edgecls.workflow.training_images import open_parts
 
@@ -98,6 +100,8 @@ def train(options: TrainOptions, on_event: OnEvent = ignore) -> Training:
     _check(options)
     with staging(options.folder) as staged:
         job, points, tried = _job(options, on_event), [], []
+        if not options.resume:
+            remove_logs(options.folder / LOGS_NAME)
         if options.find_rate:
             job, points = find_rate(job)
         if options.rates:
@@ -156,12 +160,16 @@ def _job(options: TrainOptions, on_event: OnEvent) -> TrainJob:
 def _check(options: TrainOptions) -> None:
     require_recall(options.recall)
     if options.plots:
-        require("matplotlib.figure", "plots")  # missed here, and not after the training
+        require_plots(options.plots)
     if options.find_rate and options.rates:
         raise InputError("one of --find-rate and --rates", "both", "leave one of them out")
-    if any(rate <= 0 for rate in options.rates):
-        raise InputError("learning rates above 0 for --rates", f"{min(options.rates):g}", "write as --rates 1e-3,1e-4,1e-5")
-    if options.plan.half and Path(options.plan.model).is_file():
+    wrong = [rate for rate in options.rates if not 0 < rate < math.inf]
+    if wrong:
+        raise InputError("learning rates above 0 for --rates", f"{wrong[0]:g}", "write as --rates 1e-3,1e-4,1e-5")
+    if options.plan.learning_rate is not None and (options.find_rate or options.rates):
+        option = "--find-rate" if options.find_rate else "--rates"
+        raise InputError(f"one of --learning-rate and {option}", "both", "leave one of them out")
+    if options.plan.half and options.plan.model not in SCRATCH and Path(options.plan.model).exists():
         raise InputError("--half with a network that is built here", f"the file {options.plan.model}", "leave --half out")
     require_paths({"DATA": options.data, "--labels": options.labels})
 
@@ -174,6 +182,8 @@ def _image_spec(options: TrainOptions, body: ChosenBody) -> ImageSpec:
     height, width = plan.size or body.size or (shape[:2] if shape else _PICTURE_SIZE)
     channels = 1 if plan.grey else shape[2] if shape and shape[2] in (1, 3) else 3
     channels = body.spec.channels if body.spec else channels
+    if plan.grey and channels != 1:
+        raise InputError("--grey with a base of one channel", f"{plan.model}, which takes {channels}", "leave --grey out")
     spec = ImageSpec(
         height=height,
         width=width,
@@ -223,6 +233,7 @@ def _write(job: TrainJob, staged: Path, record: Training, network: Network, page
         change.write(LABELS_NAME, "\n".join(record.labels) + "\n")
         change.write(CONTRACT_NAME, contract.to_json())
         change.write(PAGE_NAME, page)
+        change.remove([SAMPLES_NAME, CURVE_NAME])  # of an earlier training, where this one has none
         if (staged / SAMPLES_NAME).exists():
             change.put(staged / SAMPLES_NAME, SAMPLES_NAME)
         if record.rate_curve:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from edgecls.errors import TrainingError
+from edgecls.errors import InputError, TrainingError
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.recipe import fingerprint
@@ -99,18 +99,20 @@ class TrainJob:
         full.model.set_weights(network.model.get_weights())
         return full
 
-    def fit(self, name: str = CHECKPOINT_NAME) -> tuple[Network, Fitted]:
+    def fit(self, trial: str = "") -> tuple[Network, Fitted]:
         """Train.
 
         Args:
-            name: of the checkpoint.
+            trial: which of several trainings this is; its checkpoint and the folder of its logs are called after it.
 
         Raises:
+            InputError: no layer of the base would train.
             TrainingError, OutputError, RecipeError: as `training.fitting.fit`.
         """
         network, left, objective = self.network(), TimeLeft(), self.objective
+        self._require_unfrozen(network)
         held_out = self.parts.parts["held-out"]
-        with self._log(name) as log:
+        with self._log(trial) as log:
 
             def tell(step: Step) -> None:
                 detail = f"epoch {step.epoch}, loss {step.loss:.4f}, {left(step.done, step.total)}"
@@ -129,19 +131,28 @@ class TrainJob:
                 trained=self.trained,
                 held_out=self.stream("held-out"),
                 held_out_labels=held_out.labels[held_out.chosen],
-                checkpoint=self.folder / name,
+                checkpoint=self.folder / (f".training.{trial}.checkpoint.npz" if trial else CHECKPOINT_NAME),
                 fingerprint=fingerprint(self.plan, *self.facts),
                 on_step=tell,
                 on_epoch=tell_epoch,
             )
             return network, fit(fitting, resume=self.resume)
 
+    def _require_unfrozen(self, network: Network) -> None:
+        count = len(network.base)
+        if self.plan.fine_tune and self.plan.first_unfrozen(count) >= count:
+            raise InputError(
+                f"--unfreeze below the {count} layers of the base, which count from 0",
+                self.plan.unfreeze,
+                "give a lower number, or a share such as --unfreeze 30%",
+            )
+
     @contextlib.contextmanager
-    def _log(self, name: str) -> Iterator[EventLog | None]:
+    def _log(self, trial: str) -> Iterator[EventLog | None]:
         if not self.tensorboard:
             yield None
             return
-        log = EventLog(self.folder / LOGS_NAME / (name.split(".")[-2] if name != CHECKPOINT_NAME else ""))
+        log = EventLog(self.folder / LOGS_NAME / trial)
         try:
             yield log
         finally:
@@ -175,7 +186,7 @@ def try_rates(job: TrainJob, rates: tuple[float, ...]) -> tuple[TrainJob, Networ
     for rate in rates:
         one = job.with_rate(rate)
         try:
-            network, fitted = one.fit(f".training.{rate:g}.checkpoint.npz")
+            network, fitted = one.fit(f"{rate:g}")
         except TrainingError as error:
             job.on_event(Event("training", remark=f"learning rate {rate:g}: {error.found}"))
             tried.append(TriedRate(learning_rate=rate, held_out_score=None, held_out_loss=None))

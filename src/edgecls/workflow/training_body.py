@@ -83,6 +83,11 @@ def _refuse_idle(plan: TrainingPlan, weights: str | None, preprocess: str | None
         raise InputError(
             "--preprocess with a classifier file as base", f"--model {plan.model}", "leave it out: pixels enter as they are"
         )
+    if not plan.fine_tune and (plan.fine_tune_rate is not None or plan.unfreeze != TrainingPlan().unfreeze):
+        option = "--unfreeze" if plan.fine_tune_rate is None else "--fine-tune-rate"
+        raise InputError(
+            f"--fine-tune together with {option}", "a base that stays frozen", f"add --fine-tune N, or leave {option} out"
+        )
     if plan.fine_tune and application and weights is None:
         raise InputError(
             "--fine-tune with a base that has weights", f"{plan.model} from random ones", "add --weights, or raise --epochs"

@@ -175,6 +175,13 @@ def _require_parts(parts: dict[str, Images], plan: TrainingPlan) -> None:
             f"{count} ({len(parts['held-out'].chosen)} are held out)",
             f"add images, or take a smaller batch: --batch {max(1, count // 2)}",
         )
+    held_out = parts["held-out"]
+    if held_out.labels.ndim == 2 and not held_out.labels[held_out.chosen].any():
+        raise DataError(
+            "held-out images of which one has a class, to judge on",
+            f"{len(held_out.chosen)} of {held_out.source.path} without",
+            "hold more out: --held-out 0.4, or give more images",
+        )
 
 
 def _about_skipped(name: str, source: ImageSet) -> list[str]:
