@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,10 @@ import pytest
 from edgecls.errors import EdgeclsError
 from edgecls.records.event import Event
 from edgecls.records.training import TrainingPlan
+from edgecls.system.extras import require
 from edgecls.training.images import split
+from edgecls.training.networks import Body
+from edgecls.workflow import training_body
 from edgecls.workflow.train import CURVE_NAME, SAMPLES_NAME, TrainOptions, train
 from edgecls.workflow.train_job import LOGS_NAME
 
@@ -83,7 +87,11 @@ def test_several_labels_and_held_out_images_without_any(tmp_path: Path):
     refused("held-out images of which one has a class", TrainOptions(tmp_path / "several.npz", plan, output=tmp_path / "out"))
 
 
-def test_nothing_of_an_earlier_training_stays_beside_the_new_one(archive: Path, tmp_path: Path):
+def test_nothing_of_an_earlier_training_stays_beside_the_new_one(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def tiny(pixels: Any) -> Body:
+        return Body(require("keras").layers.Conv2D(2, 3)(pixels))
+
+    monkeypatch.setitem(training_body._OWN, "cnn", tiny)
     out = tmp_path / "out"
     (out / LOGS_NAME).mkdir(parents=True)
     for name in (SAMPLES_NAME, CURVE_NAME, f"{LOGS_NAME}/events.out.tfevents.1.host.1"):
