@@ -56,7 +56,8 @@ def image_spec(base: ImageSpec, names: Collection[str], shape: Shape) -> ImageSp
     found = [min((name for name in names if re.fullmatch(layer, name)), default=None) for layer in _LAYERS]
     if tuple(shape) != _SHAPE or None in found:
         return None
-    note = f"Assumed -1..1, fit crop and filter lanczos, as Teachable Machine's own code prepares images (its layer {found[1]}); "
+    assumed = "Assumed -1..1, fit crop and filter lanczos where nothing else is given"
+    note = f"{assumed}, as Teachable Machine's own code prepares images (its layer {found[1]}); "
     spec = base.with_choices("-1..1", "crop", "lanczos", provenance="assumed")
     return spec.model_copy(update={"note": note + "--preprocess, --fit and --filter override."})
 
