@@ -14,6 +14,7 @@ from edgecls.models.input_spec import image_shape, infer_image_spec
 NONE = Scaling(np.asarray(1.0), np.asarray(0.0))
 PIXELS = (0.0,), (1.0,)
 UNIT = (0.0,), (255.0,)
+SIGNED = (127.5,), (127.5,)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,10 @@ def spec_of(scaling):
         (1.0, [-103.939, -116.779, -123.68], PIXELS, "in-model"),
         (2.0, -1.0, UNIT, "assumed"),  # 0..1 to -1..1: pixels would leave this far outside what a network is trained on
         (1.0, 0.0, UNIT, "assumed"),
+        (1 / 8, -40 / 8, PIXELS, "in-model"),  # adapted to dark photos: their mean is 40, their deviation 8
+        (1 / 0.05, -0.95 / 0.05, UNIT, "assumed"),  # adapted to 0..1 of bright scans: the offset is large, the mean is 0.95
+        (127.5, 127.5, SIGNED, "assumed"),  # back to pixels, for a network that takes them
+        (0.5, 0.5, SIGNED, "assumed"),
     ],
 )
 def test_scaling_inside_the_model(framework, scale, offset, expected, provenance):
@@ -135,6 +140,80 @@ def test_known_architectures(layer, name, preprocess):
 
 def test_grey_images_never_get_three_means():
     assert infer_image_spec((64, 64, 1), False, NONE, ["block1_conv1"], ["vgg16"]).std == (255.0,)
+
+
+# What networks whose scaling layer can be left out take without it: MobileNetV3 and EfficientNetV2 as documented, the others as those
+# layers compute. With it, but behind something that hides from the graph what it scales, pixels.
+@pytest.mark.parametrize(
+    ("names", "name", "preprocess"),
+    [
+        (["block4a_dwconv2"], "model", "-1..1"),
+        (["dense"], "efficientnetv2-b0", "-1..1"),
+        (["block1a_dwconv"], "efficientnetb0", "imagenet-torch"),
+        (["convnext_tiny_stem", "batch_normalization", "layer_normalization_1"], "model", "imagenet-torch"),
+        (["expanded_conv_1_squeeze_excite_conv"], "model", "-1..1"),
+        (["block4a_dwconv2", "rescaling_1"], "model", "0..255"),
+        (["convnext_tiny_stem", "convnext_tiny_prestem_normalization"], "model", "0..255"),
+        (["expanded_conv_1_squeeze_excite_conv", "rescaling"], "model", "0..255"),
+        (["expanded_conv_depthwise", "rescaling"], "model", "-1..1"),  # MobileNetV2 has none of its own
+    ],
+)
+def test_architectures_that_may_scale_inside(names, name, preprocess):
+    spec = infer_image_spec((224, 224, 3), False, NONE, names, [name])
+    expected = spec.with_preprocess(preprocess)
+    assert (spec.mean, spec.std, spec.color_order) == (expected.mean, expected.std, expected.color_order)
+
+
+@pytest.mark.parametrize("way", ["tiled", "broadcast", "repeated", "enlarged", "grey", "mean", "split", "unstacked", "patches"])
+def test_scaling_behind_what_keeps_the_range_of_pixels(framework, tf, way):
+    """As a grey image is made a colour one for a network of those, or a small one larger, before they are scaled."""
+    from edgecls.models.freezing import freeze_function
+    from edgecls.models.graph_evidence import input_scaling
+
+    enlarge = framework.layers.UpSampling2D(2)
+    channels, change = {
+        "tiled": (1, tf.image.grayscale_to_rgb),
+        "broadcast": (1, lambda image: tf.broadcast_to(image, (1, 8, 8, 3))),
+        "repeated": (1, lambda image: tf.repeat(image, 3, axis=-1)),
+        "enlarged": (3, enlarge),
+        "grey": (3, tf.image.rgb_to_grayscale),
+        "mean": (3, lambda image: tf.reduce_mean(image, -1, keepdims=True)),
+        "split": (3, lambda image: tf.concat(tf.split(image, 3, -1)[::-1], -1)),
+        "unstacked": (3, lambda image: tf.stack(tf.unstack(image, axis=-1)[::-1], -1)),
+        "patches": (3, lambda image: tf.nn.space_to_depth(image, 2)),
+    }[way]
+
+    def scores(image):
+        value = change(image) / 127.5 - 1
+        return tf.reduce_mean(tf.nn.conv2d(value, tf.ones((3, 3, value.shape[-1], 2)), 1, "VALID"), (1, 2))
+
+    scaling = input_scaling(freeze_function(scores, (8, 8, channels)))
+    assert (float(scaling.scale), float(scaling.offset)) == (pytest.approx(1 / 127.5), -1)
+
+
+@pytest.mark.parametrize("part", ["split", "unstack"])
+def test_parts_of_the_image_that_are_weighed_are_not_scaled(tf, part):
+    from edgecls.models.freezing import freeze_function
+    from edgecls.models.graph_evidence import input_scaling
+
+    def grey(image):
+        parts = tf.split(image, 3, -1) if part == "split" else [value[..., None] for value in tf.unstack(image, axis=-1)]
+        luma = 0.299 * parts[0] + 0.587 * parts[1] + 0.114 * parts[2]
+        return tf.reduce_mean(tf.nn.conv2d(luma, tf.ones((3, 3, 1, 2)), 1, "VALID"), (1, 2))
+
+    assert input_scaling(freeze_function(grey, (8, 8, 3))).is_none
+
+
+def test_more_channels_than_were_scaled_before(tf):
+    """Six means behind three deviations: no scaling of the image can be told of both."""
+    from edgecls.models.freezing import freeze_function
+    from edgecls.models.graph_evidence import input_scaling
+
+    def scores(image):
+        value = tf.concat([image / [50.0, 60.0, 70.0]] * 2, -1) - [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]
+        return tf.reduce_mean(tf.nn.conv2d(value, tf.ones((3, 3, 6, 2)), 1, "VALID"), (1, 2))
+
+    assert input_scaling(freeze_function(scores, (8, 8, 3))).scale.shape == (3,)
 
 
 def test_slices_of_the_image_with_one_another(keras, saved):

@@ -15,12 +15,17 @@ TF_SAME_VALUES = {
     "Identity", "Cast", "Reshape", "Squeeze", "ExpandDims", "Transpose", "Pad", "PadV2", "MirrorPad", "StridedSlice", "ReverseV2",
     "GatherV2", "ResizeBilinear", "ResizeNearestNeighbor", "ResizeArea", "ResizeBicubic", "StopGradient", "PlaceholderWithDefault",
 }  # fmt: skip
-_RESAMPLED = {"Slice", "ScaleAndTranslate", "AvgPool", "MaxPool"}  # as well: of values near one another
+# As well: what takes some of the values, the mean of several, or each several times, as grey images become colour ones.
+_SAME_RANGE = {
+    "Slice", "ScaleAndTranslate", "AvgPool", "MaxPool", "Mean", "Tile", "BroadcastTo", "SpaceToDepth", "ExtractImagePatches",
+}  # fmt: skip
 _SLICES = {"StridedSlice", "GatherV2", "Slice"}  # as channels are turned round by taking them one by one
+_PARTINGS = {"Split", "SplitV", "Unpack"}  # or all of them at once
 _JOINS = {"Pack", "ConcatV2"}
 _ARITHMETIC = {"Mul", "AddV2", "Add", "BiasAdd", "Sub", "RealDiv", "Div"}
 _SIZE_ONLY = {"Shape", "Rank", "Size"}
 _MOST_FORKS = 3
+_ROUNDING = 1e-3  # of weights whose sum is 1; those of TensorFlow's luma make 0.9999
 
 
 @dataclass(frozen=True)
@@ -76,14 +81,14 @@ def _agree(found: list[Scaling]) -> bool:
 def _through(nodes: dict[str, Any], node: Any, names: set[str], before: Scaling) -> Scaling | None:
     """The scaling behind an operation on the values called `names`; None where it is not known to scale."""
     if node.op not in _ARITHMETIC:
-        passes = node.op in TF_SAME_VALUES | _RESAMPLED | _JOINS and producer(node.input[0]) in names
-        return before if passes else None
+        passes = node.op in TF_SAME_VALUES | _SAME_RANGE | _JOINS or _is_grey(nodes, node)
+        return before if passes and producer(node.input[0]) in names else None
     sources = [producer(item) for item in node.input]
     places = [place for place, source in enumerate(sources) if source in names]
     if len(places) != 1:  # slices of the image with one another
         return None
     other = constant_value(nodes, node.input[1 - places[0]])
-    if other is None or not _per_channel(other):
+    if other is None or not _per_channel(other) or not _fit(other, before):
         return None
     return Scaling(*map(np.asarray, _after(node.op, places[0], before.scale, before.offset, other.squeeze())))
 
@@ -92,7 +97,7 @@ def _next(consumers: dict[str, list[Any]], name: str) -> tuple[list[Any], set[st
     """The operations that take the values named `name`, whole or put together again from slices, and the names they take them under."""
     names = {name}
     following = _distinct(consumers[name])
-    if len(following) > 1 and all(node.op in _SLICES for node in following):
+    if following and all(node.op in (_SLICES if len(following) > 1 else _PARTINGS) for node in following):
         names = {node.name for node in following}
         following = _distinct([after for node in following for after in consumers[node.name]])
     return following, names
@@ -118,6 +123,19 @@ def _after(op: str, position: int, scale: Any, offset: Any, other: Any) -> tuple
 def _per_channel(value: np.ndarray) -> bool:
     """One value for all, or one per channel: a constant whose other axes have length 1."""
     return value.size == 1 or (value.ndim >= 1 and value.shape[-1] == value.size)
+
+
+def _fit(value: np.ndarray, before: Scaling) -> bool:
+    """Whether the channels of a constant are those that were scaled before: there may be more of them by now, or less."""
+    return all(1 in (value.size, part.size) or value.size == part.size for part in (before.scale, before.offset))
+
+
+def _is_grey(nodes: dict[str, Any], node: Any) -> bool:
+    """Whether a product makes weighted means of the channels, as `rgb_to_grayscale` does: they have the range of the channels."""
+    if node.op != "MatMul" or node.attr["transpose_a"].b or node.attr["transpose_b"].b:
+        return False
+    weights = constant_value(nodes, node.input[1])
+    return weights is not None and bool(np.all(weights >= 0) and np.all(np.abs(weights.sum(axis=0) - 1) < _ROUNDING))
 
 
 def constant_value(nodes: dict[str, Any], reference: str) -> np.ndarray | None:

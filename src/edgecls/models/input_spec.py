@@ -21,11 +21,12 @@ _REBUILD_REMEDY = (
 )
 # Scaling by less than this maps 0..255 to a few units, so pixels enter as they are; by more, the values are small already.
 _PIXEL_SCALE = 1 / 16
-# The largest offset of values of 0..1; more is a mean in pixel units, as imagenet-caffe subtracts.
-_UNIT_OFFSET = 10
+# A value that becomes 0 is one of those that are scaled, as their mean is: above, they are pixels, below, they go from -1 to 1.
+_HIGHEST_OF_UNIT, _LOWEST_OF_UNIT = 1.5, -0.5
 
 # Families of keras.applications, told by names of their layers or of the model: (family, layer name, model name, its preprocessing).
-# Of those that scale inside, only a copy without that layer (`include_preprocessing=False`) gets here.
+# Of those that scale inside it is what a copy without these layers takes (`include_preprocessing=False`), as documented or, where it
+# is not, as the layers compute.
 _FAMILIES: tuple[tuple[str, str, str, str], ...] = (
     ("MobileNetV3", r"expanded_conv_\d+(_|/)squeeze_excite(_|/)conv(_\d)?", r"mobilenet_?v3", "-1..1"),
     ("MobileNetV2", r"expanded_conv_depthwise", r"mobilenet_?v2", "-1..1"),
@@ -38,9 +39,12 @@ _FAMILIES: tuple[tuple[str, str, str, str], ...] = (
     ("DenseNet", r"conv2_block1_concat", r"densenet", "imagenet-torch"),
     ("ResNet", r"conv2_block1_1_conv|res2a_branch2a", r"resnet_?(50|101|152)(?!_?v2)", "imagenet-caffe"),
     ("VGG", r"block1_conv1", r"vgg_?1[69]", "imagenet-caffe"),
-    ("EfficientNet", r"block1a_(dwconv|se_reduce)\w*", r"efficientnet", "0..255"),
-    ("ConvNeXt", r"convnext_\w+_stem", r"convnext", "0..255"),
+    ("EfficientNetV2", r"block\d[a-z]_dwconv2", r"efficientnet_?v2", "-1..1"),
+    ("EfficientNet", r"block1a_(dwconv|se_reduce)\w*", r"efficientnet", "imagenet-torch"),
+    ("ConvNeXt", r"convnext_\w+_stem", r"convnext", "imagenet-torch"),
 )
+_SCALE_INSIDE = ("MobileNetV3", "EfficientNetV2", "EfficientNet", "ConvNeXt")
+_SCALING_LAYER = re.compile(r"(\w+_prestem_)?(rescaling|normalization)(_\d+)?")
 
 
 def image_shape(shape: Shape) -> tuple[int, int, int, Layout]:
@@ -121,17 +125,24 @@ def infer_image_spec(
 def _from_scaling(base: ImageSpec, scaling: Scaling) -> ImageSpec:
     formula = f"x*{_numbers(scaling.scale)} + {_numbers(scaling.offset)}"
     small = np.max(np.abs(scaling.scale)) <= _PIXEL_SCALE
-    if small or np.max(np.abs(scaling.offset)) > _UNIT_OFFSET:
+    with np.errstate(divide="ignore", invalid="ignore"):  # a channel that is not looked at
+        zero = -scaling.offset / scaling.scale
+    if small or np.max(zero) > _HIGHEST_OF_UNIT:
         note = f"Layers inside the model scale pixels ({formula}): 0..255 enter as they are; {_OVERRIDE}."
         return base.model_copy(update={"provenance": "in-model", "note": note})
-    note = f"Assumed 0..1: layers inside the model compute {formula}, which suits such values, not pixels; {_OVERRIDE}."
-    return base.with_preprocess("0..1", "assumed").model_copy(update={"note": note})
+    choice = "-1..1" if np.min(zero) < _LOWEST_OF_UNIT else "0..1"
+    note = f"Assumed {choice}: layers inside the model compute {formula}, which suits such values, not pixels; {_OVERRIDE}."
+    return base.with_preprocess(choice, "assumed").model_copy(update={"note": note})
 
 
 def _assumed(base: ImageSpec, names: tuple[str, ...], model_names: tuple[str, ...]) -> ImageSpec:
-    for family, reason, preprocess in _families(names, model_names):
+    scaling = next(filter(_SCALING_LAYER.fullmatch, sorted(names)), None)
+    for family, reason, without in _families(names, model_names):
+        scales = scaling is not None and family in _SCALE_INSIDE  # behind something that hides from the graph what it scales
+        preprocess = "0..255" if scales else without
         if not preprocess.startswith("imagenet") or base.channels == 3:
-            note = f"Assumed {preprocess}, as {family} of keras.applications is trained ({reason}); {_OVERRIDE}."
+            how = f" behind its layer {scaling}" if scales else " without scaling layers" if family in _SCALE_INSIDE else ""
+            note = f"Assumed {preprocess}, as {family} of keras.applications is trained{how} ({reason}); {_OVERRIDE}."
             return base.with_preprocess(preprocess, "assumed").model_copy(update={"note": note})
     note = f"Assumed 0..1 (pixels/255), the most common choice: nothing in the model tells; {_OVERRIDE}."
     return base.with_preprocess("0..1", "assumed").model_copy(update={"note": note})
