@@ -30,8 +30,9 @@ def save(model: Any, folder: Path, dtype: str | None = None, shards: int = 1) ->
     folder.mkdir()
     entries, data = [], b""
     for variable in model.weights:
-        values = variable.numpy().astype("<f4")
-        entry = {"name": variable.name.removesuffix(":0"), "shape": list(values.shape), "dtype": "float32"}
+        kind = "float32" if variable.dtype.is_floating else "int32"
+        values = variable.numpy().astype(np.dtype(kind).newbyteorder("<"))
+        entry = {"name": variable.name.removesuffix(":0"), "shape": list(values.shape), "dtype": kind}
         if dtype:
             values, entry["quantization"] = quantized(values, dtype)
         entries.append(entry)
@@ -66,6 +67,17 @@ def test_computes_what_the_model_computed(model, tmp_path):
         loaded = load_model(path)
         np.testing.assert_allclose(loaded.predict(images), model.predict(images, verbose=0), atol=1e-6)  # the same weights
         assert loaded.source.format == "keras2-tfjs"
+
+
+def test_an_adapted_normalization_has_its_mean(tf, tmp_path):
+    import tf_keras
+
+    normalization = tf_keras.layers.Normalization()
+    normalization.adapt(RNG.uniform(40, 90, (16, 8, 8, 3)))
+    model = small_classifier(tf_keras, normalization, activation="relu")
+    images = RNG.uniform(0, 255, (5, 8, 8, 3)).astype(np.float32)
+    loaded = load_model(save(model, tmp_path / "web"))
+    np.testing.assert_allclose(loaded.predict(images), model.predict(images, verbose=0), rtol=1e-5)  # the same weights
 
 
 @pytest.mark.parametrize(("dtype", "steps"), [("uint8", 255), ("uint16", 65535)])

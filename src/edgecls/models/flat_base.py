@@ -13,6 +13,7 @@ from edgecls.models.keras_graph import Call, replay
 from edgecls.models.keras_model import cause_of, load_errors
 from edgecls.models.loaded_model import LoadedModel
 from edgecls.models.rebuild import AMPLIFIED, TOLERANCE, relative_difference
+from edgecls.models.statistics import take_over_statistics
 from edgecls.system.extras import require
 
 _PROOF_IMAGES = 4
@@ -79,8 +80,8 @@ def resized(base: FlatBase, pixels: Any) -> tuple[Any, tuple[Any, ...]]:
             copies[id(one.layer)] = _copy(one, names)
         layer = copies[id(one.layer)]
         result = layer(*one.args, **{**one.kwargs, **_mode(one)})
-        if is_new and getattr(layer, "weights", None):
-            layer.set_weights(one.layer.get_weights())
+        if is_new:
+            _give_weights(layer, one.layer)
         return result
 
     try:
@@ -100,6 +101,12 @@ def _copy(call: Call, names: set[str]) -> Any:
         return call.layer
     name = _unused(_PREFIX + call.layer.name.removeprefix(_PREFIX), names)
     return type(call.layer).from_config({**call.layer.get_config(), "name": name})
+
+
+def _give_weights(layer: Any, source: Any) -> None:
+    if getattr(layer, "weights", None):
+        layer.set_weights(source.get_weights())
+        take_over_statistics([layer])
 
 
 def _unused(name: str, names: set[str]) -> str:
@@ -130,8 +137,8 @@ class _Trace:
             layer = self._layer(call)
             before = not getattr(layer, "built", True)
             result = layer(*call.args, **{**call.kwargs, **_mode(call)})
-            if layer is not call.layer and before and getattr(layer, "weights", None):
-                layer.set_weights(call.layer.get_weights())
+            if layer is not call.layer and before:
+                _give_weights(layer, call.layer)
         except load_errors() as error:
             found = f"{call.kind} {call.path!r}: {cause_of(error)[:200]}"
             raise UnsupportedModelError("a base of layers that Keras 3 has", found, _REMEDY) from error

@@ -25,6 +25,7 @@ from edgecls.models.dequantize import dequantize
 from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
 from edgecls.models.repairs import name_functions, name_operations, repair_architecture, repair_fields
 from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
+from edgecls.models.statistics import take_over_statistics
 from edgecls.models.windows_paths import has_windows_paths, write_with_slashes
 from edgecls.records.artifact import Repair
 from edgecls.system.archive_errors import ZIP_ERRORS
@@ -192,6 +193,12 @@ def _read(reading: _Reading, config: dict[str, Any]) -> tuple[Any, list[Repair]]
 
 
 def _read_plain(reading: _Reading, config: dict[str, Any]) -> Any:
+    model = _read_weights(reading, config)
+    take_over_statistics(model._flatten_layers())
+    return model
+
+
+def _read_weights(reading: _Reading, config: dict[str, Any]) -> Any:
     keras, file, weights = reading.keras, reading.file, reading.weights
     known = registered(keras, _known_objects(keras) | reading.custom.for_model(config))
     with warnings.catch_warnings(), temporary_folder() as folder, _inference_policy(keras), known:
