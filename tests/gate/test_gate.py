@@ -127,6 +127,24 @@ def test_flips_are_gated() -> None:
     assert absolute.text == "2.50% of the winners differ from float's, 2.00% allowed"
 
 
+def test_a_limit_of_flips_for_all_leaves_out_what_they_are_counted_against() -> None:
+    float_alone = artifact(accuracy=BaselineAccuracy(images=IMAGES, top1=0.9))
+    folder = state(float=float_alone, x=measured(0.9, range(25)))
+    result = compare(Current(folder), folder, budget(max_flips=0.02))
+    assert result.of("x")["flips"].verdict == "violation"
+    assert "flips" not in result.of("float")
+    without = state(float=float_alone, x=float_alone)  # nothing was compared with anything
+    with pytest.raises(GateError, match="the flips of float, since the budget limits it"):
+        compare(Current(without), without, budget(max_flips=0.02))
+
+
+def test_what_others_are_counted_against_now_may_have_been_counted_itself() -> None:
+    other = measured(0.9).model_copy(update={"flips": BaselineFlips(reference="onnx", images=IMAGES, count=3)})
+    now = state(onnx=artifact(accuracy=BaselineAccuracy(images=IMAGES, top1=0.9)), x=other)
+    result = compare(Current(now), state(float=artifact(), onnx=measured(0.9), x=measured(0.9)), Budget())
+    assert [(found.artifact, found.quantity) for found in result.violations] == [("float", "presence")]
+
+
 def latencies(ratio: float | None, **more: Any) -> Current:
     return Current(state(reference="float", float=artifact(latency_ratio=1.0), x=artifact(latency_ratio=ratio)), **more)
 
@@ -168,6 +186,17 @@ def test_latencies_of_other_instruction_sets_or_engines_are_not_compared(now: Cu
     with pytest.raises(GateError, match=why):
         compare(now, before, Budget(), gate_latency=True)
     assert compare(now, now.state, Budget(), gate_latency=True).of("x")["latency"].before == 0.9
+
+
+def test_latencies_of_another_reference_are_not_compared_and_that_is_said() -> None:
+    before = latencies(0.5).state
+    other = Current(state(reference="other", other=artifact(latency_ratio=1.0), float=artifact(), x=artifact(latency_ratio=0.9)))
+    result = compare(other, before, Budget())
+    assert (result.of("x")["latency"].verdict, result.of("x")["latency"].before) == ("ok", None)
+    assert "latency is not compared for x: the baseline's is relative to float, this one to other" in result.notes
+    unmeasured = compare(Current(state(float=artifact(), x=artifact())), before, Budget())
+    expected = "latency is not compared: the baseline's is relative to float, and the results have none of what to divide by"
+    assert unmeasured.notes == (expected,)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ class _Comparison:
         self._unlimited: list[str] = []
         self._apart: dict[str, list[str]] = {}  # why latencies are not compared -> of which artifacts
         self._same_source = current.state.model.sha256 == baseline.model.sha256
+        self._references = {entry.flips.reference for entry in current.state.artifacts.values() if entry.flips}
 
     def of(self, name: str, limits: Limits) -> Iterator[Finding]:
         """All findings of one artifact."""
@@ -122,8 +123,10 @@ class _Comparison:
 
     def notes(self) -> Iterator[str]:
         """What holds for all artifacts."""
-        references = {self._baseline.latency_reference, self._current.state.latency_reference} - {None}
-        if references:
+        before, now = self._baseline.latency_reference, self._current.state.latency_reference
+        if before and not now:
+            yield f"latency is not compared: the baseline's is relative to {before}, and the results have none of what to divide by"
+        elif references := {before, now} - {None}:
             gating = "a violation" if self._gate_latency else "advice"
             processor = self._baseline.processor
             elsewhere = f"; the baseline's were measured on {processor}" if processor != self._current.state.processor else ""
@@ -142,6 +145,8 @@ class _Comparison:
             ("accuracy", _of_one_kind(before, now), accurate_before, limits.min_accuracy),
             ("flips", now.flips, before and before.flips and limits.max_flips_growth is not None, limits.max_flips),
         ]
+        if name in self._references:  # what the others are compared with has no flips: it never differs from itself
+            wanted = wanted[:1]
         for what, found, in_baseline, absolute in wanted:
             if found is None and absolute is not None and not in_baseline and name in self._current.unsupported:
                 self._unlimited.append(f"the {what} of {name} is not limited here: {why}")
@@ -206,7 +211,7 @@ class _Comparison:
     def _latency(self, name: str, before: BaselineArtifact | None, now: BaselineArtifact, limits: Limits) -> Iterator[Finding]:
         old = before.latency_ratio if before else None
         same_reference = self._baseline.latency_reference == self._current.state.latency_reference
-        apart = self._measured_apart(name) if old and now.latency_ratio and same_reference else ""
+        apart = self._measured_apart(name) if old and now.latency_ratio else ""
         if self._gate_latency and old is not None:
             self._require_latency(name, now, same_reference, apart)
         if now.latency_ratio is None:
@@ -215,8 +220,7 @@ class _Comparison:
             self._apart.setdefault(apart, []).append(name)
         problems: list[tuple[Judgement, str]] = []
         limit = limits.max_latency_growth
-        comparable = same_reference and not apart
-        if old and comparable and limit is not None and _exceeds(now.latency_ratio / old - 1, limit):
+        if old and not apart and limit is not None and _exceeds(now.latency_ratio / old - 1, limit):
             text = (
                 f"latency is {_times(now.latency_ratio)} times {self._current.state.latency_reference}'s, {_times(old)} times before "
                 f"({_change_text(old, now.latency_ratio)}, {limit:+.1%} allowed)"
@@ -225,14 +229,17 @@ class _Comparison:
             problems.append(
                 ("violation" if self._gate_latency else "warning", text + (f"; not to be trusted: {doubt}" if doubt else ""))
             )
-        yield _finding(name, "latency", old if comparable else None, now.latency_ratio, problems)
+        yield _finding(name, "latency", None if apart else old, now.latency_ratio, problems)
 
     def _measured_apart(self, name: str) -> str:
-        """Why its latency may differ without a change of the artifact: other instruction sets, or another engine of it or the reference.
+        """Why its latency may differ without a change of the artifact: another reference, other instruction sets, or another engine of
+        it or the reference.
 
         What is not known is only like what is not known.
         """
         before, now = self._baseline, self._current.state
+        if before.latency_reference != now.latency_reference:
+            return f"the baseline's is relative to {before.latency_reference}, this one to {now.latency_reference}"
         if before.instruction_sets != now.instruction_sets:
             then, here = (" ".join(state.instruction_sets) or "unknown instruction sets" for state in (before, now))
             return f"the baseline's was measured with {then}, this one with {here}"
