@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,25 @@ PLACES = {
 def test_where_things_go(make: Callable[[Path], Path], expected: tuple[str, str, str], tmp_path: Path) -> None:
     platform, app = find_app(make(tmp_path))
     assert (platform.name, app.folder, app.code) == expected
+
+
+@pytest.mark.parametrize(
+    ("package", "folder"),
+    [
+        ("@sveltejs/kit", "static"),
+        ("@docusaurus/core", "static"),
+        ("gatsby", "static"),
+        ("astro", "public"),
+        ("express", "public"),
+    ],
+)
+def test_a_web_project_takes_files_where_its_bundler_serves_them(package: str, folder: str, tmp_path: Path) -> None:
+    write(
+        tmp_path / "package.json",
+        json.dumps({"dependencies": {"vite": "^7"} if package != "express" else {}, "devDependencies": {package: "^5"}}),
+    )
+    (tmp_path / "public").mkdir()  # as Gatsby builds it
+    assert find_app(tmp_path)[1].folder == f"{folder}/edgecls"
 
 
 def test_the_module_itself_may_be_named(tmp_path: Path) -> None:
@@ -64,6 +84,10 @@ def _unknown_bundler(root: Path) -> None:
     write(root / "package.json", '{"name": "server"}')
 
 
+def _parcel(root: Path) -> None:
+    write(root / "package.json", '{"devDependencies": {"parcel": "^2"}}')  # which serves no folder as it is
+
+
 def _react_native(root: Path) -> None:
     write(root / "package.json", '{"name": "flowers", "dependencies": {"react-native": "0.80"}}')
     android_app(root / "android")
@@ -75,6 +99,7 @@ def _damaged_package(root: Path) -> None:
 
 
 UNKNOWN = {
+    _parcel: "make the folder public/ if it is served",
     _two_app_modules: "with 2: app, core; name its folder with --into",
     _library_alone: "one app module",
     _two_projects: "with 2: Flowers.xcodeproj, Other.xcodeproj",

@@ -1,4 +1,4 @@
-"""Web: a project with a package.json, into public/, which bundlers serve as it is; constants in TypeScript."""
+"""Web: a project with a package.json, into the folder that its bundler serves as it is; constants in TypeScript."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ from edgecls.records.app_contract import AppContract
 _PACKAGE = "package.json"
 _LINE = 80
 _NATIVE = ("android", "ios")  # folders with the native projects of a package.json that is no web page's
-_SERVE_PUBLIC = frozenset(("vite", "next", "nuxt", "astro", "react-scripts", "@vue/cli-service", "parcel", "gatsby"))
+_PUBLIC, _STATIC = "public", "static"
+_SERVED = {  # package -> the folder that it serves as it is; those that build on others first
+    "@sveltejs/kit": _STATIC,
+    "@docusaurus/core": _STATIC,
+    "gatsby": _STATIC,  # its public/ is what it builds
+    **dict.fromkeys(("vite", "next", "nuxt", "astro", "react-scripts", "@vue/cli-service"), _PUBLIC),
+}
 
 
 def find(folder: Path) -> App | None:
     """The project in a folder.
 
     Raises:
-        InputError: its package.json is damaged, or nothing tells that public/ is served.
+        InputError: its package.json is damaged, or nothing tells which folder is served.
     """
     if not (folder / _PACKAGE).is_file():
         return None
-    if not (folder / "public").is_dir() and not _packages(folder / _PACKAGE) & _SERVE_PUBLIC:
-        found = f"{folder} without one, by a bundler that is not known"
-        native = [name for name in _NATIVE if (folder / name).is_dir()]
-        others = f", or name its folder {' or '.join(native)} with --into" if native else ""
-        raise InputError(
-            "a web project that serves its folder public/", found, f"make the folder public/ if it is served{others}"
-        )
     return App(
         root=folder,
-        folder="public/edgecls",
+        folder=f"{_served(folder)}/edgecls",
         packed="edgecls",
         code="src/edgecls_model.ts" if (folder / "src").is_dir() else "edgecls_model.ts",
         next_step="Start or build the page: it finds everything through edgecls/edgecls.json.",
@@ -77,6 +76,25 @@ export const IMAGE = {{
   standardDeviation: [{", ".join(map(_number, spec.std))}],
 }} as const;
 """
+
+
+def _served(folder: Path) -> str:
+    """The folder of a project that goes to browsers as it is: its bundler's, else public/ where there is one.
+
+    Raises:
+        InputError: its package.json is damaged, or nothing tells.
+    """
+    packages = _packages(folder / _PACKAGE)
+    known = next((place for package, place in _SERVED.items() if package in packages), None)
+    if known or (folder / _PUBLIC).is_dir():
+        return known or _PUBLIC
+    native = [name for name in _NATIVE if (folder / name).is_dir()]
+    others = f", or name its folder {' or '.join(native)} with --into" if native else ""
+    raise InputError(
+        f"a web project that serves its folder {_PUBLIC}/",
+        f"{folder} without one, by a bundler that is not known",
+        f"make the folder {_PUBLIC}/ if it is served{others}",
+    )
 
 
 def _labels(labels: list[str]) -> str:
