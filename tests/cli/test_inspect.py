@@ -13,6 +13,7 @@ from typer.testing import Result
 from edgecls.records.artifact import MANIFEST_NAME, Artifact, Manifest, Requested, Source
 from edgecls.records.image_spec import ImageSpec
 from edgecls.system.extras import require
+from gate_folder import FLOAT, INT8, make_folder
 
 Command = Callable[..., Result]
 
@@ -68,6 +69,20 @@ def test_a_folder_of_artifacts(edgecls: Command, tmp_path: Path) -> None:
     assert "base-onnx-float32" in shown
     assert "2.0 KiB" in shown
     assert json.loads(edgecls("inspect", tmp_path, "--json").stdout)["source"]["name"] == "digits.h5"
+
+
+def test_a_folder_whose_files_are_others_now_says_so(edgecls: Command, tmp_path: Path) -> None:
+    make_folder(tmp_path, {FLOAT: 16, INT8: 16})
+    assert edgecls("inspect", tmp_path).stderr == ""
+    path = tmp_path / f"{FLOAT}.onnx"
+    size = path.stat().st_size
+    path.write_bytes(path.read_bytes()[: size // 2])
+    (tmp_path / f"{INT8}.onnx").unlink()
+    result = edgecls("inspect", tmp_path)
+    assert result.exit_code == 0
+    cut, gone = result.stderr.splitlines()
+    assert cut.startswith(f"note: {FLOAT} is not what was verified: changed since conversion: expected {size:,} bytes, found ")
+    assert gone.startswith(f"note: {INT8} is not what was verified: cannot be read: ")
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ def inspect(
             show_json(manifest)
         else:
             show(_heading(manifest), conversion_table(manifest, console().width))
+        _tell_changes(file, manifest)
         return
     description = _describe_model(file, opening) if _is_model(file) else _describe_artifact(file)
     if json:
@@ -158,6 +159,16 @@ def _refuse_opening(path: Path, opening: dict[str, Any]) -> None:
     for name in (name for name, value in opening.items() if value is not None and value is not False):
         flag = f"--{name.replace('_', '-')}"
         raise InputError(f"a model with {flag}", f"{path}, which is none", f"leave {flag} out")
+
+
+def _tell_changes(folder: Path, manifest: Manifest) -> None:
+    """Say which files are no longer what the manifest, and so all that was shown, tells of them."""
+    from edgecls.cli.output import note
+    from edgecls.formats import change_since_conversion
+
+    for artifact in manifest.artifacts:
+        if artifact.status == "ok" and (reason := change_since_conversion(folder / artifact.path, artifact)):
+            note(f"note: {artifact.name} is not what was verified: {reason}; convert again")
 
 
 def _heading(manifest: Manifest) -> str:
