@@ -180,6 +180,34 @@ class TestPreprocess:
             bench(BenchRequest(folder=make_folder(("int8",)), data=labelled, preprocess="auto", options=QUICK))
 
 
+class TestNamesOfFiles:
+    """Files from elsewhere are told apart by as much of their path as that takes."""
+
+    @pytest.mark.parametrize(
+        ("files", "names"),
+        [
+            (["net.onnx", "other.onnx"], ["net", "other"]),
+            (["net.onnx", "net.tflite"], ["net.onnx", "net.tflite"]),
+            (["net.onnx", "old/net.onnx"], ["{}/net.onnx", "{}/old/net.onnx"]),
+            (["old/a-float32.onnx", "net.onnx"], ["a-float32.onnx", "net"]),
+        ],
+    )
+    def test_of_the_same_stem(self, files: list[str], names: list[str], make_folder: MakeFolder, tmp_path: Path):
+        folder = make_folder(("float32",))
+        place = tmp_path / "elsewhere"
+        (place / "old").mkdir(parents=True)
+        for file in files:  # LiteRT refuses the one that is none: a row of its own all the same
+            save_classifier(place / file)
+        found = bench(BenchRequest(folder=folder, files=tuple(place / file for file in files), preprocess="0..1", options=QUICK))
+        assert [row.artifact for row in found.measurements] == ["a-float32", *(name.format(place) for name in names)]
+
+    def test_one_file_twice(self, make_folder: MakeFolder, tmp_path: Path):
+        save_classifier(tmp_path / "net.onnx")
+        files = (tmp_path / "net.onnx", tmp_path / "net.onnx")
+        with pytest.raises(InputError, match=r"several called \S+/net.onnx; name each file once"):
+            bench(BenchRequest(folder=make_folder(("float32",)), files=files, options=QUICK))
+
+
 class TestFitAndFilter:
     """Pictures three times as wide as high; what the model knows stands in their centre."""
 

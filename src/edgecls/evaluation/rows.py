@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Collection, Sequence
 
 from edgecls.crew.jobs import BenchJob, BenchOptions, Failure, blank_row
@@ -22,8 +23,10 @@ class Rows:
 
     def __init__(self, jobs: Sequence[BenchJob], options: BenchOptions) -> None:
         names = [job.name for job in jobs]
-        if not jobs or len(set(names)) < len(names):
-            raise InputError("artifacts of different names", ", ".join(names) or "none", "name each file once")
+        doubled = [name for name, times in Counter(names).items() if times > 1]
+        if not jobs or doubled:
+            found = f"several called {', '.join(doubled)}" if doubled else "none"
+            raise InputError("artifacts of different names", found, "name each file once")
         self.jobs = jobs
         self._rows = {job.name: blank_row(job, options) for job in jobs}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from edgecls.evaluation.doubt import doubt_preprocessing
 from edgecls.evaluation.pick import pick_artifacts
 from edgecls.formats import change_since_conversion, detect
 from edgecls.gate.budget import BUDGET_NAME
-from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Artifact, DataSource, Manifest
+from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Artifact, DataSource, Manifest, Target
 from edgecls.records.event import OnEvent, ignore
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.measurement import Measurement
@@ -72,7 +73,8 @@ def bench(request: BenchRequest, on_event: OnEvent = ignore) -> Report:
     manifest = Manifest.read(folder) if folder else None
     output = results_path(request, folder)
     _require_place(output)
-    jobs = [*_own_jobs(folder, manifest), *_foreign_jobs(request.files)]
+    own = _own_jobs(folder, manifest)
+    jobs = [*own, *_foreign_jobs(request.files, [job.name for job in own])]
     if not jobs:
         raise ArtifactError("artifacts to measure", f"none that passed verification in {folder}", "see its manifest.json for why")
     images, notes = images_of(request, manifest)
@@ -208,12 +210,15 @@ def _own_job(folder: Path, manifest: Manifest, artifact: Artifact) -> BenchJob:
     )
 
 
-def _foreign_jobs(files: tuple[Path, ...]) -> list[BenchJob]:
-    jobs = []
-    for path in files:
-        target = detect(path)
-        jobs.append(BenchJob(name=path.name.removesuffix(SUFFIXES[target]), path=path, target=target, foreign=True))
-    return jobs
+def _foreign_jobs(files: tuple[Path, ...], taken: list[str]) -> list[BenchJob]:
+    """Files from elsewhere, called as shortly as tells them apart: `net.tflite` and `net.onnx` keep their suffixes, two of one file name
+    their folders."""
+    targets: dict[Path, Target] = {path: detect(path) for path in files}
+    names = [path.name.removesuffix(SUFFIXES[targets[path]]) for path in files]
+    for longer in ([path.name for path in files], [path.as_posix() for path in files]):
+        doubled = {name for name, times in Counter([*taken, *names]).items() if times > 1}
+        names = [new if name in doubled else name for name, new in zip(names, longer, strict=True)]
+    return [BenchJob(name=name, path=path, target=targets[path], foreign=True) for name, path in zip(names, files, strict=True)]
 
 
 def images_of(request: BenchRequest, manifest: Manifest | None) -> tuple[ImageSource | None, list[str]]:
