@@ -195,7 +195,7 @@ def test_latencies_of_another_reference_are_not_compared_and_that_is_said() -> N
     assert (result.of("x")["latency"].verdict, result.of("x")["latency"].before) == ("ok", None)
     assert "latency is not compared for x: the baseline's is relative to float, this one to other" in result.notes
     unmeasured = compare(Current(state(float=artifact(), x=artifact())), before, Budget())
-    expected = "latency is not compared: the baseline's is relative to float, and the results have none of what to divide by"
+    expected = "latencies are not compared: the baseline's are relative to float, and the results have none to divide by"
     assert unmeasured.notes == (expected,)
 
 

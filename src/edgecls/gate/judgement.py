@@ -125,7 +125,7 @@ class _Comparison:
         """What holds for all artifacts."""
         before, now = self._baseline.latency_reference, self._current.state.latency_reference
         if before and not now:
-            yield f"latency is not compared: the baseline's is relative to {before}, and the results have none of what to divide by"
+            yield f"latencies are not compared: the baseline's are relative to {before}, and the results have none to divide by"
         elif references := {before, now} - {None}:
             gating = "a violation" if self._gate_latency else "advice"
             processor = self._baseline.processor
