@@ -178,7 +178,7 @@ def test_growth_of_a_pull_request_fails_and_is_told_once(repository: Repository,
     assert outputs == {"verdict": "failed", "notable": "true"}
     assert f"::error title={INT8}%3A size::the file grew by" in done.stdout
     assert len(api.own) == 1
-    assert "1 of 2 artifacts are over budget" in api.own[0]
+    assert "1 of 2 artifacts is over budget" in api.own[0]
     assert "wide" in api.own[0]  # the layer that grew
     assert (repository.runner / "summary").read_text(encoding="utf-8") == api.own[0]
     assert api.tokens == {"Bearer a-token"}

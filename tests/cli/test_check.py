@@ -80,7 +80,7 @@ def test_an_artifact_that_grew_is_exit_1_and_why_names_the_layer(folder: Path, b
     write_results(folder, manifest, {FLOAT: row(FLOAT, p50_ms=2.0), INT8: row(INT8, top1=0.895, lost=range(5))})
     done = edgecls("check", folder, "--baseline", baseline, "--why")
     assert done.exit_code == 1
-    assert "1 of 2 artifacts are over budget." in done.stderr
+    assert "1 of 2 artifacts is over budget." in done.stderr
     assert "--update-baseline" in done.stderr
     size = Baseline.read(baseline).artifacts[INT8].size_bytes
     assert f"{INT8}: the file grew by 1,857 bytes to {size + 1857:,}" in done.stdout  # 8 × (48 + 10) × 4, and a longer length
@@ -321,7 +321,7 @@ def test_markdown_junit_and_the_runners_files(
     done = edgecls("check", folder, "--baseline", baseline.name, "--markdown", comment, "--junit", junit, "--github")
     assert done.exit_code == 1
     text = comment.read_text(encoding="utf-8")
-    assert text.startswith("<!-- edgecls check: digits -->\n### ❌ digits: 1 of 2 artifacts are over budget.\n")
+    assert text.startswith("<!-- edgecls check: digits -->\n### ❌ digits: 1 of 2 artifacts is over budget.\n")
     assert f"| {INT8} |" in text
     assert f"| {FLOAT} |" not in text  # unchanged: folded
     assert f"- {FLOAT}" in text

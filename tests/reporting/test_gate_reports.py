@@ -86,7 +86,7 @@ def test_junit_has_the_shape_that_servers_read() -> None:
 @pytest.mark.parametrize(
     ("findings", "line"),
     [
-        (RESULT.findings, "1 of 4 artifacts are over budget."),
+        (RESULT.findings, "1 of 4 artifacts is over budget."),
         (RESULT.findings[4:], "3 artifacts are within budget; 2 things to look at."),
         (RESULT.findings[:1], "1 artifact is within budget."),
     ],

@@ -1,4 +1,4 @@
-"""`--plots`: what would fail at the end of the work is told before it."""
+"""`--plots` and `evaluate -o`: what would fail at the end of the work is told before it."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path, command):
     arguments = (tmp_path / "missing.tflite", "--data", tmp_path, "--plots", tmp_path / "charts")
     found = command("evaluate", *arguments)
     assert found.exit_code == 2 and "a folder for --plots" in found.stderr
+
+
+def test_a_folder_in_the_place_of_the_page(tmp_path: Path, command):
+    found = command("evaluate", tmp_path / "missing.tflite", "--data", tmp_path, "-o", tmp_path)
+    assert found.exit_code == 2 and f"write -o {tmp_path / 'evaluation.html'}" in " ".join(found.stderr.split())

@@ -166,7 +166,9 @@ def test_a_training_that_was_stopped_goes_on_bit_for_bit(archive: Path, tmp_path
         if "epoch 1 of 2" in event.remark:
             raise KilledError
 
-    train(TrainOptions(archive, plan, output=tmp_path / "whole"))
+    events: list[Event] = []
+    train(TrainOptions(archive, plan, output=tmp_path / "whole", resume=True), events.append)
+    assert any("nothing to go on with" in event.remark for event in events)
     with pytest.raises(KilledError):
         train(TrainOptions(archive, plan, output=tmp_path / "halved"), kill)
     assert (tmp_path / "halved" / CHECKPOINT_NAME).exists() and not (tmp_path / "halved" / "model.keras").exists()

@@ -59,13 +59,16 @@ def evaluate(
     from edgecls.cli.output import console, note, show, show_json
     from edgecls.cli.progress import Bars
     from edgecls.reporting import evaluation_page, evaluation_plots, evaluation_table, require_plots
-    from edgecls.system.store import write_text
+    from edgecls.system.store import require_place, write_text
     from edgecls.workflow.evaluate import EvaluateOptions
     from edgecls.workflow.evaluate import evaluate as run
     from edgecls.workflow.history import read_history
 
     if plots:
         require_plots(plots)
+    page = output or (None if json else Path(f"{model.resolve().stem}.evaluation.html"))
+    if page:
+        require_place(page, "the page", "evaluation.html")
     epochs = read_history(history) if history else None
     options = EvaluateOptions(
         model,
@@ -91,8 +94,7 @@ def evaluate(
         show_json(found.evaluation)
     else:
         show(evaluation_table(found.evaluation, console().width))
-    if output or not json:
-        page = output or Path(f"{model.resolve().stem}.evaluation.html")
+    if page:
         write_text(page, evaluation_page(found.evaluation, title=model.name, pictures=found.pictures, history=epochs))
         note(f"{page}: the worst mistakes as pictures, confusion, calibration")
     if plots:

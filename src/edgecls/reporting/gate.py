@@ -82,7 +82,8 @@ def gate_line(result: GateResult) -> str:
     """The verdict in one line."""
     names, violations, warnings = _names(result), result.violations, result.warnings
     if violations:
-        return f"{len({finding.artifact for finding in violations})} of {len(names)} artifacts are over budget."
+        count = len({finding.artifact for finding in violations})
+        return f"{count} of {counted(len(names), 'artifact')} {'are' if count > 1 else 'is'} over budget."
     looks = f"; {counted(len(warnings), 'thing')} to look at" if warnings else ""
     return f"{len(names)} artifact{'s are' if len(names) > 1 else ' is'} within budget{looks}."
 

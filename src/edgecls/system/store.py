@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -189,6 +190,26 @@ def write_text(path: Path, text: str) -> None:
             partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise OutputError("a place that can be written", f"{path}: {error.strerror}", _REMEDY) from None
+
+
+def require_place(path: Path, what: str, name: str) -> None:
+    """Tell of a place that cannot take a file before the work starts, not after; makes its folder.
+
+    Args:
+        what: the file is for.
+        name: of such a file in a folder, for the remedy.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    if path.is_dir():
+        raise OutputError(f"a file for {what}", f"{path}, which is a folder", f"write -o {path / name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OutputError(f"a place for {what}", f"{path}: {error.strerror}", "choose another with -o") from None
 
 
 def _private(folder: Path) -> PrivateFolder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from edgecls.crew import BenchJob, BenchOptions, Failure, ImageSource, require_ready
 from edgecls.data.digits import DIGITS_NAME
-from edgecls.errors import ArtifactError, InputError, OutputError
+from edgecls.errors import ArtifactError, InputError
 from edgecls.evaluation import dask_pool
 from edgecls.evaluation.doubt import doubt_preprocessing
 from edgecls.evaluation.pick import pick_artifacts
@@ -25,7 +24,7 @@ from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
 from edgecls.runners import open_exact, open_runner, open_stand_in, profile_artifact
 from edgecls.system.machine import Machine, find_machines, read_machines
-from edgecls.system.store import write_text
+from edgecls.system.store import require_place, write_text
 from edgecls.workflow.image_choices import ImageChoices, with_choices
 from edgecls.workflow.measuring import bench_artifacts
 from edgecls.workflow.results import RESULTS_NAME
@@ -72,7 +71,7 @@ def bench(request: BenchRequest, on_event: OnEvent = ignore) -> Report:
     folder = request.folder or (None if request.files else newest_folder(Path()))
     manifest = Manifest.read(folder) if folder else None
     output = results_path(request, folder)
-    _require_place(output)
+    require_place(output, "the results", RESULTS_NAME)
     own = _own_jobs(folder, manifest)
     jobs = [*own, *_foreign_jobs(request.files, [job.name for job in own])]
     if not jobs:
@@ -171,22 +170,6 @@ def _is_ours(path: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(content, dict) and {"schema_version", "artifacts"} <= content.keys()
-
-
-def _require_place(output: Path) -> None:
-    """Tell of a place that cannot take the results before the work starts, not after; makes its folder.
-
-    Raises:
-        OutputError: it cannot.
-    """
-    if output.is_dir():
-        raise OutputError("a file for the results", f"{output}, which is a folder", f"write -o {output / RESULTS_NAME}")
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=output.parent):
-            pass
-    except OSError as error:
-        raise OutputError("a place for the results", f"{output}: {error.strerror}", "choose another with -o") from None
 
 
 def _own_jobs(folder: Path | None, manifest: Manifest | None) -> list[BenchJob]:

@@ -110,6 +110,9 @@ class TrainJob:
             TrainingError, OutputError, RecipeError: as `training.fitting.fit`.
         """
         network, left, objective = self.network(), TimeLeft(), self.objective
+        checkpoint = self.folder / (f".training.{trial}.checkpoint.npz" if trial else CHECKPOINT_NAME)
+        if self.resume and not trial and not checkpoint.exists():
+            self.on_event(Event("training", remark=f"nothing to go on with in {self.folder}: trained from the start"))
         self._require_unfrozen(network)
         held_out = self.parts.parts["held-out"]
         with self._log(trial) as log:
@@ -131,7 +134,7 @@ class TrainJob:
                 trained=self.trained,
                 held_out=self.stream("held-out"),
                 held_out_labels=held_out.labels[held_out.chosen],
-                checkpoint=self.folder / (f".training.{trial}.checkpoint.npz" if trial else CHECKPOINT_NAME),
+                checkpoint=checkpoint,
                 fingerprint=fingerprint(self.plan, *self.facts),
                 on_step=tell,
                 on_epoch=tell_epoch,

@@ -147,8 +147,8 @@ def _without_doubles(parts: dict[str, Images], labels: Sequence[str], *, keep: b
         pairs = same_pictures(mine, other)
         if not len(pairs):
             continue
-        shown = [f"{_name(trained, first)} = {_name(images, second)}" for first, second in pairs]
-        doubles = np.unique(pairs[:, 0])
+        doubles, places = np.unique(pairs[:, 0], return_index=True)  # one of the other part's pictures tells for each
+        shown = [f"{_name(trained, first)} = {_name(images, second)}" for first, second in pairs[places]]
         what = "kept, though scores are too good for it" if keep else "left out of the training (--keep-duplicates keeps them)"
         notes.append(f"{counted(len(doubles), 'training image')} also among the {name} ones, {what}: {_listed(shown)}")
         if not keep:
