@@ -67,13 +67,16 @@ def test_what_nothing_of_a_base_would_heed(archive: Path, base: str, tmp_path: P
     refused("--fine-tune together with --unfreeze", TrainOptions(archive, plan(unfreeze="30%"), output=out))
     refused("--fine-tune together with --fine-tune-rate", TrainOptions(archive, plan(fine_tune_rate=1e-4), output=out))
     refused("--unfreeze below the 3 layers", TrainOptions(archive, plan(fine_tune=1, unfreeze="3"), output=out))
+    refused("--unfreeze below the 3 layers", TrainOptions(archive, plan(fine_tune=1, unfreeze="3"), output=out, find_rate=True))
+    refused("--unfreeze with a base", TrainOptions(archive, plan(model="cnn", unfreeze="30%"), output=out))
     refused("--grey with a base of one channel", TrainOptions(archive, plan(grey=True), output=out))
 
 
 def test_a_file_in_the_place_of_charts(archive: Path, tmp_path: Path):
     pytest.importorskip("matplotlib")
     (tmp_path / "charts").write_text("")
-    refused("a folder for --plots", TrainOptions(archive, PLAN, output=tmp_path / "out", plots=tmp_path / "charts"))
+    for place in (tmp_path / "charts", tmp_path / "charts" / "of" / "today"):
+        refused("a folder for --plots", TrainOptions(archive, PLAN, output=tmp_path / "out", plots=place))
 
 
 def test_several_labels_and_held_out_images_without_any(tmp_path: Path):
@@ -93,8 +96,8 @@ def test_nothing_of_an_earlier_training_stays_beside_the_new_one(archive: Path, 
 
     monkeypatch.setitem(training_body._OWN, "cnn", tiny)
     out = tmp_path / "out"
-    (out / LOGS_NAME).mkdir(parents=True)
-    for name in (SAMPLES_NAME, CURVE_NAME, f"{LOGS_NAME}/events.out.tfevents.1.host.1"):
+    (out / LOGS_NAME / "0.001").mkdir(parents=True)
+    for name in (SAMPLES_NAME, CURVE_NAME, f"{LOGS_NAME}/0.001/events.out.tfevents.1.host.1"):
         (out / name).write_text("earlier")
     train(TrainOptions(archive, PLAN, output=out, rates=(1e-3, 1e-4), tensorboard=True))
     assert not (out / SAMPLES_NAME).exists() and not (out / CURVE_NAME).exists()

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from edgecls.errors import DataError, MachineError, OutputError, WorkerError
+from edgecls.errors import DataError, MachineError, OutputError, StageError, WorkerError
 from edgecls.evaluation.cluster import Pool
 from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
@@ -98,7 +98,7 @@ LEFT = "make room and permission there, or leave --scheduler out; finished trial
         (NO_ROOM, MachineError, f"on pi: {NO_ROOM}; {LEFT}"),
         (OutputError("room", "/tmp/x: full", "with -o"), MachineError, f"expected room, found on pi: /tmp/x: full; {LEFT}"),
         (OutputError("room", "/tmp/x: a link", "remove it"), MachineError, "found on pi: /tmp/x: a link; remove it"),
-        (RuntimeError("oops"), WorkerError, "found on pi: RuntimeError: oops; see the worker's own messages"),
+        (RuntimeError("oops"), StageError, "found on pi: RuntimeError: oops; see the worker's own messages"),
         (DataError("images", "none", "give some"), DataError, "expected images, found none; give some"),
     ],
 )
@@ -112,9 +112,10 @@ def test_what_a_worker_meets_is_told_with_its_machine_and_is_no_lost_scheduler(
     monkeypatch.setattr("socket.gethostname", lambda: "pi")
     with concurrent.futures.ThreadPoolExecutor(1) as executor:
         place = ClusterPlace(Pool(executor, 1), "tcp://here")
-        with pytest.raises(kind, match=re.escape(words)):
+        with pytest.raises(kind, match=re.escape(words)) as caught:
             place.submit(refused, job(tmp_path)).result(30)
         place.stop()
+    assert type(caught.value) is kind  # a WorkerError says that nothing is known of the candidate
 
 
 class KilledWorker(Exception):  # noqa: N818
@@ -132,7 +133,7 @@ class KilledWorker(Exception):  # noqa: N818
             "tcp://gone, which has gone; start it again, or leave --scheduler out",
         ),
         (OSError("closed"), MachineError, "finished trials are kept"),
-        (KeyError("oops"), WorkerError, "KeyError: 'oops'"),
+        (KeyError("oops"), StageError, "KeyError: 'oops'"),
     ],
 )
 def test_what_goes_wrong_there(tmp_path: Path, raised: BaseException, kind: type, words: str) -> None:
@@ -143,6 +144,7 @@ def test_what_goes_wrong_there(tmp_path: Path, raised: BaseException, kind: type
             return future
 
     place = ClusterPlace(Pool(Broken(), 1), "tcp://gone")  # type: ignore[arg-type]
-    with pytest.raises(kind, match=words.replace("(", r"\(")):
+    with pytest.raises(kind, match=words.replace("(", r"\(")) as caught:
         place.submit(make_trial, job(tmp_path)).result(30)
     place.stop()
+    assert type(caught.value) is kind

@@ -15,7 +15,7 @@ CLASSES = 1000
 
 def are_imagenet(labels: Path) -> bool:
     """Whether they are the names that come with the package, and no file of that name."""
-    return str(labels) == IMAGENET and not labels.exists()
+    return str(labels) == IMAGENET and not labels.is_file()
 
 
 def imagenet_labels() -> list[str]:

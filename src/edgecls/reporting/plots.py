@@ -28,8 +28,9 @@ def require_plots(folder: Path) -> None:
         OutputError: a file in the place of the folder.
     """
     require("matplotlib.figure", "plots")
-    if folder.exists() and not folder.is_dir():
-        raise OutputError("a folder for --plots", f"{folder}, which is a file", "choose another")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise OutputError("a folder for --plots", f"{existing}, which is a file", "choose another")
 
 
 def evaluation_plots(

@@ -14,8 +14,8 @@ _NAME = "events.out.tfevents"
 
 
 def remove_logs(folder: Path) -> None:
-    """Remove the event files in and below a folder, which TensorBoard would show as one training with those that come."""
-    for path in folder.rglob(f"{_NAME}.*"):
+    """Remove the event files in a folder, which TensorBoard would show as one training with those that come."""
+    for path in folder.glob(f"{_NAME}.*"):
         path.unlink()
 
 

@@ -303,7 +303,7 @@ def _require_numbers(scores: list[np.ndarray]) -> None:
         raise UnsupportedModelError(
             "a model whose scores are numbers",
             f"NaN or infinity in its scores of {np.count_nonzero(~sound)} of {counted(len(sound), 'image')}",
-            "give an earlier checkpoint, or convert it unproven with --no-verify",
+            "give an earlier checkpoint, or say with --preprocess how pixels enter it",
         )
 
 

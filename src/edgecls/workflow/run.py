@@ -13,8 +13,8 @@ from pydantic import Field
 from edgecls.converters import Effort
 from edgecls.crew import BenchOptions
 from edgecls.crew.environment import environment
-from edgecls.data.digits import are_digits
-from edgecls.data.imagenet import are_imagenet
+from edgecls.data.digits import DIGITS_NAME
+from edgecls.data.imagenet import IMAGENET, are_imagenet
 from edgecls.errors import ArtifactError
 from edgecls.formats import change_since_conversion, sha256
 from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, Estimator, Manifest, OnnxBatch, OnnxLayout, Target
@@ -266,7 +266,8 @@ def _are_whole(folder: Path, variant: str) -> bool:
 
 def _absolute(recipe: RunRecipe, folder: Path) -> RunRecipe:
     def place(path: Path | None) -> Path | None:
-        return path if path is None or are_digits(path) or are_imagenet(path) else folder / path
+        is_bundled = str(path) in (DIGITS_NAME, IMAGENET) and path is not None and not (folder / path).exists()
+        return path if path is None or is_bundled else folder / path
 
     paths = {name: place(getattr(recipe, name)) for name in ("model", "data", "out", "labels", "weights", "custom_objects")}
     parts: dict[str, Value] = {

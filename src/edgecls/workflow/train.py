@@ -26,7 +26,6 @@ from edgecls.reporting.rate_curve import rate_curve
 from edgecls.reporting.sample_sheet import write_sample_sheet
 from edgecls.system.memory import peak_memory_bytes
 from edgecls.system.store import changing, staging
-from edgecls.training.event_log import remove_logs
 from edgecls.training.fitting import Fitted
 from edgecls.training.half_precision import half_policy
 from edgecls.training.networks import Network, save_model
@@ -36,7 +35,7 @@ from edgecls.version import __version__
 from edgecls.workflow.content import remembered
 from edgecls.workflow.judged_training import judge_training, judged_on
 from edgecls.workflow.opening import require_paths
-from edgecls.workflow.train_job import LOGS_NAME, TrainJob, find_rate, try_rates
+from edgecls.workflow.train_job import TrainJob, find_rate, try_rates
 from edgecls.workflow.training_body import ChosenBody, choose_body
 from edgecls.workflow.training_images import open_parts
 
@@ -100,8 +99,6 @@ def train(options: TrainOptions, on_event: OnEvent = ignore) -> Training:
     _check(options)
     with staging(options.folder) as staged:
         job, points, tried = _job(options, on_event), [], []
-        if not options.resume:
-            remove_logs(options.folder / LOGS_NAME)
         if options.find_rate:
             job, points = find_rate(job)
         if options.rates:
@@ -170,7 +167,7 @@ def _check(options: TrainOptions) -> None:
         option = "--find-rate" if options.find_rate else "--rates"
         raise InputError(f"one of --learning-rate and {option}", "both", "leave one of them out")
     if options.plan.half and options.plan.model not in SCRATCH and Path(options.plan.model).exists():
-        raise InputError("--half with a network that is built here", f"the file {options.plan.model}", "leave --half out")
+        raise InputError("--half with a network that is built here", f"the base {options.plan.model}", "leave --half out")
     require_paths({"DATA": options.data, "--labels": options.labels})
 
 

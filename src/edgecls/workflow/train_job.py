@@ -15,7 +15,7 @@ from edgecls.records.recipe import fingerprint
 from edgecls.records.training import RatePoint, TrainingEpoch, TrainingPlan, TriedRate
 from edgecls.reporting.training import describe_training_epoch
 from edgecls.system.extras import require
-from edgecls.training.event_log import EventLog
+from edgecls.training.event_log import EventLog, remove_logs
 from edgecls.training.fitting import Fitted, Fitting, Step, fit, merit
 from edgecls.training.half_precision import FULL, half_policy, policy
 from edgecls.training.networks import Network, build_network
@@ -113,7 +113,7 @@ class TrainJob:
         checkpoint = self.folder / (f".training.{trial}.checkpoint.npz" if trial else CHECKPOINT_NAME)
         if self.resume and not trial and not checkpoint.exists():
             self.on_event(Event("training", remark=f"nothing to go on with in {self.folder}: trained from the start"))
-        self._require_unfrozen(network)
+        self.require_unfrozen(network)
         held_out = self.parts.parts["held-out"]
         with self._log(trial) as log:
 
@@ -141,7 +141,12 @@ class TrainJob:
             )
             return network, fit(fitting, resume=self.resume)
 
-    def _require_unfrozen(self, network: Network) -> None:
+    def require_unfrozen(self, network: Network) -> None:
+        """Refuse an `--unfreeze` beyond the base.
+
+        Raises:
+            InputError: no layer of it would train.
+        """
         count = len(network.base)
         if self.plan.fine_tune and self.plan.first_unfrozen(count) >= count:
             raise InputError(
@@ -155,7 +160,10 @@ class TrainJob:
         if not self.tensorboard:
             yield None
             return
-        log = EventLog(self.folder / LOGS_NAME / trial)
+        folder = self.folder / LOGS_NAME / trial
+        if not self.resume:
+            remove_logs(folder)
+        log = EventLog(folder)
         try:
             yield log
         finally:
@@ -164,8 +172,10 @@ class TrainJob:
 
 def find_rate(job: TrainJob) -> tuple[TrainJob, list[RatePoint]]:
     """The job with the learning rate at which its loss falls steepest, and the curve that says so."""
+    network = job.network()
+    job.require_unfrozen(network)
     points = range_test(
-        job.network(),
+        network,
         job.plan,
         job.objective,
         job.trained,

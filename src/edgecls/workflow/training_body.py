@@ -85,6 +85,8 @@ def _refuse_idle(plan: TrainingPlan, weights: str | None, preprocess: str | None
         )
     if not plan.fine_tune and (plan.fine_tune_rate is not None or plan.unfreeze != TrainingPlan().unfreeze):
         option = "--unfreeze" if plan.fine_tune_rate is None else "--fine-tune-rate"
+        if not base and weights is None:
+            raise InputError(f"{option} with a base that has weights", f"--model {plan.model}", f"leave {option} out")
         raise InputError(
             f"--fine-tune together with {option}", "a base that stays frozen", f"add --fine-tune N, or leave {option} out"
         )

@@ -177,10 +177,11 @@ def _require_parts(parts: dict[str, Images], plan: TrainingPlan) -> None:
         )
     held_out = parts["held-out"]
     if held_out.labels.ndim == 2 and not held_out.labels[held_out.chosen].any():
+        own_part = held_out.source is not parts["training"].source  # which no share is taken for
         raise DataError(
             "held-out images of which one has a class, to judge on",
             f"{len(held_out.chosen)} of {held_out.source.path} without",
-            "hold more out: --held-out 0.4, or give more images",
+            "add such images to it" if own_part else "hold more out: --held-out 0.4, or give more images",
         )
 
 

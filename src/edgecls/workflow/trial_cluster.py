@@ -19,7 +19,7 @@ from typing import Any
 
 from edgecls.data.digits import are_digits
 from edgecls.data.imagenet import are_imagenet
-from edgecls.errors import EdgeclsError, MachineError, MissingExtraError, OutputError, WorkerError
+from edgecls.errors import EdgeclsError, MachineError, MissingExtraError, OutputError, StageError, WorkerError
 from edgecls.evaluation.cluster import Pool
 from edgecls.evaluation.parcel import Parcel
 from edgecls.formats import sha256
@@ -92,6 +92,7 @@ class ClusterPlace:
         Raises:
             MachineError: the scheduler has gone, or a worker's machine refused something.
             WorkerError: the worker died.
+            StageError: another exception.
         """
         future = None
         try:
@@ -110,7 +111,7 @@ class ClusterPlace:
                 remedy = "start it again, or leave --scheduler out; finished trials are kept"
                 raise MachineError("a Dask scheduler that answers", f"{self._address}, which has gone", remedy) from None
             words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            raise WorkerError("a trial that can be made", words, "see the worker's own messages") from None
+            raise StageError("a trial that can be made", words, "see the worker's own messages") from None
         finally:
             self._asked.discard(future) if future else None
 
@@ -120,7 +121,7 @@ def make_sent(job: TrialJob, parcels: list[Parcel]) -> Sent | None:
 
     Raises:
         MachineError: its system refused something, as it would any other trial: no room, no permission.
-        WorkerError: another exception than those that a trial raises on purpose.
+        StageError: another exception than those that a trial raises on purpose.
     """
     remedy = "make room and permission there, or leave --scheduler out; finished trials are kept"
     try:
@@ -135,7 +136,7 @@ def make_sent(job: TrialJob, parcels: list[Parcel]) -> Sent | None:
     except Exception as error:  # process border: some of these the executor raises itself, where the scheduler has gone
         words = " ".join(f"{type(error).__name__}: {error}".split())[:300]
         found = f"on {socket.gethostname()}: {words}"
-        raise WorkerError("a trial that can be made", found, "see the worker's own messages") from error
+        raise StageError("a trial that can be made", found, "see the worker's own messages") from error
 
 
 def _make_here(job: TrialJob, parcels: list[Parcel]) -> Sent | None:
