@@ -47,6 +47,18 @@ def test_a_base_for_training_has_them(framework: Any, keras: Any, tmp_path: Path
     np.testing.assert_array_equal(np.ravel(found.variance), np.ravel(normalization.variance))
 
 
+def test_a_base_for_training_has_those_inside_another_layer(keras: Any, tmp_path: Path) -> None:
+    """A Pipeline is a layer, not a model, and so is made anew as a whole."""
+    normalization = keras.layers.Normalization()
+    normalization.adapt(RNG.uniform(40, 90, (16, 8, 8, 3)))
+    small_classifier(keras, keras.layers.Pipeline([normalization])).save(str(tmp_path / "model.keras"))
+    base = flat_base(load_model(tmp_path / "model.keras"))
+    pixels = keras.Input((8, 8, 3))
+    features, _ = resized(base, pixels)
+    images = RNG.uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
+    np.testing.assert_allclose(keras.Model(pixels, features)(images), base.model(images), rtol=1e-5)
+
+
 def test_a_layer_of_that_name_of_ones_own_is_left_alone(framework: Any) -> None:
     class Normalization(framework.layers.Layer):
         def finalize_state(self) -> None:

@@ -106,7 +106,7 @@ def _copy(call: Call, names: set[str]) -> Any:
 def _give_weights(layer: Any, source: Any) -> None:
     if getattr(layer, "weights", None):
         layer.set_weights(source.get_weights())
-        take_over_statistics([layer])
+        take_over_statistics(layer._flatten_layers() if hasattr(layer, "_flatten_layers") else [layer])  # some hold others
 
 
 def _unused(name: str, names: set[str]) -> str:
