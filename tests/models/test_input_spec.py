@@ -73,6 +73,21 @@ def test_scaling_inside_the_model(framework, scale, offset, expected, provenance
     assert "--preprocess" in spec.note
 
 
+@pytest.mark.parametrize(
+    ("scale", "offset", "expected", "provenance"),
+    [
+        ([1.0, 1.0, 0.0], [-104.0, -117.0, 0.0], PIXELS, "in-model"),
+        ([2.0, 2.0, 0.0], [-1.0, -1.0, -1.0], UNIT, "assumed"),
+        ([0.5, 0.0, 0.5], [0.5, 0.0, 0.5], SIGNED, "assumed"),
+        ([0.0, 0.0, 0.0], [1.0, 0.0, 1.0], PIXELS, "in-model"),  # whatever enters
+        ([np.inf, np.inf, np.inf], [np.inf, np.inf, np.inf], UNIT, "assumed"),
+    ],
+)
+def test_channels_that_no_value_makes_zero_tell_nothing(scale, offset, expected, provenance):
+    spec = spec_of(Scaling(np.asarray(scale), np.asarray(offset)))
+    assert ((spec.mean, spec.std), spec.provenance) == (expected, provenance)
+
+
 def test_normalization_inside_the_model(framework):
     pixels = framework.layers.Normalization(mean=[123.7, 116.3, 103.5], variance=[58.4**2, 57.1**2, 57.4**2])
     scaling = scaled(framework, framework.layers.RandomFlip(), pixels)

@@ -125,14 +125,21 @@ def infer_image_spec(
 def _from_scaling(base: ImageSpec, scaling: Scaling) -> ImageSpec:
     formula = f"x*{_numbers(scaling.scale)} + {_numbers(scaling.offset)}"
     small = np.max(np.abs(scaling.scale)) <= _PIXEL_SCALE
-    with np.errstate(divide="ignore", invalid="ignore"):  # a channel that is not looked at
-        zero = -scaling.offset / scaling.scale
+    zero = _becomes_zero(scaling)
     if small or np.max(zero) > _HIGHEST_OF_UNIT:
         note = f"Layers inside the model scale pixels ({formula}): 0..255 enter as they are; {_OVERRIDE}."
         return base.model_copy(update={"provenance": "in-model", "note": note})
     choice = "-1..1" if np.min(zero) < _LOWEST_OF_UNIT else "0..1"
     note = f"Assumed {choice}: layers inside the model compute {formula}, which suits such values, not pixels; {_OVERRIDE}."
     return base.with_preprocess(choice, "assumed").model_copy(update={"note": note})
+
+
+def _becomes_zero(scaling: Scaling) -> np.ndarray:
+    """The values that become 0, of the channels that have one: those multiplied by 0 do not. Where none has, 0 itself."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        zero = np.ravel(-scaling.offset / scaling.scale)
+    found = zero[np.isfinite(zero)]
+    return found if found.size else np.zeros(1)
 
 
 def _assumed(base: ImageSpec, names: tuple[str, ...], model_names: tuple[str, ...]) -> ImageSpec:
