@@ -157,13 +157,19 @@ def test_grey_images_never_get_three_means():
     assert infer_image_spec((64, 64, 1), False, NONE, ["block1_conv1"], ["vgg16"]).std == (255.0,)
 
 
-# What networks whose scaling layer can be left out take without it: MobileNetV3 and EfficientNetV2 as documented, the others as those
-# layers compute. With it, but behind something that hides from the graph what it scales, pixels.
+# What networks whose scaling layer can be left out take without it: MobileNetV3 and EfficientNetV2 S, M and L as documented, the others
+# as those layers compute. With it, but behind something that hides from the graph what it scales, pixels.
 @pytest.mark.parametrize(
     ("names", "name", "preprocess"),
     [
-        (["block4a_dwconv2"], "model", "-1..1"),
-        (["dense"], "efficientnetv2-b0", "-1..1"),
+        (["block4a_dwconv2", "block4e_dwconv2"], "model", "imagenet-torch"),
+        (["block4a_dwconv2", "block4f_dwconv2"], "model", "-1..1"),
+        (["block5a_dwconv2"], "model", "-1..1"),
+        (["dense"], "efficientnetv2-b0", "imagenet-torch"),
+        (["dense"], "EfficientNetV2B3_flowers", "imagenet-torch"),
+        (["dense"], "efficientnetv2-s", "-1..1"),
+        (["dense"], "efficientnetv2_l", "-1..1"),
+        (["dense"], "efficientnetv2_model", "-1..1"),
         (["block1a_dwconv"], "efficientnetb0", "imagenet-torch"),
         (["convnext_tiny_stem", "batch_normalization", "layer_normalization_1"], "model", "imagenet-torch"),
         (["expanded_conv_1_squeeze_excite_conv"], "model", "-1..1"),
@@ -177,6 +183,24 @@ def test_architectures_that_may_scale_inside(names, name, preprocess):
     spec = infer_image_spec((224, 224, 3), False, NONE, names, [name])
     expected = spec.with_preprocess(preprocess)
     assert (spec.mean, spec.std, spec.color_order) == (expected.mean, expected.std, expected.color_order)
+
+
+@pytest.mark.parametrize(
+    ("name", "preprocess"),
+    [("EfficientNetV2B0", "imagenet-torch"), ("EfficientNetV2B3", "imagenet-torch"), ("EfficientNetV2S", "-1..1")],
+)
+def test_variants_of_efficientnet_v2_are_told_by_their_layers(keras, name, preprocess):
+    model = getattr(keras.applications, name)(
+        weights=None, include_top=False, include_preprocessing=False, input_shape=(32, 32, 3)
+    )
+    spec = infer_image_spec((32, 32, 3), False, NONE, [layer.name for layer in model.layers], ["model"])
+    assert spec.std == spec.with_preprocess(preprocess).std
+    assert "EfficientNetV2" in spec.note and preprocess in spec.note
+
+
+def test_an_efficientnet_v2_of_grey_images_is_scaled_as_those_of_other_variants():
+    spec = infer_image_spec((64, 64, 1), False, NONE, ["block4a_dwconv2"], ["efficientnetv2-b0"])
+    assert (spec.mean, spec.std) == SIGNED
 
 
 @pytest.mark.parametrize("way", ["tiled", "broadcast", "repeated", "enlarged", "grey", "mean", "split", "unstacked", "patches"])

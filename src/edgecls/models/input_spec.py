@@ -25,8 +25,9 @@ _PIXEL_SCALE = 1 / 16
 _HIGHEST_OF_UNIT, _LOWEST_OF_UNIT = 1.5, -0.5
 
 # Families of keras.applications, told by names of their layers or of the model: (family, layer name, model name, its preprocessing).
-# Of those that scale inside it is what a copy without these layers takes (`include_preprocessing=False`), as documented or, where it
-# is not, as the layers compute.
+# Of those that scale inside it is what a copy without these layers takes (`include_preprocessing=False`), as these compute it.
+# Keras documents -1..1 of all EfficientNetV2s, but weights go with the layers, which compute it in S, M and L alone: those of B0 to B3
+# take ImageNet's means off colour images.
 _FAMILIES: tuple[tuple[str, str, str, str], ...] = (
     ("MobileNetV3", r"expanded_conv_\d+(_|/)squeeze_excite(_|/)conv(_\d)?", r"mobilenet_?v3", "-1..1"),
     ("MobileNetV2", r"expanded_conv_depthwise", r"mobilenet_?v2", "-1..1"),
@@ -39,11 +40,13 @@ _FAMILIES: tuple[tuple[str, str, str, str], ...] = (
     ("DenseNet", r"conv2_block1_concat", r"densenet", "imagenet-torch"),
     ("ResNet", r"conv2_block1_1_conv|res2a_branch2a", r"resnet_?(50|101|152)(?!_?v2)", "imagenet-caffe"),
     ("VGG", r"block1_conv1", r"vgg_?1[69]", "imagenet-caffe"),
+    ("EfficientNetV2", r"block4f_dwconv2", r"efficientnet_?v2[-_]?[sml](?![a-z])", "-1..1"),  # B0 to B3 end this block before
+    ("EfficientNetV2-B", r"block4[a-e]_dwconv2", r"efficientnet_?v2[-_]?b\d", "imagenet-torch"),
     ("EfficientNetV2", r"block\d[a-z]_dwconv2", r"efficientnet_?v2", "-1..1"),
     ("EfficientNet", r"block1a_(dwconv|se_reduce)\w*", r"efficientnet", "imagenet-torch"),
     ("ConvNeXt", r"convnext_\w+_stem", r"convnext", "imagenet-torch"),
 )
-_SCALE_INSIDE = ("MobileNetV3", "EfficientNetV2", "EfficientNet", "ConvNeXt")
+_SCALE_INSIDE = ("MobileNetV3", "EfficientNetV2", "EfficientNetV2-B", "EfficientNet", "ConvNeXt")
 _SCALING_LAYER = re.compile(r"(\w+_prestem_)?(rescaling|normalization)(_\d+)?")
 
 
