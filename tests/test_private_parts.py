@@ -41,6 +41,7 @@ USED: dict[str, dict[str, str]] = {
     },
     "keras": {
         "keras:Model._flatten_layers": "models/keras_model.py",
+        "keras:Layer._flatten_layers": "models/flat_base.py",
         "keras.src.models.functional:Functional": "models/keras_model.py",
         "keras:Layer._open_name_scope": "models/layer_scopes.py",
         "keras.layers:EinsumDense._adjust_scale_for_dequant": "models/dequantize.py",

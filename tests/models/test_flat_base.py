@@ -121,6 +121,62 @@ def test_layers_of_one_name_in_two_nested_models(tmp_path: Path):
     assert np.allclose(base.model(images), second(first(images)), atol=1e-6)
 
 
+@pytest.mark.parametrize("size", [8, 12])
+def test_operations_of_one_name_in_two_nested_models(size: int, tmp_path: Path):
+    """Arithmetic is counted anew in every session, too; here with settings, and on the left of what it takes from."""
+    import keras
+
+    layers, ops = keras.layers, keras.ops
+
+    def part(factor: float) -> Any:
+        keras.backend.clear_session()
+        pixels = layers.Input((None, None, 2))
+        value = ops.concatenate(
+            [pixels / factor, 1.0 - pixels, ops.pad(pixels[:, 1:], ((0, 0), (1, 0), (0, 0), (0, 0)))], axis=-1
+        )
+        return keras.Model(pixels, layers.Conv2D(2, 3, padding="same")(value), name=f"part_{factor:.0f}")
+
+    parts = part(255.0), part(2.0)
+    pixels = layers.Input((8, 8, 2))
+    features = parts[1](parts[0](pixels / 3.0))
+    keras.Model(pixels, layers.Dense(2)(layers.GlobalAveragePooling2D()(features))).save(tmp_path / "base.keras")
+    base = flat_base(load_model(tmp_path / "base.keras"))
+    images = np.random.default_rng(0).random((2, size, size, 2), np.float32)
+    expected = np.asarray(parts[1](parts[0](images / 3.0)))
+    pixels = layers.Input((size, size, 2))
+    made, called = resized(base, pixels)
+    assert np.allclose(keras.Model(pixels, made)(images), expected, atol=1e-6)
+    assert all(layer.name.startswith("base_") for layer in called)
+    assert size != 8 or np.allclose(base.model(images), expected, atol=1e-6)
+
+
+PLAIN = """
+import keras
+
+class Plain(keras.layers.Layer):
+    def __init__(self, **settings):
+        super().__init__(name="plain")
+
+    def call(self, pixels):
+        return keras.ops.relu(pixels)
+"""
+
+
+def test_layers_that_keep_their_name_are_refused_with_what_to_do(tmp_path: Path):
+    import keras
+
+    layers = keras.layers
+    defined: dict[str, Any] = {}
+    (tmp_path / "plain.py").write_text(PLAIN)
+    exec(PLAIN, defined)
+    parts = [keras.Sequential([layers.Input((8, 8, 1)), defined["Plain"]()], name=name) for name in ("first", "second")]
+    source = keras.Sequential([layers.Input((8, 8, 1)), *parts, layers.GlobalAveragePooling2D(), layers.Dense(2)])
+    source.save(tmp_path / "base.keras")
+    loaded = load_model(tmp_path / "base.keras", custom_objects=tmp_path / "plain.py", allow_code=True)
+    with pytest.raises(UnsupportedModelError, match=r"a base of layers that Keras 3 connects.*\n?.*give a base"):
+        flat_base(loaded)
+
+
 def test_a_new_head_has_layers_called_as_those_of_the_base(tmp_path: Path):
     """Keras calls the first of a kind alike in every session: `dropout`, `batch_normalization`."""
     import keras

@@ -50,12 +50,12 @@ def flat_base(loaded: LoadedModel) -> FlatBase:
     inputs = keras.Input(loaded.image_spec.input_shape)
     trace = _Trace(keras)
     scores = replay(loaded.model, [inputs], trace.call)[loaded.output_index]
-    _prove(loaded, keras.Model(inputs, scores))
+    _prove(loaded, _connected(keras, inputs, scores))
     maps = [place for place, (_, value) in enumerate(trace.made) if _is_map(value)]
     if not maps:
         raise UnsupportedModelError("a classifier with feature maps", f"{loaded.source.name}, which has none", _REMEDY)
     features = trace.made[maps[-1]][1]
-    model = keras.Model(inputs, features)
+    model = _connected(keras, inputs, features)
     used = {id(operation) for operation in model.operations}
     layers = [layer for layer, _ in trace.made[: maps[-1] + 1] if id(layer) in used]
     return FlatBase(model, tuple(dict.fromkeys(layers)), tuple(layer.name for layer, _ in trace.made[maps[-1] + 1 :]))
@@ -95,12 +95,33 @@ def resized(base: FlatBase, pixels: Any) -> tuple[Any, tuple[Any, ...]]:
     return features, tuple(copies.values())
 
 
+def _connected(keras: Any, inputs: Any, outputs: Any) -> Any:
+    """The model between them.
+
+    Raises:
+        UnsupportedModelError: Keras makes none of it, as of two layers of a class whose copies keep their name.
+    """
+    try:
+        return keras.Model(inputs, outputs)
+    except load_errors() as error:
+        raise UnsupportedModelError("a base of layers that Keras 3 connects", cause_of(error), _REMEDY) from error
+
+
 def _copy(call: Call, names: set[str]) -> Any:
-    """A layer that computes what a call's does, without its weights; what has none and Keras makes no second one of stays."""
-    if call.is_operation or call.kind == "Lambda":
+    """A layer that computes what a call's does, without its weights; a Lambda, of which Keras makes no second one, stays."""
+    if call.kind == "Lambda":
         return call.layer
-    name = _unused(_PREFIX + call.layer.name.removeprefix(_PREFIX), names)
-    return type(call.layer).from_config({**call.layer.get_config(), "name": name})
+    return _another(call, _unused(_PREFIX + call.layer.name.removeprefix(_PREFIX), names))
+
+
+def _another(call: Call, name: str) -> Any:
+    """A layer or operation of Keras 3 that computes what a call's does, under another name and without its weights."""
+    kind = type(call.layer)
+    if not call.is_operation:
+        return kind.from_config({**call.layer.get_config(), "name": name})
+    made = object.__new__(kind)  # most operations have no config, and copy.copy would have Keras save it as a model
+    vars(made).update(vars(call.layer), name=name, _inbound_nodes=[], _outbound_nodes=[])
+    return made
 
 
 def _give_weights(layer: Any, source: Any) -> None:
@@ -151,10 +172,9 @@ class _Trace:
         return self._layers[id(call.layer)]
 
     def _own(self, call: Call) -> Any:
-        """A layer of Keras 3 itself; one like it where another nested model has a layer of that name."""
+        """A layer or operation of Keras 3 itself; one like it where another nested model has one of that name."""
         name = _unused(call.layer.name, self._names)
-        is_new = name != call.layer.name and not call.is_operation
-        return type(call.layer).from_config({**call.layer.get_config(), "name": name}) if is_new else call.layer
+        return call.layer if name == call.layer.name else _another(call, name)
 
     def _of_keras_3(self, call: Call) -> Any:
         cls = getattr(self._keras.layers, call.kind, None)
