@@ -10,7 +10,7 @@ import pytest
 
 from edgecls.errors import UnsupportedModelError
 from edgecls.models import load_model
-from edgecls.models.flat_base import flat_base, resized
+from edgecls.models.flat_base import FlatBase, flat_base, resized
 from edgecls.records.training import TrainingPlan
 from edgecls.training.networks import build_network
 from edgecls.workflow.training_body import choose_body
@@ -148,6 +148,27 @@ def test_operations_of_one_name_in_two_nested_models(size: int, tmp_path: Path):
     assert np.allclose(keras.Model(pixels, made)(images), expected, atol=1e-6)
     assert all(layer.name.startswith("base_") for layer in called)
     assert size != 8 or np.allclose(base.model(images), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(("size", "remedy"), [(8, "give a base whose layers"), (12, "leave --size out")])
+def test_a_base_that_cannot_be_made_anew_says_what_to_do(size: int, remedy: str):
+    import keras
+
+    class Single(keras.layers.Layer):
+        def __init__(self, factor: float, **settings: Any):
+            super().__init__(**settings)
+            self.factor = factor
+
+        def call(self, pixels: Any) -> Any:
+            return pixels * self.factor
+
+        def get_config(self) -> dict[str, Any]:
+            return super().get_config()
+
+    model = keras.Sequential([keras.Input((8, 8, 1)), Single(2.0)])
+    with pytest.raises(UnsupportedModelError) as refusal:
+        resized(FlatBase(model, tuple(model.layers), ()), keras.Input((size, size, 1)))
+    assert refusal.value.remedy.startswith(remedy)
 
 
 PLAIN = """

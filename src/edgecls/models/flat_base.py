@@ -69,7 +69,7 @@ def resized(base: FlatBase, pixels: Any) -> tuple[Any, tuple[Any, ...]]:
     first of a kind alike in every session, and so those of a new head as those of an old base.
 
     Raises:
-        UnsupportedModelError: its layers take images of its own size alone.
+        UnsupportedModelError: its layers take images of its own size alone, or Keras makes no second ones of them.
     """
     copies: dict[int, Any] = {}
     names: set[str] = set()
@@ -87,10 +87,11 @@ def resized(base: FlatBase, pixels: Any) -> tuple[Any, tuple[Any, ...]]:
     try:
         features = replay(base.model, [pixels], call)[0]
     except load_errors() as error:
+        is_own_size = tuple(pixels.shape[1:3]) == tuple(base.model.inputs[0].shape[1:3])
         raise UnsupportedModelError(
             f"a base that takes images of {pixels.shape[1]}x{pixels.shape[2]}x{pixels.shape[3]}",
             cause_of(error),
-            "leave --size out",
+            _REMEDY if is_own_size else "leave --size out",
         ) from error
     return features, tuple(copies.values())
 
