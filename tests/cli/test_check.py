@@ -15,6 +15,8 @@ import pytest
 from typer.testing import Result
 
 from edgecls.gate.baseline import Baseline, baseline_schema
+from edgecls.records.artifact import Manifest
+from edgecls.records.report import DataUsed
 from gate_folder import FLOAT, INT8, MADE, make_folder, row, write_results
 from phone_results import phone_results
 
@@ -391,3 +393,40 @@ def test_results_of_an_app_show_its_own_failures(folder: Path, baseline: Path, e
     done = edgecls("check", folder, "--baseline", baseline, "--results", phone)
     assert done.exit_code == 1
     assert "the delegate refused it" in done.stdout
+
+
+def _limit_flips(tmp_path: Path) -> Path:
+    path = tmp_path / "edgecls.toml"
+    path.write_text('[default]\nmax_flips = "3%"\n', encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(("failed", "others_ran"), [(INT8, False), (FLOAT, True)])
+def test_one_that_fails_is_told_where_flips_of_all_are_limited(
+    failed: str, others_ran: bool, folder: Path, baseline: Path, tmp_path: Path, edgecls: Edgecls
+) -> None:
+    """Neither of the two has flips then: one failed, and there was nothing to compare the other with."""
+    manifest = Manifest.read(folder)
+    nothing = {"status": "crashed", "reason": "signal 11", "accuracy": None, "latency": None}
+    rows = {name: row(name).model_copy(update={"flips": None} | (nothing if name == failed else {})) for name in (FLOAT, INT8)}
+    write_results(folder, manifest, rows)
+    done = edgecls("check", folder, "--baseline", baseline, "--budget", _limit_flips(tmp_path))
+    assert done.exit_code == 1, done.stderr
+    assert "crashed when it was run: signal 11" in done.stdout + done.stderr
+    assert (f"the flips of {INT8} are not limited here" in done.stdout + done.stderr) == others_ran
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_float_artifact_alone_has_no_flips_to_limit(labelled: bool, tmp_path: Path, edgecls: Edgecls) -> None:
+    out, baseline = tmp_path / "out", tmp_path / "baseline.json"
+    manifest = make_folder(out, {FLOAT: WIDTH})
+    asked = DataUsed(path="photos", images=1000, labelled=labelled)
+    alone = row(FLOAT) if labelled else row(FLOAT).model_copy(update={"accuracy": None})
+    write_results(out, manifest, {FLOAT: alone}, data=asked)
+    assert edgecls("check", out, "--baseline", baseline, "--update-baseline").exit_code == 0
+    limits = ("--baseline", baseline, "--budget", _limit_flips(tmp_path))
+    assert edgecls("check", out, *limits).exit_code == 0
+    (out / "results.json").unlink()
+    unmeasured = edgecls("check", out, *limits)
+    assert unmeasured.exit_code == 2
+    assert "nothing was measured" in unmeasured.stderr

@@ -138,6 +138,51 @@ def test_a_limit_of_flips_for_all_leaves_out_what_they_are_counted_against() -> 
         compare(Current(without), without, budget(max_flips=0.02))
 
 
+FLOAT_ALONE = artifact(accuracy=BaselineAccuracy(images=IMAGES, top1=0.9))
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        {},
+        {"failures": {"x": "crashed when it was run: signal 11"}},
+        {"unsupported": {"x"}, "unmeasured": {"x": "Core ML executes on macOS only"}},
+    ],
+)
+def test_a_limit_of_flips_is_no_broken_gate_where_nothing_else_ran(others: dict[str, Any]) -> None:
+    """Nothing names the float artifact as its reference then: it is what the others would be compared with."""
+    folder = state(float=FLOAT_ALONE, x=artifact()) if others else state(float=FLOAT_ALONE)
+    current = Current(folder, flips_reference="float", can_compare=True, **others)
+    result = compare(current, folder, budget(max_flips=0.02))
+    assert [found.artifact for found in result.violations] == (["x"] if "failures" in others else [])
+
+
+def test_what_was_not_measured_beside_its_reference_is_a_broken_gate() -> None:
+    folder = state(float=FLOAT_ALONE, x=FLOAT_ALONE)
+    with pytest.raises(GateError, match="the flips of x, since the budget limits it"):
+        compare(Current(folder, flips_reference="float", can_compare=True), folder, budget(max_flips=0.02))
+
+
+def test_flips_are_not_limited_where_their_reference_is_gone_and_that_is_said() -> None:
+    before, alone = state(float=FLOAT_ALONE, x=measured(0.9)), state(x=FLOAT_ALONE)
+    gone = compare(Current(alone), before, budget(max_flips=0.02))
+    assert [(found.artifact, found.text) for found in gone.violations] == [("float", "is in the baseline and was not made")]
+    assert "the flips of x are not limited here: float, which they are counted against, was not made" in gone.notes
+    with pytest.raises(
+        GateError, match="the flips of x, since the baseline has one"
+    ):  # another could be what it is compared with
+        compare(Current(state(x=FLOAT_ALONE, onnx=artifact()), can_compare=True), before, Budget())
+
+
+@pytest.mark.parametrize("known", [measured(0.9), FLOAT_ALONE])
+def test_flips_are_not_limited_where_their_reference_failed_and_that_is_said(known: BaselineArtifact) -> None:
+    now, before = state(float=artifact(), x=FLOAT_ALONE), state(float=FLOAT_ALONE, x=known)
+    failed = Current(now, failures={"float": "crashed when it was run: signal 11"}, flips_reference="float")
+    result = compare(failed, before, budget(max_flips=0.02))
+    assert [(found.artifact, found.quantity) for found in result.violations] == [("float", "presence")]
+    assert "the flips of x are not limited here: float, which they are counted against, has failed" in result.notes
+
+
 def test_what_others_are_counted_against_now_may_have_been_counted_itself() -> None:
     other = measured(0.9).model_copy(update={"flips": BaselineFlips(reference="onnx", images=IMAGES, count=3)})
     now = state(onnx=artifact(accuracy=BaselineAccuracy(images=IMAGES, top1=0.9)), x=other)

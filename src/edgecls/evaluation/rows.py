@@ -8,10 +8,9 @@ from collections.abc import Collection, Sequence
 
 from edgecls.crew.jobs import BenchJob, BenchOptions, Failure, blank_row
 from edgecls.errors import InputError
+from edgecls.evaluation.flips_reference import flips_reference
 from edgecls.formats import file_sizes
 from edgecls.records.measurement import Measurement
-
-_REFERENCE_ORDER = ("tflite", "onnx", "coreml", "saved_model")
 
 
 class Rows:
@@ -54,9 +53,7 @@ class Rows:
 
     def reference(self, among: Collection[str]) -> str | None:
         """The float32 artifact that the others are compared with; None where there is none."""
-        candidates = [job for job in self.jobs if job.scheme == "float32" and not job.foreign and job.name in among]
-        candidates.sort(key=lambda job: (job.variant != "base", _REFERENCE_ORDER.index(job.target)))
-        return candidates[0].name if candidates else None
+        return flips_reference(job for job in self.jobs if not job.foreign and job.name in among)
 
     def measure_sizes(self) -> None:
         """Fill in the sizes that no manifest told."""

@@ -31,6 +31,9 @@ class Current:
         unmeasured: name -> why there is no accuracy of it.
         unsupported: those of them that cannot run on this platform.
         notes: where figures come from.
+        flips_reference: the float32 artifact that the others' answers are compared with, or would be if it had not failed.
+        can_compare: whether there is a float32 artifact to compare with, be it not measured yet.
+        has_results: whether anything was measured.
     """
 
     state: Baseline
@@ -39,6 +42,9 @@ class Current:
     unmeasured: Mapping[str, str] = field(default_factory=dict)
     unsupported: Set[str] = frozenset()
     notes: tuple[str, ...] = ()
+    flips_reference: str | None = None
+    can_compare: bool = False
+    has_results: bool = False
 
 
 def compare(current: Current, baseline: Baseline, budget: Budget, *, gate_latency: bool = False) -> GateResult:
@@ -84,7 +90,8 @@ class _Comparison:
         self._unlimited: list[str] = []
         self._apart: dict[str, list[str]] = {}  # why latencies are not compared -> of which artifacts
         self._same_source = current.state.model.sha256 == baseline.model.sha256
-        self._references = {entry.flips.reference for entry in current.state.artifacts.values() if entry.flips}
+        entries = [*current.state.artifacts.values(), *baseline.artifacts.values()]
+        self._references = {entry.flips.reference for entry in entries if entry.flips} | {current.flips_reference}
 
     def of(self, name: str, limits: Limits) -> Iterator[Finding]:
         """All findings of one artifact."""
@@ -148,11 +155,26 @@ class _Comparison:
         if name in self._references:  # what the others are compared with has no flips: it never differs from itself
             wanted = wanted[:1]
         for what, found, in_baseline, absolute in wanted:
-            if found is None and absolute is not None and not in_baseline and name in self._current.unsupported:
-                self._unlimited.append(f"the {what} of {name} is not limited here: {why}")
-            elif found is None and (in_baseline or absolute is not None):
+            if found is not None or not (in_baseline or absolute is not None):
+                continue
+            lost = self._lost_reference(before) if what == "flips" else ""
+            elsewhere = why if not in_baseline and name in self._current.unsupported else ""
+            if not (lost or elsewhere):
                 asked = "the baseline has one" if in_baseline else "the budget limits it"
                 raise GateError(f"the {what} of {name}, since {asked}", why, _REMEASURE)
+            verb = "are" if what == "flips" else "is"
+            self._unlimited.append(f"the {what} of {name} {verb} not limited here: {elsewhere or lost}")
+
+    def _lost_reference(self, before: BaselineArtifact | None) -> str:
+        """Why nothing can be compared: what an artifact's answers are compared with failed or has vanished, and no other can take its
+        place. No new measurement would help, and it is a finding of its own."""
+        if self._current.can_compare:
+            return ""
+        reference = before.flips.reference if before and before.flips else self._current.flips_reference
+        if reference in self._current.failures:
+            return f"{reference}, which they are counted against, has failed"
+        vanished = reference in self._baseline.artifacts and reference not in self._current.state.artifacts
+        return f"{reference}, which they are counted against, was not made" if vanished else ""
 
     def _accuracy(
         self, name: str, before: BaselineArtifact | None, now: BaselineArtifact, found: BaselineAccuracy, limits: Limits

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import ValidationError
 
 from edgecls.errors import GateError
+from edgecls.evaluation.flips_reference import flips_reference
 from edgecls.gate.baseline import (
     Baseline,
     BaselineAccuracy,
@@ -46,7 +49,16 @@ def current_of(manifest: Manifest, sound: list[Artifact], report: Report | None,
     failures |= {name: f"{row.status} when it was run: {row.reason or 'no reason is known'}" for name, row in broken.items()}
     unmeasured = {name: _unmeasured(rows.get(name), report is not None) for name in names}
     unsupported = {name for name, row in rows.items() if row.status == "unsupported"}
-    return Current(state, failures, _doubts(rows), unmeasured, unsupported)
+    return Current(
+        state,
+        failures,
+        _doubts(rows),
+        unmeasured,
+        unsupported,
+        flips_reference=_flips_reference(manifest, failures, report),
+        can_compare=any(one.scheme == "float32" and one.name not in failures.keys() | unsupported for one in sound),
+        has_results=report is not None,
+    )
 
 
 def has_answers(report: Report) -> bool:
@@ -97,6 +109,20 @@ def _latency_reference(wanted: str | None, sound: list[Artifact], rows: dict[str
     first = next((artifact.name for artifact in sound if artifact.scheme == "float32" and _p50(rows.get(artifact.name))), None)
     name = wanted or first
     return name if name and _p50(rows.get(name)) else None
+
+
+def _flips_reference(manifest: Manifest, failures: Mapping[str, str], report: Report | None) -> str | None:
+    """What the others are compared with: the float32 artifact that was asked about images; where none was, the one that failed instead
+    of being asked."""
+    asked = {row.artifact for row in report.measurements if _asked(row, report)} if report else set()
+    answered = flips_reference(artifact for artifact in manifest.artifacts if artifact.name in asked - failures.keys())
+    return answered or flips_reference(artifact for artifact in manifest.artifacts if artifact.name in failures)
+
+
+def _asked(row: Measurement, report: Report) -> bool:
+    """Whether it answered to images: their labels tell, and images without labels leave no trace in the row of a reference."""
+    unlabelled = report.data is not None and not report.data.labelled
+    return row.status == "ok" and bool(row.accuracy or row.multilabel or unlabelled)
 
 
 def _p50(row: Measurement | None) -> float | None:
