@@ -239,7 +239,10 @@ def test_latencies_of_another_reference_are_not_compared_and_that_is_said() -> N
     result = compare(other, before, Budget())
     assert (result.of("x")["latency"].verdict, result.of("x")["latency"].before) == ("ok", None)
     assert "latency is not compared for x: the baseline's is relative to float, this one to other" in result.notes
-    unmeasured = compare(Current(state(float=artifact(), x=artifact())), before, Budget())
+    bare = Current(state(float=artifact(), x=artifact()), has_results=True)
+    unmeasured = compare(bare, before, Budget())
+    without = compare(Current(bare.state), before, Budget())
+    assert without.notes == ("latencies are not compared: the baseline's are relative to float, and nothing was measured",)
     expected = "latencies are not compared: the baseline's are relative to float, and the results have none to divide by"
     assert unmeasured.notes == (expected,)
 

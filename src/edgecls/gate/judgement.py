@@ -132,7 +132,8 @@ class _Comparison:
         """What holds for all artifacts."""
         before, now = self._baseline.latency_reference, self._current.state.latency_reference
         if before and not now:
-            yield f"latencies are not compared: the baseline's are relative to {before}, and the results have none to divide by"
+            why = "the results have none to divide by" if self._current.has_results else "nothing was measured"
+            yield f"latencies are not compared: the baseline's are relative to {before}, and {why}"
         elif references := {before, now} - {None}:
             gating = "a violation" if self._gate_latency else "advice"
             processor = self._baseline.processor
