@@ -81,8 +81,8 @@ def test_a_folder_whose_files_are_others_now_says_so(edgecls: Command, tmp_path:
     result = edgecls("inspect", tmp_path)
     assert result.exit_code == 0
     cut, gone = result.stderr.splitlines()
-    assert cut.startswith(f"note: {FLOAT} is not what was verified: changed since conversion: expected {size:,} bytes, found ")
-    assert gone.startswith(f"note: {INT8} is not what was verified: cannot be read: ")
+    assert cut.startswith(f"note: {FLOAT} is not what was made: changed since conversion: expected {size:,} bytes, found ")
+    assert gone.startswith(f"note: {INT8} is not what was made: cannot be read: ")
 
 
 @pytest.mark.parametrize(

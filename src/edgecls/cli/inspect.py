@@ -168,7 +168,7 @@ def _tell_changes(folder: Path, manifest: Manifest) -> None:
 
     for artifact in manifest.artifacts:
         if artifact.status == "ok" and (reason := change_since_conversion(folder / artifact.path, artifact)):
-            note(f"note: {artifact.name} is not what was verified: {reason}; convert again")
+            note(f"note: {artifact.name} is not what was made: {reason}; convert again")
 
 
 def _heading(manifest: Manifest) -> str:
