@@ -43,6 +43,17 @@ def test_a_web_project_takes_files_where_its_bundler_serves_them(package: str, f
         json.dumps({"dependencies": {"vite": "^7"} if package != "express" else {}, "devDependencies": {package: "^5"}}),
     )
     (tmp_path / "public").mkdir()  # as Gatsby builds it
+    if folder == "static" and package != "gatsby":
+        assert find_app(tmp_path)[1].folder == "public/edgecls"  # the place was set, as `kit.files.assets` does
+        (tmp_path / "static").mkdir()
+    assert find_app(tmp_path)[1].folder == f"{folder}/edgecls"
+
+
+@pytest.mark.parametrize(
+    ("version", "folder"), [("^2.15.0", "static"), ("~2.9", "static"), ("^3.2.0", "public"), ("latest", "public")]
+)
+def test_nuxt_serves_another_folder_since_version_3(version: str, folder: str, tmp_path: Path) -> None:
+    write(tmp_path / "package.json", json.dumps({"dependencies": {"nuxt": version}}))
     assert find_app(tmp_path)[1].folder == f"{folder}/edgecls"
 
 

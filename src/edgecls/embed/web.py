@@ -86,6 +86,10 @@ def _served(folder: Path) -> str:
     """
     packages = _packages(folder / _PACKAGE)
     known = next((place for package, place in _SERVED.items() if package in packages), None)
+    if packages.get("nuxt", "").lstrip("^~=v").startswith("2"):
+        known = _STATIC  # Nuxt 3 serves public/
+    if known == _STATIC and not (folder / _STATIC).is_dir() and (folder / _PUBLIC).is_dir() and "gatsby" not in packages:
+        known = _PUBLIC  # the place can be set, as SvelteKit's kit.files.assets
     if known or (folder / _PUBLIC).is_dir():
         return known or _PUBLIC
     native = [name for name in _NATIVE if (folder / name).is_dir()]
@@ -107,8 +111,8 @@ def _number(value: float) -> str:
     return json.dumps(int(value) if value.is_integer() else value).replace("e-0", "e-")
 
 
-def _packages(path: Path) -> set[str]:
-    """What a project depends on.
+def _packages(path: Path) -> dict[str, str]:
+    """What a project depends on, and the range of versions of each.
 
     Raises:
         InputError: its package.json cannot be read.
@@ -118,7 +122,7 @@ def _packages(path: Path) -> set[str]:
     except (OSError, ValueError, RecursionError) as error:
         raise InputError("a package.json", f"{path}: {reason_of(error)}", "mend it") from None
     parts = [content.get(name) for name in ("dependencies", "devDependencies")] if isinstance(content, dict) else []
-    return {name for part in parts if isinstance(part, dict) for name in part}
+    return {name: str(version) for part in parts if isinstance(part, dict) for name, version in part.items()}
 
 
 WEB = Platform(
