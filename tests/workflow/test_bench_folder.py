@@ -188,7 +188,7 @@ class TestNamesOfFiles:
         [
             (["net.onnx", "other.onnx"], ["net", "other"]),
             (["net.onnx", "net.tflite"], ["net.onnx", "net.tflite"]),
-            (["net.onnx", "old/net.onnx"], ["{}/net.onnx", "{}/old/net.onnx"]),
+            (["net.onnx", "old/net.onnx"], ["elsewhere/net.onnx", "old/net.onnx"]),
             (["old/a-float32.onnx", "net.onnx"], ["a-float32.onnx", "net"]),
         ],
     )

@@ -198,8 +198,9 @@ def _foreign_jobs(files: tuple[Path, ...], taken: list[str]) -> list[BenchJob]:
     their folders."""
     targets: dict[Path, Target] = {path: detect(path) for path in files}
     names = [path.name.removesuffix(SUFFIXES[targets[path]]) for path in files]
-    for longer in ([path.name for path in files], [path.as_posix() for path in files]):
+    for parts in range(1, max((len(path.parts) for path in files), default=0) + 1):
         doubled = {name for name, times in Counter([*taken, *names]).items() if times > 1}
+        longer = [Path(*path.parts[-parts:]).as_posix() for path in files]
         names = [new if name in doubled else name for name, new in zip(names, longer, strict=True)]
     return [BenchJob(name=name, path=path, target=targets[path], foreign=True) for name, path in zip(names, files, strict=True)]
 
