@@ -16,7 +16,7 @@ from edgecls.converters.support import SUPPORT
 from edgecls.coreml_reference import operations
 from edgecls.crew.crew import engines
 from edgecls.evaluation.examination import STORED_AS
-from edgecls.evaluation.rows import _REFERENCE_ORDER
+from edgecls.evaluation.flips_reference import _ORDER
 from edgecls.gate.budget import _PARSERS, Limits
 from edgecls.records.artifact import FORMATS, SUFFIXES, TARGETS, Scheme
 from edgecls.records.finding import Quantity, scale_of
@@ -29,7 +29,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 
 
 def test_targets() -> None:
-    for table in (FORMATS, SUFFIXES, _REFERENCE_ORDER, {target for target, _ in SUPPORT}):
+    for table in (FORMATS, SUFFIXES, _ORDER, {target for target, _ in SUPPORT}):
         assert sorted(table) == sorted(TARGETS)
     here = [target for target in TARGETS if (target, sys.platform) != ("coreml", "darwin")]  # its runner loads Core ML itself
     assert all(engines([target]) for target in here)
