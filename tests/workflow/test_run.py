@@ -18,7 +18,7 @@ from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.opening import ModelOptions
-from edgecls.workflow.run import ConvertPart, Outcome, RunRecipe, _made_of_base, _State, run
+from edgecls.workflow.run import ConvertPart, Outcome, RunRecipe, _absolute, _made_of_base, _State, run
 from terminal import Done
 
 RECIPE = """
@@ -132,6 +132,17 @@ def test_labels_of_the_package_are_no_file(folder: Path) -> None:
     recipes = (RunRecipe.model_validate(given | labels) for labels in ({"labels": "imagenet"}, {}))
     with_labels, without = map(_made_of_base, recipes)
     assert with_labels != without
+
+
+def test_names_of_what_the_package_brings_give_way_to_what_lies_beside_the_recipe(tmp_path: Path) -> None:
+    given = RunRecipe.model_validate({"model": "m.h5", "data": "digits", "labels": "imagenet", "out": "out"})
+    found = _absolute(given, tmp_path)
+    assert (found.data, found.labels) == (Path("digits"), Path("imagenet"))
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "imagenet").mkdir()  # of images, and so none of labels
+    found = _absolute(given, tmp_path)
+    assert (found.data, found.labels) == (tmp_path / "digits", Path("imagenet"))
+    assert _absolute(given.model_copy(update={"data": Path("imagenet")}), tmp_path).data == tmp_path / "imagenet"
 
 
 def test_what_came_out_of_another_recipe_is_not_kept(tmp_path: Path) -> None:

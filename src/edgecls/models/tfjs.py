@@ -100,9 +100,7 @@ def assign(model: Any, weights: dict[str, np.ndarray], path: Path) -> None:
     for variable in model.weights:
         name = variable.name.partition(":")[0]
         values = weights.get(name)
-        if (
-            values is None
-        ):  # of a layer with weights before it was in a model, as a Normalization that was adapted, its name is not there
+        if values is None:  # a layer that had weights before it was in a model, as one that was adapted, is not named in theirs
             values = weights.get(name.rpartition("/")[2])
         if values is None:
             raise ModelFileError("weights for every layer", f"{path}, which has none for {name}", _FROM_SOURCE)

@@ -265,13 +265,18 @@ def _are_whole(folder: Path, variant: str) -> bool:
 
 
 def _absolute(recipe: RunRecipe, folder: Path) -> RunRecipe:
-    def place(path: Path | None) -> Path | None:
-        is_bundled = str(path) in (DIGITS_NAME, IMAGENET) and path is not None and not (folder / path).exists()
-        return path if path is None or is_bundled else folder / path
+    bundled = {"data": DIGITS_NAME, "calibration": DIGITS_NAME, "labels": IMAGENET}
 
-    paths = {name: place(getattr(recipe, name)) for name in ("model", "data", "out", "labels", "weights", "custom_objects")}
+    def place(name: str, path: Path | None) -> Path | None:
+        if path is None:
+            return None
+        there = folder / path
+        is_own = there.is_file() if name == "labels" else there.exists()  # images may lie in a folder called imagenet
+        return path if str(path) == bundled.get(name) and not is_own else there
+
+    paths = {name: place(name, getattr(recipe, name)) for name in ("model", "data", "out", "labels", "weights", "custom_objects")}
     parts: dict[str, Value] = {
-        "convert": recipe.convert.model_copy(update={"calibration": place(recipe.convert.calibration)}),
-        "bench": recipe.bench.model_copy(update={"data": place(recipe.bench.data)}),
+        "convert": recipe.convert.model_copy(update={"calibration": place("calibration", recipe.convert.calibration)}),
+        "bench": recipe.bench.model_copy(update={"data": place("data", recipe.bench.data)}),
     }
     return recipe.model_copy(update={**paths, **parts})

@@ -161,7 +161,8 @@ def _paths_of(job: TrialJob) -> list[Path]:
     """Everything that a trial reads."""
     paths = [getattr(job.model, name) for name in _FILES_OF_MODEL]
     data = [] if are_digits(job.data) else [job.data.parent if job.data.suffix.casefold() == ".csv" else job.data]
-    return [path for path in (*paths, *data, job.choosing, *job.finished) if path is not None and not are_imagenet(path)]
+    files = [path for path in paths if path is not None and not are_imagenet(path)]
+    return [*files, *data, job.choosing, *job.finished]
 
 
 def _moved(job: TrialJob, places: dict[Path, Path], folder: Path) -> TrialJob:
