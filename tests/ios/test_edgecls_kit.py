@@ -45,17 +45,38 @@ def test_the_code_is_formatted(swift: Swift):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", FILTERS)
-def test_twelve_megapixels_take_no_longer_than_with_pillow(output: Path, name: str):
-    """Pillow computes the same sums in C; both times are processor time of one thread, the best of five."""
-    ours = json.loads((output / "resize_ms.json").read_text())[name]
+@pytest.fixture(scope="module")
+def resize_ms(swift: Swift, output: Path) -> dict[str, tuple[float, float]]:
+    """Ours and Pillow's for each filter: processor time of one thread, the least of five turns that alternate, each the best of five.
+
+    A processor that others share changes its pace by half for seconds at a time; only turns meet the same quiet spells on both sides.
+    """
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (3000, 4000, 3), np.uint8))
+    turns = [(_ours_ms(swift, output), {name: _pillow_ms(picture, name) for name in FILTERS}) for _ in range(5)]
+    return {name: (min(ours[name] for ours, _ in turns), min(pillow[name] for _, pillow in turns)) for name in FILTERS}
+
+
+def _ours_ms(swift: Swift, output: Path) -> dict[str, float]:
+    command = ("swift", "test", "--skip-build", "--configuration", "release", "--package-path", KIT, "--filter", "SpeedTests")
+    done = swift(*command, TEST_OUTPUT=output)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads((output / "resize_ms.json").read_text())
+
+
+def _pillow_ms(picture: Image.Image, name: str) -> float:
     times = []
     for _ in range(5):
         start = time.thread_time()
         picture.resize((224, 224), FILTERS[name])
         times.append((time.thread_time() - start) * 1000)
-    assert ours <= min(times), f"{ours:.1f} ms, Pillow {min(times):.1f} ms"
+    return min(times)
+
+
+@pytest.mark.parametrize("name", FILTERS)
+def test_twelve_megapixels_take_no_longer_than_with_pillow(resize_ms: dict[str, tuple[float, float]], name: str):
+    """Pillow computes the same sums in C."""
+    ours, pillow = resize_ms[name]
+    assert ours <= pillow, f"{ours:.1f} ms, Pillow {pillow:.1f} ms"
 
 
 def test_results_follow_the_schema(output: Path):
