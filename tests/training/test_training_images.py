@@ -45,6 +45,19 @@ def test_held_out_images_are_of_all_classes_and_never_trained_on(tmp_path: Path)
     assert set(numbers([(inputs, None) for inputs in images.calibration(1000)])) == set(range(100)) - set(held_out)
 
 
+def test_a_part_of_their_own_is_held_out_and_all_others_are_trained_on(tmp_path: Path) -> None:
+    own = np.zeros((6, 4, 4, 1), np.uint8)
+    own[:, 0, 0, 0] = np.arange(200, 206)
+    path = archive(tmp_path / "a.npz", np.arange(40) % 3, x_val=own, y_val=np.arange(6)[::-1] % 3)
+    training, labels = Training(batch=8, held_out=0.2), ["a", "b", "c"]
+    parts = [open_images(path, SPEC, role=role, labels=labels) for role in ("training", "validation")]
+    images = TrainingImages(parts[0], SPEC, 3, training, parts[1])
+    assert numbers(images.evaluation()).tolist() == list(range(200, 206))
+    assert np.concatenate([labels for _, labels in images.evaluation()]).tolist() == [2, 1, 0, 2, 1, 0]
+    assert set(numbers(images.epoch(0))) == set(range(40)) and images.steps == 5
+    assert (len(images.trained), len(images.held_out)) == (40, 6)
+
+
 def test_each_epoch_has_its_own_order_and_always_the_same(tmp_path: Path) -> None:
     path = archive(tmp_path / "a.npz", np.arange(100) % 3)
     first, again, other_seed = (opened(path, seed=seed) for seed in (0, 0, 1))

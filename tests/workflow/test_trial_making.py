@@ -6,14 +6,16 @@ import errno
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from edgecls.errors import OutputError
+from edgecls.errors import DataError, OutputError
 from edgecls.records.recipe import Clustering, Pruning, Stage, Training
 from edgecls.records.trial import Goal
 from edgecls.records.variant import Variant
 from edgecls.search import LossBar, Space
 from edgecls.workflow.compress import resumed_by_itself
+from edgecls.workflow.held_out import CHOOSING_NAME, JUDGING_NAME
 from edgecls.workflow.opening import ModelOptions
 from edgecls.workflow.trial_making import Prepared, TrialJob, make_trial, prepare
 
@@ -44,6 +46,28 @@ def test_a_hopeless_training_is_given_up_and_nothing_is_converted(
     assert made.manifest is None
     assert len(made.held_out_loss) == 2 and f"a held-out loss of {made.held_out_loss[-1]:.3f} after epoch 2 of 4" in made.reason
     assert not (asked.folder / "artifacts").exists()
+
+
+def test_the_part_that_data_have_for_it_is_held_out(small_model: Path, small_images: Path, tmp_path: Path) -> None:
+    with np.load(small_images) as whole:
+        x, y = whole["x"], whole["y"]
+    parts, unseen = tmp_path / "parts.npz", x[:12] // 2
+    np.savez(parts, x_train=x, y_train=y, x_val=unseen, y_val=y[:12])
+    found = prepare(ModelOptions(small_model), parts, TRAINING, tmp_path)
+    halves = [np.load(tmp_path / name)["x"] for name in (CHOOSING_NAME, JUDGING_NAME)]
+    assert found.halves == (6, 6)
+    assert (halves[0] == unseen[::2]).all() and (halves[1] == unseen[1::2]).all()
+    assert any("held out: 12 images of the part that the data have for it" in note for note in found.notes)
+    assert "held out: a part of their own" in found.facts  # trials that an earlier version judged otherwise are not kept
+
+
+def test_too_few_in_that_part_have_a_remedy_that_helps(small_model: Path, small_images: Path, tmp_path: Path) -> None:
+    with np.load(small_images) as whole:
+        x, y = whole["x"], whole["y"]
+    parts = tmp_path / "parts.npz"
+    np.savez(parts, x_train=x, y_train=y, x_val=x[:1], y_val=y[:1])
+    with pytest.raises(DataError, match="add images to the part of them that is held out"):
+        prepare(ModelOptions(small_model), parts, TRAINING, tmp_path)
 
 
 def test_a_full_disk_is_told_with_a_remedy_that_optimize_has(

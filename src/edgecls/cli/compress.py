@@ -98,7 +98,7 @@ def compress(
     learning_rate: Annotated[float | None, typer.Option(metavar="RATE", help="At the start of its cosine. [0.0002]")] = None,
     optimizer: Annotated[str | None, typer.Option(metavar="NAME", help="adamw or sgd. [adamw]")] = None,
     held_out: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Of the images, judged on and not trained on. [0.1, at most 2000]")
+        float | None, typer.Option(metavar="SHARE", help="Of images without a val part, judged on and not trained on. [0.1]")
     ] = None,
     patience: Annotated[
         int | None, typer.Option(metavar="N", help="Stop after N epochs without a better one, keep the best. [off]")

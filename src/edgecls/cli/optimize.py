@@ -38,7 +38,7 @@ def optimize(
         Path, typer.Argument(metavar="MODEL", help="A model as `edgecls convert` takes it; Keras files can be trained.")
     ],
     data: Annotated[
-        Path, typer.Option(metavar="PATH", help="Labelled images: class folders or an .npz. Its training part alone is used.")
+        Path, typer.Option(metavar="PATH", help="Labelled images: class folders or an .npz. Its test part stays unseen.")
     ],
     within: Annotated[str, typer.Option(metavar="'drop<=POINTS'", help="What may be lost, in percentage points of accuracy.")],
     minimize: Annotated[str, typer.Option(metavar="WHAT", help="download (after deflate), size (on disk) or latency.")],
@@ -62,7 +62,7 @@ def optimize(
     batch: Annotated[int, typer.Option(metavar="N", help="Images a step.")] = 32,
     learning_rate: Annotated[float, typer.Option(metavar="RATE", help="At the start of its cosine.")] = 5e-4,
     distill: Annotated[bool, typer.Option("--distill/--no-distill", help="Learn from the model's own scores as well.")] = True,
-    held_out: Annotated[float, typer.Option(metavar="SHARE", help="Of the images, at most 2000: half choose, half judge.")] = 0.2,
+    held_out: Annotated[float, typer.Option(metavar="SHARE", help="Without a val part: half choose, half judge.")] = 0.2,
     limit: Limit = None,
     flip: Flip = False,
     shift: Annotated[float, typer.Option(metavar="SHARE", help="Augmentation: move by up to this share of a side.")] = 0.0,

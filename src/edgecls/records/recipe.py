@@ -178,7 +178,8 @@ class Training(Value):
         learning_rate: at the start; it falls to zero along a cosine.
         optimizer: AdamW, or SGD with momentum 0.9 (Nesterov).
         weight_decay: of AdamW, on kernels alone.
-        held_out: share of the training images that are not trained on, but tell accuracy after every epoch.
+        held_out: share of the training images that are not trained on, but tell accuracy after every epoch,
+            where the data have no part for that.
         patience: epochs without a better held-out accuracy after which a stage stops; its best epoch is then kept. None: train to the end.
         limit: at most so many training images; None for all.
         seed: of the order of images, augmentation, dropout and the held-out split.

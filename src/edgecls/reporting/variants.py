@@ -70,7 +70,8 @@ def _final(variant: Variant) -> tuple[float, float]:
 
 def _notes(done: VariantSet, variants: Sequence[Variant]) -> list[str]:
     notes = [
-        f"trained on {counted(done.images, 'image')} of {done.data}; {done.measure} and loss on {done.held_out_images} held out from them"
+        f"trained on {counted(done.images, 'image')} of {done.data}; "
+        f"{done.measure} and loss on {counted(done.held_out_images, 'image')} held out"
     ]
     reasons: dict[str, dict[str, None]] = {}
     for variant in variants:

@@ -108,7 +108,7 @@ class Judge:
             loss, logits = self._function(self._tf.constant(inputs), self._tf.constant(labels))
             losses.append(len(labels) * float(loss))
             answers.append(logits.numpy())
-        labels, logits = images.labels[images.held_out], np.concatenate(answers)
+        labels, logits = images.held_out.own_labels, np.concatenate(answers)
         return sum(losses) / len(labels), self._accuracy(logits, labels)
 
     def _accuracy(self, logits: np.ndarray, labels: np.ndarray) -> float:

@@ -12,9 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgecls.compression import StageJob, StageResult, TrainingImages, copy_model, evaluate, train_stage
-from edgecls.data import open_images
 from edgecls.data.label_file import about_labels
-from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import ArtifactError, EdgeclsError, OutputError
 from edgecls.formats import sha256
 from edgecls.records.artifact import LabelsSource
@@ -34,6 +32,7 @@ from edgecls.system.store import changing, staging
 from edgecls.version import __version__
 from edgecls.workflow.before_training import check_before_training
 from edgecls.workflow.content import content_hash, remembered
+from edgecls.workflow.labelled_images import facts_on, notes_on, open_labelled_images
 from edgecls.workflow.opening import ModelOptions, open_model, require_paths
 from edgecls.workflow.variants import open_variant
 
@@ -157,17 +156,14 @@ def _open_base(options: CompressOptions, on_event: OnEvent) -> _Base:
     begun = open_model(options)
     loaded, spec, labels = begun.model, begun.spec, begun.labels
     on_event(Event("reading images"))
-    training = options.recipe.training
-    opened = open_images(options.data, spec, role="training", labels=labels, limit=training.limit, seed=training.seed)
-    require_fitting(opened, loaded.output_kind, loaded.outputs)
-    images = TrainingImages(opened, spec, loaded.outputs, training)
+    images = open_labelled_images(options.data, spec, loaded, labels, options.recipe.training)
     on_event(Event("rebuilding the model for training"))
     proof = next(islice(images.calibration(_PROOF_IMAGES), 1))
     rebuilt = rebuild(loaded, proof)
     on_event(Event("checking the recipe"))
     check_before_training(rebuilt.model, options.recipe.wanted.values(), proof)
-    facts = (loaded.source.sha256, content_hash(options.data), spec.model_dump_json(), *labels, __version__)
-    notes = [*loaded.notes, *about_labels(labels), *rebuilt.notes, *([f"training images: {opened.note}"] if opened.note else [])]
+    facts = (loaded.source.sha256, content_hash(options.data), spec.model_dump_json(), *labels, __version__, *facts_on(images))
+    notes = [*loaded.notes, *about_labels(labels), *rebuilt.notes, *notes_on(images)]
     return _Base(loaded, rebuilt.model, spec, labels, begun.labels_source, images, notes, facts)
 
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from edgecls.data import ImageSet
 from edgecls.errors import DataError
 from edgecls.records.image_spec import ImageSpec
 from edgecls.system.store import replacing
+from edgecls.training.part import Images
 
 CHOOSING_NAME, JUDGING_NAME = "choosing.npz", "judging.npz"
 
 
-def write_halves(images: ImageSet, spec: ImageSpec, held_out: np.ndarray, folder: Path) -> tuple[int, int]:
+def write_halves(held_out: Images, spec: ImageSpec, folder: Path, remedy: str) -> tuple[int, int]:
     """Write every second held-out image to one archive, the others to another, as `edgecls bench --data` takes them.
 
     Args:
-        held_out: indices of the images that are not trained on, ascending.
+        remedy: where there are too few of them.
 
     Returns:
         Images in the choosing and in the judging half.
@@ -27,20 +27,19 @@ def write_halves(images: ImageSet, spec: ImageSpec, held_out: np.ndarray, folder
         DataError: not one of each, or a half of one class.
         OSError: the place cannot be written.
     """
-    halves = held_out[::2], held_out[1::2]
-    assert images.labels is not None
+    halves = held_out.chosen[::2], held_out.chosen[1::2]
     for half in halves:
-        labels = images.labels[half]
+        labels = held_out.labels[half]
         if not len(half) or (labels == labels[0]).all():
             raise DataError(
                 "held-out images of at least two classes in each half",
                 f"{len(half)} of one class" if len(half) else f"{len(held_out)} images held out",
-                "hold more out: --held-out 0.4, or give more images",
+                remedy,
             )
     for half, name in zip(halves, (CHOOSING_NAME, JUDGING_NAME), strict=True):
-        pixels = images.pixels.take(half)
-        if images.dtype != "uint8":  # an archive of floats holds model inputs
+        pixels = held_out.pixels.take(half)
+        if held_out.source.dtype != "uint8":  # an archive of floats holds model inputs
             pixels = spec.model_copy(update={"layout": "HWC"}).apply(pixels)
         with replacing(folder / name) as partial, partial.open("wb") as stream:
-            np.savez(stream, x=pixels, y=images.labels[half])
+            np.savez(stream, x=pixels, y=held_out.labels[half])
     return len(halves[0]), len(halves[1])

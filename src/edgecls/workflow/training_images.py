@@ -11,7 +11,6 @@ import numpy as np
 from edgecls.data import ImageSet, open_images
 from edgecls.data.label_file import default_labels, read_all_labels
 from edgecls.data.parts import parts_of
-from edgecls.data.pixel_file import PixelFile
 from edgecls.data.same_pictures import looks_of, same_pictures, same_within
 from edgecls.data.source import Role
 from edgecls.errors import DataError
@@ -20,28 +19,11 @@ from edgecls.records.event import Event, OnEvent
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.training import Part, TrainingPlan
 from edgecls.training.images import split
+from edgecls.training.part import Images
 
 _SHOWN = 5  # names in a line
 _KEPT = 20  # names of files that are damaged
 _PLACES: dict[str, Role] = {"training": "training", "held-out": "validation", "test": "data"}
-
-
-@dataclass(frozen=True)
-class Images:
-    """Images of one part: those of `chosen` among all of their source.
-
-    Attributes:
-        labels: class index int64 [N], or multi-hot uint8 [N, classes], of all of the source.
-    """
-
-    source: ImageSet
-    chosen: np.ndarray
-    labels: np.ndarray
-
-    @property
-    def pixels(self) -> PixelFile:
-        """Of all of the source."""
-        return self.source.pixels
 
 
 @dataclass(frozen=True)
@@ -76,7 +58,7 @@ def open_parts(data: Path, spec: ImageSpec, plan: TrainingPlan, label_file: Path
     for name, source in sources.items():
         _require_labels(source)
         source.decode(_progress(on_event, name))
-    opened = {name: _all(source) for name, source in sources.items()}
+    opened = {name: Images.all_of(source) for name, source in sources.items()}
     _require_images(opened["training"], labels)
     notes = [note for name, source in sources.items() for note in _about_skipped(name, source)]
     parts = opened if "held-out" in opened else _divided(opened, plan)
@@ -103,12 +85,6 @@ def _require_labels(source: ImageSet) -> None:
 
 def _progress(on_event: OnEvent, name: str) -> Callable[[int, int], None]:
     return lambda done, total: on_event(Event("decoding", f"{name} images", done, total))
-
-
-def _all(source: ImageSet) -> Images:
-    labels = source.labels
-    assert labels is not None
-    return Images(source, np.arange(len(labels)), labels)
 
 
 def _require_images(images: Images, labels: Sequence[str]) -> None:
@@ -159,7 +135,7 @@ def _without_doubles(parts: dict[str, Images], labels: Sequence[str], *, keep: b
 
 def _about_contradictions(images: Images, looks, labels: Sequence[str]) -> list[str]:
     """Training pictures that are there twice under different labels."""
-    mine = images.labels[images.chosen]
+    mine = images.own_labels
     pairs = [(first, second) for first, second in same_within(looks) if not np.array_equal(mine[first], mine[second])]
     if not pairs:
         return []
@@ -168,19 +144,19 @@ def _about_contradictions(images: Images, looks, labels: Sequence[str]) -> list[
 
 
 def _require_parts(parts: dict[str, Images], plan: TrainingPlan) -> None:
-    count = len(parts["training"].chosen)
+    count = len(parts["training"])
     if count < plan.batch:
         raise DataError(
             f"at least one batch of {plan.batch} images to train on",
-            f"{count} ({len(parts['held-out'].chosen)} are held out)",
+            f"{count} ({len(parts['held-out'])} are held out)",
             f"add images, or take a smaller batch: --batch {max(1, count // 2)}",
         )
     held_out = parts["held-out"]
-    if held_out.labels.ndim == 2 and not held_out.labels[held_out.chosen].any():
+    if held_out.labels.ndim == 2 and not held_out.own_labels.any():
         own_part = held_out.source is not parts["training"].source  # which no share is taken for
         raise DataError(
             "held-out images of which one has a class, to judge on",
-            f"{len(held_out.chosen)} of {held_out.source.path} without",
+            f"{len(held_out)} of {held_out.source.path} without",
             "add such images to it" if own_part else "hold more out: --held-out 0.4, or give more images",
         )
 
@@ -202,7 +178,7 @@ def _listed(names: Sequence[str], most: int = _SHOWN) -> str:
 
 
 def _counted(images: Images, labels: Sequence[str]) -> Part:
-    mine = images.labels[images.chosen]
+    mine = images.own_labels
     counts = mine.sum(axis=0) if mine.ndim == 2 else np.bincount(mine, minlength=len(labels))
     classes = {label: int(count) for label, count in zip(labels, counts, strict=False)}
     return Part(where_from=images.source.note, images=len(mine), classes=classes)

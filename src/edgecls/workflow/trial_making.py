@@ -10,8 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from edgecls.data import open_images
-from edgecls.data.multi_hot import require_fitting
 from edgecls.errors import EdgeclsError
 from edgecls.records.artifact import Manifest, OutputKind, Target
 from edgecls.records.image_spec import ImageSpec
@@ -20,12 +18,12 @@ from edgecls.records.trial import Candidate
 from edgecls.records.variant import Epoch, Variant
 from edgecls.search import LossBar
 from edgecls.search.space import CHANNEL_SHARES
-from edgecls.training.images import TrainingImages
 from edgecls.workflow.compress import CompressOptions, compress, resumed_by_itself
 from edgecls.workflow.content import content_hash
 from edgecls.workflow.convert import convert
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.held_out import write_halves
+from edgecls.workflow.labelled_images import facts_on, notes_on, open_labelled_images
 from edgecls.workflow.opening import ModelOptions, open_model
 from edgecls.workflow.workers import Workers
 
@@ -111,13 +109,13 @@ def prepare(options: ModelOptions, data: Path, training: Training, folder: Path)
     """
     begun = open_model(options)
     loaded, spec, labels = begun.model, begun.spec, begun.labels
-    images = open_images(data, spec, role="training", labels=labels, limit=training.limit, seed=training.seed)
-    require_fitting(images, loaded.output_kind, loaded.outputs)
-    split = TrainingImages(images, spec, loaded.outputs, training)
-    halves = write_halves(images, spec, split.held_out, folder)
-    refusal, multiples = _trainable(loaded, next(islice(split.calibration(_PROOF_IMAGES), 1)))
-    facts = (loaded.source.sha256, content_hash(data), spec.model_dump_json(), *labels)
-    notes = [*loaded.notes, *([f"training images: {images.note}"] if images.note else [])]
+    images = open_labelled_images(data, spec, loaded, labels, training)
+    own = images.held_out.source is not images.trained.source
+    more = "add images to the part of them that is held out" if own else "hold more out: --held-out 0.4, or give more images"
+    halves = write_halves(images.held_out, spec, folder, more)
+    refusal, multiples = _trainable(loaded, next(islice(images.calibration(_PROOF_IMAGES), 1)))
+    facts = (loaded.source.sha256, content_hash(data), spec.model_dump_json(), *labels, *facts_on(images))
+    notes = [*loaded.notes, *notes_on(images)]
     notes += [spec.note] if spec.provenance == "assumed" else []
     return Prepared(
         spec,
