@@ -55,7 +55,7 @@ def test_flat_pictures_of_different_colours_are_different():
 
 
 def test_which_parts_there_are(tmp_path: Path):
-    for name in ("train/cat", "valid/cat"):
+    for name in ("train/cat", "valid/cat", "__MACOSX/train"):  # the last is what a Mac's archives leave
         (tmp_path / "split" / name).mkdir(parents=True)
     (tmp_path / "classes" / "train").mkdir(parents=True)
     (tmp_path / "classes" / "plane").mkdir()

@@ -20,8 +20,8 @@ KNOWN = [
 ]
 
 
-def advice(trials, against: str = "base", refusal: str = "", *, time_is_over: bool = False) -> list[str]:
-    return advice_of(trials, SPACE.goal, against, refusal, time_is_over=time_is_over)
+def advice(trials, against: str = "base", refusal: str = "", *, time_is_over: bool = False, set_apart: bool = False) -> list[str]:
+    return advice_of(trials, SPACE.goal, against, refusal, time_is_over=time_is_over, set_apart=set_apart)
 
 
 def test_where_all_that_was_trained_lost_too_much_the_model_may_know_the_held_out_images() -> None:
@@ -29,6 +29,7 @@ def test_where_all_that_was_trained_lost_too_much_the_model_may_know_the_held_ou
     assert wider == "a wider limit: --within 'drop<=8.2'"  # of those that are smaller than int8
     assert longer.startswith("longer training")
     assert unseen.startswith(FORGETS) and "--against control" in unseen
+    assert advice(KNOWN, set_apart=True) == [wider, longer]  # what was held out is no share of its images
 
 
 def test_a_control_has_forgotten_as_much_and_what_held_was_not_forgotten() -> None:

@@ -50,7 +50,7 @@ def test_where_int8_loses_too_much_its_estimators_and_mixed_precision_are_tried(
         candidate = after(trials)
         names.append(candidate.name)
         trials.append(trial(candidate, 3.0, 100_000.0, trained=0))
-    assert names == ["base-minmax-int8", "base-percentile-int8", "base-mse-int8", "base-mixed-int8"]
+    assert names == ["base-minmax-int8", "base-percentile-int8", "base-mse-int8", "base-mixed0.5-int8"]
     assert after(trials).stages
 
 

@@ -19,6 +19,7 @@ from edgecls.errors import ArtifactError, DataError, EdgeclsError, RecipeError, 
 from edgecls.records.artifact import Manifest
 from edgecls.records.recipe import Recipe
 from edgecls.records.variant import MODEL_NAME, Variant, VariantSet
+from edgecls.training.checkpoint import write_checkpoint
 from edgecls.workflow import BenchRequest, CompressOptions, ConvertOptions, bench, compress, convert, convert_all, read_variants
 
 EDGECLS = [sys.executable, "-m", "edgecls.cli"]
@@ -223,6 +224,22 @@ def test_a_kill_in_the_middle_of_an_epoch_and_resume_give_the_same_weights(
         np.testing.assert_array_equal(one, other)
     assert sorted(path.name for path in (tmp_path / "again").iterdir()) == ["pruned50", "variants.json"]
     assert whole.variants == ["pruned50"]
+
+
+def test_a_training_that_cannot_be_gone_on_with_is_refused_before_the_first(
+    small_model: Path, small_images: Path, tmp_path: Path
+) -> None:
+    asked = recipe(pruning={"sparsity": 0.5}, qat={}, variants=["pruned50-qat"])
+    options = CompressOptions(small_model, small_images, asked, output=tmp_path / "v", resume=True)
+    left = [tmp_path / "v" / f".pruned50-qat.{part}checkpoint.npz" for part in ("", "2.round.")]
+    left[0].parent.mkdir()
+    for path in left:
+        write_checkpoint(path, "of another recipe", [], [])
+    with pytest.raises(RecipeError, match="start anew without --resume"):
+        compress(options)
+    assert not (tmp_path / "v" / "pruned50").exists()
+    compress(dataclasses.replace(options, resume=False))
+    assert not any(path.exists() for path in left)
 
 
 def test_data_that_do_not_fit_are_refused_before_training(small_model: Path, tmp_path: Path) -> None:

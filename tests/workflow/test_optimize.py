@@ -189,6 +189,31 @@ def test_a_pick_without_training_is_made_again_too_and_goes_into_an_app(
     assert list((tmp_path / "app").rglob(best.path))
 
 
+def test_a_pick_is_made_again_also_where_the_data_have_nothing_else_to_measure_on(
+    model: Path, images: Path, tmp_path: Path
+) -> None:
+    with np.load(images) as whole:
+        np.savez(tmp_path / "trained.npz", x_train=whole["x_train"], y_train=whole["y_train"])
+    folder = tmp_path / "out"
+    optimize(asked(model, tmp_path / "trained.npz", folder, trials=1))
+    made = run(folder / "best.toml")
+    best = Manifest.read(folder / "best").artifacts[0]
+    assert best.sha256 in [row.sha256 for row in made.manifest.artifacts]
+    assert made.report.data and made.report.data.path == str((folder / "judging.npz").absolute())
+
+
+def test_what_a_stricter_limit_has_given_up_goes_on_under_a_wider_one(model: Path, images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    two = TRAINING.model_copy(update={"epochs": 4})
+    first = optimize(asked(model, images, folder, training=two), strategy=fixed)
+    measured = first.trials[1]
+    given_up = {"status": "given up", "value": None, "choosing_drop": None, "held_out_loss": [9.0, 9.0]}
+    path = next((folder / "trials").glob("pruned90-int8-*"))
+    (path / "trial.json").write_text(measured.model_copy(update=given_up).to_json())
+    again = optimize(asked(model, images, folder, training=two), strategy=fixed)
+    assert [trial.status for trial in again.trials] == ["measured", "measured"]
+
+
 def test_nothing_within_the_limit_is_exit_1_with_the_nearest_and_what_would_help(
     command: Callable[..., Done], model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edgecls.crew.environment import environment
-from edgecls.errors import OutputError, RecipeError
+from edgecls.errors import EdgeclsError, OutputError, RecipeError
 from edgecls.formats import read_record
 from edgecls.records.artifact import Manifest
 from edgecls.records.event import Event
 from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
+from edgecls.training.checkpoint import write_checkpoint
 from edgecls.workflow.convert_options import ConvertOptions
 from edgecls.workflow.opening import ModelOptions
 from edgecls.workflow.run import ConvertPart, Outcome, RunRecipe, _absolute, _made_of_base, _State, run
@@ -172,6 +174,40 @@ def test_a_recipe_is_refused_before_anything_is_made(folder: Path, before: str, 
     with pytest.raises(RecipeError, match=expected):
         execute(folder)
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ('schemes = "int8"', 'schemes = "int9"', "int9"),
+        ('schemes = "int8"', 'schemes = "int8"\nonnx_layout = "nchw"', "the target onnx together with --onnx-layout"),
+        ('schemes = "int8"', "mixed_precision = 'drop<=1'", "not trained for int8 with --mixed-precision, found pruned50-qat"),
+        ("[bench]", '[bench]\ndata = "none.npz"', r"nothing at .*none\.npz"),
+        ("[bench]", '[bench]\ndata = "train.npz"', r"to measure on, .*name others with `data` in the section \[bench\]"),
+        ("[convert]", '[convert]\ncalibration = "test.npz"', r"to calibrate on, .*`calibration` in the section \[convert\]"),
+    ],
+)
+def test_what_comes_after_training_is_refused_before_it(folder: Path, before: str, after: str, expected: str) -> None:
+    with np.load(folder / "images.npz") as whole:
+        for part in ("train", "test"):
+            np.savez(folder / f"{part}.npz", **{f"{key}_{part}": whole[key] for key in ("x", "y")})
+    (folder / "recipe.toml").write_text(RECIPE.replace(before, after))
+    with pytest.raises(EdgeclsError, match=expected):
+        execute(folder)
+    assert not (folder / "out").exists()
+
+
+def test_a_training_that_another_recipe_began_begins_anew(folder: Path) -> None:
+    """`run` has no option that says so, and goes on by itself where it can."""
+    left = folder / "out" / "variants" / ".pruned50.checkpoint.npz"
+    left.parent.mkdir(parents=True)
+    write_checkpoint(left, "of another recipe", [], [])
+    (folder / "recipe.toml").write_text(RECIPE.replace('"pruned50-qat"', '"pruned50"').replace("[qat]\n", ""))
+    events: list[Event] = []
+    outcome = run(folder / "recipe.toml", events.append)
+    assert outcome.variants and outcome.variants.variants == ["pruned50"]
+    assert any("begins anew" in event.remark for event in events)
+    assert not left.exists()
 
 
 def test_run_prints_the_three_tables(command: Callable[..., Done], folder: Path) -> None:

@@ -12,13 +12,13 @@ import numpy as np
 
 from edgecls.data.decode import SUFFIXES, decode_image
 from edgecls.data.labels import label_by_name
+from edgecls.data.parts import is_clutter
 from edgecls.data.source import Decoded, Labelling, Role, Skipped
 from edgecls.errors import DataError
 from edgecls.records.counted import counted
 from edgecls.records.image_spec import ImageSpec
 from edgecls.system.processor import usable_cores
 
-_CLUTTER = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 _SPLITS: dict[Role, tuple[str, ...]] = {
     "calibration": ("train", "training"),
     "training": ("train", "training"),
@@ -137,7 +137,7 @@ def _split_for(path: Path, role: Role) -> tuple[Path, list[str]]:
 def _visible(path: Path) -> tuple[list[Path], list[Path]]:
     """Sorted (folders, files) of a folder, clutter apart."""
     try:
-        entries = sorted(entry for entry in path.iterdir() if not _is_clutter(entry.name))
+        entries = sorted(entry for entry in path.iterdir() if not is_clutter(entry.name))
     except OSError as error:
         raise DataError("a folder that can be read", f"{path}: {error.strerror}", "check its permissions") from None
     return [entry for entry in entries if entry.is_dir()], [entry for entry in entries if not entry.is_dir()]
@@ -158,17 +158,13 @@ def images_below(folder: Path, *, skip_closed: bool = False) -> list[Path]:
 def _walk(folder: Path, *, skip_closed: bool = False) -> list[Path]:
     found: list[Path] = []
     for parent, folders, files in os.walk(folder, onerror=None if skip_closed else _refuse):
-        folders[:] = sorted(name for name in folders if not _is_clutter(name))
-        found += [Path(parent, name) for name in sorted(files) if not _is_clutter(name)]
+        folders[:] = sorted(name for name in folders if not is_clutter(name))
+        found += [Path(parent, name) for name in sorted(files) if not is_clutter(name)]
     return found
 
 
 def _refuse(error: OSError) -> None:
     raise DataError("a folder that can be read", f"{error.filename}: {error.strerror}", "check its permissions")
-
-
-def _is_clutter(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in _CLUTTER
 
 
 def _images(files: Sequence[Path]) -> list[Path]:

@@ -65,14 +65,14 @@ class Candidate(Value):
 
     @property
     def name(self) -> str:
-        """As `pruned50-qat-int8`, `pruned50(8x1)-int8`, `base-mse-int8`, `pruned50-qat(12epochs)-int8`."""
+        """As `pruned50-qat-int8`, `pruned50(8x1)-int8`, `base-mse-int8`, `base-mixed0.5-int8`, `pruned50-qat(12epochs)-int8`."""
         variant = self.variant
         pruning = self.recipe.pruning if self.recipe else None
         if pruning and pruning.pattern != UNSTRUCTURED:
             variant = variant.replace(pruning.name, f"{pruning.name}({pruning.pattern})")
         if self.recipe and self.longer > 1:
             variant += f"({self.recipe.training.epochs}epochs)"
-        how = "mixed" if self.mixed_precision else self.estimator
+        how = f"mixed{self.mixed_precision.removeprefix('drop<=')}" if self.mixed_precision else self.estimator
         return "-".join(part for part in (variant, how, self.scheme) if part)
 
 

@@ -157,11 +157,14 @@ def _medians(trial: Trial | None, rows: Mapping[str, Measurement]) -> list[float
     return [latency.p50_ms for latency in found if latency is not None]
 
 
-def advice_of(trials: Sequence[Trial], goal: Goal, against: str, refusal: str, *, time_is_over: bool) -> list[str]:
+def advice_of(
+    trials: Sequence[Trial], goal: Goal, against: str, refusal: str, *, time_is_over: bool, set_apart: bool = False
+) -> list[str]:
     """What would help where nothing that is smaller than post-training int8 is within the limit.
 
     Args:
         refusal: why the model cannot be trained; empty where it can.
+        set_apart: whether the held-out images are a part of their own, and no share of those that the model may know.
     """
     points = goal.within_points
     lost = [trial for trial in trials if _worst_drop(trial) > points]
@@ -176,10 +179,10 @@ def advice_of(trials: Sequence[Trial], goal: Goal, against: str, refusal: str, *
         advice.append(f"a model that can be trained: {refusal}")
     elif trained or lost:
         advice.append("longer training, with --epochs, or more images")
-    if against == "base" and trained and not any(trial.holds(points) for trial in trained):
+    if against == "base" and not set_apart and trained and not any(trial.holds(points) for trial in trained):
         advice.append(
-            "images that the model has not been trained on: it knows its own, the held-out ones too, which training without them "
-            "forgets; or --against control, which has forgotten as much"
+            "images that the model has not been trained on, as the val part of --data: it knows its own, the held-out ones too, which "
+            "training without them forgets; or --against control, which has forgotten as much"
         )
     if time_is_over:
         advice.append("more time: the same command goes on where this one ended")

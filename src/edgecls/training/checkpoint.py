@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -56,16 +57,41 @@ def read_checkpoint(path: Path, fingerprint: str, kind: type[E]) -> tuple[list[E
     """
     if not path.exists():
         return None
+    with _opened(path) as archive:
+        record = _record(archive)
+        variables = [archive[f"v{index}"] for index in range(len(archive.files) - 1)]
+    if record["fingerprint"] != fingerprint:
+        raise another_checkpoint(path)
+    return [kind.model_validate(epoch) for epoch in record["epochs"]], variables
+
+
+def another_checkpoint(path: Path) -> RecipeError:
+    """What is wrong with a checkpoint of another recipe, model or data."""
+    return RecipeError(
+        "the recipe, model and data that the checkpoint was made with",
+        f"others than those of {path}",
+        "give the same again, or start anew without --resume",
+    )
+
+
+def is_of(path: Path, fingerprint: str) -> bool:
+    """Whether a checkpoint is of this recipe, model and data; its variables are not read.
+
+    Raises:
+        OutputError: it cannot be read.
+    """
+    with _opened(path) as archive:
+        return _record(archive)["fingerprint"] == fingerprint
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with np.load(path, allow_pickle=False) as archive:
-            record = json.loads(str(archive["record"]))
-            variables = [archive[f"v{index}"] for index in range(len(archive.files) - 1)]
+            yield archive
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise OutputError("a readable checkpoint", f"{path}: {error}", "remove it, and the training begins anew") from None
-    if record["fingerprint"] != fingerprint:
-        raise RecipeError(
-            "the recipe, model and data that the checkpoint was made with",
-            f"others than those of {path}",
-            "give the same again, or start anew without --resume",
-        )
-    return [kind.model_validate(epoch) for epoch in record["epochs"]], variables
+
+
+def _record(archive: Any) -> dict[str, Any]:
+    return json.loads(str(archive["record"]))

@@ -32,8 +32,7 @@ class TrainingImages:
 
     def __init__(self, images: ImageSet, spec: ImageSpec, outputs: int, training: Training, own: ImageSet | None = None) -> None:
         self._spec, self._training = spec, training
-        for source in (images, own):
-            _require_labels(source, outputs)
+        _require_labels(images, own, outputs)
         whole = Images.all_of(images)
         if own is None:
             trained, held_out = split(whole.labels, training.held_out, training.seed)
@@ -94,12 +93,18 @@ class TrainingImages:
             yield self._spec.apply(images.pixels.take(part)), images.labels[part]
 
 
-def _require_labels(images: ImageSet | None, outputs: int) -> None:
-    if images is not None and not images.labelled:
+def _require_labels(images: ImageSet, own: ImageSet | None, outputs: int) -> None:
+    if not images.labelled:
         raise DataError(
             f"labelled images of the model's {max(outputs, 2)} classes",
             f"{images.path}: {images.note}",
             "name the classes with --labels, or give class folders or an .npz with y",
+        )
+    if own is not None and not own.labelled:
+        raise DataError(
+            "labels to judge on, of the classes that the training images have",
+            f"{own.path}: {own.note}",
+            "label that part as the training images are, or take it out: a share of the training images is then held out",
         )
 
 

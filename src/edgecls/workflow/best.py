@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from edgecls.data.imagenet import IMAGENET, are_imagenet
+from edgecls.data.parts import has_images_for
 from edgecls.records.artifact import Manifest
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.measurement import Measurement
@@ -73,8 +74,15 @@ def _is_smaller(pick: Trial | None, plain: Trial | None) -> bool:
 
 
 def _advice(search: TrialSearch) -> list[str]:
-    request = search.request
-    return advice_of(search.trials, request.goal, request.against, search.prepared.refusal, time_is_over=search.lacks_time)
+    request, prepared = search.request, search.prepared
+    return advice_of(
+        search.trials,
+        request.goal,
+        request.against,
+        prepared.refusal,
+        time_is_over=search.lacks_time,
+        set_apart=prepared.set_apart,
+    )
 
 
 def _decide(search: TrialSearch, choice: Choice) -> tuple[Choice, Report]:
@@ -184,4 +192,6 @@ def _recipe(search: TrialSearch, pick: Trial) -> str:
         **recipe,
         "convert": convert,
     }
+    if not has_images_for(request.data, "data"):
+        content["bench"] = {"data": str(search.judging.absolute())}
     return f"# {candidate.name}, as `edgecls optimize` found it; `edgecls run {RECIPE_NAME}` makes the same files.\n\n{to_toml(content)}"

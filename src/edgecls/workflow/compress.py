@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,7 @@ from edgecls.records.recipe import (
 from edgecls.records.variant import MODEL_NAME, VARIANT_NAME, VARIANTS_NAME, Epoch, Variant, VariantSet, is_variant
 from edgecls.reporting.variants import describe_epoch
 from edgecls.system.store import changing, staging
+from edgecls.training.checkpoint import another_checkpoint, is_of
 from edgecls.version import __version__
 from edgecls.workflow.before_training import check_before_training
 from edgecls.workflow.content import content_hash, remembered
@@ -50,6 +51,7 @@ class CompressOptions(ModelOptions):
         data: labelled images to train on.
         output: folder of variants, None for `<model>.variants` in the working directory.
         resume: keep finished variants, and go on from checkpoints, where recipe, model and data are the same.
+        anew: with `resume`, begin anew where a checkpoint is of others; that is refused else.
         watch: told every epoch; what it raises ends the training, whose checkpoint stays.
     """
 
@@ -57,6 +59,7 @@ class CompressOptions(ModelOptions):
     recipe: Recipe
     output: Path | None = None
     resume: bool = False
+    anew: bool = False
     watch: Callable[[Epoch], None] = field(default=lambda epoch: None)
 
     @property
@@ -114,20 +117,22 @@ def compress(options: CompressOptions, on_event: OnEvent = ignore) -> VariantSet
         notes=base.notes,
         variants=[],
     )
-    names = list(options.recipe.wanted)
+    jobs = [_job(base, options, name, stages, on_event) for name, stages in options.recipe.wanted.items()]
+    _check_checkpoints(options, jobs, on_event)
     foreign = _foreign(options.folder, done)
-    for index, (name, stages) in enumerate(options.recipe.wanted.items()):
-        job = _job(base, options, name, stages, on_event)
+    for index, job in enumerate(jobs):
+        name = job.name
         done.variants.append(name)
         if options.resume and _is_finished(options.folder / name, job.fingerprint):
             on_event(Event("training", name, remark=f"{name}: unchanged, kept"))
             trained = None
         else:
-            on_event(Event(f"training {name} ({index + 1} of {len(names)})"))
+            on_event(Event(f"training {name} ({index + 1} of {len(jobs)})"))
+            if not options.resume:  # those of later rounds would be met by who resumes this run
+                _remove(_checkpoints(options.folder, name))
             trained = _train(base, job)
         _write(options.folder, done, trained, foreign)
-        for path in options.folder.glob(f".{name}.*checkpoint.npz"):  # of each of its rounds, where it has some
-            path.unlink()
+        _remove(_checkpoints(options.folder, name))
     return done
 
 
@@ -192,6 +197,32 @@ def _job(base: _Base, options: CompressOptions, name: str, stages: tuple[Stage, 
         on_step=lambda done, total: on_event(Event("training", name, done, total)),
         on_epoch=on_epoch,
     )
+
+
+def _check_checkpoints(options: CompressOptions, jobs: Sequence[StageJob], on_event: OnEvent) -> None:
+    """Find out which training cannot be gone on with before the first one begins, which may take hours.
+
+    Raises:
+        OutputError: a checkpoint cannot be read.
+        RecipeError: one is of another recipe, model or data.
+    """
+    for job in jobs if options.resume else ():
+        strangers = [path for path in _checkpoints(options.folder, job.name) if not is_of(path, job.fingerprint)]
+        if strangers and not options.anew:
+            raise another_checkpoint(strangers[0])
+        _remove(strangers)
+        if strangers:
+            on_event(Event("training", job.name, remark=f"{job.name}: begun with another recipe, model or data, and begins anew"))
+
+
+def _checkpoints(folder: Path, name: str) -> list[Path]:
+    """Those of a variant, of each of its rounds where it has some."""
+    return sorted(folder.glob(f".{name}.*checkpoint.npz"))
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    for path in paths:
+        path.unlink()
 
 
 def _start(base: _Base, folder: Path, stages: tuple[Stage, ...]) -> Any:

@@ -55,6 +55,19 @@ def set_options(options: ConvertOptions) -> dict[str, ConvertOptions]:
     jobs = {BASE: replace(shared, model=base, **opened, base_of=done)}
     for name in done.variants:
         variant = open_variant(options.model / name)
+        if variant.ranges is not None:
+            refuse_goal_of_trained(name, options.mixed_precision)
         idle: dict[str, Any] = {"estimator": None, "effort": "normal"} if variant.qat else {}  # training learned its ranges
         jobs[name] = replace(shared, model=options.model / name, **idle)
     return jobs
+
+
+def refuse_goal_of_trained(variant: str, mixed_precision: str | None) -> None:
+    """Refuse to look for layers to keep float in a variant that was trained for int8, before another one is converted.
+
+    Raises:
+        SchemeError: that was asked.
+    """
+    if mixed_precision is not None:
+        remedy = "leave one of them out, or convert the variants one by one"
+        raise SchemeError("variants that were not trained for int8 with --mixed-precision", variant, remedy)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edgecls.data import open_images
 from edgecls.data.multi_hot import require_fitting
-from edgecls.data.parts import parts_of
+from edgecls.data.parts import parts_of, require_same_classes
 from edgecls.records.counted import counted
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.recipe import Training
@@ -24,13 +24,15 @@ def open_labelled_images(
     """Open what is trained on and what is held out: the data's own `val` part, or else a share of the training images.
 
     Raises:
-        DataError: no labels, labels that do not fit the model's scores, a single class, or too few images.
+        DataError: no labels, labels that do not fit the model's scores, a single class, too few images, or parts of other classes.
     """
     images = open_images(data, spec, role="training", labels=labels, limit=training.limit, seed=training.seed)
     require_fitting(images, loaded.output_kind, loaded.outputs)
     if "validation" not in parts_of(data):
         return TrainingImages(images, spec, loaded.outputs, training)
-    own = open_images(data, spec, role="validation", labels=labels, limit=MOST_HELD_OUT, seed=training.seed)
+    names = images.class_names or labels  # by which this part is told, also where it lacks a class or the model knows no names
+    own = open_images(data, spec, role="validation", labels=names, limit=MOST_HELD_OUT, seed=training.seed)
+    require_same_classes(images, own)
     require_fitting(own, loaded.output_kind, loaded.outputs)
     return TrainingImages(images, spec, loaded.outputs, training, own)
 

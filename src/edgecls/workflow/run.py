@@ -10,25 +10,29 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from edgecls.converters import Effort
+from edgecls.converters import Effort, plan_jobs
 from edgecls.crew import BenchOptions
 from edgecls.crew.environment import environment
 from edgecls.data.digits import DIGITS_NAME
 from edgecls.data.imagenet import IMAGENET, are_imagenet
-from edgecls.errors import ArtifactError
+from edgecls.data.parts import has_images_for
+from edgecls.data.source import Role
+from edgecls.errors import ArtifactError, DataError
 from edgecls.formats import change_since_conversion, sha256
 from edgecls.records.artifact import DEFAULT_TARGETS, Activation, Border, Estimator, Manifest, OnnxBatch, OnnxLayout, Target
 from edgecls.records.event import Event, OnEvent, ignore
-from edgecls.records.recipe import BASE, Recipe, Value, fingerprint, read_recipe
+from edgecls.records.recipe import BASE, QuantizationAwareTraining, Recipe, Value, fingerprint, read_recipe
 from edgecls.records.report import Report
 from edgecls.records.variant import VariantSet
 from edgecls.system.store import write_text
+from edgecls.workflow.accuracy_goal import check_goal
 from edgecls.workflow.bench import BenchRequest, bench, own_failures
 from edgecls.workflow.compress import CompressOptions, compress, resumed_by_itself
 from edgecls.workflow.content import content_hash
 from edgecls.workflow.convert import convert, toolchain
-from edgecls.workflow.convert_options import ConvertOptions, OnnxWeights
-from edgecls.workflow.convert_set import set_options
+from edgecls.workflow.convert_options import ConvertOptions, OnnxWeights, check_options
+from edgecls.workflow.convert_set import refuse_goal_of_trained, set_options
+from edgecls.workflow.opening import require_paths
 from edgecls.workflow.publication import withdraw
 from edgecls.workflow.results import RESULTS_NAME
 from edgecls.workflow.variants import read_variants
@@ -127,6 +131,7 @@ def run(path: Path, on_event: OnEvent = ignore, *, allow_code: bool = False) -> 
         InputError, StageError: as `compress`, `convert` and `bench`.
     """
     recipe = _absolute(read_recipe(path, RunRecipe), path.absolute().parent)
+    _check(recipe, allow_code)
     variants, artifacts = recipe.out / "variants", recipe.out / "artifacts"
     done = _compress(recipe, variants, on_event, allow_code) if recipe.trains else None
     state = _State(recipe.out / STATE_NAME)
@@ -137,7 +142,14 @@ def run(path: Path, on_event: OnEvent = ignore, *, allow_code: bool = False) -> 
 def _compress(recipe: RunRecipe, variants: Path, on_event: OnEvent, allow_code: bool) -> VariantSet:
     part = Recipe.model_validate({name: getattr(recipe, name) for name in Recipe.model_fields})
     options = CompressOptions(
-        model=recipe.model, data=recipe.data, recipe=part, output=variants, allow_code=allow_code, resume=True, **_opening(recipe)
+        model=recipe.model,
+        data=recipe.data,
+        recipe=part,
+        output=variants,
+        allow_code=allow_code,
+        resume=True,
+        anew=True,
+        **_opening(recipe),
     )
     with resumed_by_itself():
         return compress(options, on_event)
@@ -149,26 +161,46 @@ def _opening(recipe: RunRecipe) -> dict[str, Any]:
     return {name: getattr(recipe, name) for name in names}
 
 
+def _conversion(recipe: RunRecipe, model: Path, artifacts: Path | None, allow_code: bool) -> ConvertOptions:
+    """What `convert` is asked for a model, or a folder of variants."""
+    asked: dict[str, Any] = {name: getattr(recipe.convert, name) for name in ConvertPart.model_fields}
+    asked["calibration"] = recipe.convert.calibration or recipe.data
+    return ConvertOptions(model=model, output=artifacts, data=recipe.bench.data or recipe.data, allow_code=allow_code, **asked)
+
+
+def _check(recipe: RunRecipe, allow_code: bool) -> None:
+    """Refuse what converting and measuring would refuse, before anything is trained for them.
+
+    Raises:
+        InputError: options that nothing would heed, schemes that there are not, or images that are not there.
+    """
+    part, options = recipe.convert, _conversion(recipe, recipe.model, None, allow_code)
+    named = {"data": recipe.data, "calibration in [convert]": part.calibration, "data in [bench]": recipe.bench.data}
+    require_paths(named)
+    check_goal(part.mixed_precision, options.data, part.keep_float)
+    check_options(options, plan_jobs(part.targets, part.schemes, calibrated=True), None)
+    for name, stages in recipe.wanted.items() if recipe.trains else ():
+        if any(isinstance(stage, QuantizationAwareTraining) for stage in stages):
+            refuse_goal_of_trained(name, part.mixed_precision)
+    _require_images(options.calibration, "calibration", "calibrate on", "`calibration` in the section [convert]")
+    _require_images(options.data, "data", "measure on", "`data` in the section [bench]")
+
+
+def _require_images(path: Path | None, role: Role, purpose: str, key: str) -> None:
+    if path is not None and not has_images_for(path, role):
+        raise DataError(f"images to {purpose}", f"{path}, all of whose parts are for something else", f"name others with {key}")
+
+
 def _convert(recipe: RunRecipe, variants: Path, artifacts: Path, state: _State, on_event: OnEvent, allow_code: bool) -> Manifest:
     part = recipe.convert
-    calibration = part.calibration or recipe.data
-    asked: dict[str, Any] = {name: getattr(part, name) for name in ConvertPart.model_fields}
-    asked["calibration"] = calibration
-    options = ConvertOptions(
-        model=variants,
-        output=artifacts,
-        data=recipe.bench.data or recipe.data,
-        allow_code=allow_code,
-        **asked,
-    )
+    options = _conversion(recipe, variants, artifacts, allow_code)
+    calibration, measured = recipe.convert.calibration or recipe.data, recipe.bench.data or recipe.data
     jobs = set_options(options) if recipe.trains else {BASE: replace(options, model=recipe.model, **_opening(recipe))}
     made_of = _made_of(variants) if recipe.trains else {BASE: _made_of_base(recipe)}
     versions = json.dumps(toolchain(), sort_keys=True)
     with Workers() as workers:
         for name, job in jobs.items():
-            wanted = fingerprint(
-                part, content_hash(calibration), content_hash(recipe.bench.data or recipe.data), versions, made_of[name]
-            )
+            wanted = fingerprint(part, content_hash(calibration), content_hash(measured), versions, made_of[name])
             if state.holds(name, wanted, _rows(artifacts, name)) and _are_whole(artifacts, name):
                 on_event(Event("artifacts", name, remark=f"artifacts of {name}: unchanged, kept"))
                 continue

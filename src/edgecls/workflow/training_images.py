@@ -10,7 +10,7 @@ import numpy as np
 
 from edgecls.data import ImageSet, open_images
 from edgecls.data.label_file import default_labels, read_all_labels
-from edgecls.data.parts import parts_of
+from edgecls.data.parts import parts_of, require_same_classes
 from edgecls.data.same_pictures import looks_of, same_pictures, same_within
 from edgecls.data.source import Role
 from edgecls.errors import DataError
@@ -54,7 +54,8 @@ def open_parts(data: Path, spec: ImageSpec, plan: TrainingPlan, label_file: Path
     labels = _names(sources["training"], known, label_file)
     for name, role in _PLACES.items():
         if role in own and name != "training":
-            sources[name] = open_images(data, spec, role=role, labels=labels)
+            sources[name] = open_images(data, spec, role=role, labels=sources["training"].class_names or labels)
+            require_same_classes(sources["training"], sources[name])
     for name, source in sources.items():
         _require_labels(source)
         source.decode(_progress(on_event, name))

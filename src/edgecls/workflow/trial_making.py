@@ -38,6 +38,7 @@ class Prepared:
 
     Attributes:
         halves: images in the choosing and in the judging half.
+        set_apart: whether they are a part of their own.
         refusal: why nothing can be trained; empty where it can.
         multiples: share of the multiply-accumulates that can go with channels -> multiple of channels with which it can.
         facts: what results depend on beside the candidate, as text.
@@ -50,6 +51,7 @@ class Prepared:
     outputs: int
     source_sha256: str
     halves: tuple[int, int]
+    set_apart: bool
     refusal: str
     multiples: dict[float, int]
     facts: tuple[str, ...]
@@ -110,8 +112,10 @@ def prepare(options: ModelOptions, data: Path, training: Training, folder: Path)
     begun = open_model(options)
     loaded, spec, labels = begun.model, begun.spec, begun.labels
     images = open_labelled_images(data, spec, loaded, labels, training)
-    own = images.held_out.source is not images.trained.source
-    more = "add images to the part of them that is held out" if own else "hold more out: --held-out 0.4, or give more images"
+    set_apart = images.held_out.source is not images.trained.source
+    more = (
+        "add images to the part of them that is held out" if set_apart else "hold more out: --held-out 0.4, or give more images"
+    )
     halves = write_halves(images.held_out, spec, folder, more)
     refusal, multiples = _trainable(loaded, next(islice(images.calibration(_PROOF_IMAGES), 1)))
     facts = (loaded.source.sha256, content_hash(data), spec.model_dump_json(), *labels, *facts_on(images))
@@ -124,6 +128,7 @@ def prepare(options: ModelOptions, data: Path, training: Training, folder: Path)
         loaded.outputs,
         loaded.source.sha256,
         halves,
+        set_apart,
         refusal,
         multiples,
         facts,
@@ -195,7 +200,7 @@ def _train(job: TrialJob, options: dict[str, Any]) -> tuple[list[float], str]:
 
     def watch(epoch: Epoch) -> None:
         if epoch.stage == name:
-            losses.append(epoch.held_out_loss)
+            losses.extend([epoch.held_out_loss] * (epoch.epoch - len(losses)))  # those before a stop, not told again, count too
             if job.bar.gives_up(losses, recipe.training.epochs):
                 raise _GivenUpError
 

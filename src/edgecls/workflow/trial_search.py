@@ -20,7 +20,7 @@ from edgecls.records.measurement import Measurement
 from edgecls.records.recipe import Recipe, fingerprint, variant_name
 from edgecls.records.trial import TRIAL_NAME, Candidate, Trial
 from edgecls.reporting.optimization import describe_progress, describe_trial
-from edgecls.search import Allowance, Space, Strategy, best_of
+from edgecls.search import Allowance, LossBar, Space, Strategy, best_of
 from edgecls.search.stopping import loss_bar
 from edgecls.system.store import write_text
 from edgecls.version import __version__
@@ -234,9 +234,11 @@ class TrialSearch:
                 continue  # damaged: made anew
             if trial.fingerprint == self._fingerprint(trial.candidate) and path.parent == self._folder(trial.candidate):
                 found.append(trial)
-        if found:
-            self._on_event(Event("trial", remark=f"{counted(len(found), 'trial')} of an earlier run kept"))
-        return sorted(found, key=lambda trial: trial.created)
+        bar = loss_bar(found, self.request.goal.within_points)
+        kept = [trial for trial in found if not _is_no_longer_hopeless(trial, bar)]
+        if kept:
+            self._on_event(Event("trial", remark=f"{counted(len(kept), 'trial')} of an earlier run kept"))
+        return sorted(kept, key=lambda trial: trial.created)
 
     def _job(self, candidate: Candidate) -> TrialJob:
         return TrialJob(
@@ -287,3 +289,9 @@ class TrialSearch:
         best = best_of(self.trials, self.request.goal.within_points)
         words = describe_progress(names, len(self.trials) + 1, best, self.request.goal, self._allowance.seconds_left)
         self._on_event(Event(words))
+
+
+def _is_no_longer_hopeless(trial: Trial, bar: LossBar) -> bool:
+    """Whether a training that was given up, under a stricter limit say, may go on from its last epoch."""
+    recipe = trial.candidate.recipe
+    return trial.status == "given up" and recipe is not None and not bar.gives_up(trial.held_out_loss, recipe.training.epochs)
