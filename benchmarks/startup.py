@@ -17,11 +17,14 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from _process import compile_modules
+
 REPEATS = 10
 
 
 def main() -> None:
     """Print the medians."""
+    compile_modules()
     with tempfile.TemporaryDirectory() as name:
         model = Path(name) / "small.onnx"
         _save_classifier(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from written_models import convolution, edit_h5, run_frozen, small_classifier
 
 from edgecls.errors import InputError, ModelFileError, UnsupportedModelError
 from edgecls.models import load_model
+from edgecls.models.model_file import examine
 
 RNG = np.random.default_rng(0)
 
@@ -105,6 +107,27 @@ def test_architecture_and_weights(framework, tmp_path, tf, name):
     if name == "w.weights.h5":
         with pytest.raises(ModelFileError, match="weights alone"):
             load_model(weights)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_architecture_as_windows_writes_it(tmp_path, encoding):
+    config = {
+        "class_name": "Sequential",
+        "config": {"name": "größe", "layers": []},
+        "keras_version": "2.15.0",
+        "backend": "tensorflow",
+    }
+    (tmp_path / "model.json").write_text(json.dumps(config, ensure_ascii=False), encoding=encoding)
+    assert examine(tmp_path / "model.json").config == config
+
+
+def test_architecture_written_as_a_text_in_a_text(tmp_path):
+    config = {"class_name": "Sequential", "config": {"layers": []}, "keras_version": "2.15.0", "backend": "tensorflow"}
+    (tmp_path / "model.json").write_text(json.dumps(json.dumps(config)))  # json.dump(model.to_json(), file)
+    assert examine(tmp_path / "model.json").config == config
+    (tmp_path / "model.json").write_text('"a text"')
+    with pytest.raises(ModelFileError, match="an architecture in JSON"):
+        examine(tmp_path / "model.json")
 
 
 def test_old_weights_under_a_new_name(tf_keras, tmp_path, tf):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
 import zipfile
@@ -24,6 +25,7 @@ Generation = Literal[2, 3]
 _MODEL = "a Keras model (.h5, .keras, architecture .json, a SavedModel folder or model.json of TensorFlow.js)"
 _SAVE_AGAIN = "save the whole model with model.save('model.keras')"
 _FILE_OR_FOLDER = "give the model file, or a SavedModel folder"
+_BEFORE_JSON = codecs.BOM_UTF8 + codecs.BOM_UTF16 + b"\0 \t\r\n"  # PowerShell writes what a program prints in UTF-16
 _ARTIFACT = "give the Keras model it was made from; to measure or examine it use `edgecls bench` or `edgecls inspect`"
 # First bytes of files people confuse with a model: (bytes, offset, what it is, remedy).
 _LOOKALIKES: tuple[tuple[bytes, int, str, str], ...] = (
@@ -76,7 +78,7 @@ def examine(path: Path) -> ModelFile:
         return _examine_h5(path)
     if head.startswith(b"PK\x03\x04"):
         return _examine_zip(path)
-    if head.lstrip()[:1] == b"{":
+    if head.lstrip(_BEFORE_JSON)[:1] in (b"{", b'"'):
         return _examine_json(path)
     _refuse_lookalike(path, head)
     if path.name in ("saved_model.pb", "keras_metadata.pb"):
@@ -235,10 +237,10 @@ def _advice_on_archive(names: list[str]) -> str:
 
 def _examine_json(path: Path) -> ModelFile:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+    except OSError as error:
         raise ModelFileError("an architecture in JSON", f"{path}: {error}", "write it again with model.to_json()") from None
-    config = _parse(text, path)
+    config = _parse(content, path)
     if tfjs.is_tfjs(config):
         architecture, version = tfjs.read_architecture(config, path)
         tfjs.shard_paths(config, path)
@@ -250,9 +252,11 @@ def _examine_json(path: Path) -> ModelFile:
     return ModelFile(path, "json", _generation(version, config, path), version, config)
 
 
-def _parse(text: str, path: Path) -> dict[str, Any]:
+def _parse(text: str | bytes, path: Path) -> dict[str, Any]:
     try:
         config = json.loads(text)
+        if isinstance(config, str):  # of json.dump(model.to_json(), file): a text in a text
+            config = json.loads(config)
     except (ValueError, RecursionError) as error:
         raise ModelFileError("an architecture in JSON", f"{path}, where it cannot be read: {error}", _SAVE_AGAIN) from None
     if not isinstance(config, dict):

@@ -115,35 +115,15 @@ def quantize(
     given = maker.of(Way("minmax"))
     judges = judging if given.judging_images >= FEWEST else batches
     most = int(np.clip(JUDGED_VALUES // Tensors(graph).values_per_image, *JUDGED_IMAGES))
-    judge = Judge(graph.file, lambda: _first(judges(), most), threads)
+    contest = _Contest(maker, Judge(graph.file, lambda: _first(judges(), most), threads), float_layers)
     whole = Judge(graph.file, lambda: _first(batches(), most), threads)
-    tried: dict[Way, Measured] = {}
-
-    def better(best: Way, *challengers: Way, expected: bool = False) -> Way:
-        for way in (best, *challengers):
-            if way not in tried:
-                tried[way] = judge.measure(maker.make(way, float_layers, tried_out=True))
-        ahead = [way for way in challengers if is_better(tried[way], tried[best], expected=expected)]
-        return min(ahead, key=lambda way: float(tried[way].logits.mean()), default=best)
-
-    best = Way(estimator or "minmax")
-    if len(maker.material) > 1:
-        best = better(best, replace(best, equalized=True))
-    best = better(best, *(replace(best, estimator=name) for name in ESTIMATED if estimator is None))
-    if maker.of(best).rounded:  # its layers lose less by construction
-        best = better(best, replace(best, rounding="by data"), expected=True)
-        if effort == "high" and estimator is None:
-            best = better(best, *(replace(best, estimator=name) for name in ESTIMATORS if name != best.estimator))
-    if effort == "high" and len(maker.material) > 1:
-        best = better(best, replace(best, equalized=not best.equalized))
-    if best.rounding == "nearest":  # what data rounds leaves the mean error to the bias
-        best = better(best, replace(best, bias_corrected=False))
+    best = contest.best(estimator, effort)
     return Quantized(
         model=maker.make(best, float_layers),
         way=best,
-        losses={str(way): found.loss for way, found in tried.items()},
+        losses={str(way): found.loss for way, found in contest.tried.items()},
         images=given.all.images,
-        judges=len(judge.images) if given.judging_images >= FEWEST else 0,
+        judges=len(contest.judge.images) if given.judging_images >= FEWEST else 0,
         float_layers=float_layers,
         remake=lambda floats: maker.make(best, floats),
         with_int8_border=lambda floats: maker.make(best, floats, "int8"),
@@ -176,6 +156,46 @@ class Way:
             "without bias correction": not self.bias_corrected,
         }
         return " ".join([self.estimator, *(change for change, made in changes.items() if made)])
+
+
+class _Contest:
+    """Ways of quantizing that compete, on images that the attempts were not made of where there are enough.
+
+    Attributes:
+        tried: how each answered.
+    """
+
+    def __init__(self, maker: Maker, judge: Judge, float_layers: Collection[str]) -> None:
+        self.judge, self.tried = judge, dict[Way, Measured]()
+        self._maker, self._make = maker, partial(maker.make, floats=float_layers, tried_out=True)
+
+    def best(self, estimator: Estimator | None, effort: Effort) -> Way:
+        """The way that loses least, one choice after another.
+
+        Args:
+            estimator: the one that was asked for; None to try all.
+        """
+        best, several, high = Way(estimator or "minmax"), len(self._maker.material) > 1, effort == "high"
+        if several:
+            best = self._better(best, replace(best, equalized=True))
+        best = self._better(best, *(replace(best, estimator=name) for name in ESTIMATED if estimator is None))
+        if self._maker.of(best).rounded:  # its layers lose less by construction
+            best = self._better(best, replace(best, rounding="by data"), expected=True)
+            if high and estimator is None:
+                best = self._better(best, *(replace(best, estimator=name) for name in ESTIMATORS if name != best.estimator))
+        if high and several:
+            best = self._better(best, replace(best, equalized=not best.equalized))
+        if best.rounding == "nearest":  # what data rounds leaves the mean error to the bias
+            best = self._better(best, replace(best, bias_corrected=False))
+        return best
+
+    def _better(self, best: Way, *challengers: Way, expected: bool = False) -> Way:
+        """The challenger that is furthest ahead, or the best so far."""
+        for way in (best, *challengers):
+            if way not in self.tried:
+                self.tried[way] = self.judge.measure(self._make(way))
+        ahead = [way for way in challengers if is_better(self.tried[way], self.tried[best], expected=expected)]
+        return min(ahead, key=lambda way: float(self.tried[way].logits.mean()), default=best)
 
 
 class Judge:
