@@ -181,6 +181,7 @@ def test_a_model_that_needs_longer_training_gets_it() -> None:
         (Clustering(clusters=4), Clustering(clusters=8)),  # between 4 and 16
         (ChannelPruning(share=0.3), ChannelPruning(share=0.15)),
         (Pruning(sparsity=0.55), None),  # 0.5 held, and there is nothing between that is worth a training
+        (Clustering(clusters=11), None),  # nor between 11 and 16
     ],
 )
 def test_halfway(failed, halved) -> None:
@@ -188,6 +189,17 @@ def test_halfway(failed, halved) -> None:
     held = [asked.candidate((Pruning(sparsity=0.5),)), asked.candidate((Clustering(clusters=16),))]
     milder = [candidate.stages for candidate in asked.halved([asked.candidate((failed,))], held)]
     assert milder == ([] if halved is None else [(halved,)])
+
+
+def test_what_held_is_raised_one_share_at_a_time_halfway_to_what_failed() -> None:
+    asked = space()
+    held = asked.candidate((ChannelPruning(share=0.3), Clustering(clusters=32), QuantizationAwareTraining()), longer=2)
+    failed = [(ChannelPruning(share=0.5), Pruning(sparsity=0.7)), (ChannelPruning(share=0.3), Clustering(clusters=8))]
+    raised = list(asked.raised([held], [asked.candidate(stages) for stages in failed]))
+    assert raised == [
+        asked.candidate((ChannelPruning(share=0.4), Clustering(clusters=32), QuantizationAwareTraining()), longer=2),
+        asked.candidate((ChannelPruning(share=0.3), Clustering(clusters=16), QuantizationAwareTraining()), longer=2),
+    ]
 
 
 def test_what_would_take_longer_than_there_is_time_is_not_begun() -> None:

@@ -29,6 +29,7 @@ _SPARSITIES = (0.5, 0.7, 0.85, 0.93)
 _CLUSTERS = (32, 16, 8, 4)
 _PATTERNS = (UNSTRUCTURED, "8x1")  # zeros in runs of eight deflate to less, and cost more
 _LEAST_STEP = 0.04  # between two shares that are worth a training
+_LEAST_RATIO = 1.3  # likewise between two numbers of clusters: a third of a bit
 
 
 @dataclass(frozen=True)
@@ -92,15 +93,41 @@ class Space:
 
     def halved(self, failed: Iterable[Candidate], held: Sequence[Candidate]) -> Iterator[Candidate]:
         """Of candidates that lost too much those with one share halfway to the largest that held of that technique."""
+        stages = [stage for candidate in held for stage in candidate.stages]
         for candidate in failed:
             for index, stage in enumerate(candidate.stages):
-                if (milder := _halfway(stage, held)) is not None:
-                    yield self.candidate((*candidate.stages[:index], milder, *candidate.stages[index + 1 :]), candidate.longer)
+                if (milder := _halfway(stage, stages)) is not None:
+                    yield self._with(candidate, index, milder)
+
+    def raised(self, held: Iterable[Candidate], failed: Sequence[Candidate]) -> Iterator[Candidate]:
+        """Of candidates that held those with one share halfway to each larger one with which a candidate lost too much."""
+        stages = dict.fromkeys(stage for candidate in failed for stage in candidate.stages)
+        for candidate in held:
+            for index, stage in enumerate(candidate.stages):
+                harsher = [other for other in stages if is_as_harsh(other, stage) and not is_as_harsh(stage, other)]
+                between = [_halfway(other, [stage]) for other in harsher]
+                yield from (self._with(candidate, index, other) for other in between if other is not None)
+
+    def _with(self, candidate: Candidate, index: int, stage: Stage) -> Candidate:
+        return self.candidate((*candidate.stages[:index], stage, *candidate.stages[index + 1 :]), candidate.longer)
 
 
-def _halfway(stage: Stage, held: Sequence[Candidate]) -> Stage | None:
+def is_as_harsh(stage: Stage, other: Stage) -> bool:
+    """Whether two stages are of one technique, and the first leaves no more than the other."""
+    match stage, other:
+        case ChannelPruning(), ChannelPruning():
+            return stage.share >= other.share
+        case Pruning(), Pruning():
+            return stage.sparsity >= other.sparsity and stage.pattern == other.pattern
+        case Clustering(), Clustering():
+            return stage.clusters <= other.clusters
+        case _:
+            return False
+
+
+def _halfway(stage: Stage, held: Sequence[Stage]) -> Stage | None:
     """The stage with a share between its own and the largest smaller one of those that held; None where there is nothing between."""
-    alike = [other for candidate in held for other in candidate.stages if _same_kind(stage, other)]
+    alike = [other for other in held if _same_kind(stage, other)]
     match stage:
         case ChannelPruning():
             share = _middle(stage.share, [other.share for other in alike if isinstance(other, ChannelPruning)])
@@ -110,8 +137,9 @@ def _halfway(stage: Stage, held: Sequence[Candidate]) -> Stage | None:
             return stage.model_copy(update={"sparsity": share}) if share else None
         case Clustering():
             more = [other.clusters for other in alike if isinstance(other, Clustering) and other.clusters > stage.clusters]
-            clusters = round(math.sqrt(stage.clusters * min(more, default=4 * stage.clusters)))
-            return Clustering(clusters=clusters) if clusters > stage.clusters and clusters not in more else None
+            most = min(more, default=4 * stage.clusters)
+            clusters = round(math.sqrt(stage.clusters * most))
+            return Clustering(clusters=clusters) if most >= _LEAST_RATIO**2 * stage.clusters else None
         case QuantizationAwareTraining():
             return None  # it has no share
         case _:

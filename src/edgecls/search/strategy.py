@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import assert_never
 
 import numpy as np
 
-from edgecls.records.recipe import ChannelPruning, Clustering, Pruning, QuantizationAwareTraining, Reduction, Stage
+from edgecls.records.recipe import QuantizationAwareTraining
 from edgecls.records.trial import Candidate, Trial
 from edgecls.search.choice import best_of
 from edgecls.search.forecast import Forecast
-from edgecls.search.space import Space
+from edgecls.search.space import Space, is_as_harsh
 
 Strategy = Callable[[Space, Sequence[Trial], float], Candidate | None]
 _LEAST_GAIN = 0.01  # of a logarithm: what is 1 % smaller is not worth a training
@@ -23,8 +22,8 @@ def propose(space: Space, trials: Sequence[Trial], seconds_left: float) -> Candi
 
     First come those without training: int8, the other schemes, and where int8 loses too much its other estimators and mixed precision,
     which make files of the same size. Then each of the rest is held against the best so far: how likely it is within the limit, how much
-    smaller it would be, how long it would take. Shares that failed are halved, and those trained to the end twice as long; what is harsher
-    than something that failed, and trained no longer, is left alone.
+    smaller it would be, how long it would take. Shares that failed are halved, those of what held raised halfway to them, and what was
+    trained to the end trained twice as long; what is harsher than something that failed, and trained no longer, is left alone.
 
     Args:
         trials: all so far.
@@ -45,7 +44,7 @@ def propose(space: Space, trials: Sequence[Trial], seconds_left: float) -> Candi
     failed = [trial.candidate for trial in trials if trial.candidate.stages and _has_failed(trial, points)]
     trained = [trial.candidate for trial in measured if trial.candidate in failed]
     held = [trial.candidate for trial in measured if trial.is_chosen(points)]
-    pool = dict.fromkeys([*space.trained, *space.halved(failed, held), *space.prolonged(trained)])
+    pool = dict.fromkeys([*space.trained, *space.halved(failed, held), *space.raised(held, failed), *space.prolonged(trained)])
     pool = [one for one in pool if one not in tried and not any(_is_harsher(one, other) for other in failed)]
     forecast = Forecast(trials, space.goal.minimize)
     pool = [one for one in pool if forecast.seconds(one) <= seconds_left]
@@ -78,16 +77,4 @@ def _is_harsher(candidate: Candidate, failed: Candidate) -> bool:
         return False
     done = {type(stage): stage for stage in candidate.stages}
     techniques = [stage for stage in failed.stages if not isinstance(stage, QuantizationAwareTraining)]
-    return all(type(stage) in done and _is_as_harsh(done[type(stage)], stage) for stage in techniques)
-
-
-def _is_as_harsh(stage: Stage, other: Reduction) -> bool:
-    match other:
-        case ChannelPruning():
-            return isinstance(stage, ChannelPruning) and stage.share >= other.share
-        case Pruning():
-            return isinstance(stage, Pruning) and stage.sparsity >= other.sparsity and stage.pattern == other.pattern
-        case Clustering():
-            return isinstance(stage, Clustering) and stage.clusters <= other.clusters
-        case _:
-            assert_never(other)
+    return all(type(stage) in done and is_as_harsh(done[type(stage)], stage) for stage in techniques)
