@@ -35,6 +35,14 @@ def test_a_name_is_a_tensor_a_part_of_it_or_a_layer():
     assert resolve_layers([], LAYERS) == frozenset()
 
 
+def test_what_has_the_name_of_an_output_is_the_layers_that_make_it():
+    outputs = {"scores": ["net/head/BiasAdd", "net/head/MatMul"]}
+    assert resolve_layers(["head"], LAYERS, outputs) == {"scores"}
+    assert resolve_layers(["scores", "conv2"], LAYERS, outputs) == {"scores", LAYERS[1]}
+    with pytest.raises(SchemeError, match="did you mean head"):
+        resolve_layers(["heads"], LAYERS, outputs)
+
+
 @pytest.mark.parametrize(
     ("name", "near"), [("conv3", "conv2"), ("net/conv2/Relux", "net/conv2/Relu"), ("zzz", "edgecls inspect")]
 )
@@ -66,6 +74,32 @@ def test_a_layer_that_keras_3_named_is_the_one_that_stays_float(place: int, tmp_
         operation for operation in graph.operations if operation.kind == "CONV_2D" and graph.is_float(operation.operand(KERNEL))
     ]
     assert [graph.shape(operation.output) for operation in kept] == [[(1, 10, 10, 4)], [(1, 8, 8, 6)]][place]
+
+
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_the_last_layer_of_a_model_of_logits_stays_float_by_its_name(activation: str | None, tmp_path: Path):
+    """Its operation has the name of the scores, in which the layer's own is lost."""
+    keras = require("tf_keras")
+    inputs = keras.Input((12, 12, 3))
+    value = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, activation="relu")(inputs))
+    scores = keras.layers.Activation(activation or "linear")(keras.layers.Dense(3, name="head")(value))
+    keras.Model(inputs, scores).save(tmp_path / "model.h5")
+    np.savez(tmp_path / "images.npz", x=np.random.default_rng(0).integers(0, 256, (20, 12, 12, 3), np.uint8))
+    options = ConvertOptions(
+        model=tmp_path / "model.h5",
+        targets=("tflite",),
+        schemes="int8",
+        calibration=tmp_path / "images.npz",
+        keep_float=("head",),
+        output=tmp_path / "out",
+    )
+    (artifact,) = convert(options).artifacts
+    graph = TFLiteGraph((tmp_path / "out" / str(artifact.path)).read_bytes())
+    weighted = [operation for operation in graph.operations if operation.kind in ("CONV_2D", "FULLY_CONNECTED")]
+    assert {operation.kind: graph.is_float(operation.operand(KERNEL)) for operation in weighted} == {
+        "CONV_2D": False,
+        "FULLY_CONNECTED": True,
+    }
 
 
 @pytest.fixture(scope="module")

@@ -176,10 +176,11 @@ class Hub:
 
     @cached_property
     def float_layers(self) -> frozenset[str]:
+        from edgecls.converters.output_layers import output_layers
         from edgecls.quantization.float_layers import layer_names, resolve_layers
 
-        asked = self.conversion.keep_float
-        return resolve_layers(asked, layer_names(self.float_graph)) if asked else frozenset()
+        asked, graph = self.conversion.keep_float, self.conversion.graph
+        return resolve_layers(asked, layer_names(self.float_graph), output_layers(graph)) if asked else frozenset()
 
     @cached_property
     def qdq(self) -> onnx.ModelProto:

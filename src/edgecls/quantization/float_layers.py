@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from edgecls.errors import SchemeError
 from edgecls.formats.tflite.graph import TFLiteGraph
@@ -23,7 +23,9 @@ def never_int8(graph: TFLiteGraph) -> frozenset[str]:
     return normalisations(graph) | masks(graph)
 
 
-def resolve_layers(asked: Sequence[str], layers: Sequence[str]) -> frozenset[str]:
+def resolve_layers(
+    asked: Sequence[str], layers: Sequence[str], outputs: Mapping[str, Sequence[str]] | None = None
+) -> frozenset[str]:
     """The operations that names stand for.
 
     A name is that of the tensor, one of the names it is fused of (`a/Relu` of `a/Relu;a/BiasAdd;a/Conv2D`), or a layer of the model, one
@@ -32,15 +34,17 @@ def resolve_layers(asked: Sequence[str], layers: Sequence[str]) -> frozenset[str
     Args:
         asked: as the user wrote them.
         layers: from `layer_names`.
+        outputs: of those that have the name of an output, the names that they would have else.
 
     Raises:
         SchemeError: a name that stands for no operation; the message says which are near it.
     """
     chosen: set[str] = set()
+    known = {layer: ";".join([layer, *(outputs or {}).get(layer, ())]) for layer in layers}
     for name in asked:
-        found = [layer for layer in layers if name == layer] or [layer for layer in layers if name in _parts(layer)]
+        found = [layer for layer in layers if name == layer] or [layer for layer in layers if name in _parts(known[layer])]
         if not found:
-            raise SchemeError("--keep-float with layers of this model", repr(name), _near(name, layers))
+            raise SchemeError("--keep-float with layers of this model", repr(name), _near(name, list(known.values())))
         chosen.update(found)
     return frozenset(chosen)
 
