@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from edgecls.records.counted import counted
 from edgecls.records.latency import Latency
@@ -15,22 +16,23 @@ from edgecls.reporting.units import format_bytes, format_ms
 
 
 def optimization_grid(found: Optimization) -> Grid:
-    """All trials, the smallest first; those without figures at the end."""
-    points = found.goal.within_points
+    """All trials, the smallest first; those without figures at the end. What is to be small has a place in any window."""
+    points, minimize = found.goal.within_points, found.goal.minimize
     rows = sorted(found.trials, key=lambda trial: (trial.value is None, trial.value or 0.0))
+    figures: dict[Minimize, Column[Trial]] = {
+        "download": Column("download", _sum(lambda row: row.compressed_bytes), numeric=True, rank=1),
+        "size": Column("size", _sum(lambda row: row.size_bytes), numeric=True, rank=2),
+        "latency": Column("of float's", lambda trial: f"{trial.value:.2f}" if trial.value else "", numeric=True),
+    }
+    sizes = [column for name, column in figures.items() if name not in (minimize, "latency")]
     columns = [
         Column[Trial]("candidate", lambda trial: trial.candidate.name),
+        replace(figures[minimize], rank=0),
         Column[Trial]("verdict", lambda trial: verdict(trial, points, found.pick)),
-        Column[Trial]("lost, choosing half", lambda trial: _points(trial.choosing_drop), numeric=True),
-        Column[Trial]("judging half", lambda trial: _points(trial.judging_drop), numeric=True),
-        Column[Trial]("download", _sum(lambda row: row.compressed_bytes), numeric=True, rank=1),
-        Column[Trial]("size", _sum(lambda row: row.size_bytes), numeric=True, rank=2),
+        Column[Trial]("choosing", lambda trial: _points(trial.choosing_drop), numeric=True),
+        Column[Trial]("judging", lambda trial: _points(trial.judging_drop), numeric=True),
+        *sizes,
         Column[Trial]("p50 ms", _p50, numeric=True, rank=1),
-        Column[Trial](
-            "of float's",
-            lambda trial: f"{trial.value:.2f}" if trial.value and found.goal.minimize == "latency" else "",
-            numeric=True,
-        ),
         Column[Trial]("seconds", lambda trial: f"{trial.seconds:.0f}", numeric=True, rank=3),
     ]
     return make_grid(columns, rows, lambda trial: trial.status == "measured", _notes(found))
@@ -46,7 +48,7 @@ def verdict(trial: Trial, points: float, pick: str | None) -> str:
         return "within"
     if not trial.is_chosen(points):
         return "loses too much"
-    return "loses too much in judging" if trial.judging_drop is not None else "within, but not smaller"
+    return "too much in judging" if trial.judging_drop is not None else "within, not smaller"
 
 
 def describe_trial(trial: Trial, goal: Goal, number: int, *, is_best: bool) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rich import box
 from rich.cells import cell_len
 from rich.console import Group
@@ -16,6 +18,7 @@ from edgecls.reporting.measurements import report_grid
 from edgecls.reporting.summary import conversion_summary, demo_grid, report_summary
 
 _GAP = 3  # blanks between two columns
+_LEAST = 22  # characters of a name in a line
 
 
 def report_table(report: Report, width: int | None = None, *, verbose: bool = True) -> Group:
@@ -34,15 +37,20 @@ def conversion_table(manifest: Manifest, width: int | None = None, *, verbose: b
 
 
 def to_table(grid: Grid, width: int | None = None) -> Group:
-    """Render a grid. Where `width` is too narrow, the least important columns are left out, and a note below names them."""
+    """Render a grid. Where `width` is too narrow, the least important columns are left out, and a note below names them.
+
+    Where that does not suffice, the names in the first column take several lines: the others would lose their ends.
+    """
     left_out = _too_many(grid, width)
     shown = grid.without(left_out)
     notes = list(grid.notes)
     if left_out:
         notes.append(f"no room here for: {', '.join(sorted(left_out))} (widen the window, or read the JSON)")
     table = Table(box=box.SIMPLE_HEAD)
-    for column in shown.columns:
-        table.add_column(column.title, justify="right" if column.numeric else "left", no_wrap=True, overflow="ellipsis")
+    least = min(_LEAST, max((cell_len(row[0]) for row in shown.rows), default=0))
+    for index, column in enumerate(shown.columns):
+        how: dict[str, Any] = {"no_wrap": True, "overflow": "ellipsis"} if index else {"min_width": least, "overflow": "fold"}
+        table.add_column(column.title, justify="right" if column.numeric else "left", **how)
     for row, good in zip(shown.rows, shown.good, strict=True):
         table.add_row(*(Text(cell) for cell in row), style=None if good else "red")
     return Group(table, *(Text(note) for note in notes))

@@ -1,0 +1,42 @@
+"""The table of a search, in windows of any width."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from edgecls.records.measurement import Measurement
+from edgecls.records.optimization import Optimization
+from edgecls.records.recipe import ChannelPruning
+from edgecls.records.trial import Candidate, Goal, Minimize
+from edgecls.reporting import optimization_table
+from edgecls.reporting.units import format_bytes
+from search_landscapes import NOW, space, trial
+
+SIZES = {"download": 81_234, "size": 98_765}
+
+
+@pytest.mark.parametrize("minimize", SIZES)
+def test_what_is_to_be_small_is_shown_in_a_narrow_window(minimize: Minimize) -> None:
+    row = Measurement(artifact="", target="tflite", scheme="int8", size_bytes=SIZES["size"], compressed_bytes=SIZES["download"])
+    smaller = space(minimize).candidate((ChannelPruning(share=0.3),))
+    found = Optimization(
+        created=NOW,
+        edgecls_version="0",
+        source_sha256="",
+        goal=Goal(within_points=0.5, minimize=minimize, targets=("tflite",)),
+        against="base",
+        halves=(10, 10),
+        reference=row,
+        trials=[trial(one, 0.0, float(SIZES[minimize]), 0.0, choosing=[row]) for one in (Candidate(), smaller)],
+        sentence="",
+        ended="",
+        seconds=1.0,
+    )
+    for width in (200, 76):
+        text = io.StringIO()
+        Console(file=text, width=width).print(optimization_table(found, width))
+        assert format_bytes(SIZES[minimize]) in text.getvalue()
+    assert "no room here for" in text.getvalue()  # the other one, which is not what was asked for
