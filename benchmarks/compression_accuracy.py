@@ -151,6 +151,7 @@ def examine(manifest: Manifest, folder: Path, data: Path) -> dict[str, Any]:
     agreement = {
         variant: float((winners[f"{variant}-tflite-int8"] == winners[f"{variant}-onnx-int8"]).mean())
         for variant in dict.fromkeys(row.variant for row in manifest.artifacts)
+        if {f"{variant}-tflite-int8", f"{variant}-onnx-int8"} <= winners.keys()
     }
     return {"test_images": len(images), "artifacts": artifacts, "tflite_onnx_agreement": agreement}
 
