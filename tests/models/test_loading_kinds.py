@@ -389,6 +389,16 @@ def test_random_crop_of_keras2_resizes(tf_keras, saved, tmp_path, tf):
         assert [repair.field for repair in model.repairs] == ["class_name"]
 
 
+@pytest.mark.parametrize("name", ["m.h5", "m.keras"])
+def test_a_random_shear_that_keras_3_does_not_read_again(keras, saved, tmp_path, tf, name):
+    keras_model = small_classifier(keras, keras.layers.RandomShear(0.2, (0.0, 0.3)))
+    images = RNG.random((2, 8, 8, 3), dtype=np.float32)
+    model = check(saved(keras_model, name), keras_model.predict(images, verbose=0), images, tf, tmp_path)
+    assert [repair.field for repair in model.repairs if repair.field != "training"] == ["x_factor"]
+    shear = next(layer for layer in model.model.layers if isinstance(layer, keras.layers.RandomShear))
+    assert (list(shear.x_factor), list(shear.y_factor)) == ([-0.2, 0.2], [0.0, 0.3])
+
+
 @pytest.mark.parametrize("kind", ["h5", "export"])
 def test_layer_normalization_of_keras2(tf_keras, tmp_path, tf, kind):
     """It is a fused batch normalization in training mode, channels first, which no converter takes."""

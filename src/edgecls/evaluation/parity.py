@@ -142,7 +142,7 @@ def shared_classes(one: np.ndarray, other: np.ndarray) -> float:
 def _float_reason(error: np.ndarray, reference: np.ndarray, scheme: Scheme) -> str:
     relative = np.abs(error).max() / max(np.abs(reference).max(), np.finfo(np.float64).tiny)
     limit = RELATIVE_TOLERANCE[scheme]
-    return "" if relative <= limit else f"largest difference is {relative:.2g} of the largest score, allowed {limit:g}"
+    return "" if relative <= limit else f"largest difference is {relative:.3g} of the largest score, allowed {limit:g}"
 
 
 def _is_amplified_rounding(reference: np.ndarray, error: np.ndarray, kept: np.ndarray, kind: OutputKind) -> bool:

@@ -39,8 +39,7 @@ def repair_architecture(config: dict[str, Any], generation: int) -> tuple[dict[s
         repairs += _use_float32(layer, item)
         repairs += _replace_class(layer, item)
         repairs += _stop_training_calls(layer, item)
-        if generation == 2:
-            repairs += _resize_instead_of_crop(layer, item)
+        repairs += _resize_instead_of_crop(layer, item) if generation == 2 else _read_shear(layer, item)
     return config, repairs
 
 
@@ -160,6 +159,15 @@ def _resize_instead_of_crop(layer: str, item: dict[str, Any]) -> Iterator[Repair
         item["class_name"] = "Resizing"
         item["config"] |= {"interpolation": "bilinear", "crop_to_aspect_ratio": True}
         yield Repair(layer=layer, field="class_name", action="RandomCrop read as the Resizing that it is at inference")
+
+
+def _read_shear(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
+    """Keras 3's RandomShear writes the number it was given as a range from minus to plus that, which it refuses to read."""
+    for field in ("x_factor", "y_factor") if item["class_name"] == "RandomShear" else ():
+        factor = item["config"].get(field)
+        if isinstance(factor, list) and [type(end) for end in factor] == [float, float] and factor[0] == -factor[1] != 0:
+            item["config"][field] = factor[1]
+            yield Repair(layer=layer, field=field, action=f"{factor} read as the {factor[1]} that makes it")
 
 
 def _stop_training_calls(layer: str, item: dict[str, Any]) -> Iterator[Repair]:
