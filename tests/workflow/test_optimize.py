@@ -214,6 +214,16 @@ def test_what_a_stricter_limit_has_given_up_goes_on_under_a_wider_one(model: Pat
     assert [trial.status for trial in again.trials] == ["measured", "measured"]
 
 
+def test_artifacts_that_someone_removed_are_made_anew(model: Path, images: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    first = optimize(asked(model, images, folder, trials=1), strategy=fixed)
+    for kind in ("base-int8-*", "base-float32-*"):
+        next((folder / "trials").glob(f"{kind}/artifacts/*.tflite")).unlink()
+    again = optimize(asked(model, images, folder, trials=1), strategy=fixed)
+    assert [trial.status for trial in again.trials] == ["measured"] and again.pick == first.pick
+    assert len(list((folder / "trials").glob("base-*/artifacts/*.tflite"))) == 2
+
+
 def test_nothing_within_the_limit_is_exit_1_with_the_nearest_and_what_would_help(
     command: Callable[..., Done], model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

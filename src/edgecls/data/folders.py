@@ -119,7 +119,9 @@ def require_image_files(path: Path, spec: ImageSpec) -> None:
 def _require_images(path: Path, files: list[Path], skipped: list[Skipped]) -> None:
     if not files:
         found = f"{counted(len(skipped), 'other file')} in {path}" if skipped else f"nothing in {path}"
-        raise DataError("a folder of images, or of class folders with images", found, "name the folder above the classes")
+        raise DataError(
+            "a folder of images, or of class folders with images", found, "put some there, or name the folder above the classes"
+        )
 
 
 def _split_for(path: Path, role: Role) -> tuple[Path, list[str]]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from edgecls.crew import BenchOptions
 from edgecls.errors import EdgeclsError, InputError, MachineError, OutputError, RemoteError, StageError, WorkerError
-from edgecls.records.artifact import MANIFEST_NAME, Artifact, Manifest
+from edgecls.formats import change_since_conversion
+from edgecls.records.artifact import Artifact, Manifest
 from edgecls.records.counted import counted
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.measurement import Measurement
@@ -232,7 +233,8 @@ class TrialSearch:
                 trial = Trial.read(path.parent)
             except EdgeclsError:
                 continue  # damaged: made anew
-            if trial.fingerprint == self._fingerprint(trial.candidate) and path.parent == self._folder(trial.candidate):
+            is_same = trial.fingerprint == self._fingerprint(trial.candidate) and path.parent == self._folder(trial.candidate)
+            if is_same and (trial.status != "measured" or _are_whole(path.parent / ARTIFACTS)):
                 found.append(trial)
         bar = loss_bar(found, self.request.goal.within_points)
         kept = [trial for trial in found if not _is_no_longer_hopeless(trial, bar)]
@@ -268,7 +270,7 @@ class TrialSearch:
         recipe = Recipe(control=True, training=request.training) if request.against == "control" else None
         candidate = Candidate(scheme="float32", recipe=recipe)
         folder = self._folder(candidate)
-        if not (folder / ARTIFACTS / MANIFEST_NAME).is_file():
+        if not _are_whole(folder / ARTIFACTS):
             if recipe and self.prepared.refusal:
                 raise InputError(
                     "a model that can be trained for --against control", self.prepared.refusal, "leave --against out"
@@ -289,6 +291,15 @@ class TrialSearch:
         best = best_of(self.trials, self.request.goal.within_points)
         words = describe_progress(names, len(self.trials) + 1, best, self.request.goal, self._allowance.seconds_left)
         self._on_event(Event(words))
+
+
+def _are_whole(folder: Path) -> bool:
+    """Whether artifacts are there as they were made; those that someone removed are made anew."""
+    try:
+        manifest = Manifest.read(folder)
+    except EdgeclsError:
+        return False
+    return not any(change_since_conversion(folder / row.path, row) for row in manifest.artifacts)
 
 
 def _is_no_longer_hopeless(trial: Trial, bar: LossBar) -> bool:
