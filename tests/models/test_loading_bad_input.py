@@ -314,6 +314,17 @@ def test_random_scores_are_refused(tf, tmp_path):
     assert "random numbers" in refusal(UnsupportedModelError, tmp_path / "folder")
 
 
+def test_augmentation_that_keras_3_exports_switched_on_names_the_remedy(keras, saved, tmp_path):
+    model = small_classifier(keras, keras.layers.RandomBrightness(0.5))
+    model.export(str(tmp_path / "folder"), verbose=False)
+    text = refusal(UnsupportedModelError, tmp_path / "folder")
+    assert "random_brightness" in text
+    assert "give the .keras or .h5 file" in text
+    pixels = np.random.default_rng(0).random((2, 8, 8, 3), np.float32)
+    scores = load_model(saved(model, "model.keras")).predict(pixels)  # as it says
+    np.testing.assert_allclose(scores, model.predict(pixels, verbose=0), atol=1e-6)
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -17,6 +17,10 @@ _CALLS = re.compile(r"(Stateful|)PartitionedCall|SymbolicGradient|RemoteCall")
 _RANDOM = re.compile(
     r"Random(?!Dataset)\w*|Stateless(Random|Truncated|Multinomial|Parameterized)\w*|TruncatedNormal|Multinomial|Stateful(Uniform|\w*Normal)\w*"
 )
+_RANDOM_REMEDY = (
+    "where they are augmentation, which model.export() of Keras 3 leaves switched on, give the .keras or .h5 file, in which it rests; "
+    "else take those layers out and save the model again"
+)
 _COMPILATION_MARKS = ("_XlaMustCompile", "_noinline")
 _UNMARKED = "_unmarked"
 _VARIABLES = re.compile(r"VarHandleOp|ReadVariableOp|VariableV2|Variable|ResourceGather")
@@ -121,7 +125,7 @@ def _check(graph: Any) -> None:
             "give the .keras file, whose kernels can be dequantized, or export the model before it is quantized",
         )
     for pattern, what, remedy in (
-        (_RANDOM, "random numbers", "call those layers without training=True and save the model again"),
+        (_RANDOM, "random numbers", _RANDOM_REMEDY),
         (_VARIABLES, "variables that cannot become constants", "save the model without tables and other mutable state"),
         (_CALLS, "calls of functions that cannot be inlined", "save the model without control flow of its own"),
     ):
