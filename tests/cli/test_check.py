@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,6 +89,23 @@ def test_an_artifact_that_grew_is_exit_1_and_why_names_the_layer(folder: Path, b
     assert f"{INT8}: the file grew by 1,857 bytes to {size + 1857:,}" in done.stdout  # 8 × (48 + 10) × 4, and a longer length
     wide = next(line for line in done.stdout.splitlines() if "wide" in line)
     assert "+1.5 KiB (+12.5%)" in wide  # 8 × 48 × 4 bytes; 72 / 64
+
+
+def test_the_command_that_accepts_a_change_is_whole(folder: Path, edgecls: Edgecls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without what was given it would write another baseline, of the newest folder here and its own results."""
+    monkeypatch.chdir(folder.parent)
+    (folder / "results.json").rename("measured here.json")
+    given = ("check", "out", "--baseline", "base/small.json", "--results", "measured here.json")
+    Path("base").mkdir()
+    assert edgecls(*given, "--update-baseline").exit_code == 0
+    manifest = make_folder(folder, {FLOAT: WIDTH, INT8: WIDTH + 8})
+    write_results(folder, manifest, {FLOAT: row(FLOAT, p50_ms=2.0), INT8: row(INT8, top1=0.895, lost=range(5))})
+    (folder / "results.json").rename("measured here.json")
+    done = edgecls(*given)
+    assert done.exit_code == 1
+    command = done.stderr.partition("as intended: edgecls ")[2].partition(", and commit")[0]
+    assert edgecls(*shlex.split(command)).exit_code == 0
+    assert edgecls(*given).exit_code == 0
 
 
 def test_the_budget_beside_the_baseline_is_used(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
