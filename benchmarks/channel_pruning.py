@@ -66,7 +66,7 @@ ROWS = {
     "tutorial": Row(tutorial, 0.5, {"epochs": 12, "learning_rate": 1e-3}, 0.5),
     "resnet8-30": Row(resnet8, 0.3, RESNET8, 1.0, preprocess="0..255"),
     "resnet8-50": Row(resnet8, 0.5, RESNET8, 2.5, preprocess="0..255"),
-    "flowers": Row(flowers, 0.3, {"epochs": 24, "learning_rate": 1e-4, **AUGMENTED}, 1.5),
+    "flowers": Row(flowers, 0.3, {"epochs": 6, "learning_rate": 5e-4}, 1.5),
 }
 
 
