@@ -53,6 +53,9 @@ HEADS: dict[str, tuple[str, Callable[[Any, Any], Any]]] = {
         lambda layers, value: layers.Flatten()(layers.Softmax()(layers.Reshape((1, 1, 3))(three(layers, value, None)))),
     ),
     "sigmoid": ("sigmoid", lambda layers, value: three(layers, value, "sigmoid")),
+    "hard sigmoid": ("sigmoid", lambda layers, value: three(layers, value, "hard_sigmoid")),
+    "hard sigmoid written out": ("sigmoid", lambda layers, value: layers.ReLU(6.0)(three(layers, value, None) + 3.0) / 6.0),
+    "rectifier": ("logits", lambda layers, value: layers.ReLU(6.0)(three(layers, value, None))),
     "logits": ("logits", lambda layers, value: three(layers, value, None)),
     "log of a softmax": ("logits", lambda layers, value: three(layers, value, "log_softmax")),
     "mean of three networks": ("softmax", lambda layers, value: mean_of(layers, value, "softmax", "softmax", "softmax")),
@@ -87,6 +90,13 @@ def test_what_scores_are(framework, saved, name):
     if name == "log of a softmax" and framework.__name__ == "tf_keras":
         pytest.skip("Keras 2 has no such activation")
     assert load_model(saved(with_head(framework, head), "m.keras")).output_kind == kind
+
+
+@pytest.mark.parametrize(("limits", "kind"), [((1e-7, 1 - 1e-7), "sigmoid"), ((0.0, 1.0), "sigmoid"), ((-1.0, 1.0), "logits")])
+def test_a_clipped_sigmoid_is_one(keras, saved, limits, kind):
+    """Of one score it decides where the threshold is: half, or 0, which none is below."""
+    head = lambda layers, value: keras.ops.clip(layers.Dense(1, activation="sigmoid")(value), *limits)  # noqa: E731
+    assert load_model(saved(with_head(keras, head), "m.keras")).output_kind == kind
 
 
 def test_a_clipped_softmax_is_one(keras, saved):

@@ -17,6 +17,8 @@ _RANKED = {"TopKV2": "the highest scores or their places, sorted (top_k)", "ArgM
 _TOGETHER = dict.fromkeys(("Add", "AddV2", "AddN", "BiasAdd"), np.sum) | dict.fromkeys(("Pack", "ConcatV2", "Mean"), np.mean)
 # What scores end in whose sum is 1 by no construction.
 _NO_DISTRIBUTION = {"BiasAdd", "MatMul", "Conv2D", "Mean", "LogSoftmax", "Sigmoid", "Tanh", "Relu"}
+_CLIPS = ("Maximum", "Minimum")  # at the lower limit and at the upper one
+_MIDDLE = 0.5
 _AXIS_LAST = {"ConcatV2", "Mean"}  # whose last input is their axis
 _DEEPEST = 100  # additions, one behind the other: so many networks may be averaged
 _ROUNDING = 1e-3  # of the share of each, which may be a float16 number
@@ -71,6 +73,8 @@ class _Search:
     def _mixture(self, node: Any, depth: int) -> _Mixture | None:
         if node.op in _KINDS or self._is_softmax_written_out(node):
             return _KINDS.get(node.op, "softmax"), 1.0
+        if node.op == "Relu6" or self._is_clipped(node):  # of a hard sigmoid, which may be written as a sixth of the one
+            return "sigmoid", 6.0 if node.op == "Relu6" else 1.0
         if node.op in _TOGETHER:
             values = node.input[:-1] if node.op in _AXIS_LAST else node.input
             return _together((self.mixture(name, depth + 1) for name in values), _TOGETHER[node.op])
@@ -83,6 +87,18 @@ class _Search:
     def _is_softmax_written_out(self, node: Any) -> bool:
         """As Keras 2 does for more than two axes."""
         return node.op == "RealDiv" and [self.maker(name).op for name in node.input] == ["Exp", "Sum"]
+
+    def _is_clipped(self, node: Any) -> bool:
+        """Whether values are cut off at 0 and 1, or close to them, as a hard sigmoid is, or a sigmoid before a logarithm."""
+        limits = {}
+        while node.op in _CLIPS and node.op not in limits:
+            numbers = [self._number(name) for name in node.input]
+            place = next((place for place, number in enumerate(numbers) if number is not None), None)
+            if place is None:
+                return False
+            limits[node.op] = numbers[place]
+            node = self.maker(node.input[1 - place])
+        return len(limits) == len(_CLIPS) and 0 <= limits["Maximum"] < _MIDDLE < limits["Minimum"] <= 1
 
     def _scaled(self, node: Any, depth: int) -> _Mixture | None:
         for value, other in ((node.input[0], node.input[1]), (node.input[1], node.input[0])):
