@@ -203,7 +203,9 @@ def test_an_efficientnet_v2_of_grey_images_is_scaled_as_those_of_other_variants(
     assert (spec.mean, spec.std) == SIGNED
 
 
-@pytest.mark.parametrize("way", ["tiled", "broadcast", "repeated", "enlarged", "grey", "mean", "split", "unstacked", "patches"])
+@pytest.mark.parametrize(
+    "way", ["tiled", "broadcast", "repeated", "enlarged", "grey", "mean", "split", "unstacked", "patches", "clipped"]
+)
 def test_scaling_behind_what_keeps_the_range_of_pixels(framework, tf, way):
     """As a grey image is made a colour one for a network of those, or a small one larger, before they are scaled."""
     from edgecls.models.freezing import freeze_function
@@ -220,6 +222,7 @@ def test_scaling_behind_what_keeps_the_range_of_pixels(framework, tf, way):
         "split": (3, lambda image: tf.concat(tf.split(image, 3, -1)[::-1], -1)),
         "unstacked": (3, lambda image: tf.stack(tf.unstack(image, axis=-1)[::-1], -1)),
         "patches": (3, lambda image: tf.nn.space_to_depth(image, 2)),
+        "clipped": (3, lambda image: tf.maximum(tf.clip_by_value(image, 0.0, 255.0), 0.0)),
     }[way]
 
     def scores(image):
@@ -228,6 +231,17 @@ def test_scaling_behind_what_keeps_the_range_of_pixels(framework, tf, way):
 
     scaling = input_scaling(freeze_function(scores, (8, 8, channels)))
     assert (float(scaling.scale), float(scaling.offset)) == (pytest.approx(1 / 127.5), -1)
+
+
+@pytest.mark.parametrize("deviations", [(1.0, 1.0, 1.0), (58.4, 57.1, 57.4)])
+def test_channels_that_each_have_a_mean_are_pixels(keras, saved, deviations):
+    """As VGG's blue, green and red, taken one by one."""
+    inputs = keras.Input((8, 8, 3))
+    parts = [(inputs[..., 2 - place : 3 - place] - mean) / deviations[place] for place, mean in enumerate((103.9, 116.8, 123.7))]
+    value = keras.layers.Conv2D(2, 3)(keras.layers.Concatenate()(parts))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.GlobalAveragePooling2D()(value)))
+    spec = load_model(saved(model, "m.keras")).image_spec
+    assert (spec.provenance, spec.std, spec.color_order) == ("in-model", (1.0,), "RGB")
 
 
 @pytest.mark.parametrize("part", ["split", "unstack"])

@@ -23,6 +23,7 @@ _SLICES = {"StridedSlice", "GatherV2", "Slice"}  # as channels are turned round 
 _PARTINGS = {"Split", "SplitV", "Unpack"}  # or all of them at once
 _JOINS = {"Pack", "ConcatV2"}
 _ARITHMETIC = {"Mul", "AddV2", "Add", "BiasAdd", "Sub", "RealDiv", "Div"}
+_CLIPS = {"Maximum", "Minimum", "ClipByValue"}  # at constants: within them values are as they are
 _SIZE_ONLY = {"Shape", "Rank", "Size"}
 _MOST_FORKS = 3
 _ROUNDING = 1e-3  # of weights whose sum is 1; those of TensorFlow's luma make 0.9999
@@ -75,13 +76,14 @@ def _follow(nodes: dict[str, Any], consumers: dict[str, list[Any]], name: str, b
 
 
 def _agree(found: list[Scaling]) -> bool:
-    return all(np.array_equal(one.scale, found[0].scale) and np.array_equal(one.offset, found[0].offset) for one in found)
+    """Whether channels are scaled, alike or each around a mean of its own, and not weighed for a sum of them."""
+    return all(np.array_equal(one.scale, found[0].scale) for one in found) or all(np.all(one.offset != 0) for one in found)
 
 
 def _through(nodes: dict[str, Any], node: Any, names: set[str], before: Scaling) -> Scaling | None:
     """The scaling behind an operation on the values called `names`; None where it is not known to scale."""
     if node.op not in _ARITHMETIC:
-        passes = node.op in TF_SAME_VALUES | _SAME_RANGE | _JOINS or _is_grey(nodes, node)
+        passes = node.op in TF_SAME_VALUES | _SAME_RANGE | _JOINS or _is_grey(nodes, node) or _is_clip(nodes, node)
         return before if passes and producer(node.input[0]) in names else None
     sources = [producer(item) for item in node.input]
     places = [place for place, source in enumerate(sources) if source in names]
@@ -128,6 +130,10 @@ def _per_channel(value: np.ndarray) -> bool:
 def _fit(value: np.ndarray, before: Scaling) -> bool:
     """Whether the channels of a constant are those that were scaled before: there may be more of them by now, or less."""
     return all(1 in (value.size, part.size) or value.size == part.size for part in (before.scale, before.offset))
+
+
+def _is_clip(nodes: dict[str, Any], node: Any) -> bool:
+    return node.op in _CLIPS and all(constant_value(nodes, name) is not None for name in node.input[1:])
 
 
 def _is_grey(nodes: dict[str, Any], node: Any) -> bool:
