@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from edgecls.data import ImageSet, open_images, synthetic_pixels
+from edgecls.data.parts import has_images_for
 from edgecls.data.source import Role
 from edgecls.data.subset import choose
 from edgecls.errors import DataError
@@ -514,3 +515,13 @@ def test_synthetic_images_are_reproducible_and_differ():
     assert np.array_equal(first, again)
     assert len(np.unique(first.reshape(8, -1), axis=0)) == 8
     assert not np.array_equal(first, synthetic_pixels(RGB, 8, seed=4))
+
+
+def test_a_part_called_valid_is_measured_on_where_there_is_no_other(tmp_path: Path):
+    """What `has_images_for` promises of an archive before a training, `open_images` keeps after it."""
+    spec, pixels = ImageSpec(height=4, width=4, channels=3), np.zeros((4, 4, 4, 3), np.uint8)
+    np.savez(tmp_path / "parts.npz", x_train=pixels, y_train=np.arange(4) % 2, x_valid=pixels[:2] + 7, y_valid=np.array([1, 0]))
+    assert has_images_for(tmp_path / "parts.npz", "data")
+    images = open_images(tmp_path / "parts.npz", spec, role="data", labels=["a", "b"])
+    assert images.labels is not None and images.labels.tolist() == [1, 0]
+    assert images.pixels.take(np.array([0])).max() == 7

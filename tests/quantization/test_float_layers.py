@@ -11,9 +11,11 @@ import onnx
 import onnxruntime
 import pytest
 
+from edgecls.converters.output_layers import output_layers
 from edgecls.data import open_images
 from edgecls.errors import SchemeError
 from edgecls.formats.tflite.graph import KERNEL, TFLiteGraph
+from edgecls.models import load_model
 from edgecls.quantization.float_layers import resolve_layers
 from edgecls.quantization.parameters import read_parameters
 from edgecls.records.artifact import Manifest
@@ -100,6 +102,21 @@ def test_the_last_layer_of_a_model_of_logits_stays_float_by_its_name(activation:
         "CONV_2D": False,
         "FULLY_CONNECTED": True,
     }
+
+
+def test_what_makes_an_output_is_a_layer_or_a_sum_of_two(tmp_path: Path):
+    layers, inputs = require("tf_keras").layers, require("tf_keras").Input((12, 12, 3))
+    value = layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(inputs))
+    ends = {
+        "head": layers.Dense(3, name="head")(value),
+        "sum": layers.Add(name="sum")([layers.Dense(3)(value) for _ in range(2)]),
+    }
+    found = {}
+    for name, end in ends.items():
+        require("tf_keras").Model(inputs, end).save(tmp_path / f"{name}.h5")
+        (found[name],) = output_layers(load_model(tmp_path / f"{name}.h5").freeze(tmp_path)).values()
+    assert [name.rpartition("/")[2] for name in found["head"]] == ["BiasAdd", "MatMul"] and "head" in found["head"][0]
+    assert len(found["sum"]) == 1 and "sum" in found["sum"][0]  # an operation of its own beside those of the layers
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from edgecls.records.measurement import Measurement
@@ -36,7 +37,15 @@ def test_what_is_to_be_small_is_shown_in_a_narrow_window(minimize: Minimize) -> 
         seconds=1.0,
     )
     for width in (200, 76):
-        text = io.StringIO()
-        Console(file=text, width=width).print(optimization_table(found, width))
-        assert format_bytes(SIZES[minimize]) in text.getvalue()
-    assert "no room here for" in text.getvalue()  # the other one, which is not what was asked for
+        text = _shown(found, width)
+        assert format_bytes(SIZES[minimize]) in text
+    assert "no room here for" in text  # the other one, which is not what was asked for
+    narrow = _shown(found, 40)
+    assert "…" in narrow  # where nothing fits, every column says that it was cut off
+    assert all(cell_len(line) <= 40 for line in narrow.splitlines())
+
+
+def _shown(found: Optimization, width: int) -> str:
+    text = io.StringIO()
+    Console(file=text, width=width).print(optimization_table(found, width))
+    return text.getvalue()

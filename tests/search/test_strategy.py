@@ -195,6 +195,7 @@ def test_what_held_is_raised_one_share_at_a_time_halfway_to_what_failed() -> Non
     asked = space()
     held = asked.candidate((ChannelPruning(share=0.3), Clustering(clusters=32), QuantizationAwareTraining()), longer=2)
     failed = [(ChannelPruning(share=0.5), Pruning(sparsity=0.7)), (ChannelPruning(share=0.3), Clustering(clusters=8))]
+    failed += [(ChannelPruning(share=0.8),), (Clustering(clusters=4),)]  # from which it is further
     raised = list(asked.raised([held], [asked.candidate(stages) for stages in failed]))
     assert raised == [
         asked.candidate((ChannelPruning(share=0.4), Clustering(clusters=32), QuantizationAwareTraining()), longer=2),

@@ -177,6 +177,20 @@ def test_resume_keeps_what_is_unchanged_and_makes_the_rest(small_model: Path, sm
     assert (tmp_path / "v" / "pruned50" / MODEL_NAME).stat().st_mtime_ns > before
 
 
+def test_what_another_recipe_left_beside_a_finished_variant_stops_nothing(
+    small_model: Path, small_images: Path, tmp_path: Path
+) -> None:
+    options = CompressOptions(small_model, small_images, recipe(pruning={"sparsity": 0.5}), output=tmp_path / "v", resume=True)
+    compress(options)
+    before = (tmp_path / "v/pruned50" / MODEL_NAME).stat().st_mtime_ns
+    left, of_another = tmp_path / "v/.pruned50.checkpoint.npz", tmp_path / "v/.pruned50.0.5.checkpoint.npz"
+    for path in (left, of_another):
+        write_checkpoint(path, "of another recipe", [], [])
+    compress(options)
+    assert (tmp_path / "v/pruned50" / MODEL_NAME).stat().st_mtime_ns == before
+    assert not left.exists() and of_another.exists()
+
+
 def test_a_kill_in_the_middle_of_an_epoch_and_resume_give_the_same_weights(
     small_model: Path, small_images: Path, tmp_path: Path
 ) -> None:

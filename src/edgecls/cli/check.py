@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -86,9 +87,9 @@ def check(
 
 
 def _accepting(request: CheckRequest) -> str:
-    """The command that takes what was checked as the baseline; not a baseline from elsewhere, as a gate's copy of an earlier one."""
+    """The command that takes what was checked as the baseline; not a temporary one, as a gate's copy of an earlier one."""
     given = {"--baseline": request.baseline, "--budget": request.budget, "--results": request.results}
-    if request.baseline.is_absolute() or request.baseline == Path(_BASELINE):
+    if request.baseline.is_relative_to(tempfile.gettempdir()) or request.baseline == Path(_BASELINE):
         del given["--baseline"]
     words = [word for option, path in given.items() if path is not None for word in (option, str(path))]
     return shlex.join(["edgecls", "check", str(request.folder), *words, "--update-baseline"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgecls.models.graph_evidence import producer
+from edgecls.models.graph_evidence import constant_value, producer
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.system.extras import require
 
@@ -28,13 +28,15 @@ def output_layers(graph: FrozenGraph) -> dict[str, list[str]]:
 def _fused(nodes: dict[str, Any], output: str) -> list[str]:
     """The operations behind an output, the last first: as far as the first that is no mere addition to the one before."""
     found, node = [], nodes[output]
-    while node.op in _MOVES | _FUSED:
+    while (
+        node.op in _MOVES | _FUSED and len(computed := _computed(nodes, node)) == 1
+    ):  # two are added by an operation of their own
         found += [node.name] if node.op in _FUSED else []
-        node = nodes[_computed(nodes, node)]
+        node = computed[0]
     return found if node.op in _PROBABILITIES else [*found, node.name]
 
 
-def _computed(nodes: dict[str, Any], node: Any) -> str:
-    """The first input that is no constant."""
-    names = [producer(name) for name in node.input]
-    return next((name for name in names if nodes[name].op != "Const"), names[0])
+def _computed(nodes: dict[str, Any], node: Any) -> list[Any]:
+    """What makes the inputs that are no constants; one with a caret is only waited for."""
+    values = [name for name in node.input if not name.startswith("^") and constant_value(nodes, name) is None]
+    return [nodes[producer(name)] for name in values]

@@ -25,7 +25,7 @@ _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
     "calibration": (("x_train", "y_train"), ("x", "y")),
     "training": (("x_train", "y_train"), ("x", "y")),
     "validation": (("x_val", "y_val"), ("x_valid", "y_valid")),
-    "data": (("x_test", "y_test"), ("x_val", "y_val"), ("x", "y")),
+    "data": (("x_test", "y_test"), ("x_val", "y_val"), ("x_valid", "y_valid"), ("x", "y")),
 }
 # as MedMNIST and others call them; capitals count for nothing
 _SYNONYMS = {"images": "x", "labels": "y"} | {

@@ -39,7 +39,7 @@ def conversion_table(manifest: Manifest, width: int | None = None, *, verbose: b
 def to_table(grid: Grid, width: int | None = None) -> Group:
     """Render a grid. Where `width` is too narrow, the least important columns are left out, and a note below names them.
 
-    Where that does not suffice, the names in the first column take several lines: the others would lose their ends.
+    Where that does not suffice, the names in the first column take several lines, if the others fit then; else every column is shortened.
     """
     left_out = _too_many(grid, width)
     shown = grid.without(left_out)
@@ -47,23 +47,29 @@ def to_table(grid: Grid, width: int | None = None) -> Group:
     if left_out:
         notes.append(f"no room here for: {', '.join(sorted(left_out))} (widen the window, or read the JSON)")
     table = Table(box=box.SIMPLE_HEAD)
-    least = min(_LEAST, max((cell_len(row[0]) for row in shown.rows), default=0))
+    needs = list(_needs(shown).values())
+    fold = width is not None and sum(needs) > width and min(needs[0], _GAP + _LEAST) + sum(needs[1:]) <= width
     for index, column in enumerate(shown.columns):
-        how: dict[str, Any] = {"no_wrap": True, "overflow": "ellipsis"} if index else {"min_width": least, "overflow": "fold"}
+        how: dict[str, Any] = {"overflow": "fold"} if fold and not index else {"no_wrap": True, "overflow": "ellipsis"}
         table.add_column(column.title, justify="right" if column.numeric else "left", **how)
     for row, good in zip(shown.rows, shown.good, strict=True):
         table.add_row(*(Text(cell) for cell in row), style=None if good else "red")
     return Group(table, *(Text(note) for note in notes))
 
 
+def _needs(grid: Grid) -> dict[str, int]:
+    """Characters of each column with the gap behind it, by its title."""
+    return {
+        column.title: _GAP + max([cell_len(column.title), *(cell_len(row[index]) for row in grid.rows)])
+        for index, column in enumerate(grid.columns)
+    }
+
+
 def _too_many(grid: Grid, width: int | None) -> set[str]:
     """Titles of the columns to leave out so that the rest fits."""
     if width is None:
         return set()
-    needs = {
-        column.title: _GAP + max([cell_len(column.title), *(cell_len(row[index]) for row in grid.rows)])
-        for index, column in enumerate(grid.columns)
-    }
+    needs = _needs(grid)
     left_out: set[str] = set()
     for column in sorted(grid.columns, key=lambda column: -column.rank):
         if sum(needs.values()) <= width or not column.rank:

@@ -100,13 +100,14 @@ class Space:
                     yield self._with(candidate, index, milder)
 
     def raised(self, held: Iterable[Candidate], failed: Sequence[Candidate]) -> Iterator[Candidate]:
-        """Of candidates that held those with one share halfway to each larger one with which a candidate lost too much."""
+        """Of candidates that held those with one share halfway to the least larger one with which a candidate lost too much."""
         stages = dict.fromkeys(stage for candidate in failed for stage in candidate.stages)
         for candidate in held:
             for index, stage in enumerate(candidate.stages):
                 harsher = [other for other in stages if is_as_harsh(other, stage) and not is_as_harsh(stage, other)]
-                between = [_halfway(other, [stage]) for other in harsher]
-                yield from (self._with(candidate, index, other) for other in between if other is not None)
+                mildest = next((one for one in harsher if all(is_as_harsh(other, one) for other in harsher)), None)
+                if mildest is not None and (between := _halfway(mildest, [stage])) is not None:
+                    yield self._with(candidate, index, between)
 
     def _with(self, candidate: Candidate, index: int, stage: Stage) -> Candidate:
         return self.candidate((*candidate.stages[:index], stage, *candidate.stages[index + 1 :]), candidate.longer)
@@ -114,15 +115,17 @@ class Space:
 
 def is_as_harsh(stage: Stage, other: Stage) -> bool:
     """Whether two stages are of one technique, and the first leaves no more than the other."""
-    match stage, other:
-        case ChannelPruning(), ChannelPruning():
-            return stage.share >= other.share
-        case Pruning(), Pruning():
-            return stage.sparsity >= other.sparsity and stage.pattern == other.pattern
-        case Clustering(), Clustering():
-            return stage.clusters <= other.clusters
+    match other:
+        case ChannelPruning():
+            return isinstance(stage, ChannelPruning) and stage.share >= other.share
+        case Pruning():
+            return isinstance(stage, Pruning) and stage.sparsity >= other.sparsity and stage.pattern == other.pattern
+        case Clustering():
+            return isinstance(stage, Clustering) and stage.clusters <= other.clusters
+        case QuantizationAwareTraining():
+            return False  # it has no share
         case _:
-            return False
+            assert_never(other)
 
 
 def _halfway(stage: Stage, held: Sequence[Stage]) -> Stage | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -207,6 +208,8 @@ def _check_checkpoints(options: CompressOptions, jobs: Sequence[StageJob], on_ev
         RecipeError: one is of another recipe, model or data.
     """
     for job in jobs if options.resume else ():
+        if _is_finished(options.folder / job.name, job.fingerprint):
+            continue  # what another recipe has left beside it goes with the others of that name
         strangers = [path for path in _checkpoints(options.folder, job.name) if not is_of(path, job.fingerprint)]
         if strangers and not options.anew:
             raise another_checkpoint(strangers[0])
@@ -217,7 +220,8 @@ def _check_checkpoints(options: CompressOptions, jobs: Sequence[StageJob], on_ev
 
 def _checkpoints(folder: Path, name: str) -> list[Path]:
     """Those of a variant, of each of its rounds where it has some."""
-    return sorted(folder.glob(f".{name}.*checkpoint.npz"))
+    own = re.compile(re.escape(f".{name}") + r"(\.\d+)?(\.round)?\.checkpoint\.npz")
+    return sorted(path for path in folder.glob(".*.checkpoint.npz") if own.fullmatch(path.name))
 
 
 def _remove(paths: Sequence[Path]) -> None:

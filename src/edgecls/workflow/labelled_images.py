@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from edgecls.data import open_images
 from edgecls.data.multi_hot import require_fitting
 from edgecls.data.parts import parts_of, require_same_classes
+from edgecls.errors import DataError
 from edgecls.records.counted import counted
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.recipe import Training
@@ -31,7 +32,11 @@ def open_labelled_images(
     if "validation" not in parts_of(data):
         return TrainingImages(images, spec, loaded.outputs, training)
     names = images.class_names or labels  # by which this part is told, also where it lacks a class or the model knows no names
-    own = open_images(data, spec, role="validation", labels=names, limit=MOST_HELD_OUT, seed=training.seed)
+    try:
+        own = open_images(data, spec, role="validation", labels=names, limit=MOST_HELD_OUT, seed=training.seed)
+    except DataError as error:
+        remedy = "mend that part, or take it out: a share of the training images is then held out"
+        raise DataError(error.expected, error.found, remedy) from None
     require_same_classes(images, own)
     require_fitting(own, loaded.output_kind, loaded.outputs)
     return TrainingImages(images, spec, loaded.outputs, training, own)
@@ -42,7 +47,9 @@ def notes_on(images: TrainingImages) -> list[str]:
     trained, held_out = images.trained.source, images.held_out.source
     notes = [f"training images: {trained.note}"] if trained.note else []
     if held_out is not trained:
-        place = f"{counted(len(images.held_out), 'image')} of the part that the data have for it, no share of the others"
+        place = (
+            f"{counted(len(images.held_out), 'image')} of the part that the data have for it, no share (--held-out) of the others"
+        )
         notes.append(f"held out: {place}" + (f"; {held_out.note}" if held_out.note else ""))
     return notes
 
