@@ -8,12 +8,7 @@ from edgecls.models.graph_evidence import constant_value, producer
 from edgecls.records.frozen_graph import FrozenGraph
 from edgecls.system.extras import require
 
-_MOVES = {
-    "Identity",
-    "Reshape",
-    "Squeeze",
-    "Cast",
-}  # not of the layer alone: the scores are brought into one shape, whatever it is
+_MOVES = {"Identity", "Reshape", "Squeeze", "Cast"}  # of no layer: the scores are brought into one shape, whatever it is
 _FUSED = {"BiasAdd", "Add", "AddV2", "Relu", "Relu6"}  # by TFLite into the product before
 _PROBABILITIES = {"Softmax", "Sigmoid"}  # an operation of its own beside that of the layer, which has the layer's name
 
@@ -28,9 +23,8 @@ def output_layers(graph: FrozenGraph) -> dict[str, list[str]]:
 def _fused(nodes: dict[str, Any], output: str) -> list[str]:
     """The operations behind an output, the last first: as far as the first that is no mere addition to the one before."""
     found, node = [], nodes[output]
-    while (
-        node.op in _MOVES | _FUSED and len(computed := _computed(nodes, node)) == 1
-    ):  # two are added by an operation of their own
+    # Two computed values are added by an operation of its own, which is the layer.
+    while node.op in _MOVES | _FUSED and len(computed := _computed(nodes, node)) == 1:
         found += [node.name] if node.op in _FUSED else []
         node = computed[0]
     return found if node.op in _PROBABILITIES else [*found, node.name]

@@ -56,6 +56,11 @@ class TrainingImages:
             )
 
     @property
+    def set_apart(self) -> bool:
+        """Whether the held-out images are a part of their own, and no share of those that the model may know."""
+        return self.held_out.source is not self.trained.source
+
+    @property
     def measure(self) -> Measure:
         """What held-out images are judged by: the winner, or where an image may have several classes, mean average precision."""
         return "mAP" if self.held_out.labels.ndim == 2 else "top-1"

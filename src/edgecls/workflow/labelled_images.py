@@ -46,7 +46,7 @@ def notes_on(images: TrainingImages) -> list[str]:
     """What a person should know of where the images come from."""
     trained, held_out = images.trained.source, images.held_out.source
     notes = [f"training images: {trained.note}"] if trained.note else []
-    if held_out is not trained:
+    if images.set_apart:
         place = (
             f"{counted(len(images.held_out), 'image')} of the part that the data have for it, no share (--held-out) of the others"
         )
@@ -56,4 +56,4 @@ def notes_on(images: TrainingImages) -> list[str]:
 
 def facts_on(images: TrainingImages) -> tuple[str, ...]:
     """What results depend on beside the data themselves: which of them are held out."""
-    return ("held out: a part of their own",) if images.held_out.source is not images.trained.source else ()
+    return ("held out: a part of their own",) if images.set_apart else ()

@@ -112,10 +112,8 @@ def prepare(options: ModelOptions, data: Path, training: Training, folder: Path)
     begun = open_model(options)
     loaded, spec, labels = begun.model, begun.spec, begun.labels
     images = open_labelled_images(data, spec, loaded, labels, training)
-    set_apart = images.held_out.source is not images.trained.source
-    more = (
-        "add images to the part of them that is held out" if set_apart else "hold more out: --held-out 0.4, or give more images"
-    )
+    own = "add images to the part of them that is held out"
+    more = own if images.set_apart else "hold more out: --held-out 0.4, or give more images"
     halves = write_halves(images.held_out, spec, folder, more)
     refusal, multiples = _trainable(loaded, next(islice(images.calibration(_PROOF_IMAGES), 1)))
     facts = (loaded.source.sha256, content_hash(data), spec.model_dump_json(), *labels, *facts_on(images))
@@ -128,7 +126,7 @@ def prepare(options: ModelOptions, data: Path, training: Training, folder: Path)
         loaded.outputs,
         loaded.source.sha256,
         halves,
-        set_apart,
+        images.set_apart,
         refusal,
         multiples,
         facts,
