@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -353,11 +353,36 @@ def test_a_process_that_is_killed_frees_the_lock(tmp_path: Path) -> None:
     lock.release()
 
 
-def test_ctrl_c_while_a_folder_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
+def test_ctrl_c_while_a_folder_is_made_leaves_none(tmp_path: Path):
+    """Python hears of Ctrl-C where a function begins and where a call of the system has ended: each of these in turn."""
 
-    monkeypatch.setattr("edgecls.system.store.PrivateFolder", interrupted)
-    with pytest.raises(KeyboardInterrupt), staging(tmp_path / "out"):
-        pass
-    assert list(tmp_path.iterdir()) == []
+    def work() -> None:
+        with staging(tmp_path / "out"):
+            sys.setprofile(None)  # the folder is made
+
+    steps = 0
+    while _is_interrupted(steps, work):
+        assert list(tmp_path.iterdir()) == [], f"interrupted at step {steps}"
+        steps += 1
+    assert steps > 30  # the folder, the private one in it, its lock, and the calls around them
+
+
+def _is_interrupted(step: int, work: Callable[[], None]) -> bool:
+    left = step
+
+    def hook(_frame: object, event: str, _argument: object) -> None:
+        nonlocal left
+        if event in {"call", "c_return"}:
+            left -= 1
+            if left < 0:
+                sys.setprofile(None)
+                raise KeyboardInterrupt
+
+    sys.setprofile(hook)
+    try:
+        work()
+    except KeyboardInterrupt:
+        return True
+    finally:
+        sys.setprofile(None)
+    return False

@@ -8,6 +8,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import uuid
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -23,6 +24,9 @@ _TEMPORARY = "edgecls-work-"
 class PrivateFolder:
     """A new folder of a name that nobody else has, locked as long as it lives; gone when it is closed or forgotten.
 
+    Args:
+        mode: who may do what there, whatever the umask.
+
     Attributes:
         path: the folder; the file `lock` in it tells others that its process lives.
 
@@ -30,9 +34,20 @@ class PrivateFolder:
         OSError: it cannot be made.
     """
 
-    def __init__(self, parent: Path, prefix: str) -> None:
-        self.path, self._lock = _make(parent, prefix)
-        self._remover = weakref.finalize(self, _remove, self.path, self._lock)
+    def __init__(self, parent: Path, prefix: str, mode: int = 0o700) -> None:
+        lock = None
+        while lock is None:
+            self.path = parent / f"{prefix}{uuid.uuid4().hex}"  # known before it is there: Ctrl-C may come as soon as it is
+            try:
+                self.path.mkdir(mode=0o700)
+                with suppress(FileNotFoundError):  # swept before it was locked
+                    lock = try_lock(self.path / _LOCK_NAME)
+                    self.path.chmod(mode)
+                if lock is not None:
+                    self._lock, self._remover = lock, weakref.finalize(self, _remove, self.path, lock)
+            except BaseException:
+                shutil.rmtree(self.path, ignore_errors=True)
+                raise
 
     def close(self) -> None:
         """Remove the folder with all that is in it."""
@@ -77,15 +92,6 @@ def sweep(parent: Path, prefix: str, keep: Callable[[Path], bool] = lambda path:
 @functools.cache
 def _sweep_once(parent: str) -> None:
     sweep(Path(parent), _TEMPORARY)
-
-
-def _make(parent: Path, prefix: str) -> tuple[Path, Lock]:
-    while True:
-        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        with suppress(FileNotFoundError):  # swept before it was locked
-            lock = try_lock(path / _LOCK_NAME)
-            if lock is not None:
-                return path, lock
 
 
 def _remove(path: Path, lock: Lock) -> None:

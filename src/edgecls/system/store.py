@@ -14,7 +14,7 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path, PureWindowsPath
 from typing import Annotated
 
@@ -100,13 +100,11 @@ def staging(folder: Path) -> Iterator[Path]:
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError("a folder to write to", f"{folder}, which is a file", _REMEDY)
-    with ExitStack() as undo:  # each step is undone also where Ctrl-C ends the one after it
-        if not folder.exists():
-            undo.callback(_remove_empty, folder)  # a failed run leaves no folder of its own
+    is_new = not folder.exists()
+    try:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             own = _private(folder)
-            undo.callback(_leave_or_close, own)
         except OSError as error:
             raise OutputError("a folder that can be written", f"{folder}: {error.strerror}", _REMEDY) from None
         try:
@@ -115,6 +113,11 @@ def staging(folder: Path) -> Iterator[Path]:
             if error.errno in _FULL or (error.errno in _FORBIDDEN and str(folder) in str(error.filename)):
                 raise OutputError("space and permission to write", f"{folder}: {error.strerror}", _REMEDY) from error
             raise
+        finally:
+            _leave_or_close(own)
+    finally:
+        if is_new:  # a failed run leaves no folder of its own
+            _remove_empty(folder)
 
 
 @contextmanager
@@ -215,9 +218,8 @@ def require_place(path: Path, what: str, name: str) -> None:
 def _private(folder: Path) -> PrivateFolder:
     settle(folder)
     sweep(folder, _PREFIX, keep=_has_journal)  # another process may be about to finish its change
-    own = PrivateFolder(folder, _PREFIX)
-    own.path.chmod(stat.S_IMODE(folder.stat().st_mode))  # whoever may change the folder may finish a change
-    return own
+    # Whoever may change the folder may finish a change.
+    return PrivateFolder(folder, _PREFIX, mode=stat.S_IMODE(folder.stat().st_mode))
 
 
 def _leave_or_close(own: PrivateFolder) -> None:
