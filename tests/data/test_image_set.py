@@ -88,6 +88,11 @@ class TestFolders:
     def test_numbers_are_class_indices(self, tmp_path: Path):
         assert labels_of(data(folder_of(tmp_path, **{"0": 1, "2": 1}), labels=DEFAULT)) == [0, 2]
 
+    def test_names_given_where_none_is_known_are_class_indices_also_where_some_lack(self, tmp_path: Path):
+        images = data(folder_of(tmp_path, class_0=1, class_2=2), labels=DEFAULT)
+        assert (labels_of(images), images.class_names) == ([0, 2, 2], tuple(DEFAULT))
+        assert not data(folder_of(tmp_path, class_1=0, class_3=1), labels=["class_0", "class_1"]).labelled
+
     def test_more_than_ten_numbers_are_alphabetical_where_nothing_tells_and_indices_of_named_classes(self, tmp_path: Path):
         """Keras sorts 10 before 2; a file of names is in the order of the numbers."""
         folder_of(tmp_path, **{str(number): 1 for number in range(12)})
@@ -293,6 +298,29 @@ class TestArchives:
         assert in_order.class_names == ("cat", "ant", "bee")
         assert len(data(path, GREY, labels=DEFAULT, limit=2)) == 2
         assert not data(self.save(tmp_path, x=self.pixels(), y=np.eye(3)[[0, 1, 2, 2]]), GREY, labels=DEFAULT).multi_hot
+
+    def test_rows_of_a_part_are_multi_hot_where_those_of_another_are(self, tmp_path: Path):
+        several = np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0], [0, 0, 1]])
+        path = self.save(
+            tmp_path,
+            x_train=self.pixels(),
+            y_train=several,
+            x_val=self.pixels(3),
+            y_val=np.eye(3),
+            x_test=self.pixels(1),
+            y_test=[2],
+        )
+        held_out = open_images(path, GREY, role="validation", labels=DEFAULT)
+        assert held_out.multi_hot and labels_of(held_out) == np.eye(3).tolist()
+        assert labels_of(data(path, GREY, labels=DEFAULT)) == [2]
+        other = np.array([1, 7, 0, 0])  # what is wrong with another part is no matter here
+        path = self.save(tmp_path, x_train=self.pixels(), y_train=other, x_val=self.pixels(3), y_val=np.eye(3))
+        assert labels_of(open_images(path, GREY, role="validation", labels=DEFAULT)) == [0, 1, 2]
+
+    def test_a_message_names_the_array(self, tmp_path: Path):
+        path = self.save(tmp_path, x_train=self.pixels(), y_train=[0, 1, 2, 0], x_val=self.pixels(2), y_val=[0, 3])
+        with pytest.raises(DataError, match="label 3 in y_val"):
+            open_images(path, GREY, role="validation", labels=DEFAULT)
 
     @pytest.mark.parametrize("shape", [(4, 8, 8), (4, 8, 8, 1), (4, 64)])
     def test_shapes_of_grey_images(self, tmp_path: Path, shape: tuple[int, ...]):

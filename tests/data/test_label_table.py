@@ -202,7 +202,7 @@ def test_an_image_that_is_not_there_is_skipped_with_its_labels(folder: Path):
         (["file,ant,bee,cat", "/etc/passwd,1,0,1"], "images in the folder of the CSV"),
         (["file,ant,bee,cat"], "an image for each line"),
         (["file,target,flipped", "photos/0.png,1,0"], "one per class of the model, found 2"),
-        (["file,labels", "photos/0.png,ant;bee"], "y with 3 columns, one per class of the model, found 2"),
+        (["file,labels", "photos/0.png,ant;bee"], "3 columns in the CSV, one per class of the model, found 2"),
         (['file,ant,bee,cat', '"photos/0.png,1,0,1'], "a CSV in UTF-8"),
     ],
 )  # fmt: skip

@@ -68,13 +68,13 @@ def _by_index(found: list[list[str]], labels: Sequence[str]) -> Labelling:
     """Indices of the model's classes, of each image one, several or none."""
     indices = [[int(name) for name in each] for each in found]
     flat = np.array([index for each in indices for index in each])
-    labelling = label_by_value(flat, len(flat), (), labels)  # refuses what is no index
+    labelling = label_by_value(flat, len(flat), (), labels, "the CSV")  # refuses what is no index
     if all(len(each) == 1 for each in indices):
         return labelling
     values = np.zeros((len(indices), len(labels)), np.uint8)
     for row, each in zip(values, indices, strict=True):
         row[each] = 1
-    return label_by_value(values, len(values), (), labels)
+    return label_by_value(values, len(values), (), labels, "the CSV")
 
 
 def _values(path: Path, table: Table) -> np.ndarray:

@@ -41,5 +41,6 @@ def write_halves(held_out: Images, spec: ImageSpec, folder: Path, remedy: str) -
         if held_out.source.dtype != "uint8":  # an archive of floats holds model inputs
             pixels = spec.model_copy(update={"layout": "HWC"}).apply(pixels)
         with replacing(folder / name) as partial, partial.open("wb") as stream:
-            np.savez(stream, x=pixels, y=held_out.labels[half])
+            # beside them all labels there are, which tell that rows are multi-hot where those of this half have one class each
+            np.savez(stream, x=pixels, y=held_out.labels[half], y_train=held_out.labels)
     return len(halves[0]), len(halves[1])
