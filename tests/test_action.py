@@ -234,6 +234,18 @@ def test_a_changed_baseline_is_accepted_and_still_told(repository: Repository, a
     assert "This changes the baseline; held against its own, the artifacts are within budget." in api.own[0]
 
 
+def test_limits_that_a_pull_request_removes_are_told(repository: Repository, api: Api) -> None:
+    (repository.place / "edgecls.toml").write_text("[default]\nmax_growth = '100%'\n", encoding="utf-8")
+    repository.commit("limits")
+    repository.git("checkout", "--quiet", "-b", "pr")
+    repository.git("rm", "--quiet", "edgecls.toml")
+    repository.commit("no limits")
+    done, outputs = repository.act(repository.pull_request())
+    assert done.returncode == 0, done.stdout
+    assert outputs == {"verdict": "passed", "notable": "true"}
+    assert api.own[0].endswith("This removes the limits in edgecls.toml; those that hold without a budget were applied.\n")
+
+
 def test_a_first_baseline_gates_itself(repository: Repository, api: Api) -> None:
     repository.git("rm", "--quiet", "edgecls-baseline.json")
     repository.commit("no baseline")

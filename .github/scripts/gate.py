@@ -79,7 +79,8 @@ def main() -> int:
 
 def _compare(inputs: Inputs, event: dict[str, Any], folder: Path) -> tuple[int, str, bool]:
     """(exit code, text of the comment, whether it is worth one)."""
-    started = _committed(merge_base(event), inputs.baseline, folder / "merge-base.json")
+    base = merge_base(event)
+    started = _committed(base, inputs.baseline, folder / "merge-base.json")
     own = Path(inputs.baseline) if Path(inputs.baseline).is_file() else None
     gating = own if own and (not started or own.read_bytes() != started.read_bytes()) else started
     if gating is None:
@@ -89,11 +90,17 @@ def _compare(inputs: Inputs, event: dict[str, Any], folder: Path) -> tuple[int, 
     code, comment, outputs = _check(inputs, gating, folder, ["--github", *(["--junit", inputs.junit] if inputs.junit else [])])
     if code not in (0, 1):
         raise BrokenGateError(outputs.get("error", f"edgecls check exited with {code}"))
-    if gating is started or started is None:
-        return code, comment, outputs.get("notable") == "true"
-    shown, change, _ = _check(inputs, started, folder, [])
-    remark = f"This changes the baseline; held against its own, the artifacts are {'over' if code else 'within'} budget.\n"
-    return code, f"{change if shown in (0, 1) else comment}\n{remark}", True
+    remarks = []
+    if gating is not started and started is not None:
+        shown, change, _ = _check(inputs, started, folder, [])
+        comment = change if shown in (0, 1) else comment
+        remarks.append(
+            f"This changes the baseline; held against its own, the artifacts are {'over' if code else 'within'} budget."
+        )
+    budget = inputs.budget or _beside(inputs)
+    if not Path(budget).is_file() and _committed(base, budget, folder / "merge-base.toml"):
+        remarks.append(f"This removes the limits in {budget}; those that hold without a budget were applied.")
+    return code, "\n".join([comment, *(f"{remark}\n" for remark in remarks)]), bool(remarks) or outputs.get("notable") == "true"
 
 
 def merge_base(event: dict[str, Any]) -> str | None:
@@ -147,8 +154,7 @@ def _check(inputs: Inputs, baseline: Path, folder: Path, more: list[str]) -> tup
     comment, outputs = folder / "comment.md", folder / "outputs"
     outputs.write_text("", encoding="utf-8")
     options = ["--baseline", str(baseline), "--markdown", str(comment), "--comment-threshold", inputs.comment_threshold, "--why"]
-    beside = Path(inputs.baseline).with_name("edgecls.toml")
-    budget = inputs.budget or (str(beside) if beside.is_file() else "")
+    budget = inputs.budget or (_beside(inputs) if Path(_beside(inputs)).is_file() else "")
     options += ["--budget", budget] if budget else []
     options += ["--results", inputs.results] if inputs.results else []
     options += ["--gate-latency"] if inputs.gate_latency else []
@@ -167,6 +173,11 @@ def _check(inputs: Inputs, baseline: Path, folder: Path, more: list[str]) -> tup
         found["error"] = done.stderr.strip().rpartition("\n")[2]
         return done.returncode, "", found
     return done.returncode, comment.read_text(encoding="utf-8"), found
+
+
+def _beside(inputs: Inputs) -> str:
+    """The budget that is taken where none is named."""
+    return str(Path(inputs.baseline).with_name("edgecls.toml"))
 
 
 @dataclass(frozen=True)
