@@ -174,6 +174,16 @@ def test_a_folder_without_core_ml_is_told_how_to_get_some(folder: Path, edgecls:
     assert "none in the folder, which holds ONNX; make one: edgecls convert MODEL --targets coreml" in done.stderr
 
 
+def test_a_variant_without_core_ml_is_not_to_be_made_of_the_model(folder: Path, edgecls: Edgecls, tmp_path: Path) -> None:
+    manifest = Manifest.read(folder)
+    rows = [artifact.model_copy(update={"variant": "pruned50"}) for artifact in manifest.artifacts]
+    (folder / "manifest.json").write_text(manifest.model_copy(update={"artifacts": rows}).to_json(), encoding="utf-8")
+    done = edgecls("embed", folder, "--into", xcode_app(tmp_path / "app"))
+    assert done.exit_code == 2
+    assert "of the same variant, not of the model: edgecls convert VARIANTS --targets coreml" in done.stderr
+    assert "edgecls optimize with --targets onnx,coreml" in done.stderr
+
+
 def test_constants_need_a_namespace(folder: Path, edgecls: Edgecls, tmp_path: Path) -> None:
     app = android_app(tmp_path / "app")
     write(app / "app" / "build.gradle.kts", 'plugins { id("com.android.application") }')

@@ -183,7 +183,7 @@ def test_what_another_recipe_left_beside_a_finished_variant_stops_nothing(
     options = CompressOptions(small_model, small_images, recipe(pruning={"sparsity": 0.5}), output=tmp_path / "v", resume=True)
     compress(options)
     before = (tmp_path / "v/pruned50" / MODEL_NAME).stat().st_mtime_ns
-    left, of_another = tmp_path / "v/.pruned50.checkpoint.npz", tmp_path / "v/.pruned50.0.5.checkpoint.npz"
+    left, of_another = tmp_path / "v/.pruned50.checkpoint.npz", tmp_path / "v/.pruned50.5.checkpoint.npz"  # as of 50.5 %
     for path in (left, of_another):
         write_checkpoint(path, "of another recipe", [], [])
     compress(options)
@@ -245,7 +245,7 @@ def test_a_training_that_cannot_be_gone_on_with_is_refused_before_the_first(
 ) -> None:
     asked = recipe(pruning={"sparsity": 0.5}, qat={}, variants=["pruned50-qat"])
     options = CompressOptions(small_model, small_images, asked, output=tmp_path / "v", resume=True)
-    left = [tmp_path / "v" / f".pruned50-qat.{part}checkpoint.npz" for part in ("", "2.round.")]
+    left = [tmp_path / "v" / f".pruned50-qat.{part}checkpoint.npz" for part in ("", "2.round.", "2.training.")]
     left[0].parent.mkdir()
     for path in left:
         write_checkpoint(path, "of another recipe", [], [])

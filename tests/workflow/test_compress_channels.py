@@ -104,6 +104,8 @@ def test_a_stopped_run_ends_with_the_same_weights(
     monkeypatch.undo()
     kept = sorted((tmp_path / "again").glob(".*.round.checkpoint.npz"))
     assert len(kept) == 2
+    names = {path.name for path in (tmp_path / "again").glob(".*.checkpoint.npz")} - {path.name for path in kept}
+    assert names == {".pruned-channels50.1.training.checkpoint.npz"}  # not that of a variant of 50.1 %
     if not second_is_kept:
         kept[1].unlink()
 

@@ -152,7 +152,7 @@ def _train_without_channels(job: StageJob, stage: ChannelPruning) -> StageResult
         subsample_first(model)
         part = replace(job, training=training)
         if number < stage.rounds:
-            path = job.checkpoint.with_name(f".{job.name}.{number}.checkpoint.npz")
+            path = job.checkpoint.with_name(f".{job.name}.{number}.training.checkpoint.npz")
             part = replace(job, training=short, name=f"{job.name} round {number}", checkpoint=path)
         kernels = {kernel.layer: kernel.variable for kernel in layer_kernels(model) if not kernel.note}
         epochs += _fine_tune(part, model, HeldKernels(kernels, {}, {}))

@@ -8,6 +8,7 @@ from edgecls.embed.app import Platform
 from edgecls.errors import InputError
 from edgecls.records.artifact import FORMATS, Artifact, Manifest
 from edgecls.records.pick import Pick
+from edgecls.records.recipe import BASE
 
 
 def named_artifacts(names: Sequence[str], manifest: Manifest, platform: Platform) -> list[Artifact]:
@@ -41,7 +42,14 @@ def picked_artifact(picks: Sequence[Pick], manifest: Manifest, platform: Platfor
     sound = {artifact.name: artifact for artifact in _sound(manifest, platform)}
     if not sound:
         made = ", ".join(sorted({FORMATS[artifact.target] for artifact in manifest.artifacts})) or "nothing"
-        remedy = f"make one: edgecls convert MODEL --targets {','.join(platform.targets)}"
+        wanted = ",".join(platform.targets)
+        remedy = f"make one: edgecls convert MODEL --targets {wanted}"
+        if any(artifact.variant != BASE for artifact in manifest.artifacts):
+            both = ",".join(dict.fromkeys([*(artifact.target for artifact in manifest.artifacts), *platform.targets]))
+            remedy = (
+                f"make one of the same variant, not of the model: edgecls convert VARIANTS --targets {wanted}, with the folder that "
+                f"`edgecls compress` made, or edgecls optimize with --targets {both}"
+            )
         raise InputError(f"a verified artifact for {platform.app}", f"none in the folder, which holds {made}", remedy)
     ours = [pick for target in platform.targets for pick in picks if pick.target == target]
     for pick in ours:

@@ -111,9 +111,10 @@ def _judge(
 
     asked = STORED_AS.get(requested.scheme)
     if asked and not (actual.eight_bit_weights if asked == "int8" else actual.weight_dtypes.get(asked)):
+        others = "beside those kept float " if requested.keep_float else ""
         return unrun(
             "failed",
-            f"{requested.scheme} was asked, but the file holds no {asked} weights: the model has none that can be stored so",
+            f"{requested.scheme} was asked, but the file holds no {asked} weights: the model has none {others}that can be stored so",
         )
     if requested.target == "tflite" and {actual.input_dtype, actual.output_dtype} != {requested.io}:
         found = f"takes {actual.input_dtype} and gives {actual.output_dtype}"

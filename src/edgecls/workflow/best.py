@@ -158,12 +158,12 @@ def _renamed(row: Measurement, names: dict[str, str]) -> Measurement:
 
 
 def _withdraw_best(folder: Path, on_event: OnEvent) -> None:
-    """Take away the pick of an earlier search, which is outside the limit of this one."""
+    """Take away the pick of an earlier search, which had another limit or other formats."""
     if not (folder / BEST).exists() and not (folder / RECIPE_NAME).exists():
         return
     (folder / RECIPE_NAME).unlink(missing_ok=True)
     shutil.rmtree(folder / BEST, ignore_errors=True)
-    on_event(Event("trial", remark=f"{BEST} and {RECIPE_NAME} of an earlier search removed: its pick is not within this limit"))
+    on_event(Event("trial", remark=f"{BEST} and {RECIPE_NAME} of an earlier search removed: this one has no pick"))
 
 
 def _placed(path: Path) -> str:

@@ -220,7 +220,7 @@ def _check_checkpoints(options: CompressOptions, jobs: Sequence[StageJob], on_ev
 
 def _checkpoints(folder: Path, name: str) -> list[Path]:
     """Those of a variant, of each of its rounds where it has some."""
-    own = re.compile(re.escape(f".{name}") + r"(\.\d+)?(\.round)?\.checkpoint\.npz")
+    own = re.compile(re.escape(f".{name}") + r"(\.\d+\.(round|training))?\.checkpoint\.npz")
     return sorted(path for path in folder.glob(".*.checkpoint.npz") if own.fullmatch(path.name))
 
 
