@@ -103,9 +103,19 @@ def test_the_command_that_accepts_a_change_is_whole(folder: Path, edgecls: Edgec
     (folder / "results.json").rename("measured here.json")
     done = edgecls(*given)
     assert done.exit_code == 1
+    assert "Absolute limits" not in done.stderr
     command = done.stderr.partition("as intended: edgecls ")[2].partition(", and commit")[0]
     assert edgecls(*shlex.split(command)).exit_code == 0
     assert edgecls(*given).exit_code == 0
+
+
+def test_no_new_baseline_is_advised_for_what_breaks_an_absolute_limit(folder: Path, baseline: Path, edgecls: Edgecls) -> None:
+    budget = baseline.with_name("edgecls.toml")
+    budget.write_text(f'[artifact."{INT8}"]\nmin_accuracy = "99%"\n', encoding="utf-8")
+    done = edgecls("check", folder, "--baseline", baseline)
+    assert done.exit_code == 1
+    assert f"Absolute limits, which a new baseline does not change, are broken by {INT8}: {budget} has them." in done.stderr
+    assert "--update-baseline" not in done.stderr
 
 
 def test_the_budget_beside_the_baseline_is_used(folder: Path, baseline: Path, edgecls: Edgecls) -> None:

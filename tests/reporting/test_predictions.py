@@ -54,6 +54,13 @@ def test_bars_are_as_long_as_their_probability() -> None:
     assert lines[1].endswith("50.0%")
 
 
+def test_bars_get_shorter_in_a_narrow_window_and_figures_stay() -> None:
+    console = Console(file=io.StringIO(), width=24, color_system=None)
+    console.print(prediction_bars("3.png", top_predictions(np.array([1.0, 0.0]), "softmax", ["3", "5"], 2)))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[1].endswith("100.0%") and lines[1].count("█") >= 8
+
+
 def test_of_classes_that_do_not_exclude_each_other_those_predicted_are_told() -> None:
     found = top_predictions(np.array([0.2, 0.9, 0.5]), "sigmoid", ["cat", "dog", "emu"], 3)
     assert [(item.label, item.predicted) for item in found] == [("dog", True), ("emu", True), ("cat", False)]

@@ -84,6 +84,13 @@ def _require_same_model(state: Baseline, baseline: Baseline) -> None:
             )
 
 
+@dataclass(frozen=True)
+class _Problem:
+    verdict: Judgement
+    text: str
+    absolute: bool = False
+
+
 class _Comparison:
     def __init__(self, current: Current, baseline: Baseline, gate_latency: bool) -> None:
         self._current, self._baseline, self._gate_latency = current, baseline, gate_latency
@@ -181,9 +188,11 @@ class _Comparison:
         self, name: str, before: BaselineArtifact | None, now: BaselineArtifact, found: BaselineAccuracy, limits: Limits
     ) -> Finding:
         old = before.accuracy if before else None
-        problems: list[tuple[Judgement, str]] = []
+        problems: list[_Problem] = []
         if limits.min_accuracy is not None and found.top1 < limits.min_accuracy:
-            problems.append(("violation", f"top-1 is {found.top1:.2%}, and has to be {limits.min_accuracy:.2%}"))
+            problems.append(
+                _Problem("violation", f"top-1 is {found.top1:.2%}, and has to be {limits.min_accuracy:.2%}", absolute=True)
+            )
         if before and old and limits.max_accuracy_drop is not None and _exceeds(old.top1 - found.top1, limits.max_accuracy_drop):
             drop = f"top-1 fell by {_points(old.top1 - found.top1)}, {_points(limits.max_accuracy_drop)} allowed"
             bound, how = self._drop_bound(before, now, old, found, limits.confidence)
@@ -212,10 +221,14 @@ class _Comparison:
         share, what = now.flips.count / now.flips.images, "sets of classes" if now.multilabel else "winners"
         old = before.flips if before else None
         old_share = old.count / old.images if old else None
-        problems: list[tuple[Judgement, str]] = []
+        problems: list[_Problem] = []
         if limits.max_flips is not None and _exceeds(share, limits.max_flips):
             problems.append(
-                ("violation", f"{share:.2%} of the {what} differ from {now.flips.reference}'s, {limits.max_flips:.2%} allowed")
+                _Problem(
+                    "violation",
+                    f"{share:.2%} of the {what} differ from {now.flips.reference}'s, {limits.max_flips:.2%} allowed",
+                    absolute=True,
+                )
             )
         if (
             old
@@ -241,7 +254,7 @@ class _Comparison:
             return
         if apart:
             self._apart.setdefault(apart, []).append(name)
-        problems: list[tuple[Judgement, str]] = []
+        problems: list[_Problem] = []
         limit = limits.max_latency_growth
         if old and not apart and limit is not None and _exceeds(now.latency_ratio / old - 1, limit):
             text = (
@@ -250,7 +263,9 @@ class _Comparison:
             )
             doubt = self._current.doubts.get(name)
             problems.append(
-                ("violation" if self._gate_latency else "warning", text + (f"; not to be trusted: {doubt}" if doubt else ""))
+                _Problem(
+                    "violation" if self._gate_latency else "warning", text + (f"; not to be trusted: {doubt}" if doubt else "")
+                )
             )
         yield _finding(name, "latency", None if apart else old, now.latency_ratio, problems)
 
@@ -302,44 +317,47 @@ def _of_one_kind(before: BaselineArtifact | None, now: BaselineArtifact) -> Base
 
 def _mean_average_precision(name: str, before: BaselineMultiLabel | None, now: BaselineMultiLabel, limits: Limits) -> Finding:
     old, found = before and before.mean_average_precision, now.mean_average_precision
-    problems: list[tuple[Judgement, str]] = []
+    problems: list[_Problem] = []
     if limits.min_accuracy is not None and found < limits.min_accuracy:
-        problems.append(("violation", f"mAP is {found:.2%}, and has to be {limits.min_accuracy:.2%}"))
+        problems.append(_Problem("violation", f"mAP is {found:.2%}, and has to be {limits.min_accuracy:.2%}", absolute=True))
     if before and old is not None and limits.max_accuracy_drop is not None and _exceeds(old - found, limits.max_accuracy_drop):
         images = counted(now.images, "image") + (f", {before.images} before" if now.images != before.images else "")
         drop = f"mAP fell by {_points(old - found)}, {_points(limits.max_accuracy_drop)} allowed ({images})"
-        problems.append(("violation", drop))
+        problems.append(_Problem("violation", drop))
     return _finding(name, "mAP", old, found, problems)
 
 
 def _bytes(name: str, quantity: Quantity, before: int | None, now: int, most: int | None, growth: Growth | None) -> Finding:
     what = "the file" if quantity == "size" else "the download"
-    problems: list[tuple[Judgement, str]] = []
+    problems: list[_Problem] = []
     if most is not None and now > most:
-        problems.append(("violation", f"{what} is {now:,} bytes, {most:,} allowed"))
+        problems.append(_Problem("violation", f"{what} is {now:,} bytes, {most:,} allowed", absolute=True))
     if before is not None and growth is not None and now > growth.allowed(before):
         allowed = f"{growth.share:+.1%}" if growth.share is not None else f"{growth.size_bytes:+,} bytes"
         problems.append(
-            ("violation", f"{what} grew by {now - before:,} bytes to {now:,} ({_change_text(before, now)}, {allowed} allowed)")
+            _Problem(
+                "violation", f"{what} grew by {now - before:,} bytes to {now:,} ({_change_text(before, now)}, {allowed} allowed)"
+            )
         )
     return _finding(name, quantity, before, now, problems)
 
 
-def _finding(name: str, quantity: Quantity, before: float | None, now: float, problems: list[tuple[Judgement, str]]) -> Finding:
+def _finding(name: str, quantity: Quantity, before: float | None, now: float, problems: list[_Problem]) -> Finding:
     """The worst of the problems is the verdict, all of them are told."""
     verdict: Judgement = "ok"
     if problems:
-        verdict = "violation" if any(kind == "violation" for kind, _ in problems) else "warning"
-    return Finding(name, quantity, before, now, verdict, "; ".join(text for _, text in problems))
+        verdict = "violation" if any(problem.verdict == "violation" for problem in problems) else "warning"
+    text = "; ".join(problem.text for problem in problems)
+    return Finding(name, quantity, before, now, verdict, text, absolute=any(problem.absolute for problem in problems))
 
 
-def _weigh(text: str, bound: float, limit: float, confidence: float, how: str) -> tuple[Judgement, str]:
+def _weigh(text: str, bound: float, limit: float, confidence: float, how: str) -> _Problem:
     """An excess is a violation if even its lower bound exceeds the limit."""
     if not confidence:
-        return "violation", text
+        return _Problem("violation", text)
     if _exceeds(bound, limit):
-        return "violation", f"{text} (at {confidence:.0%} confidence by {_points(max(bound, 0.0))} at least: {how})"
-    return (
+        return _Problem("violation", f"{text} (at {confidence:.0%} confidence by {_points(max(bound, 0.0))} at least: {how})")
+    return _Problem(
         "warning",
         f"{text}, which may be chance (at {confidence:.0%} confidence only {_points(max(bound, 0.0))} is shown: {how})",
     )

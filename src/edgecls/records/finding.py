@@ -17,6 +17,7 @@ class Finding:
     Attributes:
         before, now: bytes, shares 0..1, or for latency the ratio to the reference artifact; None where there is none.
         text: what is wrong or worth knowing, without the artifact's name; empty where all is well.
+        absolute: whether a limit is broken that holds whatever the baseline has, so that no new baseline accepts it.
     """
 
     artifact: str
@@ -25,6 +26,7 @@ class Finding:
     now: float | None = None
     verdict: Judgement = "ok"
     text: str = ""
+    absolute: bool = False
 
 
 @dataclass(frozen=True)

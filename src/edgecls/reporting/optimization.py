@@ -81,10 +81,20 @@ def format_time(seconds: float) -> str:
     return f"{int(seconds) // 60}:{int(seconds) % 60:02d}"
 
 
+def _note_on_few(found: Optimization) -> list[str]:
+    """That a limit is finer than what the images can tell."""
+    points, limit = 100 / min(found.halves), found.goal.within_points
+    if found.reference.accuracy is None or points <= limit:
+        return []
+    return [
+        f"one image of {min(found.halves)} is {points:.2f} points: a limit of {limit:g} lets none go that another does not make up for"
+    ]
+
+
 def _notes(found: Optimization) -> list[str]:
     model = "the model" if found.against == "base" else "a control that was trained as long without compression"
     halves = f"{found.halves[0]} held-out images choose, {found.halves[1]} others judge"
-    notes = [f"points of accuracy lost against {model}; {halves}"]
+    notes = [f"points of accuracy lost against {model}; {halves}", *_note_on_few(found)]
     reasons = [f"{trial.candidate.name} {trial.status}: {trial.reason}" for trial in found.trials if trial.status != "measured"]
     return [*notes, *reasons, f"ended: {found.ended}", *found.notes]
 
