@@ -69,6 +69,27 @@ def classifier(size: int = 4, classes: int = 3) -> bytes:
     return bytes(builder.Output())
 
 
+def resizing(before: tuple[int, int], after: tuple[int, int]) -> bytes:
+    """Images [1, height, width, 3] brought to another height and width, to be run."""
+    model, graph, code, empty, sizes = (
+        schema.ModelT(), schema.SubGraphT(), schema.OperatorCodeT(), schema.BufferT(), schema.BufferT()
+    )  # fmt: skip
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.RESIZE_BILINEAR
+    graph.tensors = [_tensor(name) for name in ("image", "sizes", "scores")]
+    graph.tensors[0].shape, graph.tensors[1].shape, graph.tensors[2].shape = [1, *before, 3], [2], [1, *after, 3]
+    sizes.data, graph.tensors[1].type, graph.tensors[1].buffer = np.array(after, np.int32).tobytes(), schema.TensorType.INT32, 1
+    operator = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0, 1], [2]
+    operator.builtinOptionsType = schema.BuiltinOptions.ResizeBilinearOptions
+    operator.builtinOptions = schema.ResizeBilinearOptionsT()
+    operator.builtinOptions.halfPixelCenters = True
+    graph.operators, graph.inputs, graph.outputs = [operator], [0], [2]
+    model.version, model.subgraphs, model.operatorCodes, model.buffers = 3, [graph], [code], [empty, sizes]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
 def _tensor(name: str) -> schema.TensorT:
     tensor = schema.TensorT()
     tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), [1, 4], schema.TensorType.FLOAT32, 0
