@@ -69,14 +69,19 @@ MakeFolder = Callable[..., Path]
 
 @pytest.fixture
 def make_folder(tmp_path: Path) -> MakeFolder:
-    def make(schemes: tuple[str, ...] = ("float32", "int8"), data: list[DataSource] | None = None, name: str = "m") -> Path:
+    def make(
+        schemes: tuple[str, ...] = ("float32", "int8"),
+        data: list[DataSource] | None = None,
+        name: str = "m",
+        spec: ImageSpec = SPEC,
+    ) -> Path:
         folder = tmp_path / f"{name}.artifacts"
         folder.mkdir()
         manifest = Manifest(
             created=datetime.datetime.now(datetime.UTC),
             edgecls_version="0",
             source=Source(name="m", sha256="abc", format="keras"),
-            image_spec=SPEC,
+            image_spec=spec,
             labels=LABELS,
             labels_source="default",
             output_kind="logits",
@@ -168,6 +173,35 @@ class TestPreprocess:
         report = bench(request)
         assert any(note.startswith("preprocessing -1..1 fits best (top-1 of a-float32: ") for note in report.notes)
         assert report.image_spec is not None and report.image_spec.provenance == "fitted"
+
+    def test_auto_finds_out_that_blue_comes_first(self, make_folder: MakeFolder, labelled: Path):
+        with np.load(labelled) as arrays:
+            np.savez(labelled, x=arrays["x"][..., ::-1], y=arrays["y"])  # pictures whose blue is what the model learned as red
+        report = bench(BenchRequest(folder=make_folder(("float32",)), data=labelled, preprocess="auto", options=QUICK))
+        assert report.image_spec and (report.image_spec.preprocess, report.image_spec.provenance) == ("-1..1,order=BGR", "fitted")
+        assert report.measurements[0].accuracy is not None and report.measurements[0].accuracy.top1 == 1.0
+        assert sum(note.endswith("; convert with --preprocess=-1..1,order=BGR") for note in report.notes) == 1
+
+    def test_auto_finds_it_out_where_the_scaling_is_inside(self, make_folder: MakeFolder, labelled: Path):
+        inside = ImageSpec(height=4, width=4, channels=3, provenance="in-model")
+        with np.load(labelled) as arrays:
+            pixels = arrays["x"]
+        np.savez(labelled, x=pixels, y=(pixels[..., ::-1].reshape(40, -1).astype(np.float32) @ WEIGHTS).argmax(axis=1))
+        request = BenchRequest(folder=make_folder(("float32",), spec=inside), data=labelled, preprocess="auto", options=QUICK)
+        report = bench(request)
+        assert report.image_spec and report.image_spec.preprocess == "0..255,order=BGR"
+        (told,) = [note for note in report.notes if note.startswith("order BGR fits best, ")]
+        assert told.endswith("; convert with --preprocess=0..255,order=BGR")
+
+    def test_auto_turns_no_channels_by_chance(self, make_folder: MakeFolder, labelled: Path):
+        """Nearly grey pictures: which order answers one of them better tells nothing."""
+        with np.load(labelled) as arrays:
+            grey = arrays["x"].mean(axis=-1, keepdims=True).repeat(3, axis=-1).astype(np.uint8)
+        grey[..., 2] = np.minimum(grey[..., 2], 254) + 1
+        turned = (SPEC.apply(grey[..., ::-1]).reshape(40, -1) @ WEIGHTS).argmax(axis=1)
+        np.savez(labelled, x=grey, y=turned)
+        report = bench(BenchRequest(folder=make_folder(("float32",)), data=labelled, preprocess="auto", options=QUICK))
+        assert report.image_spec and report.image_spec.preprocess == "-1..1"
 
     def test_auto_on_a_foreign_float_file(self, tmp_path: Path, labelled: Path):
         save_classifier(tmp_path / "stranger.onnx")

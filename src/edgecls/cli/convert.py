@@ -50,7 +50,8 @@ def convert(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How pixels enter: 0..255, 0..1, -1..1, imagenet-torch, imagenet-caffe, or 'scale=1/255,mean=0.5,std=0.5'.",
+            help="How pixels enter: 0..255, 0..1, -1..1, imagenet-torch, imagenet-caffe, or 'scale=1/255,mean=0.5,std=0.5'; "
+            "0..1,order=BGR where blue comes first.",
         ),
     ] = None,
     fit: Fit = None,

@@ -19,7 +19,7 @@ def predict(
         typer.Option(
             metavar="HOW",
             help="How pixels enter FILE, where it does not say: 0..255, 0..1, -1..1, imagenet-torch, imagenet-caffe "
-            "or scale=S,mean=M,std=D.",
+            "or scale=S,mean=M,std=D; 0..1,order=BGR where blue comes first.",
         ),
     ] = None,
     fit: Fit = None,

@@ -1,8 +1,8 @@
-"""Which preprocessing, fit and filter suit a model: try the common ones on labelled images."""
+"""Which preprocessing, order of channels, fit and filter suit a model: try the common ones on labelled images."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -29,21 +29,20 @@ _LEAST_GAIN = 0.01  # of mean average precision
 def fit_preprocess(
     path: Path,
     images: ImageSet,
-    choices: Iterable[str] = tuple(PREPROCESS_CHOICES),
     *,
     open_runner: OpenRunner,
     spec: ImageSpec | None = None,
     options: BenchOptions | None = None,
-    progress: Callable[[str, int, int], None] = lambda choice, done, total: None,
 ) -> list[tuple[str, float]]:
     """Top-1 of an artifact under each preprocessing, best first, or mean average precision where labels are multi-hot.
 
-    Equal ones are in the order of `choices`.
+    Those of PREPROCESS_CHOICES that suit its channels, colour images also in the other order of these, as OpenCV reads pictures. The
+    order that a choice has itself comes before the other one unless this is better beyond chance: a network that hardly looks at
+    colours answers nearly alike with both. Equal ones are in the order of the table.
 
     Args:
         path: a .tflite, .onnx or .mlpackage; a float one, since the ranges of an integer one belong to one preprocessing.
         images: labelled images of the model's classes, uint8.
-        choices: keys of PREPROCESS_CHOICES; those for three channels are left out for models of one.
         spec: the model's image spec; default: the spec the images were opened with.
 
     Raises:
@@ -51,18 +50,25 @@ def fit_preprocess(
         DataError: images without labels, or arrays of model inputs.
         WorkerError, ArtifactError: the artifact could not be run.
     """
-    options = options or BenchOptions()
     base = spec or images.spec
     _check(path, images, base)
-    fitting = [choice for choice in choices if len(PREPROCESS_CHOICES[choice][1]) in (1, base.channels)]
-    exams = [Exam(choice, path, base.with_preprocess(choice, "fitted"), images.pixels, images.labels) for choice in fitting]
-    found = _answers(exams, open_runner, options, progress)
-    return _ranked({choice: _accuracy(found[choice], images.labels) for choice in fitting})
+    usual = [base.with_preprocess(name) for name, (_, mean, _) in PREPROCESS_CHOICES.items() if len(mean) in (1, base.channels)]
+    turned = {one.preprocess: one.with_turned_channels for one in usual if base.channels == 3}
+    specs = {one.preprocess: one for one in (*usual, *turned.values())}
+    exams = [Exam(choice, path, one, images.pixels, images.labels) for choice, one in specs.items()]
+    found = _answers(exams, open_runner, options or BenchOptions())
+    scores = {choice: _accuracy(found[choice], images.labels) for choice in specs}
+    ranked = _ranked(scores)
+    best = ranked[0][0]
+    own = next((choice for choice, other in turned.items() if other.preprocess == best), best)
+    if own != best and not _is_better(found[best], found[own], scores[best] - scores[own], tried=1):
+        ranked.sort(key=lambda item: item[0] != own)
+    return ranked
 
 
 @dataclass(frozen=True)
-class TriedResizing:
-    """One of fit and filter, tried on labelled images.
+class TriedOption:
+    """Order of the channels, fit or filter, tried on labelled images.
 
     Attributes:
         chosen: what is to be taken: the best one, or what was there before where nothing is distinguishable from it.
@@ -71,11 +77,32 @@ class TriedResizing:
         images: how many.
     """
 
-    option: Literal["fit", "filter"]
+    option: Literal["order", "fit", "filter"]
     chosen: str
     before: str
     ranked: list[tuple[str, float]]
     images: int
+
+
+def try_order(
+    path: Path,
+    spec: ImageSpec,
+    images: ImageSet,
+    *,
+    open_runner: OpenRunner,
+    options: BenchOptions | None = None,
+) -> TriedOption:
+    """Red first and blue first, with the numbers of `spec`; the other one is chosen where it is better beyond chance.
+
+    Args:
+        path: a float artifact, as for `fit_preprocess`.
+        images: labelled images in colour, uint8.
+
+    Raises:
+        InputError, DataError, WorkerError, ArtifactError: as `fit_preprocess`.
+    """
+    specs: dict[str, ImageSpec] = {one.color_order: one for one in (spec, spec.with_turned_channels)}
+    return _tried(path, "order", specs, dict.fromkeys(specs, images), open_runner, options or BenchOptions())
 
 
 def try_resizing(
@@ -86,8 +113,7 @@ def try_resizing(
     *,
     open_runner: OpenRunner,
     options: BenchOptions | None = None,
-    progress: Callable[[str, int, int], None] = lambda choice, done, total: None,
-) -> TriedResizing:
+) -> TriedOption:
     """Every fit with the filter of `spec`, or every filter with its fit; another one is chosen only where it is better beyond chance.
 
     Each choice needs other pixels, so the images are decoded anew for each: trying first the fits and then the filters with the best fit
@@ -104,16 +130,27 @@ def try_resizing(
     choices = [before, *(choice for choice in (FITS if option == "fit" else get_args(Filter)) if choice != before)]
     specs = {choice: spec.with_choices(**{option: choice}) for choice in choices}
     sets = {choice: open_set(candidate) for choice, candidate in specs.items()}
-    first = sets[before]
-    _check_images(first)
-    exams = [Exam(choice, path, specs[choice], images.pixels, images.labels) for choice, images in sets.items()]
-    found = _answers(exams, open_runner, options or BenchOptions(), progress)
-    ranked = _ranked({choice: _accuracy(found[choice], sets[choice].labels) for choice in choices})
+    return _tried(path, option, specs, sets, open_runner, options or BenchOptions())
+
+
+def _tried(
+    path: Path,
+    option: Literal["order", "fit", "filter"],
+    specs: dict[str, ImageSpec],
+    sets: dict[str, ImageSet],
+    open_runner: OpenRunner,
+    options: BenchOptions,
+) -> TriedOption:
+    """The choices of one option, the present one first, each on the images that belong to it."""
+    before, *others = specs
+    _check_images(sets[before])
+    exams = [Exam(choice, path, spec, sets[choice].pixels, sets[choice].labels) for choice, spec in specs.items()]
+    found = _answers(exams, open_runner, options)
+    ranked = _ranked({choice: _accuracy(found[choice], sets[choice].labels) for choice in specs})
     best = ranked[0][0]
-    better = best != before and _is_better(
-        found[best], found[before], dict(ranked)[best] - dict(ranked)[before], len(choices) - 1
-    )
-    return TriedResizing(option, best if better else before, before, ranked, len(first))
+    gain = dict(ranked)[best] - dict(ranked)[before]
+    better = best != before and _is_better(found[best], found[before], gain, len(others))
+    return TriedOption(option, best if better else before, before, ranked, len(sets[before]))
 
 
 def _is_better(new: Answers, old: Answers, gain: float, tried: int) -> bool:
@@ -124,9 +161,7 @@ def _is_better(new: Answers, old: Answers, gain: float, tried: int) -> bool:
     return mcnemar_p(int((was_right & ~right).sum()), int((right & ~was_right).sum())) < _CHANCE / tried
 
 
-def _answers(
-    exams: list[Exam], open_runner: OpenRunner, options: BenchOptions, progress: Callable[[str, int, int], None]
-) -> dict[str, Answers]:
+def _answers(exams: list[Exam], open_runner: OpenRunner, options: BenchOptions) -> dict[str, Answers]:
     """What the artifact answers in each exam.
 
     Raises:
@@ -139,7 +174,7 @@ def _answers(
             return crew.hire([shares.__name__, open_runner.__module__, *engines([detect(path)])])
 
         workers = [hire() for _ in range(options.cores)]
-        found = examine(exams, workers, open_runner, hire=hire, timeout_s=options.timeout_s, progress=progress)
+        found = examine(exams, workers, open_runner, hire=hire, timeout_s=options.timeout_s, progress=lambda *told: None)
     answers: dict[str, Answers] = {}
     for choice, answer in found.items():
         if isinstance(answer, Failure):

@@ -27,6 +27,7 @@ PREPROCESS_CHOICES: dict[str, tuple[ColorOrder, tuple[float, ...], tuple[float, 
     "imagenet-caffe": ("BGR", (103.939, 116.779, 123.68), (1.0,)),
 }
 _RESIZING = ("fit", "crop_share", "pad_color", "filter", "fit_provenance", "filter_provenance")
+_ORDERED = re.compile(r"(.*?)\s*[;,]\s*order\s*=\s*(RGB|BGR)\s*", re.IGNORECASE)  # (preprocessing, order) of `0..1,order=BGR`
 _CUSTOM = re.compile(r"\s*(scale|mean|std)\s*=\s*([^=]+?)\s*(?:[;,]\s*(?=scale|mean|std)|$)")
 
 
@@ -226,15 +227,21 @@ class ImageSpec(Record):
 
         Args:
             preprocess: a key of PREPROCESS_CHOICES, or `scale=S,mean=M,std=D` (each one number or three divided by spaces; fractions
-                such as 1/255 allowed): model input = (pixel * scale - mean) / std.
+                such as 1/255 allowed): model input = (pixel * scale - mean) / std. Behind either `,order=BGR`, or RGB, where the
+                channels of a colour image have this order; numbers are theirs in this order.
 
         Raises:
-            InputError: `preprocess` is neither.
+            InputError: `preprocess` is neither, or orders the channels of a model that takes no colour images.
         """
-        if preprocess in PREPROCESS_CHOICES:
-            order, mean, std = PREPROCESS_CHOICES[preprocess]
-        else:
-            order, mean, std = "RGB", *_parse_custom(preprocess)
+        ordered = _ORDERED.fullmatch(preprocess)
+        numbers = ordered[1] if ordered else preprocess
+        order, mean, std = PREPROCESS_CHOICES.get(numbers) or ("RGB", *_parse_custom(numbers, preprocess))
+        if ordered:
+            order = "BGR" if ordered[2].upper() == "BGR" else "RGB"
+            if self.channels != 3:
+                raise InputError(
+                    f"preprocessing for {self.channels} channel(s)", f"--preprocess {preprocess!r}", "leave its order out"
+                )
         if any(len(values) not in (1, self.channels) for values in (mean, std)):
             raise InputError(
                 f"preprocessing for {self.channels} channel(s)",
@@ -253,18 +260,18 @@ class ImageSpec(Record):
 
     @property
     def preprocess(self) -> str:
-        """What `with_preprocess` takes to give this mean, std and colour order: a name, or `mean=M,std=D` in pixels.
-
-        Raises:
-            ValueError: BGR with numbers of its own, which no text says.
-        """
-        for name, (order, *numbers) in PREPROCESS_CHOICES.items():
-            if [self.mean, self.std] == numbers and (self.channels != 3 or order == self.color_order):
-                return name
-        if self.color_order == "BGR":
-            raise ValueError("BGR with a mean and std that no choice of preprocessing has")
+        """What `with_preprocess` takes to give this mean, std and colour order: a name or `mean=M,std=D` in pixels, and the order."""
         mean, std = (" ".join(map(repr, values)) for values in (self.mean, self.std))
-        return f"mean={mean},std={std}"
+        text, usual = f"mean={mean},std={std}", "RGB"
+        for name, (order, *numbers) in PREPROCESS_CHOICES.items():
+            if [self.mean, self.std] == numbers:
+                text, usual = name, order
+        return text if self.channels != 3 or self.color_order == usual else f"{text},order={self.color_order}"
+
+    @property
+    def with_turned_channels(self) -> ImageSpec:
+        """This spec of colour images with red and blue exchanged as they enter; the numbers stay where they are."""
+        return self.model_copy(update={"color_order": "RGB" if self.color_order == "BGR" else "BGR"})
 
 
 def _whole_numbers(text: str) -> list[int]:
@@ -276,8 +283,8 @@ def luma(red: Any, green: Any, blue: Any) -> Any:
     return (red * 19595 + green * 38470 + blue * 7471 + 32768) >> 16
 
 
-def _parse_custom(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Read `scale=1/255,mean=0.5,std=0.5` into (mean, std) in pixel units."""
+def _parse_custom(text: str, given: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Read `scale=1/255,mean=0.5,std=0.5` into (mean, std) in pixel units; `given` is what it is a part of."""
     parts = dict(_CUSTOM.findall(text))
     try:
         if not parts or _CUSTOM.sub("", text).strip():
@@ -291,9 +298,10 @@ def _parse_custom(text: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return tuple(float(value) for value in mean / scale_array), tuple(float(value) for value in std / scale_array)
     except (ValueError, ZeroDivisionError):
         raise InputError(
-            f"one of {', '.join(PREPROCESS_CHOICES)}, or scale=S,mean=M,std=D, the numbers of several channels divided by spaces",
-            f"--preprocess {text!r}",
-            "write as --preprocess=-1..1 or --preprocess 'scale=1/255,mean=0.5 0.5 0.5,std=0.5'",
+            f"one of {', '.join(PREPROCESS_CHOICES)}, or scale=S,mean=M,std=D, the numbers of several channels divided by spaces; "
+            "behind either ,order=BGR where blue enters first",
+            f"--preprocess {given!r}",
+            "write as --preprocess=-1..1, --preprocess 0..1,order=BGR or --preprocess 'scale=1/255,mean=0.5 0.5 0.5,std=0.5'",
         ) from None
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from edgecls.crew import BenchJob, BenchOptions, Failure, ImageSource
 from edgecls.data import ImageSet, open_images
 from edgecls.errors import DataError, EdgeclsError, InputError
-from edgecls.evaluation import TriedResizing, fit_preprocess, image_spec_of, try_resizing
+from edgecls.evaluation import TriedOption, fit_preprocess, image_spec_of, try_order, try_resizing
 from edgecls.formats import describe
 from edgecls.records.image_spec import ImageSpec
 from edgecls.runners import open_runner
@@ -76,7 +76,7 @@ def _fitted(
     """The jobs with preprocessing, fit and filter that suit labelled images, found in this order; notes with all figures."""
     if images is None:
         raise DataError("labelled images for --preprocess auto", "none", "name them with --data")
-    job, notes = _float_job(jobs), list[str]()
+    job = _float_job(jobs)
     if job.spec is None:
         raise InputError("a float artifact that opens", f"{job.name}", "convert it again")
 
@@ -85,38 +85,47 @@ def _fitted(
 
     opened = open_set(job.spec)
     measure = f"{'mAP' if opened.multi_hot else 'top-1'} of {job.name}"
-    if job.spec.provenance == "in-model":
-        notes.append(f"preprocessing is inside {job.name}: none was tried")
-    else:
-        ranked = fit_preprocess(job.path, opened, open_runner=open_runner, spec=job.spec, options=options)
-        best = ranked[0][0]
-        notes.append(f"preprocessing {best} fits best ({measure}: {_figures(ranked)}); convert with --preprocess={best}")
-        jobs = [_preprocessed(other, best, fitted=True) for other in jobs]
+    preprocess, notes = _best_preprocess(job, job.spec, opened, measure, options)
+    if preprocess is not None:
+        jobs = [_preprocessed(other, preprocess, fitted=True) for other in jobs]
     for option in ("fit", "filter"):
         if getattr(asked, option) is None:
             job = next(other for other in jobs if other.name == job.name)
             assert job.spec is not None  # it was there before
             tried = try_resizing(job.path, job.spec, option, open_set, open_runner=open_runner, options=options)
-            notes.append(_told(tried, measure))
+            notes.append(_told(tried, measure, f"--{option} {tried.chosen}"))
             if tried.chosen != tried.before:
                 jobs = [_with_resizing(other, tried) for other in jobs]
     return jobs, notes
 
 
-def _with_resizing(job: BenchJob, tried: TriedResizing) -> BenchJob:
+def _best_preprocess(
+    job: BenchJob, spec: ImageSpec, images: ImageSet, measure: str, options: BenchOptions
+) -> tuple[str | None, list[str]]:
+    """The preprocessing that suits labelled images, of one inside the model the order of its channels; None where it stays; notes."""
+    if spec.provenance != "in-model":
+        ranked = fit_preprocess(job.path, images, open_runner=open_runner, spec=spec, options=options)
+        best = ranked[0][0]
+        return best, [f"preprocessing {best} fits best ({measure}: {_figures(ranked)}); convert with --preprocess={best}"]
+    notes = [f"preprocessing is inside {job.name}: none was tried"]
+    if spec.channels != 3:
+        return None, notes
+    tried = try_order(job.path, spec, images, open_runner=open_runner, options=options)
+    turned = spec.with_turned_channels.preprocess
+    return (None if tried.chosen == tried.before else turned), [*notes, _told(tried, measure, f"--preprocess={turned}")]
+
+
+def _with_resizing(job: BenchJob, tried: TriedOption) -> BenchJob:
     return replace(job, spec=job.spec.with_choices(**{tried.option: tried.chosen}, provenance="fitted")) if job.spec else job
 
 
-def _told(tried: TriedResizing, measure: str) -> str:
+def _told(tried: TriedOption, measure: str, asking: str) -> str:
     scores = dict(tried.ranked)
     figures = f"{measure} on {tried.images} images: {_figures(tried.ranked)}"
     if tried.chosen == tried.before:
         return f"{tried.option} {tried.before} stays: none of the others is better beyond chance ({figures})"
     gain = 100 * (scores[tried.chosen] - scores[tried.before])
-    return (
-        f"{tried.option} {tried.chosen} fits best, {gain:.1f} points above {tried.before} ({figures}); "
-        f"convert with --{tried.option} {tried.chosen}"
-    )
+    return f"{tried.option} {tried.chosen} fits best, {gain:.1f} points above {tried.before} ({figures}); convert with {asking}"
 
 
 def _figures(ranked: list[tuple[str, float]]) -> str:
