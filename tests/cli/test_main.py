@@ -7,9 +7,11 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import Result
 
 from edgecls import __version__
 from edgecls.cli.app import app
@@ -154,6 +156,17 @@ main()
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "interrupted: nothing half-written was left\n"
+
+
+def test_ctrl_c_while_the_command_line_is_parsed_is_one_line(
+    edgecls: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*arguments: object, **extra: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("typer.core.TyperGroup.make_context", interrupted)
+    done = edgecls("bench")
+    assert (done.exit_code, done.stderr) == (130, "interrupted: nothing half-written was left\n")
 
 
 def test_a_missing_file_is_named_once(tmp_path: Path) -> None:

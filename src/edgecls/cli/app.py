@@ -6,6 +6,8 @@ Each command's module imports at its top only what its signature needs; rooms, n
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -70,15 +72,26 @@ class _Commands(TyperGroup):
             with formatter.section(group):
                 formatter.write_dl([(command.__name__, line) for command, line in commands.items()])
 
+    def make_context(self, *args: Any, **extra: Any) -> Any:
+        with _in_one_line():  # typer still imports what it parses with here, and takes Ctrl-C without a word
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _in_one_line():
             return super().invoke(ctx)
-        except (EdgeclsError, RemoteError, OSError, KeyboardInterrupt) as error:
-            code, line = exit_code_for(error)
-            if code is None:
-                raise
-            typer.echo(line, err=True)
-            raise typer.Exit(code) from None
+
+
+@contextlib.contextmanager
+def _in_one_line() -> Iterator[None]:
+    """What is raised within becomes a line on stderr and an exit code."""
+    try:
+        yield
+    except (EdgeclsError, RemoteError, OSError, KeyboardInterrupt) as error:
+        code, line = exit_code_for(error)
+        if code is None:
+            raise
+        typer.echo(line, err=True)
+        raise typer.Exit(code) from None
 
 
 app = typer.Typer(
