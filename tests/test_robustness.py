@@ -9,7 +9,7 @@ import pytest
 from native_readers import NATIVE_READERS
 from readers import READERS, Reader, try_damage
 
-COPIES = 100
+COPIES = 60
 
 
 @pytest.mark.parametrize("reader", READERS, ids=[reader.name for reader in READERS])

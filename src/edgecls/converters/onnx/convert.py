@@ -155,9 +155,11 @@ def _reach_sizes(graph: Any) -> None:
     """Raise the factor of a Resize that float32 rounded down to the next number: engines cut off what is too little, and make 17 rows of 20
     times 0.9, where the model has 18.
     """
-    for node in [node for node in graph.get_nodes() if node.type == "Resize"]:
-        lengths, factors = np.array(graph.get_shape(node.input[0])), node.inputs[2].get_tensor_value(as_list=False)
-        products = lengths * factors.astype(np.float64)
+    for node in [node for node in graph.get_nodes() if node.type == "Resize" and node.inputs[2].is_const()]:
+        lengths, factors = graph.get_shape(node.input[0]), node.inputs[2].get_tensor_value(as_list=False)
+        if lengths is None or not factors.size:  # sizes that are computed while it runs stand in its last input
+            continue
+        products = np.array(lengths) * factors.astype(np.float64)
         raised = np.where(products < np.round(products), np.nextafter(factors, np.float32(np.inf)), factors)
         node.inputs[2].set_tensor_value(raised)
 
