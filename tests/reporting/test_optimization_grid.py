@@ -9,6 +9,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from edgecls.records.accuracy import Accuracy
+from edgecls.records.latency import Latency, Reason, Validity
 from edgecls.records.measurement import Measurement
 from edgecls.records.optimization import Optimization
 from edgecls.records.recipe import ChannelPruning
@@ -38,6 +39,23 @@ def test_a_limit_finer_than_one_image_is_told(images: int, accuracy: bool, is_to
     found = found.model_copy(update={"halves": (images, images + 1)})
     told = "one image of 10 is 10.00 points: a limit of 0.5 lets none go that another does not make up for" in _shown(found, 200)
     assert told == is_told
+
+
+@pytest.mark.parametrize("minimize", ["latency", "download"])
+def test_latencies_that_are_no_fair_comparison_are_marked_where_they_decide(minimize: Minimize) -> None:
+    doubt = Validity(verdict="invalid", reasons=[Reason(code="machine_loaded", text="others took 81%")])
+    latency = Latency(runs=50, p50_ms=1.0, p90_ms=1.0, p99_ms=1.0, min_ms=1.0, max_ms=1.0, validity=doubt)
+    slow = Measurement(artifact="", target="tflite", scheme="int8", latency=latency)
+    found = _found("download", None)
+    found = found.model_copy(
+        update={
+            "goal": Goal(within_points=0.5, minimize=minimize, targets=("tflite",)),
+            "trials": [trial(Candidate(), 0.0, 0.87, 0.0, choosing=[slow])],
+        }
+    )
+    text = _shown(found, 200)
+    assert ("0.87 ?" in text) == (minimize == "latency")
+    assert ("? no fair comparison of latencies: other programs at work" in text) == (minimize == "latency")
 
 
 def _found(minimize: Minimize, accuracy: Accuracy | None) -> Optimization:

@@ -34,6 +34,7 @@ def run(
         show(variants_table(outcome.variants, read_variants(outcome.folder / "variants"), width))
     show(conversion_table(outcome.manifest, width, verbose=verbose))
     show(report_table(outcome.report, width, verbose=verbose))
-    note(f"{outcome.folder}: variants, artifacts and {RESULTS_NAME}")
+    made = "variants, artifacts" if outcome.variants is not None else "artifacts"
+    note(f"{outcome.folder}: {made} and {RESULTS_NAME}")
     if any(row.status != "ok" for row in outcome.manifest.artifacts) or has_failed(outcome.report):
         raise typer.Exit(3)

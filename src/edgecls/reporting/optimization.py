@@ -11,7 +11,9 @@ from edgecls.records.latency import Latency
 from edgecls.records.measurement import Measurement
 from edgecls.records.optimization import Optimization
 from edgecls.records.trial import Candidate, Goal, Minimize, Trial
+from edgecls.reporting.findings import DOUBTFUL
 from edgecls.reporting.grid import Column, Grid, make_grid
+from edgecls.reporting.summary import doubt_notes
 from edgecls.reporting.units import format_bytes, format_ms
 
 
@@ -22,7 +24,7 @@ def optimization_grid(found: Optimization) -> Grid:
     figures: dict[Minimize, Column[Trial]] = {
         "download": Column("download", _sum(lambda row: row.compressed_bytes), numeric=True, rank=1),
         "size": Column("size", _sum(lambda row: row.size_bytes), numeric=True, rank=2),
-        "latency": Column("of float's", lambda trial: f"{trial.value:.2f}" if trial.value else "", numeric=True),
+        "latency": Column("of float's", _of_float, numeric=True),
     }
     sizes = [column for name, column in figures.items() if name not in (minimize, "latency")]
     columns = [
@@ -96,7 +98,9 @@ def _notes(found: Optimization) -> list[str]:
     halves = f"{found.halves[0]} held-out images choose, {found.halves[1]} others judge"
     notes = [f"points of accuracy lost against {model}; {halves}", *_note_on_few(found)]
     reasons = [f"{trial.candidate.name} {trial.status}: {trial.reason}" for trial in found.trials if trial.status != "measured"]
-    return [*notes, *reasons, f"ended: {found.ended}", *found.notes]
+    rows = [found.reference, *(row for trial in found.trials for row in trial.choosing)]
+    doubts = doubt_notes(rows) if found.goal.minimize == "latency" else []  # elsewhere it is only shown
+    return [*notes, *doubts, *reasons, f"ended: {found.ended}", *found.notes]
 
 
 def _points(drop: float | None) -> str:
@@ -110,6 +114,14 @@ def _sum(of: Callable[[Measurement], int]) -> Callable[[Trial], str]:
 def _p50(trial: Trial) -> str:
     found: list[Latency] = [row.latency for row in trial.choosing if row.latency is not None]
     return " + ".join(format_ms(latency.p50_ms) for latency in found)
+
+
+def _of_float(trial: Trial) -> str:
+    """The latency beside the float model's, marked where it is no fair comparison."""
+    if not trial.value:
+        return ""
+    doubtful = any(row.latency and row.latency.validity and row.latency.validity.reasons for row in trial.choosing)
+    return f"{trial.value:.2f}" + (DOUBTFUL if doubtful else "")
 
 
 def sentence_of(

@@ -5,7 +5,7 @@ What is left out stands in the full tables (`--verbose`), in the JSON and on the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from edgecls.evaluation.loss import float_artifact, loss_of
 from edgecls.records.artifact import FORMATS, Artifact, Manifest
@@ -73,7 +73,7 @@ def report_summary(report: Report) -> Grid:
         *data_note(report, resizing=False),
         *_agreement_notes(report),
         *engine_notes(report),
-        *_doubt_notes(report),
+        *doubt_notes(report.measurements),
         *ranking_notes(report),
         *profile_notes(report),
         *told_once(report.notes, {row.artifact for row in report.measurements}),
@@ -89,7 +89,7 @@ def demo_grid(report: Report) -> Grid:
     notes = [
         *failed_notes(report),
         *_agreement_notes(report),
-        *_doubt_notes(report),
+        *doubt_notes(report.measurements),
         *ranking_notes(report),
         *pick_lines(report),
     ]
@@ -183,10 +183,10 @@ def _loses(row: Measurement) -> bool:
     return bool(row.flips and (row.flips.lost or 0) > (row.flips.gained or 0))
 
 
-def _doubt_notes(report: Report) -> list[str]:
+def doubt_notes(rows: Iterable[Measurement]) -> list[str]:
     """Why latencies are marked, in one sentence."""
     found: dict[Doubt, None] = {}
-    for row in report.measurements:
+    for row in rows:
         for latency in (row.latency, *(other.latency for other in row.threads_latency)):
             if latency and latency.validity:
                 found.update(dict.fromkeys(reason.code for reason in latency.validity.reasons))
