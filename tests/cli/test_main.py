@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import Result
 
 from edgecls import __version__
@@ -18,6 +20,7 @@ from edgecls.cli.app import app
 from edgecls.cli.errors import exit_code_for
 from edgecls.errors import ConversionError, DataError, OutputError
 from edgecls.system.store import write_text
+from gate_folder import FLOAT, make_folder
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -156,6 +159,21 @@ main()
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == "interrupted: nothing half-written was left\n"
+
+
+def test_a_stdout_without_the_characters_of_a_table_gets_others_and_json_in_utf_8(tmp_path: Path) -> None:
+    make_folder(tmp_path / "out", {FLOAT: 8}, labels=["\u00e4pfel", *(f"class_{index}" for index in range(1, 10))])
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+
+    def answer(*arguments: str) -> bytes:
+        command = [sys.executable, "-m", "edgecls.cli", *arguments]
+        done = subprocess.run(command, capture_output=True, timeout=60, check=False, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    Image.new("RGB", (4, 4)).save(tmp_path / "black.png")
+    assert b"%" in answer("predict", str(tmp_path / "out" / f"{FLOAT}.onnx"), str(tmp_path / "black.png"), "--preprocess", "0..1")
+    assert json.loads(answer("inspect", str(tmp_path / "out"), "--json").decode())["labels"][0] == "\u00e4pfel"
 
 
 def test_ctrl_c_while_the_command_line_is_parsed_is_one_line(

@@ -5,6 +5,7 @@ Exit codes: 0 done; 1 a check failed; 2 bad input; 3 a stage failed; 130 interru
 
 from __future__ import annotations
 
+import io
 import sys
 
 from edgecls.cli.errors import exit_code_for
@@ -12,6 +13,8 @@ from edgecls.cli.errors import exit_code_for
 
 def main() -> None:
     """Entry point of the `edgecls` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe on Windows or a locale without UTF-8 may lack the bars of a table
+        sys.stdout.reconfigure(errors="replace")
     try:
         from edgecls.cli.app import app  # within the try: Ctrl-C may come while modules are still being imported
         from edgecls.system.extras import take_as_own
