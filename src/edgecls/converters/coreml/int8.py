@@ -42,6 +42,7 @@ CLOSE = 0.03
 UNEQUALIZED = "unequalized"  # key of the user-defined metadata
 NOT_COMPUTING = ("cast", "classify")
 MIL_SAME_VALUES = ("pad", "transpose", "reshape", "squeeze", "expand_dims", "max_pool")
+MIL_SAME_AXES = ("transpose", "squeeze", "expand_dims")
 
 
 @dataclass(frozen=True)
@@ -212,10 +213,32 @@ def _quantize_kernels(function: Any, values: Mapping[str, Affine], parameters: P
         for taker in list(kernel.constant.outputs[0].child_ops):
             data = taker.inputs.get("x")
             if operation.bias is not None and data is not None and data.name in values and taker.op_type in coreml_weights.AXES:
-                replace_bias(taker, (operation.bias * (values[data.name].scale[0] * scale)).astype(np.float32))
+                bias = (operation.bias * (values[data.name].scale[0] * scale)).astype(np.float32)
+                replace_bias(taker, bias - _added_behind(taker, bias))
         shape = [-1 if axis == kernel.output_axis else 1 for axis in range(codes.ndim)]
         stored = coreml_weights.AffineWeights(codes, scale.reshape(shape).astype(kernel.values.dtype))
         replace_constant(kernel.constant, store_affine(kernel, stored))
+
+
+def _added_behind(operation: Any, bias: np.ndarray) -> np.ndarray:
+    """What an `add` behind an operation adds to its channels, where the bias of the TFLite operation holds that as well; else zeros.
+
+    Conv1D, whose extra axis goes before its bias comes, is such an operation. Rounding changes a bias little, so the bias holds what is
+    added behind where it is nearer to the operation's own with it taken off.
+    """
+    own = operation.inputs.get("bias")
+    rest = bias - (0 if own is None or own.shape != bias.shape else own.val.astype(np.float32))
+    result = operation.outputs[0]
+    while len(result.child_ops) == 1:
+        (following,) = result.child_ops
+        if following.op_type == "add":
+            constants = [var.val for var in (following.x, following.y) if var.val is not None and np.size(var.val) == bias.size]
+            added = np.ravel(constants[0]).astype(np.float32) if constants else np.zeros_like(bias)
+            return added if np.square(rest - added).sum() < np.square(rest).sum() else np.zeros_like(bias)
+        if following.op_type not in MIL_SAME_AXES:
+            break
+        result = following.outputs[0]
+    return np.zeros_like(bias)
 
 
 def _same_sums(codes: np.ndarray, scale: np.ndarray, reach: float, result: Affine | None) -> bool:
