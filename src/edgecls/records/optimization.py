@@ -13,6 +13,7 @@ from edgecls.records.record import FileRecord
 from edgecls.records.trial import Goal, Trial
 
 OPTIMIZATION_NAME = "optimize.json"
+BEST = "best"  # folder beside it, with the artifacts of the pick
 
 
 class Optimization(FileRecord):
