@@ -21,6 +21,9 @@ THREE = ["cat", "big dog", "emu"]
         ("labels.txt", "0 cat\n1 big dog\n2 emu\n"),
         ("labels.txt", "0: cat\n1: big dog\n2: emu\n"),
         ("labels.txt", "2 emu\n0 cat\n1 big dog\n"),
+        ("labels.txt", '"cat"\n"big dog"\n"emu"\n'),
+        ("signnames.csv", "ClassId,SignName\n0,cat\n1,big dog\n2,emu\n"),
+        ("labels.csv", '0,"cat"\n1,"big dog"\n2,"emu"\n'),
         ("labels.json", json.dumps(THREE)),
         ("labels.json", json.dumps({"0": "cat", "2": "emu", "1": "big dog"})),
         ("labels.json", json.dumps({"0": ["n1", "cat"], "1": ["n2", "big dog"], "2": ["n3", "emu"]})),
@@ -35,6 +38,16 @@ def test_every_form_gives_the_same_labels(tmp_path: Path, name: str, text: str):
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     assert read_labels(path, 3) == THREE
+
+
+def test_quotes_and_first_lines_that_are_names_are_kept(tmp_path: Path):
+    path = tmp_path / "labels.txt"
+    path.write_text('\'s-Gravenhage\n"Cat" and dog\n1 euro\n')
+    assert read_labels(path, 3) == ["'s-Gravenhage", '"Cat" and dog', "1 euro"]
+    path.write_text("cat\n")
+    assert read_labels(path, 1) == ["cat"]
+    path.write_text("one\n1 two\n2 three\n")  # numbers that do not begin at 0 are part of the names
+    assert read_labels(path, 3) == ["one", "1 two", "2 three"]
 
 
 def test_names_that_start_with_digits_are_kept(tmp_path: Path):

@@ -12,15 +12,17 @@ from edgecls.data.imagenet import are_imagenet, imagenet_labels
 from edgecls.errors import DataError, reason_of
 
 _MOST_SHOWN = 3
+_QUOTED = re.compile(r"(['\"])(.+)\1")
 _NUMBERED = re.compile(r"(\d{1,9})[\s:,]+(.+)")
 
 
 def read_labels(path: Path, classes: int) -> list[str]:
     """Read the label of each class.
 
-    Forms: a text file with one label per line, also numbered from 0 (`0 cat`, as Teachable Machine writes it); JSON as a list, as
-    `{"0": "cat"}` or as Keras's `{"0": ["n02123045", "tabby"]}`; also `{"cat": 0}` (`class_indices` of an image generator) and
-    `{"labels": ["cat"]}` (Teachable Machine's metadata.json). `imagenet`, where no file is called so: ImageNet's 1,000.
+    Forms: a text file with one label per line, also in quotes, also numbered from 0 (`0 cat`, as Teachable Machine writes it, or a
+    CSV of `0,cat`, with a heading or without); JSON as a list, as `{"0": "cat"}` or as Keras's `{"0": ["n02123045", "tabby"]}`; also
+    `{"cat": 0}` (`class_indices` of an image generator) and `{"labels": ["cat"]}` (Teachable Machine's metadata.json). `imagenet`,
+    where no file is called so: ImageNet's 1,000.
 
     Args:
         path: the file.
@@ -73,10 +75,13 @@ def about_labels(labels: list[str]) -> list[str]:
 
 def _from_lines(text: str, path: Path) -> list[str]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    numbered = [match for match in map(_NUMBERED.fullmatch, lines) if match]
-    if len(numbered) < len(lines):
-        return lines  # names, of which some may begin with a number
-    found = [int(match[1]) for match in numbered]
+    numbered = [_NUMBERED.fullmatch(line) for line in lines]
+    indices = sorted(int(match[1]) for match in numbered if match)
+    if numbered[:1] == [None] and indices and indices == list(range(len(lines) - 1)):
+        del lines[0], numbered[0]  # the heading of a CSV
+    if not all(numbered):
+        return _unquoted(lines)  # names, of which some may begin with a number
+    found = [int(match[1]) for match in numbered if match]
     counts = Counter(found)
     for index in range(len(found)):
         if counts[index] != 1:
@@ -85,7 +90,14 @@ def _from_lines(text: str, path: Path) -> list[str]:
                 f"{f'{counts[index]} lines' if counts[index] else 'no line'} with number {index} in {path}",
                 "correct the numbers, or leave them out and give one label per line in the order of the model's outputs",
             )
-    return [match[2].strip() for _, match in sorted(zip(found, numbered, strict=True), key=lambda pair: pair[0])]
+    names = {int(match[1]): match[2].strip() for match in numbered if match}
+    return _unquoted([names[index] for index in range(len(names))])
+
+
+def _unquoted(names: list[str]) -> list[str]:
+    """Names without the quotes that every one of them stands in."""
+    quoted = [_QUOTED.fullmatch(name) for name in names]
+    return [match[2] for match in quoted if match] if all(quoted) else names
 
 
 def _from_json(text: str, path: Path) -> list[str]:
