@@ -9,6 +9,7 @@ from typing import Any
 from edgecls.errors import UnsupportedModelError
 from edgecls.models.conditions import decide_conditions
 from edgecls.models.graph_rewrites import drop_assignments, drop_places, spell_out_batch_statistics, take_pixels_as_they_are
+from edgecls.models.patches import spell_out_patches
 from edgecls.models.relu_scales import move_scales_before_relus
 from edgecls.system.extras import require
 
@@ -51,6 +52,7 @@ def freeze_function(function: Callable[[Any], Any], input_shape: tuple[int, ...]
     spell_out_batch_statistics(graph)
     graph = decide_conditions(_rename(graph, source, dict(zip(names, results, strict=True))), INPUT, names)
     take_pixels_as_they_are(graph, INPUT)
+    spell_out_patches(graph)
     move_scales_before_relus(graph)
     graph = tf.compat.v1.graph_util.extract_sub_graph(graph, list(names))
     _check(graph)

@@ -13,8 +13,9 @@ import numpy as np
 
 from edgecls.models.counterparts import NoCounterpartError, keras_refusals
 from edgecls.models.freezing import fold
-from edgecls.models.graph_rewrites import drop_assignments
+from edgecls.models.graph_rewrites import drop_assignments, spell_out_batch_statistics
 from edgecls.models.keras_graph import Call
+from edgecls.models.patches import spell_out_patches
 from edgecls.records.written_out import name_function
 from edgecls.system.extras import require
 
@@ -103,6 +104,7 @@ _FUNCTIONS: dict[str, tuple[str, dict[str, str]]] = {
     "Tile": ("tile", {}),
     "Transpose": ("transpose", {}),
 }
+_NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _PASSED = ("Identity", "StopGradient", "PreventGradient", "Snapshot", "EnsureShape")
 # Operations whose function takes its inputs otherwise: attributes by name, then the inputs -> function, arguments, keywords.
 _REARRANGED: dict[str, Callable[..., tuple[str, tuple[Any, ...], dict[str, Any]]]] = {
@@ -171,6 +173,8 @@ def _traced(call: Call, arguments: list[Any], places: list[int]) -> tuple[Any, l
     traced = tf.function(run, autograph=False).get_concrete_function(*specs)
     graph = fold(traced)
     drop_assignments(graph)  # of seeds, which some layers draw though they use them in training alone
+    spell_out_batch_statistics(graph)
+    spell_out_patches(graph)
     function = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), [])
     return function, [tensor.name for tensor in traced.inputs[: len(places)]], [tensor.name for tensor in traced.outputs]
 
@@ -185,6 +189,7 @@ class _Writer:
 
     def __init__(self, name: str, free_name: Callable[[str], str], function: Any, values: dict[str, Any]) -> None:
         self._name, self._free_name, self._function, self._values = name, free_name, function, values
+        self._own = {"Einsum": self._einsum, **dict.fromkeys(_NORMS, self._normalized)}
         self._varying = set(values)  # tensors that depend on what the function takes
         for operation in function.graph.get_operations():  # in an order in which each finds its inputs
             if any(tensor.name in self._varying for tensor in operation.inputs):
@@ -202,23 +207,35 @@ class _Writer:
 
     def _made(self, operation: Any) -> list[Any]:
         kind, inputs = operation.type, list(operation.inputs)
-        if kind not in (*_PASSED, *_REARRANGED, *_FUNCTIONS, "Einsum"):
+        if kind not in (*_PASSED, *_REARRANGED, *_FUNCTIONS, *self._own):
             raise NoCounterpartError(f"it computes with {kind}, which is not known here")
         if kind in _PASSED:
             return [self.value(inputs[0])]
         if kind == "Reshape" and (shape := _known_but_for_one(operation.outputs[0].shape)):
             return self._called("reshape", (self.value(inputs[0]), shape), {})
         values = tuple(self.value(tensor) for tensor in inputs)
-        if kind == "Einsum":
-            return self._einsum(operation.get_attr("equation").decode(), *values)
+        if kind in self._own:
+            return self._own[kind](operation, *values)
         if kind in _REARRANGED:
             return self._called(*_REARRANGED[kind](lambda name: _plain(operation.get_attr(name)), *values))
         function, attributes = _FUNCTIONS[kind]
         keywords = {keyword: _plain(operation.get_attr(name)) for name, keyword in attributes.items()}
         return self._called(function, values, {name: value for name, value in keywords.items() if value != []})
 
-    def _einsum(self, equation: str, *values: Any) -> list[Any]:
+    def _normalized(self, operation: Any, x: Any, *parts: Any) -> list[Any]:
+        """A BatchNorm by its own statistics, as a product and a sum; the outputs behind the first are for training."""
+        if operation.get_attr("data_format") != b"NHWC" or not all(isinstance(part, np.ndarray) for part in parts):
+            raise NoCounterpartError(
+                f"it computes with {operation.type} channels first or of computed statistics, not known here"
+            )
+        scale, offset, mean, variance = parts
+        factor = scale / np.sqrt(variance + np.float32(operation.get_attr("epsilon")))
+        (scaled,) = self._called("multiply", (x, factor), {})
+        return self._called("math.add", (scaled, offset - mean * factor), {}) * len(operation.outputs)
+
+    def _einsum(self, operation: Any, *values: Any) -> list[Any]:
         """A product of two tensors, by functions that a saved model can read again: of `einsum` it forgets the tensors."""
+        equation = operation.get_attr("equation").decode()
         if not any(isinstance(value, np.ndarray) for value in values):
             return self._product(equation, *values)
         terms, result = equation.replace(" ", "").split("->")
