@@ -191,3 +191,16 @@ def test_they_stay_where_something_else_takes_them(tf_keras, behind):
     normalised = normalise(model)
     assert_same(model, normalised.model)
     assert len(normalised.model.get_layer("norm").weights) == 2
+
+
+def test_a_size_that_is_computed_is_let_through(tf_keras):
+    """As own layers do that reshape to `tf.shape(images)[0]`: a number alone, which has no channels."""
+
+    def patches(keras: Any, image: Any) -> Any:
+        import tensorflow as tf
+
+        value = tf.reshape(keras.Conv2D(4, 3)(image), [tf.shape(image)[0], -1, 4])
+        return keras.Dense(3)(keras.GlobalAveragePooling1D()(value))
+
+    model = model_of(tf_keras, patches)
+    assert_same(model, normalise(model).model)

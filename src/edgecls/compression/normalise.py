@@ -253,7 +253,7 @@ def _layer_name(node: Node) -> str:
 def affine_of(node: Node) -> ChannelFactors | None:
     """What a call computes as x * scale + shift over the last axis; None where it is something else."""
     layer, kind = node.layer, node.kind
-    channels = node.outputs[0].shape[-1]
+    channels = next(iter(node.outputs[0].shape[-1:]), 0)  # a number alone, as a size that is computed, has none
     if kind in _BATCH_NORMS:
         if list(layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]) not in (
             [-1],
