@@ -24,12 +24,15 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def write_checkpoint(path: Path, fingerprint: str, epochs: Sequence[Record], variables: Sequence[np.ndarray]) -> None:
     """Write the state after the last of `epochs` in one step: a kill, or a full disk, leaves the checkpoint of the epoch before.
 
+    Its folder is made if need be, so that none is there before there is something to keep.
+
     Raises:
         OutputError: the place cannot be written.
     """
     record = json.dumps({"fingerprint": fingerprint, "epochs": [epoch.model_dump() for epoch in epochs]})
     arrays: dict[str, Any] = {f"v{index}": values for index, values in enumerate(variables)} | {"record": np.array(record)}
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial, partial.open("wb") as stream:
             np.savez(stream, **arrays)
             stream.flush()

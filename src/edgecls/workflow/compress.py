@@ -119,7 +119,8 @@ def compress(options: CompressOptions, on_event: OnEvent = ignore) -> VariantSet
         variants=[],
     )
     jobs = [_job(base, options, name, stages, on_event) for name, stages in options.recipe.wanted.items()]
-    _check_checkpoints(options, jobs, on_event)
+    with staging(options.folder):  # a place that cannot be written is told of before any training
+        _check_checkpoints(options, jobs, on_event)
     foreign = _foreign(options.folder, done)
     for index, job in enumerate(jobs):
         name = job.name
@@ -241,7 +242,6 @@ def _start(base: _Base, folder: Path, stages: tuple[Stage, ...]) -> Any:
 
 
 def _train(base: _Base, job: StageJob) -> tuple[Variant, Any]:
-    job.checkpoint.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     result = train_stage(job)
     return _record(base, job, result, time.perf_counter() - started), result.model
