@@ -31,10 +31,12 @@ class CustomObjects:
     Attributes:
         path: the file; None where there is none.
         named: name, as a model may write it -> class or function.
+        module_names: all that stands in the file under a name, imports too, which the code of Lambda layers may use.
     """
 
     path: Path | None = None
     named: dict[str, Any] = field(default_factory=dict)
+    module_names: dict[str, Any] = field(default_factory=dict)
 
     def for_model(self, config: Any) -> dict[str, Any]:
         """Those objects also under the names that a model writes with a package before them, whatever package the file registers."""
@@ -81,13 +83,14 @@ def read_custom_objects(path: Path, generation: Generation, allow_code: bool) ->
         )
     keras = require(_PACKAGES[generation])  # before the file imports it: quietly, and on TensorFlow
     module = _run(path)
-    found = {name: value for name, value in vars(module).items() if _is_own(name, value)}
-    if not found:
+    names = {name: value for name, value in vars(module).items() if not name.startswith("__")}
+    if not names:
         raise InputError(
             f"layers, other classes or functions in the file for {_OPTION}",
             f"{path} without any",
             "name the file that defines them",
         )
+    found = {name: value for name, value in names.items() if _is_own(value)}
     for name, value in found.items():
         if isinstance(value, type) and (other := _generation_of(value)) not in (None, generation):
             raise InputError(
@@ -95,7 +98,8 @@ def read_custom_objects(path: Path, generation: Generation, allow_code: bool) ->
                 f"{path}, whose {name} is of Keras {other}",
                 f"import {_PACKAGES[generation]} in it, where it imports {_other_imports(generation)}",
             )
-    return CustomObjects(path, {own_name(keras.saving.get_registered_name(value)): value for value in found.values()} | found)
+    named = {own_name(keras.saving.get_registered_name(value)): value for value in found.values()} | found
+    return CustomObjects(path, named, names)
 
 
 def _run(path: Path) -> ModuleType:
@@ -142,15 +146,10 @@ def _place(error: BaseException, path: Path) -> str:
     return f"{f', line {line}' if line else ''}: {type(error).__name__}{f': {first[:300]}' if first else ''}"
 
 
-def _is_own(name: str, value: Any) -> bool:
+def _is_own(value: Any) -> bool:
     """Whether a value of a module is a class or function that was written for models, there or in what it imports."""
     module = str(getattr(value, "__module__", None) or "")
-    return (
-        callable(value)
-        and hasattr(value, "__name__")
-        and not name.startswith("__")
-        and module.partition(".")[0] not in _NOBODYS_OWN
-    )
+    return callable(value) and hasattr(value, "__name__") and module.partition(".")[0] not in _NOBODYS_OWN
 
 
 def _generation_of(cls: type) -> Generation | None:

@@ -22,6 +22,7 @@ from edgecls.models import tfjs, tfmot
 from edgecls.models.config import without_compilation
 from edgecls.models.custom_objects import CustomObjects, registered
 from edgecls.models.dequantize import dequantize
+from edgecls.models.lambda_names import lambdas_know
 from edgecls.models.model_file import Generation, ModelFile, is_legacy_weights
 from edgecls.models.repairs import name_functions, name_operations, repair_architecture, repair_fields
 from edgecls.models.safety import CUSTOM_REMEDY, refuse, scan_config
@@ -201,7 +202,8 @@ def _read_plain(reading: _Reading, config: dict[str, Any]) -> Any:
 def _read_weights(reading: _Reading, config: dict[str, Any]) -> Any:
     keras, file, weights = reading.keras, reading.file, reading.weights
     known = registered(keras, _known_objects(keras) | reading.custom.for_model(config))
-    with warnings.catch_warnings(), temporary_folder() as folder, _inference_policy(keras), known:
+    names = lambdas_know(keras, reading.custom.module_names)
+    with warnings.catch_warnings(), temporary_folder() as folder, _inference_policy(keras), known, names:
         warnings.simplefilter("ignore")
         if file.kind == "h5" and file.generation == 3:
             model = _from_architecture(reading, config)
