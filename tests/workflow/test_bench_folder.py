@@ -25,7 +25,7 @@ from edgecls.records.image_spec import ImageSpec
 from edgecls.records.measurement import Measurement
 from edgecls.records.report import Report
 from edgecls.workflow import BenchRequest, bench
-from edgecls.workflow.bench import newest_folder, results_path
+from edgecls.workflow.bench import newest_folder
 
 SPEC = ImageSpec(height=4, width=4, channels=3).with_preprocess("-1..1")
 QUICK = BenchOptions(min_seconds=0.0, min_runs=5, warmup_seconds=0.0, warmup_runs=1, least_rounds=1, cores=1, timeout_s=60)
@@ -339,12 +339,3 @@ class TestPick:
         assert "of the 2 not distinguishable from a-float32 in top-1 at 95 %" in pick.sentence
         bench(BenchRequest(folder=folder, data=labelled, options=QUICK, within_points=0.5))
         assert Report.read(folder / "results.json").picks[0].within_points == 0.5
-
-
-def test_the_measurements_of_a_searchs_pick_stay(tmp_path: Path) -> None:
-    folder = tmp_path / "best"
-    assert results_path(BenchRequest(folder), folder) == folder / "results.json"
-    (tmp_path / "optimize.json").write_text("{}", encoding="utf-8")
-    assert results_path(BenchRequest(folder), folder) == folder / "results-bench.json"
-    assert results_path(BenchRequest(folder, output=tmp_path / "mine.json"), folder) == tmp_path / "mine.json"
-    assert results_path(BenchRequest(tmp_path / "out"), tmp_path / "out") == tmp_path / "out" / "results.json"

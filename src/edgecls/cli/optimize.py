@@ -86,10 +86,9 @@ def optimize(
     """Find the variant of MODEL that is smallest or fastest while it loses no more than you allow; a second call goes on."""
     from edgecls.cli.output import console, show, show_json
     from edgecls.cli.progress import Bars
-    from edgecls.records.optimization import BEST
     from edgecls.reporting import optimization_table
     from edgecls.search import parse_time
-    from edgecls.workflow.best import PAGE_NAME, RECIPE_NAME
+    from edgecls.workflow.best import BEST, PAGE_NAME, RECIPE_NAME
     from edgecls.workflow.optimize import optimize as run
     from edgecls.workflow.optimize_options import OptimizeRequest
 

@@ -13,7 +13,6 @@ from edgecls.records.record import FileRecord
 from edgecls.records.trial import Goal, Trial
 
 OPTIMIZATION_NAME = "optimize.json"
-BEST = "best"  # folder beside it, with the artifacts of the pick
 
 
 class Optimization(FileRecord):

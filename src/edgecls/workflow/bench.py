@@ -21,7 +21,6 @@ from edgecls.records.artifact import MANIFEST_NAME, REFERENCE_NAME, SUFFIXES, Ar
 from edgecls.records.event import OnEvent, ignore
 from edgecls.records.image_spec import ImageSpec
 from edgecls.records.measurement import Measurement
-from edgecls.records.optimization import BEST, OPTIMIZATION_NAME
 from edgecls.records.report import Report
 from edgecls.runners import open_exact, open_runner, open_stand_in, profile_artifact
 from edgecls.system.machine import Machine, find_machines, read_machines
@@ -29,8 +28,6 @@ from edgecls.system.store import require_place, write_text
 from edgecls.workflow.image_choices import ImageChoices, with_choices
 from edgecls.workflow.measuring import bench_artifacts
 from edgecls.workflow.results import RESULTS_NAME
-
-MEASURED_NAME = "results-bench.json"  # of a search's pick
 
 
 @dataclass(frozen=True)
@@ -142,10 +139,8 @@ def has_failed(report: Report) -> bool:
 
 
 def results_path(request: BenchRequest, folder: Path | None) -> Path:
-    """Where the results go: a file for each machine, and one of its own beside those that say why `optimize` picked an artifact."""
+    """Where the results go: a file for each machine."""
     name = f"results-{request.machine.name}.json" if request.machine else RESULTS_NAME
-    if folder and name == RESULTS_NAME and folder.name == BEST and (folder.parent / OPTIMIZATION_NAME).is_file():
-        name = MEASURED_NAME
     return request.output or (folder / name if folder else Path(name))
 
 

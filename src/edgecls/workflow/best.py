@@ -13,7 +13,7 @@ from edgecls.data.parts import has_images_for
 from edgecls.records.artifact import Manifest
 from edgecls.records.event import Event, OnEvent
 from edgecls.records.measurement import Measurement
-from edgecls.records.optimization import BEST, OPTIMIZATION_NAME, Optimization
+from edgecls.records.optimization import OPTIMIZATION_NAME, Optimization
 from edgecls.records.pick import Pick
 from edgecls.records.report import DataUsed, Report
 from edgecls.records.toml_text import to_toml
@@ -28,7 +28,7 @@ from edgecls.workflow.results import RESULTS_NAME
 from edgecls.workflow.trial_bench import value_of
 from edgecls.workflow.trial_search import TrialSearch
 
-RECIPE_NAME, PAGE_NAME = f"{BEST}.toml", "report.html"
+BEST, RECIPE_NAME, PAGE_NAME = "best", "best.toml", "report.html"
 _FINALISTS = 3  # of latency, which one run after another tells less well than side by side
 
 
