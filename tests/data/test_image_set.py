@@ -317,6 +317,13 @@ class TestArchives:
         path = self.save(tmp_path, x_train=self.pixels(), y_train=other, x_val=self.pixels(3), y_val=np.eye(3))
         assert labels_of(open_images(path, GREY, role="validation", labels=DEFAULT)) == [0, 1, 2]
 
+    def test_what_tells_nothing_of_other_parts_leaves_one_hot_rows_as_they_are(self, tmp_path: Path):
+        unlabelled = np.eye(4, 3)  # the last row has no class
+        path = self.save(tmp_path, x_train=self.pixels(), y_train=unlabelled, x_test=self.pixels(3), y_test=np.eye(3))
+        assert labels_of(data(path, GREY, labels=DEFAULT)) == [0, 1, 2]
+        path = self.save(tmp_path, x_test=self.pixels(3), y_test=np.eye(3), labels=np.ones((2, 3)))  # nobody's images
+        assert labels_of(data(path, GREY, labels=DEFAULT)) == [0, 1, 2]
+
     def test_a_message_names_the_array(self, tmp_path: Path):
         path = self.save(tmp_path, x_train=self.pixels(), y_train=[0, 1, 2, 0], x_val=self.pixels(2), y_val=[0, 3])
         with pytest.raises(DataError, match="label 3 in y_val"):

@@ -44,6 +44,10 @@ def test_quotes_and_first_lines_that_are_names_are_kept(tmp_path: Path):
     path = tmp_path / "labels.txt"
     path.write_text('\'s-Gravenhage\n"Cat" and dog\n1 euro\n')
     assert read_labels(path, 3) == ["'s-Gravenhage", '"Cat" and dog', "1 euro"]
+    path.write_text("freezing\n0 degrees\n1 degree\n")
+    assert read_labels(path, 3) == ["freezing", "0 degrees", "1 degree"]
+    path.write_text('0,cat\n1,"dog, big"\n2,tench, Tinca tinca\n')
+    assert read_labels(path, 3) == ["cat", "dog, big", "tench, Tinca tinca"]
     path.write_text("cat\n")
     assert read_labels(path, 1) == ["cat"]
     path.write_text("one\n1 two\n2 three\n")  # numbers that do not begin at 0 are part of the names

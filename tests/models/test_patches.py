@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from edgecls.errors import UnsupportedModelError
 from edgecls.models import load_model, rebuild
 from edgecls.models.freezing import freeze_function
 
@@ -63,6 +64,16 @@ def test_they_are_cut_as_tensorflow_cuts_them(height, width, sizes, strides, rat
     image = np.random.default_rng(0).standard_normal((1, height, width, 3)).astype(np.float32)
     run = tf.compat.v1.wrap_function(lambda: tf.graph_util.import_graph_def(graph, name=""), []).prune("image:0", "scores:0")
     np.testing.assert_array_equal(run(tf.constant(image)).numpy(), cut(image)[0].numpy())
+
+
+def test_overlapping_patches_that_would_take_a_huge_kernel_are_refused(tf_keras):
+    import tensorflow as tf
+
+    def cut(image: Any) -> Any:
+        return [tf.image.extract_patches(image, [1, 30, 30, 1], [1, 8, 8, 1], [1, 1, 1, 1], "VALID")]
+
+    with pytest.raises(UnsupportedModelError, match="patches of 2,700 values"):
+        freeze_function(cut, (64, 64, 3))
 
 
 @pytest.mark.parametrize("size", [4, 3])

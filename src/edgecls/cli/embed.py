@@ -38,9 +38,7 @@ def embed(
     no_golden: Annotated[bool, typer.Option("--no-golden", help="Leave the golden set out.")] = False,
     preprocess: Annotated[
         str | None,
-        typer.Option(
-            metavar="HOW", help="How pixels enter a single file that does not say: 0..255, 0..1, -1..1, imagenet-torch …"
-        ),
+        typer.Option(metavar="HOW", help="How pixels enter a single file that does not say, as `edgecls convert` takes it."),
     ] = None,
     fit: Fit = None,
     filter: Filter = None,

@@ -41,7 +41,7 @@ def evaluate(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How pixels enter, where MODEL does not say: 0..255, 0..1, -1..1, imagenet-torch …",
+            help="How pixels enter, where MODEL does not say, as `edgecls convert` takes it.",
             show_default=False,
         ),
     ] = None,

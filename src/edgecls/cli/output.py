@@ -35,7 +35,8 @@ def show(*renderables: RenderableType) -> None:
 def show_json(model: BaseModel) -> None:
     """Print a value for machines: JSON alone on stdout, in a pipe or file in UTF-8 as JSON is, whatever the locale."""
     text = model.model_dump_json(indent=2)
-    typer.echo(text if sys.stdout.isatty() else text.encode())
+    is_binary = hasattr(sys.stdout, "buffer") and not sys.stdout.isatty()
+    typer.echo(text.encode() if is_binary else text)
 
 
 def note(text: str) -> None:

@@ -49,7 +49,7 @@ def serve(
     ] = 30.0,
     preprocess: Annotated[
         str | None,
-        typer.Option(metavar="HOW", help="How pixels enter files that do not say: 0..255, 0..1, -1..1, imagenet-torch …"),
+        typer.Option(metavar="HOW", help="How pixels enter files that do not say, as `edgecls convert` takes it."),
     ] = None,
     fit: Fit = None,
     filter: Filter = None,

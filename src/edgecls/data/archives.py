@@ -14,7 +14,7 @@ import numpy as np
 
 from edgecls.data.decode import convert_channels
 from edgecls.data.input_range import InputRange
-from edgecls.data.labels import are_multi_hot, as_text, label_by_value, label_for
+from edgecls.data.labels import as_text, label_by_value, label_for
 from edgecls.data.resize import fit_pixels
 from edgecls.data.source import Decoded, Labelling, Role, Skipped
 from edgecls.errors import DataError
@@ -27,7 +27,7 @@ _KEYS: dict[Role, tuple[tuple[str, str], ...]] = {
     "validation": (("x_val", "y_val"), ("x_valid", "y_valid")),
     "data": (("x_test", "y_test"), ("x_val", "y_val"), ("x_valid", "y_valid"), ("x", "y")),
 }
-_LABEL_KEYS = sorted({labels for pairs in _KEYS.values() for _, labels in pairs})
+_ALL_KEYS = sorted({pair for pairs in _KEYS.values() for pair in pairs})
 # as MedMNIST and others call them; capitals count for nothing
 _SYNONYMS = {"images": "x", "labels": "y"} | {
     f"{part}_{theirs}": f"{ours}_{part}"
@@ -101,7 +101,7 @@ class ArraySource:
             array = _read_array(self._path, archive, "class_names")
             names = as_text(array, "class_names").tolist() if array.dtype.kind in "US" and array.ndim == 1 else ()
         values = _read_array(self._path, archive, key)
-        several = values.ndim == 2 and _have_several(self._path, archive, values.shape[1])
+        several = values.ndim == 2 and values.shape[1] > 1 and _have_several(self._path, archive, values.shape[1])
         return label_by_value(values, self.total, names, labels, key, several=several)
 
     def _check_conversion(self) -> None:
@@ -168,12 +168,21 @@ def _members(archive: zipfile.ZipFile) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _have_several(path: Path, archive: zipfile.ZipFile, columns: int) -> bool:
-    """Whether rows of any part give an image several classes or none: rows of the other parts are of the same kind then."""
+    """Whether rows of any part give an image several classes: rows of the other parts are of the same kind then.
+
+    A row without any tells nothing of other parts: it may be an image that nobody has labelled.
+    """
     as_keras, as_others = _members(archive)
-    for key in {found[name] for found in (as_keras, as_others) for name in _LABEL_KEYS if name in found}:
+    theirs = [
+        as_others[labels] for images, labels in _ALL_KEYS if {images, labels} <= as_others.keys()
+    ]  # `labels` alone may be anything
+    for key in dict.fromkeys([as_keras[labels] for _, labels in _ALL_KEYS if labels in as_keras] + theirs):
         with contextlib.suppress(DataError):  # what is wrong with another part is told where it is asked for
+            with _member(path, archive, key) as (_, header):
+                if len(header.shape) != 2 or header.shape[1] != columns:
+                    continue
             values = _read_array(path, archive, key)
-            if values.ndim == 2 and values.shape[1] == columns and np.isin(values, (0, 1)).all() and are_multi_hot(values):
+            if (values.sum(axis=1) > 1).any() and np.isin(values, (0, 1)).all():
                 return True
     return False
 

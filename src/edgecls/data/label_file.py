@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 from collections import Counter
@@ -31,7 +32,7 @@ def read_labels(path: Path, classes: int) -> list[str]:
     Raises:
         DataError: unreadable, empty, another number of labels, or numbers with a gap or twice the same.
     """
-    labels = read_all_labels(path)
+    labels = _read(path, classes)
     if len(labels) != classes:
         raise DataError(
             f"{classes} labels, one per class of the model", f"{len(labels)} in {path}", "give the label file of this model"
@@ -47,13 +48,17 @@ def read_all_labels(path: Path) -> list[str]:
     Raises:
         DataError: as `read_labels`.
     """
+    return _read(path, None)
+
+
+def _read(path: Path, classes: int | None) -> list[str]:
     if are_imagenet(path):
         return imagenet_labels()
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError("a text or JSON file of labels", f"{path}: {reason_of(error)}", "give one name a line, or JSON") from None
-    return _from_json(text, path) if path.suffix.lower() == ".json" else _from_lines(text, path)
+    return _from_json(text, path) if path.suffix.lower() == ".json" else _from_lines(text, path, classes)
 
 
 def default_labels(classes: int) -> list[str]:
@@ -73,11 +78,12 @@ def about_labels(labels: list[str]) -> list[str]:
     return [f"classes with the same label, which no answer tells apart: {', '.join(shared[:_MOST_SHOWN])}{more}"]
 
 
-def _from_lines(text: str, path: Path) -> list[str]:
+def _from_lines(text: str, path: Path, classes: int | None) -> list[str]:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     numbered = [_NUMBERED.fullmatch(line) for line in lines]
     indices = sorted(int(match[1]) for match in numbered if match)
-    if numbered[:1] == [None] and indices and indices == list(range(len(lines) - 1)):
+    has_heading = numbered[:1] == [None] and bool(indices) and indices == list(range(len(lines) - 1))
+    if has_heading and classes in (None, len(indices)):
         del lines[0], numbered[0]  # the heading of a CSV
     if not all(numbered):
         return _unquoted(lines)  # names, of which some may begin with a number
@@ -90,8 +96,14 @@ def _from_lines(text: str, path: Path) -> list[str]:
                 f"{f'{counts[index]} lines' if counts[index] else 'no line'} with number {index} in {path}",
                 "correct the numbers, or leave them out and give one label per line in the order of the model's outputs",
             )
-    names = {int(match[1]): match[2].strip() for match in numbered if match}
+    names = {int(match[1]): _name_in(match) for match in numbered if match}
     return _unquoted([names[index] for index in range(len(names))])
+
+
+def _name_in(numbered: re.Match[str]) -> str:
+    """What follows the number; in quotes as a CSV has it, where a comma is a part of the name."""
+    cells = next(csv.reader([numbered[0]], skipinitialspace=True))
+    return cells[1].strip() if len(cells) == 2 and cells[0] == numbered[1] else numbered[2].strip()
 
 
 def _unquoted(names: list[str]) -> list[str]:

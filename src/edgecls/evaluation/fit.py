@@ -36,9 +36,9 @@ def fit_preprocess(
 ) -> list[tuple[str, float]]:
     """Top-1 of an artifact under each preprocessing, best first, or mean average precision where labels are multi-hot.
 
-    Those of PREPROCESS_CHOICES that suit its channels, colour images also in the other order of these, as OpenCV reads pictures. The
-    order that a choice has itself comes before the other one unless this is better beyond chance: a network that hardly looks at
-    colours answers nearly alike with both. Equal ones are in the order of the table.
+    Those of PREPROCESS_CHOICES that suit its channels, colour images also in the other order of these, as OpenCV reads pictures. Where such
+    an order answers best, but not beyond chance, the best choice in its own order comes first: a network that hardly looks at colours
+    answers nearly alike with both. Equal ones are in the order of the table.
 
     Args:
         path: a .tflite, .onnx or .mlpackage; a float one, since the ranges of an integer one belong to one preprocessing.
@@ -53,16 +53,17 @@ def fit_preprocess(
     base = spec or images.spec
     _check(path, images, base)
     usual = [base.with_preprocess(name) for name, (_, mean, _) in PREPROCESS_CHOICES.items() if len(mean) in (1, base.channels)]
-    turned = {one.preprocess: one.with_turned_channels for one in usual if base.channels == 3}
-    specs = {one.preprocess: one for one in (*usual, *turned.values())}
+    turned = [one.with_turned_channels for one in usual if base.channels == 3]
+    specs = {one.preprocess: one for one in (*usual, *turned)}
     exams = [Exam(choice, path, one, images.pixels, images.labels) for choice, one in specs.items()]
     found = _answers(exams, open_runner, options or BenchOptions())
     scores = {choice: _accuracy(found[choice], images.labels) for choice in specs}
     ranked = _ranked(scores)
     best = ranked[0][0]
-    own = next((choice for choice, other in turned.items() if other.preprocess == best), best)
-    if own != best and not _is_better(found[best], found[own], scores[best] - scores[own], tried=1):
-        ranked.sort(key=lambda item: item[0] != own)
+    names = {one.preprocess for one in usual}
+    rival = next(choice for choice, _ in ranked if choice in names)
+    if rival != best and not _is_better(found[best], found[rival], scores[best] - scores[rival], tried=1):
+        ranked.sort(key=lambda item: item[0] != rival)
     return ranked
 
 

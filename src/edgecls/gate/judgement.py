@@ -348,7 +348,8 @@ def _finding(name: str, quantity: Quantity, before: float | None, now: float, pr
     if problems:
         verdict = "violation" if any(problem.verdict == "violation" for problem in problems) else "warning"
     text = "; ".join(problem.text for problem in problems)
-    return Finding(name, quantity, before, now, verdict, text, absolute=any(problem.absolute for problem in problems))
+    broken = [problem.absolute for problem in problems if problem.verdict == "violation"]
+    return Finding(name, quantity, before, now, verdict, text, absolute=any(broken), relative=not all(broken))
 
 
 def _weigh(text: str, bound: float, limit: float, confidence: float, how: str) -> _Problem:

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from edgecls.errors import UnsupportedModelError
 from edgecls.models.graph_rewrites import constant_node, operation_node, replace_nodes
 from edgecls.system.extras import require
 
 _OPERATION = "ExtractImagePatches"
+_MOST_PICKED = 2048  # values of a patch whose kernel, of as many squared, takes 16 MiB
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,12 @@ def _steps(node: Any, shape: list[int | None]) -> Iterator[Any]:
     sizes, strides, rates = (list(node.attr[attribute].list.i) for attribute in ("ksizes", "strides", "rates"))
     found = _tiling(shape, sizes, strides, rates)
     if found is None:
+        if (values := sizes[1] * sizes[2] * (shape[3] or 1)) > _MOST_PICKED:
+            raise UnsupportedModelError(
+                f"patches that lie side by side and fill the image, or of at most {_MOST_PICKED:,} values",
+                f"{name}, whose patches of {values:,} values do neither",
+                "cut the image so that they do, with strides as large as the patches",
+            )
         yield constant_node(f"{name}/kernel", _picking_kernel(sizes, shape[3] or 1).astype(tf.as_dtype(dtype).as_numpy_dtype))
         made = [operation_node(name, "Conv2D", (source, f"{name}/kernel"))]
         made[0].attr["strides"].list.i[:] = strides

@@ -18,6 +18,7 @@ class Finding:
         before, now: bytes, shares 0..1, or for latency the ratio to the reference artifact; None where there is none.
         text: what is wrong or worth knowing, without the artifact's name; empty where all is well.
         absolute: whether a limit is broken that holds whatever the baseline has, so that no new baseline accepts it.
+        relative: of a violation, whether a new baseline accepts what is wrong, or a part of it.
     """
 
     artifact: str
@@ -27,6 +28,7 @@ class Finding:
     verdict: Judgement = "ok"
     text: str = ""
     absolute: bool = False
+    relative: bool = True
 
 
 @dataclass(frozen=True)

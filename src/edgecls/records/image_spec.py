@@ -234,7 +234,7 @@ class ImageSpec(Record):
             InputError: `preprocess` is neither, or orders the channels of a model that takes no colour images.
         """
         ordered = _ORDERED.fullmatch(preprocess)
-        numbers = ordered[1] if ordered else preprocess
+        numbers = ordered[1].strip() if ordered else preprocess
         order, mean, std = PREPROCESS_CHOICES.get(numbers) or ("RGB", *_parse_custom(numbers, preprocess))
         if ordered:
             order = "BGR" if ordered[2].upper() == "BGR" else "RGB"

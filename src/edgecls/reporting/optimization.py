@@ -86,7 +86,7 @@ def format_time(seconds: float) -> str:
 def _note_on_few(found: Optimization) -> list[str]:
     """That a limit is finer than what the images can tell."""
     points, limit = 100 / min(found.halves), found.goal.within_points
-    if found.reference.accuracy is None or points <= limit:
+    if found.reference.accuracy is None or not 0 < limit < points:
         return []
     return [
         f"one image of {min(found.halves)} is {points:.2f} points: a limit of {limit:g} lets none go that another does not make up for"

@@ -41,11 +41,13 @@ class PrivateFolder:
             try:
                 self.path.mkdir(mode=0o700)
                 with suppress(FileNotFoundError):  # swept before it was locked
-                    lock = try_lock(self.path / _LOCK_NAME)
                     self.path.chmod(mode)
+                    lock = try_lock(self.path / _LOCK_NAME)
                 if lock is not None:
                     self._lock, self._remover = lock, weakref.finalize(self, _remove, self.path, lock)
             except BaseException:
+                if lock is not None:
+                    lock.release()
                 shutil.rmtree(self.path, ignore_errors=True)
                 raise
 

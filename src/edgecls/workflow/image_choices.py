@@ -88,6 +88,8 @@ def _fitted(
     preprocess, notes = _best_preprocess(job, job.spec, opened, measure, options)
     if preprocess is not None:
         jobs = [_preprocessed(other, preprocess, fitted=True) for other in jobs]
+        if programs := [other.name for other in jobs if other.target == "coreml"]:
+            notes.append(f"{', '.join(programs)}: measured with what is in the program, as converted")
     for option in ("fit", "filter"):
         if getattr(asked, option) is None:
             job = next(other for other in jobs if other.name == job.name)
@@ -108,7 +110,7 @@ def _best_preprocess(
         best = ranked[0][0]
         return best, [f"preprocessing {best} fits best ({measure}: {_figures(ranked)}); convert with --preprocess={best}"]
     notes = [f"preprocessing is inside {job.name}: none was tried"]
-    if spec.channels != 3:
+    if spec.channels != 3 or images.dtype != "uint8":  # floats have an order of their own
         return None, notes
     tried = try_order(job.path, spec, images, open_runner=open_runner, options=options)
     turned = spec.with_turned_channels.preprocess
