@@ -79,7 +79,7 @@ def test_labels_follow_their_images(tmp_path: Path) -> None:
         (np.arange(6) % 3, 3, "at least one batch of 8 images"),
         (np.arange(40) % 5, 3, "labels from 0 to 2, found label 3"),
         (np.arange(40) % 3 - 1, 3, "found label -1"),
-        (np.eye(4)[np.arange(40) % 4], 3, "y with 3 columns"),
+        (np.eye(4)[np.arange(40) % 4], 3, "3 columns in y_train, one per class of the model, found 4"),
         (np.array(["cat", "dog", "emu", "fox"])[np.arange(40) % 4], 3, "not the model's 3 classes"),
         (np.arange(40) % 3, 1, "found label 2"),
     ],
