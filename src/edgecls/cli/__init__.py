@@ -13,9 +13,8 @@ from edgecls.cli.errors import exit_code_for
 
 def main() -> None:
     """Entry point of the `edgecls` command."""
-    if (
-        isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict"
-    ):  # a pipe on Windows or a locale without UTF-8 may lack the bars of a table
+    # A pipe on Windows or a locale without UTF-8 may lack the bars of a table.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="replace")
     try:
         from edgecls.cli.app import app  # within the try: Ctrl-C may come while modules are still being imported
